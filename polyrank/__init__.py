@@ -1,0 +1,1 @@
+"""polyrank: multilingual modular adapters for reranking."""
