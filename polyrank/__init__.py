@@ -1,1 +1,78 @@
-"""polyrank: multilingual modular adapters for reranking."""
+"""polyrank: multilingual modular adapters for reranking.
+
+`import polyrank` is light: each name below is imported, with what it needs, when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from polyrank.collections.load import load_collection
+    from polyrank.collections.records import Document, Query
+    from polyrank.collections.trec import read_run, write_run
+    from polyrank.composition import Composition, compose
+    from polyrank.evaluation import evaluate
+    from polyrank.index.dense import Dense
+    from polyrank.index.lexical import BM25
+    from polyrank.rerankers.cross_encoder import Reranker
+    from polyrank.training.base import train_base
+    from polyrank.training.mlm import train_language_module
+    from polyrank.training.ranking import train_ranking_module
+
+    __version__: str
+
+# Public name -> the module that defines it.
+_HOMES = {
+    "BM25": "polyrank.index.lexical",
+    "Composition": "polyrank.composition",
+    "Dense": "polyrank.index.dense",
+    "Document": "polyrank.collections.records",
+    "Query": "polyrank.collections.records",
+    "Reranker": "polyrank.rerankers.cross_encoder",
+    "compose": "polyrank.composition",
+    "evaluate": "polyrank.evaluation",
+    "load_collection": "polyrank.collections.load",
+    "read_run": "polyrank.collections.trec",
+    "train_base": "polyrank.training.base",
+    "train_language_module": "polyrank.training.mlm",
+    "train_ranking_module": "polyrank.training.ranking",
+    "write_run": "polyrank.collections.trec",
+}
+
+__all__ = [
+    "BM25",
+    "Composition",
+    "Dense",
+    "Document",
+    "Query",
+    "Reranker",
+    "__version__",
+    "compose",
+    "evaluate",
+    "load_collection",
+    "read_run",
+    "train_base",
+    "train_language_module",
+    "train_ranking_module",
+    "write_run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name at its first use (PEP 562)."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("polyrank")
+    elif name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+    else:
+        raise AttributeError(f"module 'polyrank' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
