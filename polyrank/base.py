@@ -1,0 +1,204 @@
+"""Load a base: the frozen pretrained encoder, its tokenizer, and the fingerprint modules are tied to.
+
+torch and transformers are imported inside the functions, so that `import polyrank.base` stays cheap.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from polyrank.errors import ModuleError
+
+if TYPE_CHECKING:
+    import torch
+
+BUNDLED_BASES = ("mini",)
+DIGITS = 16  # hex digits kept of each sha256: 64 bits, enough to tell two bases apart
+
+# Model types whose encoder takes `add_pooling_layer`; no module of ours uses the pooler.
+_WITH_POOLER = {"bert", "roberta", "xlm-roberta", "camembert", "xmod", "xlm-roberta-xl"}
+
+# Parts of a state dict that the `adapters` library adds to an encoder.
+_ADDED_BY_ADAPTERS = (
+    ".adapters.",
+    "invertible_adapters.",
+    "adapter_fusion_layer.",
+    "prefix_tuning",
+    "prompt_tuning",
+    "shared_parameters.",
+    "loras.",
+    "refts.",
+)
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What a module must match: short sha256 prefixes of a base's weights and of its vocabulary."""
+
+    weights: str
+    vocabulary: str
+
+    def __str__(self) -> str:
+        return f"weights {self.weights[:8]}…, vocabulary {self.vocabulary[:8]}…"
+
+
+@dataclass(frozen=True, eq=False)
+class Base:
+    """A loaded base.
+
+    Attributes:
+        name: as the user wrote it: `mini`, a Hub id, or a folder.
+        folder: what `from_pretrained` takes: a local folder, or the Hub id.
+        model: the plain Hugging Face encoder in eval mode, without pooler where it has one.
+        tokenizer: the fast tokenizer.
+        fingerprint: of the weights as stored (taken in fp32, before any cast) and the vocabulary.
+    """
+
+    name: str
+    folder: str
+    model: Any
+    tokenizer: Any
+    fingerprint: Fingerprint
+
+
+def zoo_roots(zoo: str | Path | None = None) -> list[Path]:
+    """The folders that hold `<base>/…`: `zoo`, then `$POLYRANK_ZOO`, then what is bundled."""
+    searched = os.environ.get("POLYRANK_ZOO", "").split(os.pathsep)
+    roots = [Path(zoo)] if zoo else []
+    roots += [Path(folder).expanduser() for folder in searched if folder]
+    try:
+        roots.append(Path(str(resources.files("polyrank.adapters_zoo"))))
+    except ModuleNotFoundError:  # a bare source tree that was not installed
+        pass
+    return roots
+
+
+def resolve_base(name: str) -> str:
+    """What `from_pretrained` should load for a base's name: a folder or a Hub id.
+
+    Raises:
+        ModuleError: when a bundled base is not there, or a folder is no checkpoint.
+    """
+    for root in zoo_roots():
+        if (root / name / "base" / "config.json").is_file():
+            return str(root / name / "base")
+    if name in BUNDLED_BASES:
+        raise ModuleError(
+            f"the bundled base '{name}' is not in {_listing(zoo_roots())}.\n"
+            f"Build it with 'make zoo', or point POLYRANK_ZOO at a folder with {name}/base in it."
+        )
+    if Path(name).expanduser().is_dir():
+        folder = Path(name).expanduser()
+        if not (folder / "config.json").is_file():
+            raise ModuleError(
+                f"the folder '{name}' is no base: it has no config.json.\n"
+                "Give a folder written by save_pretrained, with the model and its tokenizer."
+            )
+        return str(folder)
+    return name
+
+
+def load_base(name: str, dtype: torch.dtype | None = None) -> Base:
+    """Load a base by name.
+
+    Args:
+        name: `mini` (bundled), a Hub id such as `xlm-roberta-base`, or a folder.
+        dtype: of the returned model; fp32 by default. The fingerprint does not depend on it.
+
+    Raises:
+        ModuleError: when the base is missing, unreachable, has no fast tokenizer, or its checkpoint
+            lacks part of the encoder.
+    """
+    import torch
+
+    source = resolve_base(name)
+    model, tokenizer = _read(name, source)
+    fingerprint = fingerprint_of(model, tokenizer)  # before the cast: rounding would change it
+    return Base(name, source, model.to(dtype or torch.float32).eval(), tokenizer, fingerprint)
+
+
+def _read(name: str, source: str) -> tuple[Any, Any]:
+    import torch
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # heads and poolers that we leave out are no news; see `missing`
+    try:
+        config = AutoConfig.from_pretrained(source)
+        extra = {"add_pooling_layer": False} if config.model_type in _WITH_POOLER else {}
+        model, report = AutoModel.from_pretrained(
+            source, config=config, dtype=torch.float32, output_loading_info=True, **extra
+        )
+        tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True)
+    except (OSError, ValueError, json.JSONDecodeError) as error:
+        raise ModuleError(_unreadable(name, source, error)) from error
+    finally:
+        logging.set_verbosity(verbosity)
+    missing = [key for key in report["missing_keys"] if not key.startswith("pooler.")]
+    if missing:
+        raise ModuleError(
+            f"the checkpoint of base '{name}' lacks {len(missing)} encoder tensors, e.g. "
+            f"'{sorted(missing)[0]}'.\nGive a complete checkpoint of the encoder."
+        )
+    if not tokenizer.is_fast:
+        raise ModuleError(
+            f"the base '{name}' has no fast tokenizer, which routing needs for its offsets.\n"
+            "Install 'sentencepiece' or convert it with transformers' convert_slow_tokenizer."
+        )
+    return model, tokenizer
+
+
+def _unreadable(name: str, source: str, error: Exception) -> str:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if Path(source).is_dir():
+        return f"the base '{name}' cannot be read: {reason}\nSave it again with save_pretrained."
+    return (
+        f"the base '{name}' is neither bundled, nor a folder, nor reachable on the Hugging Face Hub "
+        f"({reason}).\nCheck the spelling; without network, download it elsewhere with "
+        f"'huggingface-cli download {name}' and give the folder. Bundled: {', '.join(BUNDLED_BASES)}."
+    )
+
+
+def fingerprint_of(model: Any, tokenizer: Any) -> Fingerprint:
+    """Fingerprint an encoder that is already loaded, through whichever class.
+
+    The weights' hash runs over name, shape and fp16-rounded bytes of every tensor of the embeddings
+    and the encoder, sorted by name; poolers, heads and added adapters are left out. AutoModel,
+    AutoModelForMaskedLM and AutoAdapterModel thus agree, and so do fp32 and fp16 copies of one
+    checkpoint. (bf16 is coarser than fp16 in this range: take the fingerprint before such a cast.)
+
+    Args:
+        model: a Hugging Face model, with or without heads, adapters or prefix.
+        tokenizer: its tokenizer; the hash runs over the sorted (token, id) pairs.
+    """
+    return Fingerprint(_weights_hash(model), _vocabulary_hash(tokenizer))
+
+
+def _weights_hash(model: Any) -> str:
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.base_model.state_dict().items()):
+        if not name.startswith(("embeddings.", "encoder.")) or name.endswith("position_ids"):
+            continue
+        if any(part in name for part in _ADDED_BY_ADAPTERS):
+            continue
+        digest.update(f"{name}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().to("cpu", torch.float16).contiguous().numpy().tobytes())
+    return digest.hexdigest()[:DIGITS]
+
+
+def _vocabulary_hash(tokenizer: Any) -> str:
+    pairs = sorted(tokenizer.get_vocab().items())
+    return hashlib.sha256(json.dumps(pairs, ensure_ascii=True).encode()).hexdigest()[:DIGITS]
+
+
+def _listing(paths: list[Path]) -> str:
+    return ", ".join(str(path) for path in paths) or "any searched folder"

@@ -1,0 +1,274 @@
+"""The card of a module: `polyrank.json` and the README written beside its weights. Needs no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from polyrank.base import Fingerprint
+from polyrank.errors import ModuleError
+
+FORMAT_VERSION = 1
+CARD_FILE = "polyrank.json"
+ROLES = ("language", "ranking")
+KINDS = ("adapter", "mask", "full")
+
+
+@dataclass(frozen=True)
+class Parent:
+    """The language module that lay under a ranking module while it was trained."""
+
+    name: str
+    language: str
+    sha256: str  # of its weights file
+
+
+@dataclass(frozen=True)
+class Data:
+    """A source of training data."""
+
+    name: str
+    licence: str
+    lines: int
+
+
+@dataclass(frozen=True)
+class ModuleCard:
+    """What a module is, what it was made for, and how.
+
+    Attributes:
+        role: `language` or `ranking`.
+        kind: `adapter`, `mask` or `full` (a fully fine-tuned baseline).
+        name: its name in the zoo, e.g. `ky` or `squad`.
+        language: normalised tag: the language of the text, or of the judgements.
+        base: name of the base.
+        base_fingerprint: the weights and vocabulary it was trained on.
+        parent: for a ranking module, the language module beneath it, if any.
+        recipe: command, hyper-parameters, steps, seed, machine, minutes.
+        figures: measured results.
+        data: what it was trained on, with licences.
+        files: sha256 of every other file in the folder.
+        licence: SPDX id of the weights.
+    """
+
+    role: str
+    kind: str
+    name: str
+    language: str
+    base: str
+    base_fingerprint: Fingerprint
+    parent: Parent | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    data: tuple[Data, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    licence: str = "apache-2.0"
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def full_name(self) -> str:
+        """Its name in the zoo, e.g. `mini/language/adapter/ky`."""
+        return f"{slug(self.base)}/{self.role}/{self.kind}/{self.name}"
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def slug(base: str) -> str:
+    """A base's name as a folder name: a Hub id keeps its owner, a path its last part."""
+    if base.startswith((".", "/", "~")) or base.count("/") > 1:
+        return Path(base).name
+    return base.replace("/", "--")
+
+
+def from_json(text: str, source: str | Path) -> ModuleCard:
+    """Read a card.
+
+    Raises:
+        ModuleError: not JSON, an unknown format version, a missing or unknown field, a wrong value.
+    """
+    try:
+        record = json.loads(text)
+        version = record.pop("format_version")
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        raise ModuleError(
+            f"{source} is no module card ({error!r}).\nFetch or train the module again."
+        ) from error
+    if version != FORMAT_VERSION:
+        raise ModuleError(
+            f"{source} has format version {version!r}; this polyrank reads {FORMAT_VERSION}.\n"
+            "Upgrade polyrank (pip install -U polyrank), or train the module again with this one."
+        )
+    try:
+        record["base_fingerprint"] = Fingerprint(**record["base_fingerprint"])
+        record["parent"] = Parent(**record["parent"]) if record.get("parent") else None
+        record["data"] = tuple(Data(**entry) for entry in record.get("data", ()))
+        card = ModuleCard(**record)
+    except (KeyError, TypeError) as error:
+        raise ModuleError(
+            f"{source} lacks or misnames a field ({error}).\nFetch or train the module again."
+        ) from error
+    return validate(card, source)
+
+
+def validate(card: ModuleCard, source: str | Path) -> ModuleCard:
+    """Return the card unless a value is out of its range, which raises ModuleError."""
+    for key, allowed in (("role", ROLES), ("kind", KINDS)):
+        if getattr(card, key) not in allowed:
+            raise ModuleError(
+                f"{source}: {key} is {getattr(card, key)!r}, but must be one of "
+                f"{', '.join(allowed)}.\nCorrect the card or train the module again."
+            )
+    for key in ("name", "language", "base"):
+        value = getattr(card, key)
+        if not isinstance(value, str) or not value:
+            raise ModuleError(f"{source}: '{key}' must not be empty.\nCorrect the card.")
+    if "/" in card.name or card.name.startswith("."):
+        raise ModuleError(f"{source}: the name {card.name!r} is no plain folder name.\nRename it.")
+    for key in ("recipe", "figures", "files"):
+        if not isinstance(getattr(card, key), Mapping):
+            raise ModuleError(f"{source}: '{key}' must be a mapping.\nCorrect the card.")
+    if any(Path(name).name != name or name in ("", ".", "..") for name in card.files):
+        raise ModuleError(
+            f"{source}: a module's files lie in its own folder.\nDo not use this module."
+        )
+    return card
+
+
+def read_card(folder: str | Path, verify: bool = True) -> ModuleCard:
+    """Read a module folder's card and, unless told otherwise, check every file against it.
+
+    Raises:
+        ModuleError: no card, a card that cannot be read, a file that is missing or altered.
+    """
+    folder = Path(folder)
+    path = folder / CARD_FILE
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ModuleError(
+            f"'{folder}' is no polyrank module: it has no {CARD_FILE}.\nBring a folder of the "
+            "adapters library in with:  polyrank zoo import"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModuleError(
+            f"{path} cannot be read: {error}.\nFetch or train the module again."
+        ) from error
+    card = from_json(text, path)
+    if verify:
+        verify_files(folder, card)
+    return card
+
+
+def verify_files(folder: Path, card: ModuleCard) -> None:
+    """Raise ModuleError unless every file the card lists is there with its sha256."""
+    if not card.files:
+        raise ModuleError(
+            f"{folder / CARD_FILE} lists no files, so nothing can be verified.\nSave the module again."
+        )
+    for name, expected in sorted(card.files.items()):
+        path = folder / name
+        if not path.is_file():
+            raise ModuleError(
+                f"the module '{card.full_name}' lacks its file {path}.\n"
+                f"Fetch or train it again:  {train_command(card.base, card.role, card.kind, card.name)}"
+            )
+        found = sha256(path)
+        if found != expected:
+            raise ModuleError(
+                f"{path} was altered: its sha256 is {found[:12]}…, the card says {expected[:12]}….\n"
+                f"Fetch or train it again:  {train_command(card.base, card.role, card.kind, card.name)}"
+            )
+
+
+def sha256(path: Path) -> str:
+    """The sha256 of a file, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_card(folder: Path, card: ModuleCard) -> ModuleCard:
+    """Write README.md and polyrank.json for the weights in `folder`; return the card with sha256s."""
+    (folder / "README.md").write_text(readme(card), encoding="utf-8")
+    names = sorted(path.name for path in folder.iterdir() if path.is_file())
+    files = {name: sha256(folder / name) for name in names if name not in (CARD_FILE, "README.md")}
+    card = validate(replace(card, files=files), folder / CARD_FILE)
+    (folder / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
+    return card
+
+
+def train_command(base: str, role: str, kind: str, name: str) -> str:
+    """The command that trains such a module, for messages."""
+    if role == "language":
+        what = f"train language --base {base} --language {name} --kind {kind} --text {name}.txt"
+    else:
+        what = f"train ranking --base {base} --collection {name} --source en --kind {kind}"
+    return f"polyrank {what}"
+
+
+def readme(card: ModuleCard) -> str:
+    """The README: Hugging Face metadata, then what the module is, in words."""
+    lines = ["---", *_metadata(card), "---", "", f"# {card.full_name}", "", _sentence(card), ""]
+    lines += ["```python", "import polyrank as pr", "", _example(card), "```", ""]
+    if card.recipe:
+        lines += ["## Recipe", ""]
+        lines += [f"- {key}: `{value}`" for key, value in card.recipe.items()] + [""]
+    if card.figures:
+        lines += ["## Figures", "", *_bullets(card.figures), ""]
+    if card.data:
+        lines += ["## Data", "", "| source | licence | lines |", "|---|---|---|"]
+        lines += [f"| {data.name} | {data.licence} | {data.lines} |" for data in card.data] + [""]
+    return "\n".join(lines)
+
+
+def _metadata(card: ModuleCard) -> list[str]:
+    # A JSON string or list of strings is valid YAML, so nothing in a name can break the header.
+    def yaml(value: str | list[str]) -> str:
+        return json.dumps(value, ensure_ascii=False)
+
+    library = "adapters" if card.kind == "adapter" else "polyrank"
+    tags = ["polyrank", card.role, card.kind]
+    if card.kind == "adapter":
+        tags.append("adapter-transformers")
+    lines = [
+        f"language: {yaml([card.language])}",
+        f"base_model: {yaml(card.base)}",
+        f"license: {yaml(card.licence)}",
+        f"library_name: {library}",
+        f"tags: {yaml(tags)}",
+    ]
+    if card.data:
+        lines.append(f"datasets: {yaml([data.name for data in card.data])}")
+    if card.role == "ranking":
+        lines.append("pipeline_tag: text-ranking")
+    return lines
+
+
+def _sentence(card: ModuleCard) -> str:
+    made_for = f"the base `{card.base}` ({card.base_fingerprint})"
+    if card.role == "language":
+        return f"A language {card.kind} for `{card.language}`, made for {made_for}."
+    over = f" over the language module `{card.parent.name}`" if card.parent else ""
+    return f"A ranking {card.kind} trained on `{card.language}`{over}, made for {made_for}."
+
+
+def _example(card: ModuleCard) -> str:
+    ranking = card.name if card.role == "ranking" else "squad"
+    return f'reranker = pr.Reranker("{card.base}", ranking="{ranking}", kind="{card.kind}")'
+
+
+def _bullets(values: Mapping[str, Any], indent: str = "") -> list[str]:
+    lines = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            lines += [f"{indent}- {key}", *_bullets(value, indent + "  ")]
+        else:
+            lines.append(f"{indent}- {key}: {value}")
+    return lines

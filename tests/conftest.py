@@ -1,0 +1,186 @@
+"""Tiny random bases, one with token types (BERT) and one without (XLM-R), with real tokenizers."""
+
+from __future__ import annotations
+
+import os
+import string
+
+import pytest
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may depend on a network
+
+LANGUAGES = ("de", "en", "fi", "ky", "tr", "zh")
+LETTERS = string.ascii_lowercase
+STD = 0.15  # ten times the usual scale, so that wrong routing shows in the third digit or before
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory):
+    """Folder of a random BERT: 3 layers, width 32, character word-pieces, token types."""
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder = tmp_path_factory.mktemp("bert") / "tiny-bert" / "base"
+    folder.mkdir(parents=True)
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary += [*LETTERS, *(f"##{letter}" for letter in LETTERS)]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+    BertTokenizerFast(vocab_file=str(folder / "vocab.txt")).save_pretrained(folder)
+    _save(BertModel, BertConfig(**_sizes(len(vocabulary)), pad_token_id=0), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_xlmr(tmp_path_factory):
+    """Folder of a random XLM-R: the same sizes, `<s> q </s></s> d </s>`, no token types."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
+
+    folder = tmp_path_factory.mktemp("xlmr") / "tiny-xlmr" / "base"
+    specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    pieces = [(token, 0.0) for token in [*specials, "▁", *LETTERS]]
+    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=3))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>",
+        pair="<s> $A </s> </s> $B </s>",
+        special_tokens=[("<s>", 0), ("</s>", 2)],
+    )
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        cls_token="<s>",
+        eos_token="</s>",
+        sep_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        mask_token="<mask>",
+        model_input_names=["input_ids", "attention_mask"],
+    ).save_pretrained(folder)
+    config = XLMRobertaConfig(
+        **_sizes(len(pieces)), type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2
+    )
+    _save(XLMRobertaModel, config, folder)
+    return folder
+
+
+@pytest.fixture(scope="session", params=["tiny_bert", "tiny_xlmr"])
+def tiny_folder(request):
+    """Both base folders in turn."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tiny_folder):
+    """Both bases in turn, loaded and named `tiny-bert` or `tiny-xlmr`."""
+    from dataclasses import replace
+
+    from polyrank.base import load_base
+
+    return replace(load_base(str(tiny_folder)), name=tiny_folder.parent.name)
+
+
+@pytest.fixture(scope="session")
+def tiny_zoo(tiny_folder, tiny_base):
+    """A zoo over the base in turn, for $POLYRANK_ZOO: six random language adapters with invertible
+    layers and the ranking adapters `squad` (over `en`) and `bare` (over none), all with biases."""
+    from polyrank.modules.card import Parent
+
+    model = _adapter_model(tiny_folder)
+    root = tiny_folder.parent.parent
+    for seed, language in enumerate(LANGUAGES):
+        model.add_adapter(language, config="seq_bn_inv")
+        _save_random(
+            model, language, tiny_base, root, role="language", language=language, seed=seed
+        )
+    weights = root / tiny_base.name / "language" / "adapter" / "en" / "adapter.safetensors"
+    parents = {"squad": Parent("en", "en", _sha256(weights)), "bare": None}
+    for seed, (name, parent) in enumerate(parents.items()):
+        model.add_adapter(name, config="seq_bn")
+        model.add_classification_head(name, num_labels=1, layers=2)
+        _save_random(model, name, tiny_base, root, role="ranking", parent=parent, seed=100 + seed)
+    return root
+
+
+@pytest.fixture(scope="session")
+def adapter_model():
+    """The base in a folder as a model of the `adapters` library: adapter_model(folder)."""
+    return _adapter_model
+
+
+@pytest.fixture(scope="session")
+def randomise():
+    """Give an adapter and its head visibly random weights: randomise(model, name, seed)."""
+    return _randomise
+
+
+@pytest.fixture(scope="session")
+def save_random():
+    """Randomise an adapter and save it into a zoo; see `_save_random`."""
+    return _save_random
+
+
+def _adapter_model(folder):
+    """The base as a model of the `adapters` library."""
+    from adapters import AutoAdapterModel
+
+    return AutoAdapterModel.from_pretrained(str(folder)).eval()
+
+
+def _save_random(model, name, base, root, *, role, language="en", parent=None, seed=0, **options):
+    """Give an adapter (and its head) visibly random weights and save it into a zoo."""
+    from polyrank.modules.adapter import save_adapter_module
+    from polyrank.modules.card import Data, ModuleCard
+
+    _randomise(model, name, seed)
+    card = ModuleCard(
+        role=role,
+        kind="adapter",
+        name=name,
+        language=language,
+        base=base.name,
+        base_fingerprint=base.fingerprint,
+        parent=parent,
+        recipe={"command": "none: random weights", "seed": seed},
+        data=(Data("nothing", "CC0-1.0", 0),),
+    )
+    folder = root / base.name / role / "adapter" / name
+    save_adapter_module(model, name, folder, card, head=role == "ranking", **options)
+    return folder
+
+
+def _randomise(model, name, seed=0, std=0.2) -> None:
+    """Normal weights of a scale that shows, biases included, from a generator of their own."""
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for key, parameter in model.named_parameters():
+            if any(f"{part}.{name}." in key for part in ("adapters", "heads")):
+                parameter.normal_(0.0, std, generator=generator)
+
+
+def _sha256(path) -> str:
+    import hashlib
+
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _sizes(vocabulary: int) -> dict:
+    return {
+        "vocab_size": vocabulary,
+        "hidden_size": 32,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "max_position_embeddings": 96,
+        "initializer_range": STD,
+    }
+
+
+def _save(model_class, config, folder) -> None:
+    import torch
+
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        model_class(config).save_pretrained(folder)
