@@ -1,0 +1,186 @@
+"""A dense first stage: mean-pooled base vectors and exact cosine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from polyrank.base import Base, load_base
+from polyrank.collections.records import Document, Query, Run, ScoredDocument
+from polyrank.errors import UsageError
+from polyrank.progress import bar
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+
+SCORES_AT_ONCE = 1 << 25  # queries × documents of one matrix product: 128 MB in fp32
+
+
+class Dense:
+    """Exact nearest neighbours among the documents, by cosine of mean-pooled base vectors.
+
+    No module is active here: the base alone puts a query and its translation near each other, if it
+    was trained to. Use it to find candidates for a reranker.
+
+    Args:
+        documents: what is searched; their title and text are encoded, up to `max_length` tokens.
+        base: 'mini', a Hub id, a folder, or a loaded base.
+        batch_tokens: tokens in one batch, padding included.
+        max_length: tokens of a text that are read.
+        device: 'cpu', 'cuda', ...; by default a GPU when there is one.
+        progress: show a bar on stderr when it is a terminal.
+
+    Raises:
+        UsageError: when there are no documents, or two with the same id.
+    """
+
+    def __init__(
+        self,
+        documents: Iterable[Document],
+        base: str | Base = "mini",
+        batch_tokens: int = 16384,
+        max_length: int = 256,
+        device: str | None = None,
+        progress: bool = True,
+    ) -> None:
+        in_order = sorted(documents, key=lambda document: document.id)
+        self.ids = [document.id for document in in_order]  # ascending: equal scores keep this order
+        if not self.ids:
+            raise UsageError("a dense index needs at least one document")
+        if len(set(self.ids)) != len(self.ids):
+            twice = next(a for a, b in zip(self.ids, self.ids[1:], strict=False) if a == b)
+            raise UsageError(f"two documents have the id '{twice}'; ids must be unique")
+        self.base = load_base(base) if isinstance(base, str) else base
+        self.batch_tokens, self.max_length, self.progress = batch_tokens, max_length, progress
+        self._device = device
+        self.vectors = self._encode([document.full_text for document in in_order], "documents")
+
+    def search(self, queries: Iterable[Query], depth: int = 100) -> Run:
+        """The `depth` nearest documents of each query, best first; ties by document id.
+
+        Returns:
+            Query id -> scored documents; the score is the cosine, from -1 to 1.
+        """
+        asked = list(queries)
+        if not asked:
+            return {}
+        vectors = self._encode([query.text for query in asked], "queries")
+        block = max(1, SCORES_AT_ONCE // len(self.ids))
+        run: Run = {}
+        for start in range(0, len(asked), block):
+            scores = vectors[start : start + block] @ self.vectors.T  # (queries, documents)
+            for query, row in zip(asked[start : start + block], scores, strict=True):
+                run[query.id] = [
+                    ScoredDocument(query.id, self.ids[i], float(row[i])) for i in best(row, depth)
+                ]
+        return run
+
+    def _encode(self, texts: Sequence[str], what: str) -> Vectors:
+        return encode(
+            self.base,
+            texts,
+            self.batch_tokens,
+            self.max_length,
+            self._device,
+            f"encoding {what}" if self.progress else None,
+        )
+
+
+def best(scores: Vectors, depth: int) -> list[int]:
+    """The positions of the `depth` highest scores, best first, equal ones in their order.
+
+    >>> best(np.array([0.5, 0.9, 0.5, 0.1], dtype=np.float32), 2)
+    [1, 0]
+    """
+    if depth < len(scores):
+        threshold = np.partition(scores, len(scores) - depth)[len(scores) - depth]
+        candidates = np.flatnonzero(scores >= threshold)  # more than `depth` when some are equal
+    else:
+        candidates = np.arange(len(scores))
+    order = np.argsort(-scores[candidates], kind="stable")[:depth]
+    return [int(i) for i in candidates[order]]
+
+
+def encode(
+    base: Base,
+    texts: Sequence[str],
+    batch_tokens: int = 16384,
+    max_length: int = 256,
+    device: str | None = None,
+    progress: str | None = None,
+) -> Vectors:
+    """Mean of the last hidden states over a text's tokens, scaled to length 1.
+
+    Texts are sorted by length and batched under a token budget; when memory runs out, a batch is
+    halved, down to one text.
+
+    Args:
+        progress: what to write before the bar; None for no bar.
+
+    Returns:
+        (texts, hidden size), in the order of the texts.
+    """
+    import torch
+
+    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    model = base.model.to(where)
+    tokens = _tokenise(base, texts, max_length)
+    vectors: Vectors = np.zeros((len(texts), model.config.hidden_size), dtype=np.float32)
+    todo = list(_batches([len(ids) for ids in tokens], batch_tokens))[::-1]
+    with bar(progress or "", len(texts), progress is not None) as drawn, torch.inference_mode():
+        while todo:
+            rows = todo.pop()
+            try:
+                vectors[rows] = _pooled(base, [tokens[row] for row in rows], where)
+            except torch.OutOfMemoryError:
+                if len(rows) == 1:
+                    raise
+                torch.cuda.empty_cache()
+                todo += [rows[len(rows) // 2 :], rows[: len(rows) // 2]]
+                continue
+            drawn.advance(len(rows))
+    return vectors
+
+
+def _tokenise(base: Base, texts: Sequence[str], max_length: int) -> list[list[int]]:
+    positions = getattr(base.model.config, "max_position_embeddings", max_length + 2)
+    longest = min(max_length, positions - 2)  # RoBERTa-like bases keep two positions for padding
+    encoded = base.tokenizer(
+        list(texts),
+        truncation=True,
+        max_length=longest,
+        padding=False,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+    )
+    ids: list[list[int]] = encoded["input_ids"]
+    return ids
+
+
+def _batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Rows, longest first, so that rows × longest stays within the budget (or one row alone)."""
+    order = sorted(range(len(lengths)), key=lambda row: (-lengths[row], row))
+    start = 0
+    while start < len(order):
+        size = max(1, batch_tokens // max(1, lengths[order[start]]))
+        yield order[start : start + size]
+        start += size
+
+
+def _pooled(base: Base, rows: Sequence[Sequence[int]], where: Any) -> Vectors:
+    """Unit vectors of one batch, (rows, hidden size)."""
+    import torch
+
+    longest = max(map(len, rows))
+    pad = base.tokenizer.pad_token_id or 0
+    ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows], device=where)
+    mask = torch.tensor([[1] * len(r) + [0] * (longest - len(r)) for r in rows], device=where)
+    states = base.model(input_ids=ids, attention_mask=mask).last_hidden_state.float()  # (B, T, H)
+    weights = mask.unsqueeze(-1).float()  # (B, T, 1)
+    mean = (states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)  # (B, H)
+    vectors: Vectors = torch.nn.functional.normalize(mean, dim=1).cpu().numpy()
+    return vectors

@@ -1,0 +1,166 @@
+"""What an interrupted rerank leaves, and whether it may be continued.
+
+The output itself is the record of what is done: a query is done when all its candidates stand there
+in whole lines. OUTPUT.resume.json says what the scores in it depend on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from polyrank.collections.records import Collection, Document, Query
+from polyrank.errors import UsageError
+
+FORMAT = 1
+Work = tuple[Query, Sequence[Document]]  # a query and its candidates
+ReadIds = Callable[[str], tuple[str, str]]  # a line of the output -> query id, document id
+
+
+def sidecar(output: Path) -> Path:
+    """The file that stands beside an unfinished output."""
+    return output.with_name(output.name + ".resume.json")
+
+
+def collection_hash(collection: Collection) -> str:
+    """SHA-256 over all ids, languages and texts."""
+    digest = hashlib.sha256()
+    records: list[Query | Document] = [*collection.queries.values(), *collection.documents.values()]
+    for record in records:
+        title = record.title if isinstance(record, Document) else None
+        digest.update(json.dumps([record.id, record.language, title, record.text]).encode())
+    return digest.hexdigest()
+
+
+def candidates_hash(rankings: Iterable[tuple[str, Sequence[str]]]) -> str:
+    """SHA-256 over the query and document ids of a first stage, in order."""
+    digest = hashlib.sha256()
+    for query_id, document_ids in rankings:
+        digest.update(json.dumps([query_id, *document_ids]).encode())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the bytes of an output depend on."""
+
+    settings: Mapping[str, Any]
+    candidates: str  # hash
+    collection: str  # hash
+
+    def as_dict(self) -> dict[str, Any]:
+        # Through JSON and back, so that what was written and what is asked compare as equals.
+        plain: dict[str, Any] = json.loads(
+            json.dumps(
+                {
+                    "format": FORMAT,
+                    "settings": dict(self.settings),
+                    "candidates": self.candidates,
+                    "collection": self.collection,
+                },
+                default=str,
+            )
+        )
+        return plain
+
+    def write(self, output: Path) -> None:
+        target = sidecar(output)
+        temporary = target.with_name(target.name + ".tmp")
+        temporary.write_text(json.dumps(self.as_dict(), indent=2, sort_keys=True) + "\n")
+        os.replace(temporary, target)
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """One line for each thing that is not as it was."""
+    lines = []
+    old, new = before.get("settings", {}), now["settings"]
+    for name in sorted({*old, *new}):
+        if old.get(name) != new.get(name):
+            lines.append(f"{name} was {old.get(name)!r} and is now {new.get(name)!r}")
+    if before.get("candidates") != now["candidates"]:
+        lines.append("the first-stage run has other candidates")
+    if before.get("collection") != now["collection"]:
+        lines.append("the collection has other queries or documents")
+    if before.get("format") != now["format"]:
+        lines.append("it was written by another version of polyrank")
+    return lines
+
+
+def check_start(output: Path) -> None:
+    """Refuse to overwrite unfinished work.
+
+    Raises:
+        UsageError: when an unfinished run stands at the output.
+    """
+    if sidecar(output).exists():
+        raise UsageError(
+            f"{output} is the unfinished output of an earlier rerank.\n"
+            f"Continue it with --resume, or start anew after:  rm {output} {sidecar(output)}"
+        )
+
+
+def check_resume(output: Path, job: Job) -> None:
+    """Refuse to continue what was started with other settings.
+
+    Raises:
+        UsageError: when the output is finished or foreign, or the settings differ.
+    """
+    if not output.exists():
+        return  # nothing was written yet: resuming is starting
+    if not sidecar(output).exists():
+        raise UsageError(
+            f"{output} is there without {sidecar(output).name}: it is finished, or was not written "
+            "by 'polyrank rerank'.\nLeave out --resume to write it anew, or name another --output."
+        )
+    try:
+        before = json.loads(sidecar(output).read_text())
+    except ValueError as error:
+        raise UsageError(
+            f"{sidecar(output)}: not readable as JSON ({error}).\n"
+            f"Start anew after:  rm {output} {sidecar(output)}"
+        ) from None
+    changed = differences(before, job.as_dict())
+    if changed:
+        listed = "\n".join(f"  - {line}" for line in changed)
+        raise UsageError(
+            f"{output} was started with other settings, so it cannot be resumed:\n{listed}\n"
+            "Use the settings of then, or name another --output."
+        )
+
+
+def is_done(lines: Sequence[bytes], work: Work, read_ids: ReadIds) -> bool:
+    """True when the lines are this query's candidates, each exactly once."""
+    query, documents = work
+    if len(lines) != len(documents):
+        return False
+    ids = [read_ids(line.decode()) for line in lines]
+    return {i for i, _ in ids} <= {query.id} and {i for _, i in ids} == {d.id for d in documents}
+
+
+def read_done(file: IO[bytes], work: Work, read_ids: ReadIds) -> bool:
+    """Read one query's ranking; True when it is whole, and then the file stands behind it.
+
+    Raises:
+        ValueError: when what stands there is no beginning of this query's ranking.
+    """
+    start = file.tell()
+    query, documents = work
+    lines: list[bytes] = []
+    while len(lines) < len(documents):
+        line = file.readline()
+        if not line.endswith(b"\n"):  # the end of the file, or a line that was cut
+            break
+        lines.append(line)
+    if is_done(lines, work, read_ids):
+        return True
+    wanted = {document.id for document in documents}
+    ids = [read_ids(line.decode()) for line in lines]
+    if file.read(1) or any(i != query.id or j not in wanted for i, j in ids):
+        raise ValueError(f"the lines after byte {start} are not the ranking of query '{query.id}'")
+    file.seek(start)
+    return False
