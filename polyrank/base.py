@@ -1,6 +1,6 @@
-"""Load a base: the frozen pretrained encoder, its tokenizer, and the fingerprint modules are tied to.
+"""Load a base: the frozen pretrained encoder, its tokenizer, and the fingerprint of both.
 
-torch and transformers are imported inside the functions, so that `import polyrank.base` stays cheap.
+torch and transformers are imported inside functions, so that `import polyrank.base` stays cheap.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -53,7 +54,8 @@ class Base:
     """A loaded base.
 
     Attributes:
-        name: as the user wrote it: `mini`, a Hub id, or a folder.
+        name: `mini`, a Hub id, or of a folder its last part (of `…/mini/base`: `mini`), so that
+            no path of one machine ends up in a module's card.
         folder: what `from_pretrained` takes: a local folder, or the Hub id.
         model: the plain Hugging Face encoder in eval mode, without pooler where it has one.
         tokenizer: the fast tokenizer.
@@ -72,10 +74,8 @@ def zoo_roots(zoo: str | Path | None = None) -> list[Path]:
     searched = os.environ.get("POLYRANK_ZOO", "").split(os.pathsep)
     roots = [Path(zoo)] if zoo else []
     roots += [Path(folder).expanduser() for folder in searched if folder]
-    try:
+    with suppress(ModuleNotFoundError):  # a bare source tree that was not installed
         roots.append(Path(str(resources.files("polyrank.adapters_zoo"))))
-    except ModuleNotFoundError:  # a bare source tree that was not installed
-        pass
     return roots
 
 
@@ -120,7 +120,17 @@ def load_base(name: str, dtype: torch.dtype | None = None) -> Base:
     source = resolve_base(name)
     model, tokenizer = _read(name, source)
     fingerprint = fingerprint_of(model, tokenizer)  # before the cast: rounding would change it
-    return Base(name, source, model.to(dtype or torch.float32).eval(), tokenizer, fingerprint)
+    model = model.to(dtype or torch.float32).eval()
+    return Base(base_name(name), source, model, tokenizer, fingerprint)
+
+
+def base_name(name: str) -> str:
+    """The name that a base has in cards and in the zoo: of a folder, its last part."""
+    folder = Path(name).expanduser()
+    if not (folder / "config.json").is_file():
+        return name
+    folder = folder.resolve()
+    return folder.parent.name if folder.name == "base" else folder.name
 
 
 def _read(name: str, source: str) -> tuple[Any, Any]:
@@ -160,9 +170,9 @@ def _unreadable(name: str, source: str, error: Exception) -> str:
     if Path(source).is_dir():
         return f"the base '{name}' cannot be read: {reason}\nSave it again with save_pretrained."
     return (
-        f"the base '{name}' is neither bundled, nor a folder, nor reachable on the Hugging Face Hub "
-        f"({reason}).\nCheck the spelling; without network, download it elsewhere with "
-        f"'huggingface-cli download {name}' and give the folder. Bundled: {', '.join(BUNDLED_BASES)}."
+        f"the base '{name}' is neither bundled ({', '.join(BUNDLED_BASES)}), nor a folder, nor "
+        f"reachable on the Hugging Face Hub: {reason}\nCheck the spelling; without network, fetch "
+        f"it elsewhere with 'hf download {name} --local-dir DIR' and give DIR."
     )
 
 

@@ -18,10 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from polyrank.composition import check_routing
 from polyrank.errors import CompositionError, ModuleError, UsageError
 from polyrank.modules.adapter import AdapterModule, Bottleneck, Head, Invertible, Linear
 
-ROUTINGS = ("none", "query", "document", "split", "both")
 NO_MODULE = -1  # in a module index: no language module for this token
 
 # Encoders whose layers read attention.self, attention.output, intermediate, output, with the
@@ -39,7 +39,7 @@ _ACTIVATIONS: Mapping[str | None, Callable[[Tensor], Tensor]] = {
     None: lambda x: x,
 }
 
-# Which tokens each language module acts on: (module or none, flat positions or None for all tokens).
+# Which tokens each language module acts on: flat positions, or None for all of them.
 Groups = list[tuple[AdapterModule | None, Tensor | None]]
 
 
@@ -68,8 +68,9 @@ class RoutedEncoder:
         """
         if encoder.config.model_type not in _MODEL_TYPES:
             raise CompositionError(
-                f"adapters cannot be routed through an encoder of type '{encoder.config.model_type}'."
-                f"\nUse a base of type {', '.join(_MODEL_TYPES)}, or masks (kind='mask')."
+                "adapters cannot be routed through an encoder of type "
+                f"'{encoder.config.model_type}'.\nUse a base of type {', '.join(_MODEL_TYPES)}, "
+                "or masks (kind='mask')."
             )
         for module in [*languages, ranking]:
             _check_fits(module, encoder)
@@ -139,7 +140,7 @@ class RoutedEncoder:
         ]
 
     def _couple(self, hidden: Tensor, groups: Groups) -> Tensor:
-        """The invertible layer after the embeddings; it is position-wise, so it may differ by token.
+        """The invertible layer after the embeddings: position-wise, so it may differ by token.
 
         The lowest module of the stack runs its own: the ranking module's only where no language
         module lies beneath it, as in the library.
@@ -169,8 +170,8 @@ class RoutedEncoder:
     ) -> Tensor:
         """The end of a sublayer: dense, adapters, residual, LayerNorm.
 
-        With f the dense output, r the sublayer's input and LN its own LayerNorm, each adapter of the
-        stack computes a ← Up(act(Down(LN(a + r)))) + a, from a = f; the result is LN(a + r).
+        With f the dense output, r the sublayer's input and LN its own LayerNorm, each adapter of
+        the stack computes a ← Up(act(Down(LN(a + r)))) + a, from a = f; the result is LN(a + r).
 
         Args:
             inner: (B, L, H or intermediate size).
@@ -179,7 +180,7 @@ class RoutedEncoder:
         f = output.dense(inner)
         r = residual.reshape(-1, residual.shape[-1])  # (B·L, H)
         a = f.reshape(-1, f.shape[-1])
-        stages = [groups, [(self.ranking, None)]]
+        stages: list[Groups] = [groups, [(self.ranking, None)]]
         for stage in stages:
             result = a
             for module, positions in stage:
@@ -240,8 +241,8 @@ def _check_fits(module: AdapterModule | None, encoder: Any) -> None:
     highest = max([*module.output, *module.attention])
     if module.hidden_size != width or highest >= layers:
         raise ModuleError(
-            f"the module '{module.name}' is for an encoder of width {module.hidden_size} with at least "
-            f"{highest + 1} layers, but this base has width {width} and {layers} layers.\n"
+            f"the module '{module.name}' is for an encoder of width {module.hidden_size} with at "
+            f"least {highest + 1} layers, but this base has width {width} and {layers} layers.\n"
             "Use the base that the module's card names."
         )
 
@@ -284,8 +285,8 @@ def query_lengths(encoding: Any) -> list[int]:
     """Per row, the position at which the document side starts.
 
     `[CLS] query [SEP]` is the query side, with the first separator only: of XLM-R's
-    `<s> q </s></s> d </s>` the second one is on the document side. Read from the encoding itself, so
-    truncated queries and rows of different lengths are right; padding on the left counts too.
+    `<s> q </s></s> d </s>` the second one is on the document side. Read from the encoding itself,
+    so truncated queries and rows of different lengths are right. Padding on the left counts too.
 
     Args:
         encoding: what a fast tokenizer returned for pairs of texts, padded or not.
@@ -357,19 +358,3 @@ def module_index(
     if routing == "document":
         return document
     return torch.where(segments == 0, query, document)
-
-
-def check_routing(kind: str, routing: str) -> None:
-    """Raise unless modules of this kind can be routed so."""
-    if routing not in ROUTINGS:
-        raise UsageError(f"unknown routing '{routing}'.\nUse one of {', '.join(ROUTINGS)}.")
-    if kind == "adapter" and routing == "both":
-        raise CompositionError(
-            "adapters cannot be routed 'both': two bottlenecks in the same place are not a sum.\n"
-            "Use routing='split', or masks (kind='mask')."
-        )
-    if kind == "mask" and routing == "split":
-        raise CompositionError(
-            "masks cannot be routed 'split': a mask changes the weights that all tokens share.\n"
-            "Use routing='query', 'document' or 'both', or adapters (kind='adapter')."
-        )

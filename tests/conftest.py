@@ -72,12 +72,10 @@ def tiny_folder(request):
 
 @pytest.fixture(scope="session")
 def tiny_base(tiny_folder):
-    """Both bases in turn, loaded and named `tiny-bert` or `tiny-xlmr`."""
-    from dataclasses import replace
-
+    """Both bases in turn, loaded; their names are `tiny-bert` and `tiny-xlmr`."""
     from polyrank.base import load_base
 
-    return replace(load_base(str(tiny_folder)), name=tiny_folder.parent.name)
+    return load_base(str(tiny_folder))
 
 
 @pytest.fixture(scope="session")

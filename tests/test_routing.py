@@ -25,7 +25,7 @@ def words(generator, length):
 
 @pytest.fixture
 def pairs():
-    """24 pairs of random texts of many lengths: (query, document, query language, its document's)."""
+    """24 pairs of texts of many lengths: (query, document, query module, document module)."""
     generator = random.Random(3)
     return [
         (

@@ -4,8 +4,8 @@ On disk an adapter is a folder of the `adapters` library, in safetensors, plus `
 README. In memory it is an `AdapterModule`: plain tensors that polyrank's own engine runs
 (`polyrank.routing`), so neither reading nor inference needs the library.
 
-Bottleneck adapters: Pfeiffer et al. 2020, MAD-X, arXiv 2005.00052. Invertible adapters: the same, by
-the NICE coupling of Dinh et al. 2014, arXiv 1410.8516.
+Bottleneck adapters: Pfeiffer et al. 2020, MAD-X, arXiv 2005.00052. Invertible adapters: the same,
+by the NICE coupling of Dinh et al. 2014, arXiv 1410.8516.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class AdapterModule:
     Attributes:
         name: of the adapter in its folder.
         activation: between Down and Up, and inside the invertible layer.
-        original_ln_before: whether the layer's own LayerNorm (with residual) comes before Down, as in
-            `seq_bn`; `double_seq_bn` goes without.
+        original_ln_before: whether the layer's own LayerNorm (with residual) comes before Down,
+            as in `seq_bn`; `double_seq_bn` goes without.
         output: layer number → the bottleneck after the feed-forward; layers left out are absent.
         attention: layer number → the bottleneck after self-attention (`double_seq_bn` only).
         invertible: the coupling after the embeddings, if any.
@@ -238,8 +238,8 @@ def _sort_tensors(
             coupling[f"{match['part']}.{match['kind']}"] = tensor
         else:
             raise ModuleError(
-                f"the adapter in '{folder}' has the tensor '{key}', which is no part of a bottleneck "
-                "adapter of a BERT or XLM-R encoder.\nGive an adapter made for such an encoder."
+                f"the adapter in '{folder}' has the tensor '{key}', which is no part of a "
+                "bottleneck adapter of a BERT or XLM-R encoder.\nGive an adapter for such an encoder."
             )
     if not layers["output"]:
         raise ModuleError(f"the adapter in '{folder}' has no layers.\nTrain it again.")
@@ -281,14 +281,15 @@ def _read_head(folder: Path, name: str) -> Head | None:
         return None  # e.g. an MLM head kept with a language module: no use in ranking
     if config.get("use_pooler") or config.get("layers") not in (1, 2):
         raise ModuleError(
-            f"the head in '{folder}' uses the pooler or has other than 1 or 2 layers, which polyrank "
-            "does not run.\nAdd it with add_classification_head(layers=1 or 2, use_pooler=False)."
+            f"the head in '{folder}' uses the pooler or has other than 1 or 2 layers, which "
+            "polyrank does not run.\nUse add_classification_head(layers=1 or 2, use_pooler=False)."
         )
     tensors = _read_tensors(folder, "model_head.safetensors", "pytorch_model_head.bin")
     prefix = f"heads.{record.get('name', name)}."
     # The head is a Sequential of Dropout, Linear, activation, Dropout, Linear: linears at 1 and 4.
-    places = (1, 4) if config["layers"] == 2 and config.get("activation_function") else None
-    places = places or ((1, 3) if config["layers"] == 2 else (1,))
+    # Without an activation the second one moves up to 3.
+    second = 4 if config.get("activation_function") else 3
+    places = [1, second][: config["layers"]]
     layers = []
     for place in places:
         weight = tensors.get(f"{prefix}{place}.weight")
@@ -388,7 +389,7 @@ def save_adapter_module(
 
 
 def _convert(folder: Path, name: str, dtype: torch.dtype | None) -> None:
-    """Cast, and drop tensors of other heads whose name starts with ours (the library keeps them)."""
+    """Cast, and drop other heads whose name starts with ours, which the library writes too."""
     from safetensors.torch import load_file, save_file
 
     for path in folder.glob("*.safetensors"):

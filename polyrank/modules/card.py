@@ -1,4 +1,4 @@
-"""The card of a module: `polyrank.json` and the README written beside its weights. Needs no torch."""
+"""The card of a module: `polyrank.json` and the README beside its weights. Needs no torch."""
 
 from __future__ import annotations
 
@@ -168,20 +168,18 @@ def verify_files(folder: Path, card: ModuleCard) -> None:
     """Raise ModuleError unless every file the card lists is there with its sha256."""
     if not card.files:
         raise ModuleError(
-            f"{folder / CARD_FILE} lists no files, so nothing can be verified.\nSave the module again."
+            f"{folder / CARD_FILE} lists no files, so none can be verified.\nSave the module again."
         )
+    again = f"Fetch it, or train it again:  {train_command_of(card)}"
     for name, expected in sorted(card.files.items()):
         path = folder / name
         if not path.is_file():
-            raise ModuleError(
-                f"the module '{card.full_name}' lacks its file {path}.\n"
-                f"Fetch or train it again:  {train_command(card.base, card.role, card.kind, card.name)}"
-            )
+            raise ModuleError(f"the module '{card.full_name}' lacks its file {path}.\n{again}")
         found = sha256(path)
         if found != expected:
             raise ModuleError(
-                f"{path} was altered: its sha256 is {found[:12]}…, the card says {expected[:12]}….\n"
-                f"Fetch or train it again:  {train_command(card.base, card.role, card.kind, card.name)}"
+                f"{path} was altered: its sha256 is {found[:12]}…, but its card says "
+                f"{expected[:12]}….\n{again}"
             )
 
 
@@ -195,7 +193,7 @@ def sha256(path: Path) -> str:
 
 
 def write_card(folder: Path, card: ModuleCard) -> ModuleCard:
-    """Write README.md and polyrank.json for the weights in `folder`; return the card with sha256s."""
+    """Write README.md and polyrank.json beside the weights; return the card with the sha256s."""
     (folder / "README.md").write_text(readme(card), encoding="utf-8")
     names = sorted(path.name for path in folder.iterdir() if path.is_file())
     files = {name: sha256(folder / name) for name in names if name not in (CARD_FILE, "README.md")}
@@ -211,6 +209,12 @@ def train_command(base: str, role: str, kind: str, name: str) -> str:
     else:
         what = f"train ranking --base {base} --collection {name} --source en --kind {kind}"
     return f"polyrank {what}"
+
+
+def train_command_of(card: ModuleCard, base: str | None = None) -> str:
+    """The command that trains a module like this one, for its own base or another."""
+    name = card.language if card.role == "language" else card.name
+    return train_command(base or card.base, card.role, card.kind, name)
 
 
 def readme(card: ModuleCard) -> str:
