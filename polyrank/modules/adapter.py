@@ -239,7 +239,7 @@ def _sort_tensors(
         else:
             raise ModuleError(
                 f"the adapter in '{folder}' has the tensor '{key}', which is no part of a "
-                "bottleneck adapter of a BERT or XLM-R encoder.\nGive an adapter for such an encoder."
+                "bottleneck adapter of a BERT or XLM-R encoder.\nGive one for such an encoder."
             )
     if not layers["output"]:
         raise ModuleError(f"the adapter in '{folder}' has no layers.\nTrain it again.")
