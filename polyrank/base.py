@@ -85,7 +85,7 @@ def resolve_base(name: str) -> str:
     Raises:
         ModuleError: when a bundled base is not there, or a folder is no checkpoint.
     """
-    for root in zoo_roots():
+    for root in [] if name.startswith((".", "/", "~")) else zoo_roots():
         if (root / name / "base" / "config.json").is_file():
             return str(root / name / "base")
     if name in BUNDLED_BASES:

@@ -58,7 +58,7 @@ class RoutedEncoder:
     ) -> None:
         """
         Args:
-            encoder: a plain BertModel, RobertaModel or XLMRobertaModel.
+            encoder: a plain BertModel, RobertaModel or XLMRobertaModel, in eval mode.
             languages: the language modules that a module index points into; None is no module.
             ranking: applied over the language module, for every token.
 
@@ -248,7 +248,7 @@ def _check_fits(module: AdapterModule | None, encoder: Any) -> None:
 
 
 @torch.inference_mode()
-def score(hidden: Tensor, head: Head) -> Tensor:
+def score(hidden: Tensor, head: Head | None) -> Tensor:
     """Score pairs from their encodings.
 
     Args:
@@ -259,8 +259,12 @@ def score(hidden: Tensor, head: Head) -> Tensor:
         Raw logits, (B,), fp32 whatever the encoder's dtype; higher is better.
 
     Raises:
-        ModuleError: a head with more than one label.
+        ModuleError: no head, or one with more than one label.
     """
+    if head is None:
+        raise ModuleError(
+            "this ranking module has no head, so it cannot score.\nSave it with head=True."
+        )
     *inner, (weight, bias) = head.layers
     if weight.shape[0] != 1:
         raise ModuleError(

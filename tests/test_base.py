@@ -54,6 +54,15 @@ def test_the_zoo_of_the_environment_comes_first(tiny_folder, monkeypatch):
     assert load_base(tiny_folder.parent.name).folder == str(tiny_folder)
 
 
+def test_a_folder_is_named_without_its_path(tiny_folder, tmp_path):
+    import shutil
+
+    shutil.copytree(tiny_folder, tmp_path / "copy")
+    assert load_base(str(tmp_path / "copy")).name == "copy"
+    with pytest.raises(ModuleError, match="no config.json"):
+        load_base(str(tiny_folder.parent))
+
+
 def test_a_missing_bundled_base_says_how_to_build_it(tmp_path, monkeypatch):
     monkeypatch.setattr(bases, "zoo_roots", lambda: [tmp_path])
     with pytest.raises(ModuleError, match="make zoo"):

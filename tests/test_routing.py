@@ -308,6 +308,14 @@ def test_module_index_by_hand():
         assert module_index(sides, query, document, routing).tolist() == index
 
 
+def test_a_module_for_another_base_is_refused(tiny_base, engine):
+    from dataclasses import replace
+
+    deeper = replace(engine.languages[0], output={7: engine.languages[0].output[0]})
+    with pytest.raises(ModuleError, match="at least 8 layers"):
+        RoutedEncoder(tiny_base.model, [deeper])
+
+
 def test_refusals(tiny_base, engine, pairs):
     encoding = encode(tiny_base, pairs)
     sides = segments(encoding)
@@ -322,5 +330,7 @@ def test_refusals(tiny_base, engine, pairs):
         engine(**encoding, module_index=rows)
     with pytest.raises(UsageError, match="fast tokenizer"):
         segments({"input_ids": encoding["input_ids"]})
+    with pytest.raises(ModuleError, match="no head"):
+        score(torch.zeros(1, 2, 3), None)
     with pytest.raises(ModuleError, match="2 labels"):
         score(torch.zeros(1, 2, 3), Head(((torch.zeros(2, 3), None),)))

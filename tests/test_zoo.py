@@ -1,5 +1,6 @@
 """The zoo: modules by name, by folder, in the order of the search path."""
 
+import os
 import shutil
 import warnings
 
@@ -34,6 +35,18 @@ def test_a_module_is_found_by_short_name_full_name_and_folder(searched, tiny_bas
     assert zoo.info(str(folder)).name == f"{base}/language/adapter/ky"
 
 
+def test_a_plain_word_means_the_zoo_before_a_folder_here(
+    searched, tiny_base, tmp_path, monkeypatch
+):
+    folder = searched / tiny_base.name / "language" / "adapter" / "ky"
+    for name in ("ky", "mine"):
+        shutil.copytree(folder, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert zoo.find(tiny_base.name, "language", "adapter", "ky") == folder
+    assert str(zoo.find(tiny_base.name, "language", "adapter", "mine")) == "mine"
+    assert zoo.find(tiny_base.name, "language", "adapter", "./ky").resolve() == tmp_path / "ky"
+
+
 def test_a_missing_module_lists_the_others_and_the_command(searched, tiny_base):
     with pytest.raises(ModuleError) as error:
         zoo.find(tiny_base.name, "language", "adapter", "ug")
@@ -46,7 +59,7 @@ def test_a_missing_module_lists_the_others_and_the_command(searched, tiny_base):
 def test_the_first_folder_of_the_path_wins(searched, tiny_base, tmp_path, monkeypatch):
     place = f"{tiny_base.name}/language/adapter/ky"
     shutil.copytree(searched / place, tmp_path / place)
-    monkeypatch.setenv("POLYRANK_ZOO", f"{tmp_path}:{searched}")
+    monkeypatch.setenv("POLYRANK_ZOO", f"{tmp_path}{os.pathsep}{searched}")
     assert zoo.find(tiny_base.name, "language", "adapter", "ky") == tmp_path / place
     assert zoo.find(tiny_base.name, "language", "adapter", "ky", zoo=searched).is_relative_to(
         searched

@@ -45,12 +45,15 @@ def find(base: str, role: str, kind: str, name: str, zoo: str | Path | None = No
     Raises:
         ModuleError: when there is none; the message lists those there are, and how to train one.
     """
-    if (Path(name).expanduser() / CARD_FILE).is_file():
-        return Path(name).expanduser()
+    folder = Path(name).expanduser()
+    if "/" in name and (folder / CARD_FILE).is_file():
+        return folder
     full = name if _is_full(name) else f"{slug(base)}/{role}/{kind}/{name}"
     for root in zoo_roots(zoo):
         if (root / full / CARD_FILE).is_file():
             return root / full
+    if (folder / CARD_FILE).is_file():  # a plain word means the zoo first, then a folder here
+        return folder
     short = full.rsplit("/", 1)[-1]
     known = [e.card.name for e in list_modules(base=base, role=role, kind=kind, zoo=zoo)]
     raise ModuleError(
