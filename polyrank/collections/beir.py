@@ -1,0 +1,58 @@
+"""BEIR folders: `corpus.jsonl`, `queries.jsonl`, `qrels/{split}.tsv`, each plain or `.gz`."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+from polyrank.collections.jsonl import iter_documents, iter_queries
+from polyrank.collections.records import Collection
+from polyrank.collections.trec import read_qrels
+from polyrank.errors import DataError
+
+
+def read_beir(
+    folder: str | Path,
+    queries: str | None = None,
+    documents: str | None = None,
+    split: str = "test",
+    limit: int | None = None,
+) -> Collection:
+    """A BEIR folder (Thakur et al. 2021, arXiv 2104.08663).
+
+    The queries are those judged in the split, in the file's order, since BEIR keeps the queries of
+    all splits in one file. A query or document that is judged but absent is an error.
+
+    Args:
+        folder: the folder.
+        queries, documents: languages, for records that do not name their own.
+        split: which file of `qrels/`.
+        limit: at most this many queries; all documents are kept.
+
+    Raises:
+        DataError: for a missing or malformed file, or judgements of unknown ids.
+    """
+    folder = Path(folder)
+    qrels_path = _existing(folder, f"qrels/{split}.tsv")
+    qrels = read_qrels(qrels_path)
+    corpus = {d.id: d for d in iter_documents(_existing(folder, "corpus.jsonl"), documents)}
+    asked = {q.id: q for q in iter_queries(_existing(folder, "queries.jsonl"), queries)}
+    for judgement in qrels:
+        if judgement.query_id not in asked:
+            raise DataError(qrels_path, None, f"query {judgement.query_id} is not in queries.jsonl")
+        if judgement.document_id not in corpus and judgement.relevance > 0:
+            reason = f"document {judgement.document_id} is not in corpus.jsonl"
+            raise DataError(qrels_path, None, reason)
+    judged = {judgement.query_id for judgement in qrels}
+    kept = dict(islice(((i, q) for i, q in asked.items() if i in judged), limit))
+    return Collection(folder.name, corpus, kept, [j for j in qrels if j.query_id in kept])
+
+
+def _existing(folder: Path, name: str) -> Path:
+    """The plain file or its `.gz`."""
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.is_file():
+            return path
+    present = sorted(p.name for p in (folder / name).parent.glob("*"))[:8]
+    shown = f"; it has {', '.join(present)}" if present else ""
+    raise DataError(folder, None, f"no {name} or {name}.gz in this folder{shown}")

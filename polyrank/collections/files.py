@@ -1,0 +1,73 @@
+"""Text files line by line: gzip by suffix, strict UTF-8, one place for the odd cases."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, TextIO, cast
+
+from polyrank.errors import DataError
+
+
+def open_text(path: str | Path) -> Iterator[str]:
+    """The lines of a text file, without their ends; `numbered_lines` without the numbers."""
+    return (line for _, line in numbered_lines(path))
+
+
+def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
+    """(line number from 1, line) of a UTF-8 file, `.gz` read transparently.
+
+    A byte-order mark at the start is dropped, CRLF is read as LF, blank lines are skipped but
+    counted. Only LF ends a line, so U+2028 and its like stay inside a text.
+
+    Raises:
+        DataError: when the file is missing, a folder, not gzip, cut short, not UTF-8, or holds no
+            line at all.
+    """
+    path, number, empty = Path(path), 0, True
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
+            for number, raw in enumerate(file, start=1):
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+                if line.strip():
+                    empty = False
+                    yield number, line
+    except UnicodeDecodeError as error:
+        raise DataError(path, number, f"not UTF-8 ({error.reason}, byte {error.start})") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(path, number + 1, f"damaged gzip file: {error}") from error
+    except FileNotFoundError:
+        raise DataError(path, None, "there is no such file") from None
+    except IsADirectoryError:
+        raise DataError(path, None, "a folder, where a file was expected") from None
+    except PermissionError:
+        raise DataError(path, None, "no permission to read it") from None
+    if empty:
+        raise DataError(path, None, "the file is empty")
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[TextIO]:
+    """A text file to write, gzip by suffix; it takes its name only when it is complete.
+
+    Written beside its place and renamed, so a crash leaves the old file or the new one. Gzip
+    carries no time stamp: the same text gives the same bytes.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with open(partial, "wb") as raw:
+            # No name and no time inside the gzip header.
+            gzipped = path.suffix == ".gz"
+            binary = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if gzipped else raw
+            with io.TextIOWrapper(cast(BinaryIO, binary), "utf-8", newline="\n") as file:
+                yield file
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,145 @@
+"""JSON lines: documents, queries and runs, with the field names that neighbouring tools use."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from polyrank.collections.files import numbered_lines
+from polyrank.collections.records import Document, Query, ScoredDocument
+from polyrank.errors import DataError, LanguageError
+from polyrank.languages import normalise
+
+ID = ("_id", "id", "docid", "doc_id", "query_id", "qid")
+TEXT = ("text", "contents")
+LANGUAGE = ("language", "lang")
+
+
+def iter_documents(path: str | Path, language: str | None = None) -> Iterator[Document]:
+    """Documents of a JSONL file in its order.
+
+    The id is `_id`, `id` or `docid`, the text `text` or `contents`; `title`, `language` (or
+    `lang`) and `group` may be absent, other fields are ignored.
+
+    Args:
+        path: the file, `.gz` too.
+        language: for documents that do not name their own.
+
+    Raises:
+        DataError: for a line that is no JSON object, lacks id or text, names an unknown language,
+            or repeats an id.
+    """
+    default = normalise(language) if language else None
+    for number, row in _rows(path):
+        yield Document(
+            id=_id(row, path, number),
+            text=_text(row, TEXT, path, number),
+            title=_optional(row, "title", path, number) or "",
+            language=_language(row, path, number) or default,
+            group=_optional(row, "group", path, number),
+        )
+
+
+def iter_queries(path: str | Path, language: str | None = None) -> Iterator[Query]:
+    """Queries of a JSONL file; fields and errors as for `iter_documents`."""
+    default = normalise(language) if language else None
+    for number, row in _rows(path):
+        text = _text(row, (*TEXT, "query"), path, number)
+        yield Query(_id(row, path, number), text, _language(row, path, number) or default)
+
+
+def _rows(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, object), each id once."""
+    first: dict[str, int] = {}
+    for number, line in numbered_lines(path):
+        row = _object(line, path, number)
+        identity = _id(row, path, number)
+        if first.setdefault(identity, number) != number:
+            reason = f"the id {identity!r} is already on line {first[identity]}"
+            raise DataError(path, number, reason)
+        yield number, row
+
+
+def _object(line: str, path: str | Path, number: int) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise DataError(path, number, f"not JSON: {error}") from None
+    if not isinstance(row, dict):
+        raise DataError(path, number, f"a JSON {type(row).__name__}, where an object was expected")
+    return row
+
+
+def _first(row: dict[str, Any], names: tuple[str, ...], path: str | Path, number: int) -> Any:
+    for name in names:
+        if row.get(name) is not None:
+            return row[name]
+    found = ", ".join(sorted(row)) or "nothing"
+    raise DataError(path, number, f"no field {' or '.join(map(repr, names))}; it has {found}")
+
+
+def _id(row: dict[str, Any], path: str | Path, number: int) -> str:
+    value = _first(row, ID, path, number)
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        raise DataError(path, number, f"the id {value!r} is neither text nor an integer")
+    return str(value)
+
+
+def _text(row: dict[str, Any], names: tuple[str, ...], path: str | Path, number: int) -> str:
+    value = _first(row, names, path, number)
+    if not isinstance(value, str):
+        raise DataError(path, number, f"the text is a {type(value).__name__}, not a string")
+    return value
+
+
+def _optional(row: dict[str, Any], name: str, path: str | Path, number: int) -> str | None:
+    value = row.get(name)
+    if value is not None and not isinstance(value, str):
+        raise DataError(path, number, f"the {name} is a {type(value).__name__}, not a string")
+    return value
+
+
+def _language(row: dict[str, Any], path: str | Path, number: int) -> str | None:
+    for name in LANGUAGE:
+        tag = _optional(row, name, path, number)
+        if tag:
+            try:
+                return normalise(tag)
+            except LanguageError as error:
+                raise DataError(path, number, str(error)) from None
+    return None
+
+
+def parse_scored(line: str, path: str | Path, number: int) -> ScoredDocument:
+    """One line of a JSONL run: `{"query_id": …, "document_id": …, "score": …}`."""
+    row = _object(line, path, number)
+    query_id, document_id = (
+        _id({"id": _first(row, (name,), path, number)}, path, number)
+        for name in ("query_id", "document_id")
+    )
+    score = _first(row, ("score",), path, number)
+    return ScoredDocument(query_id, document_id, finite(score, path, number))
+
+
+def dump_scored(hit: ScoredDocument) -> str:
+    """One line of a JSONL run, with its line end; the score keeps nine digits."""
+    row = {
+        "query_id": hit.query_id,
+        "document_id": hit.document_id,
+        "score": float(f"{hit.score:.9g}"),
+    }
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def finite(value: Any, path: str | Path, number: int) -> float:
+    """A score as a finite float, or a DataError."""
+    try:
+        score = float(value)
+    except (TypeError, ValueError):
+        raise DataError(path, number, f"the score {value!r} is no number") from None
+    if isinstance(value, bool) or not math.isfinite(score):
+        raise DataError(path, number, f"the score {value!r} is no finite number")
+    return score

@@ -1,0 +1,150 @@
+"""TREC files: runs `qid Q0 docid rank score tag` and qrels `qid 0 docid relevance`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from polyrank.collections import jsonl
+from polyrank.collections.files import numbered_lines, writing
+from polyrank.collections.records import Judgement, Run, ScoredDocument, as_run, ranked
+from polyrank.errors import DataError, UsageError
+
+
+def read_run(path: str | Path) -> Run:
+    """A whole run, ranked by score with ties by document id; the file's rank column is ignored.
+
+    `.jsonl` and `.jsonl.gz` are read as JSONL, anything else as TREC.
+
+    Raises:
+        DataError: for a malformed line, a score that is no finite number, or a (query, document)
+            pair that occurs twice.
+    """
+    return as_run(_unique(_numbered(path), path))
+
+
+def iter_run(path: str | Path) -> Iterator[ScoredDocument]:
+    """A run line by line in the file's order, holding nothing; repeated pairs are not detected.
+
+    Raises:
+        DataError: as `read_run`, when the line is reached.
+    """
+    return (hit for _, hit in _numbered(path))
+
+
+def write_run(run: Run | Iterable[ScoredDocument], path: str | Path, tag: str = "polyrank") -> None:
+    """Write a run, complete or not at all; JSONL by suffix, else TREC, gzip by `.gz`.
+
+    Ranks count from 1, scores have nine digits (fp32 survives), ties are broken by document id.
+
+    Raises:
+        UsageError: for an id that TREC cannot hold (whitespace or empty), a score that is not
+            finite, or a pair that occurs twice.
+    """
+    grouped = run if isinstance(run, dict) else as_run(run)
+    line = _json_line if is_jsonl(path) else _trec_line
+    if not tag or any(map(str.isspace, tag)):
+        raise UsageError(f"the run tag {tag!r} must be one word; TREC separates fields by spaces")
+    with writing(path) as file:
+        for query_id, hits in grouped.items():
+            seen: set[str] = set()
+            for rank, hit in enumerate(ranked(hits), start=1):
+                if not math.isfinite(hit.score):
+                    raise UsageError(f"{query_id} {hit.document_id}: the score is {hit.score}")
+                if hit.document_id in seen:
+                    raise UsageError(f"{query_id} {hit.document_id}: the pair occurs twice")
+                seen.add(hit.document_id)
+                file.write(line(hit, rank, tag))
+
+
+def read_qrels(path: str | Path) -> list[Judgement]:
+    """TREC qrels (four columns) or a BEIR table (three columns under a header).
+
+    Raises:
+        DataError: for a malformed line, or a pair that is judged twice.
+    """
+    return list(iter_qrels(path))
+
+
+def iter_qrels(path: str | Path) -> Iterator[Judgement]:
+    """`read_qrels` line by line; repeated pairs are found all the same."""
+    first: dict[tuple[str, str], int] = {}
+    for number, line in numbered_lines(path):
+        tabbed = line.split("\t")
+        if number == 1 and tabbed[0].strip() in ("query-id", "query_id", "qid"):
+            continue
+        judgement = _judgement(tabbed, line.split(), path, number)
+        pair = judgement.query_id, judgement.document_id
+        if pair in first:
+            reason = f"query {pair[0]} and document {pair[1]} are judged on line {first[pair]} too"
+            raise DataError(path, number, reason)
+        first[pair] = number
+        yield judgement
+
+
+def _judgement(tabbed: list[str], fields: list[str], path: str | Path, number: int) -> Judgement:
+    """Three tab-separated cells are BEIR's; four words are TREC's."""
+    if len(tabbed) == 3:
+        query_id, document_id, value = (cell.strip() for cell in tabbed)
+    elif len(fields) == 4:
+        query_id, _, document_id, value = fields
+    else:
+        reason = (
+            f"{len(fields)} fields; qrels have 4 (qid 0 docid relevance) "
+            "or 3 between tabs (query-id corpus-id score)"
+        )
+        raise DataError(path, number, reason)
+    if not query_id or not document_id:
+        raise DataError(path, number, "an empty id")
+    try:
+        return Judgement(query_id, document_id, int(value))
+    except ValueError:
+        raise DataError(path, number, f"the relevance {value!r} is no integer") from None
+
+
+def is_jsonl(path: str | Path) -> bool:
+    """Whether a run's file name says JSONL: `.jsonl` or `.jsonl.gz`."""
+    return Path(path).name.removesuffix(".gz").endswith(".jsonl")
+
+
+def _numbered(path: str | Path) -> Iterator[tuple[int, ScoredDocument]]:
+    parse: Callable[[str, str | Path, int], ScoredDocument]
+    parse = jsonl.parse_scored if is_jsonl(path) else _parse_trec
+    return ((number, parse(line, path, number)) for number, line in numbered_lines(path))
+
+
+def _unique(
+    numbered: Iterable[tuple[int, ScoredDocument]], path: str | Path
+) -> Iterator[ScoredDocument]:
+    first: dict[tuple[str, str], int] = {}
+    for number, hit in numbered:
+        line = first.setdefault((hit.query_id, hit.document_id), number)
+        if line != number:
+            reason = f"query {hit.query_id} has document {hit.document_id} on line {line} too"
+            raise DataError(path, number, reason)
+        yield hit
+
+
+def _parse_trec(line: str, path: str | Path, number: int) -> ScoredDocument:
+    fields = line.split()
+    if len(fields) != 6:
+        reason = f"{len(fields)} fields; a TREC run has 6 (qid Q0 docid rank score tag)"
+        if len(fields) > 6:
+            reason += "; ids with spaces need a JSONL run"
+        raise DataError(path, number, reason)
+    return ScoredDocument(fields[0], fields[2], jsonl.finite(fields[4], path, number))
+
+
+def _trec_line(hit: ScoredDocument, rank: int, tag: str) -> str:
+    for word in (hit.query_id, hit.document_id):
+        if not word or any(map(str.isspace, word)):
+            raise UsageError(
+                f"the id {word!r} is empty or has whitespace, which a TREC run cannot hold; "
+                "write the run as .jsonl instead"
+            )
+    return f"{hit.query_id} Q0 {hit.document_id} {rank} {hit.score:.9g} {tag}\n"
+
+
+def _json_line(hit: ScoredDocument, rank: int, tag: str) -> str:
+    return jsonl.dump_scored(hit)
