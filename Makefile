@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(STAMP)
-	@$(BIN)/python -m polyrank.demo
+	@$(BIN)/polyrank demo
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q

@@ -64,7 +64,12 @@ class Dense:
 
         Returns:
             Query id -> scored documents; the score is the cosine, from -1 to 1.
+
+        Raises:
+            UsageError: when depth is below 1.
         """
+        if depth < 1:
+            raise UsageError(f"depth is {depth}; give 1 or more")
         asked = list(queries)
         if not asked:
             return {}

@@ -1,0 +1,82 @@
+"""The Typer app: one verb per file, errors as one message and exit code 2."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from polyrank.errors import PolyrankError
+
+from . import demo, detect, evaluate, rerank, search, zoo
+
+
+class Verbs(TyperGroup):
+    """Turns what a user can mend into a message on stderr, without a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except PolyrankError as error:
+            stop(str(error), code=2)
+        except KeyboardInterrupt as interrupt:
+            stop(str(interrupt) or "stopped", code=130)
+        except BrokenPipeError:
+            raise  # the reader of our output has gone (polyrank ... | head): Typer ends quietly
+        except OSError as error:
+            if error.filename is None:
+                raise
+            stop(f"{error.filename}: {error.strerror}", code=2)
+
+
+def stop(message: str, code: int) -> None:
+    sys.stdout.flush()
+    print(f"polyrank: {message}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def show_version(asked: bool) -> None:
+    if asked:
+        import polyrank
+
+        print(f"polyrank {polyrank.__version__}")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    name="polyrank",
+    cls=Verbs,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: it keeps the lines of the examples, and is fast
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+@app.callback()
+def polyrank_(
+    version: bool = typer.Option(
+        False, "--version", callback=show_version, is_eager=True, help="Show the version and stop."
+    ),
+) -> None:
+    """Multilingual modular adapters for reranking.
+
+    Results go to stdout or --output, messages to stderr. Each verb has examples that run as they
+    stand on the bundled data: polyrank VERB --help
+    """
+
+
+app.command("rerank", short_help="Rerank the candidates of a first stage.")(rerank.rerank)
+app.command("search")(search.search)
+app.command("evaluate", short_help="Measure a run, and test it against another.")(evaluate.evaluate)
+app.command("detect", short_help="Identify the language of texts.")(detect.detect)
+app.command("demo", short_help="Show what each part adds, on bundled queries.")(demo.demo)
+app.add_typer(zoo.app, name="zoo")
+if find_spec("polyrank.cli.train") is not None:
+    from importlib import import_module
+
+    app.add_typer(import_module("polyrank.cli.train").app, name="train")

@@ -1,0 +1,230 @@
+"""Options that several verbs share, and what is made from them."""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from polyrank.errors import UsageError
+
+if TYPE_CHECKING:
+    from polyrank.rerankers.cross_encoder import Reranker
+
+    from polyrank.collections.records import Collection, Document, Query, Run
+    from polyrank.pipeline import Scorer
+
+
+class Kind(Enum):
+    adapter = "adapter"
+    mask = "mask"
+    full = "full"
+
+
+class Routing(Enum):
+    none = "none"
+    query = "query"
+    document = "document"
+    split = "split"
+    both = "both"
+
+
+class Fallback(Enum):
+    error = "error"
+    related = "related"
+    none = "none"
+
+
+class FirstStage(Enum):
+    bm25 = "bm25"
+    dense = "dense"
+
+
+CollectionName = Annotated[
+    str | None,
+    typer.Option("--collection", help="A bundled collection (xquad, ntrex) or a BEIR folder."),
+]
+QueriesFile = Annotated[
+    Path | None, typer.Option("--queries", help="Queries in a .jsonl or .tsv file.")
+]
+DocumentsFile = Annotated[
+    Path | None, typer.Option("--documents", help="Documents in a .jsonl or .tsv file.")
+]
+QueryLanguage = Annotated[
+    str | None, typer.Option(help="Language of the queries, such as ky; else it is identified.")
+]
+DocumentLanguage = Annotated[
+    str | None, typer.Option(help="Language of the documents, such as en; else it is identified.")
+]
+Base = Annotated[str, typer.Option(help="The base: 'mini', a Hub id or a folder.")]
+Ranking = Annotated[str, typer.Option(help="The ranking module: a name of the zoo or a folder.")]
+KindOption = Annotated[Kind, typer.Option("--kind", help="The kind of the modules.")]
+RoutingOption = Annotated[
+    Routing | None,
+    typer.Option(
+        "--routing",
+        help="Which tokens see which language module; else split for adapters, document for masks.",
+    ),
+]
+FallbackOption = Annotated[
+    Fallback,
+    typer.Option(
+        "--fallback", help="For a language without a module: stop, its nearest relative, or none."
+    ),
+]
+MaxLength = Annotated[int, typer.Option(help="Tokens of a query-document pair.", min=16)]
+DataType = Annotated[
+    str | None, typer.Option("--dtype", help="float32, bfloat16 or float16; else the device's own.")
+]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; else the best there is.")]
+Depth = Annotated[int, typer.Option(help="Candidates per query.", min=1)]
+Limit = Annotated[int | None, typer.Option(help="Only the first so many queries.", min=1)]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for machines.")]
+
+
+def note(message: str) -> None:
+    """A message to the user, on stderr."""
+    print(f"polyrank: {message}", file=sys.stderr)
+
+
+def one_of(**options: Any) -> None:
+    """Refuse none or several of the options.
+
+    Raises:
+        UsageError: unless exactly one is given.
+    """
+    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
+    names = [f"--{name.replace('_', '-')}" for name in options]
+    if len(given) != 1:
+        found = f"not {' and '.join(given)} together" if given else "none was given"
+        raise UsageError(f"give one of {', '.join(names)}; {found}")
+
+
+def routing_for(kind: Kind, routing: Routing | None) -> str:
+    """The routing that was asked for, or the usual one of the kind."""
+    if routing is not None:
+        return routing.value
+    return {Kind.adapter: "split", Kind.mask: "document", Kind.full: "none"}[kind]
+
+
+def reranker(
+    base: str,
+    ranking: str,
+    kind: Kind,
+    routing: Routing | None,
+    fallback: Fallback,
+    max_length: int,
+    device: str | None,
+    dtype: str | None,
+    seed: int,
+) -> Reranker:
+    import torch
+    from polyrank.rerankers.cross_encoder import Reranker
+
+    torch.manual_seed(seed)
+    return Reranker(
+        base=base,
+        ranking=ranking,
+        kind=kind.value,
+        routing=routing_for(kind, routing),
+        fallback=fallback.value,
+        max_length=max_length,
+        device=device,
+        dtype=dtype,
+    )
+
+
+def load(
+    collection: str | None,
+    queries: Path | None,
+    documents: Path | None,
+    query_language: str | None,
+    document_language: str | None,
+) -> Collection:
+    """The collection that the options name: by its name, or by two files.
+
+    Raises:
+        UsageError: when both or neither are named.
+    """
+    from polyrank.collections.load import load_collection
+    from polyrank.collections.records import Collection
+
+    if collection is not None:
+        if queries is not None or documents is not None:
+            raise UsageError("give --collection, or --queries with --documents, not both")
+        return load_collection(collection, queries=query_language, documents=document_language)
+    if queries is None or documents is None:
+        raise UsageError("give --collection NAME, or --queries FILE with --documents FILE")
+    return Collection(
+        name=documents.name,
+        documents=read_documents(documents, document_language),
+        queries=read_queries(queries, query_language),
+    )
+
+
+def read_documents(path: Path, language: str | None) -> dict[str, Document]:
+    """Documents of a .tsv file, else of JSON lines."""
+    from polyrank.collections import jsonl, tsv
+
+    read = tsv.iter_documents if is_table(path) else jsonl.iter_documents
+    return {document.id: document for document in read(path, language)}
+
+
+def read_queries(path: Path, language: str | None) -> dict[str, Query]:
+    """Queries of a .tsv file, else of JSON lines."""
+    from polyrank.collections import jsonl, tsv
+
+    read = tsv.iter_queries if is_table(path) else jsonl.iter_queries
+    return {query.id: query for query in read(path, language)}
+
+
+def read_passages(path: Path, language: str | None) -> list[Document]:
+    """Documents of a .jsonl or .tsv file; of any other a passage per line, named by its number."""
+    from polyrank.collections.files import numbered_lines
+    from polyrank.collections.records import Document
+
+    if is_table(path) or path.name.removesuffix(".gz").endswith((".jsonl", ".json")):
+        return list(read_documents(path, language).values())
+    return [Document(str(number), line, language=language) for number, line in numbered_lines(path)]
+
+
+def is_table(path: Path) -> bool:
+    return path.name.removesuffix(".gz").endswith(".tsv")
+
+
+def search_first(
+    collection: Collection,
+    stage: FirstStage,
+    base: str,
+    depth: int,
+    limit: int | None,
+    device: str | None = None,
+) -> Run:
+    """The first stage's candidates for the first `limit` queries."""
+    queries = list(collection.queries.values())[:limit]
+    documents = list(collection.documents.values())
+    if stage is FirstStage.bm25:
+        from polyrank.index.lexical import BM25
+
+        return BM25(documents).search(queries, depth)
+    from polyrank.index.dense import Dense
+
+    return Dense(documents, base=base, device=device).search(queries, depth)
+
+
+def reranked(scorer: Scorer, texts: Collection, found: Run) -> Run:
+    """A first stage in memory, every query in the scorer's order."""
+    from polyrank.pipeline import rerank_query
+    from polyrank.progress import track
+
+    return {
+        query_id: rerank_query(
+            scorer, texts.queries[query_id], [texts.documents[hit.document_id] for hit in hits]
+        )
+        for query_id, hits in track(found.items(), "reranking")
+        if hits
+    }

@@ -1,0 +1,142 @@
+"""polyrank rerank: order the candidates of a first stage anew."""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from polyrank.errors import UsageError
+
+from . import options
+from .options import Fallback, FirstStage, Kind, note
+
+if TYPE_CHECKING:
+    from polyrank.collections.records import Document, Run, ScoredDocument
+
+
+class Missing(Enum):
+    error = "error"
+    skip = "skip"
+
+
+def rerank(
+    collection: options.CollectionName = None,
+    queries: options.QueriesFile = None,
+    documents: options.DocumentsFile = None,
+    query_language: options.QueryLanguage = None,
+    document_language: options.DocumentLanguage = None,
+    run: Annotated[
+        Path | None, typer.Option(help="The first stage: a TREC run, or JSON lines in .jsonl.")
+    ] = None,
+    first_stage: Annotated[
+        FirstStage | None, typer.Option(help="Or let polyrank search first.")
+    ] = None,
+    depth: Annotated[
+        int | None,
+        typer.Option(min=1, help="Candidates per query; else 100 searched, or all of --run."),
+    ] = None,
+    query: Annotated[str | None, typer.Option(help="One query, with --passages.")] = None,
+    passages: Annotated[
+        Path | None, typer.Option(help="A passage per line, or .jsonl / .tsv documents.")
+    ] = None,
+    output: Annotated[
+        Path, typer.Option(help="TREC, or JSON lines in .jsonl; '-' is standard output.")
+    ] = Path("-"),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an --output that was interrupted.")
+    ] = False,
+    missing: Annotated[
+        Missing, typer.Option(help="Candidates that the collection lacks: stop, or skip and count.")
+    ] = Missing.error,
+    tag: Annotated[str, typer.Option(help="Last column of the TREC output.")] = "polyrank",
+    base: options.Base = "mini",
+    ranking: options.Ranking = "squad",
+    kind: options.KindOption = Kind.adapter,
+    routing: options.RoutingOption = None,
+    fallback: options.FallbackOption = Fallback.error,
+    max_length: options.MaxLength = 256,
+    limit: options.Limit = None,
+    seed: options.Seed = 0,
+    device: options.Device = None,
+    dtype: options.DataType = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Rerank the candidates of a first stage with a composition of modules.
+
+    Each query is written when it is scored, so a long run that is stopped goes on with --resume.
+
+    \b
+    Examples:
+      polyrank rerank --collection ntrex --query-language tr --document-language en \\
+          --first-stage dense --depth 10 --limit 20 --output tr-en.trec
+      printf 'Water boils at 100 degrees.\\nThe river is long.\\n' > passages.txt
+      polyrank rerank --query "Su kaç derecede kaynar?" --passages passages.txt \\
+          --query-language tr --document-language en
+    """
+    reranker = (base, ranking, kind, routing, fallback, max_length, device, dtype, seed)
+    if query is not None or passages is not None:
+        if query is None or passages is None:
+            raise UsageError("--query and --passages go together")
+        if any(o is not None for o in (collection, queries, documents, run, first_stage)):
+            raise UsageError("--query with --passages takes no collection, run or first stage")
+        if str(output) != "-" or resume:
+            raise UsageError("--query with --passages writes to standard output")
+        candidates = options.read_passages(passages, document_language)
+        hits = options.reranker(*reranker).rank(
+            query, candidates, query_language=query_language, document_language=document_language
+        )
+        _show(hits, candidates, depth, as_json)
+        return
+
+    options.one_of(run=run, first_stage=first_stage)
+    texts = options.load(collection, queries, documents, query_language, document_language)
+    from polyrank.pipeline import rerank_stream
+
+    found: Path | Run
+    if run is not None:
+        found = run
+    else:
+        stage = first_stage or FirstStage.dense
+        found = options.search_first(texts, stage, base, depth or 100, limit, device)
+    scorer = options.reranker(*reranker)
+    summary = rerank_stream(
+        scorer,
+        texts,
+        found,
+        output,
+        settings={
+            "base": base,
+            "ranking": ranking,
+            "kind": kind.value,
+            "routing": options.routing_for(kind, routing),
+            "fallback": fallback.value,
+            "max-length": max_length,
+            "device": device,
+            "dtype": dtype,
+            "seed": seed,
+            "json": as_json,
+        },
+        resume=resume,
+        missing=missing.value,
+        depth=depth,
+        limit=limit,
+        tag=tag,
+        as_json=as_json,
+    )
+    note(str(summary))
+
+
+def _show(
+    hits: list[ScoredDocument], candidates: list[Document], depth: int | None, as_json: bool
+) -> None:
+    texts = {document.id: document.text for document in candidates}
+    for rank, hit in enumerate(hits[:depth], start=1):
+        if as_json:
+            row = {"rank": rank, "document_id": hit.document_id, "score": hit.score}
+            print(json.dumps({**row, "text": texts[hit.document_id]}, ensure_ascii=False))
+        else:
+            print(f"{rank}\t{hit.score:.4f}\t{hit.document_id}\t{texts[hit.document_id]}")

@@ -1,0 +1,105 @@
+"""polyrank search: a first stage over a collection, then a reranker."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from polyrank.errors import UsageError
+
+from . import options, show
+from .options import Fallback, FirstStage, Kind
+
+if TYPE_CHECKING:
+    from polyrank.collections.records import Collection
+
+
+def search(
+    collection: options.CollectionName = None,
+    queries: options.QueriesFile = None,
+    documents: options.DocumentsFile = None,
+    query: Annotated[
+        str | None, typer.Option(help="One query; else all of the collection.")
+    ] = None,
+    query_language: options.QueryLanguage = None,
+    document_language: options.DocumentLanguage = None,
+    first_stage: Annotated[FirstStage, typer.Option(help="What searches.")] = FirstStage.dense,
+    depth: Annotated[int, typer.Option(min=1, help="Candidates that are reranked.")] = 50,
+    rerank: Annotated[
+        bool, typer.Option("--rerank/--no-rerank", help="Rerank the candidates, or leave them.")
+    ] = True,
+    top: Annotated[int, typer.Option(min=1, help="Passages that are shown.")] = 5,
+    output: Annotated[
+        Path | None, typer.Option(help="Write the whole run here: TREC, or .jsonl.")
+    ] = None,
+    base: options.Base = "mini",
+    ranking: options.Ranking = "squad",
+    kind: options.KindOption = Kind.adapter,
+    routing: options.RoutingOption = None,
+    fallback: options.FallbackOption = Fallback.error,
+    max_length: options.MaxLength = 256,
+    limit: options.Limit = None,
+    seed: options.Seed = 0,
+    device: options.Device = None,
+    dtype: options.DataType = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Search a collection and rerank what is found.
+
+    \b
+    Examples:
+      polyrank search --collection xquad --document-language en --query-language tr --depth 20 \\
+          --query "Amazon yağmur ormanları ne kadar büyük?"
+      polyrank search --collection ntrex --query-language ru --document-language en \\
+          --first-stage bm25 --no-rerank --output bm25.trec
+    """
+    texts = _texts(collection, queries, documents, query, query_language, document_language)
+    found = options.search_first(texts, first_stage, base, depth, limit, device)
+    if rerank:
+        scorer = options.reranker(
+            base, ranking, kind, routing, fallback, max_length, device, dtype, seed
+        )
+        found = options.reranked(scorer, texts, found)
+    if output is not None:
+        from polyrank.collections.trec import write_run
+
+        write_run(found, output)
+        options.note(f"{sum(map(len, found.values()))} candidates of {len(found)} queries")
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    for query_id, hits in found.items():
+        shown, asked = hits[:top], texts.queries[query_id]
+        if as_json:
+            print(show.as_json(asked, shown, texts.documents))
+        else:
+            show.ranking(console, asked, shown, texts.documents)
+
+
+def _texts(
+    collection: str | None,
+    queries: Path | None,
+    documents: Path | None,
+    query: str | None,
+    query_language: str | None,
+    document_language: str | None,
+) -> Collection:
+    """The documents, with their own queries or the one that was typed."""
+    if query is None:
+        return options.load(collection, queries, documents, query_language, document_language)
+    if queries is not None:
+        raise UsageError("give --query or --queries, not both")
+    from polyrank.collections.records import Collection, Query
+    from polyrank.languages import normalise
+
+    if documents is not None and collection is None:
+        texts = Collection(documents.name, options.read_documents(documents, document_language), {})
+    else:
+        # The typed query may be in a language in which the collection has no queries.
+        texts = options.load(collection, None, documents, document_language, document_language)
+    language = normalise(query_language) if query_language else None
+    return replace(texts, queries={"query": Query("query", query, language)}, qrels=[])

@@ -1,0 +1,50 @@
+"""Rankings for people: a line per passage, cut to the width of the terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from polyrank.collections.records import Document, Query, ScoredDocument
+
+
+def ranking(
+    console: Console,
+    query: Query,
+    hits: Sequence[ScoredDocument],
+    documents: Mapping[str, Document],
+    relevant: frozenset[str] = frozenset(),
+) -> None:
+    """The query, then a line per passage: rank, score, language, beginning; relevant ones *."""
+    from rich.text import Text
+
+    language = f" [{query.language}]" if query.language else ""
+    console.print(Text(f"{query.text}{language}", style="bold"))
+    for rank, hit in enumerate(hits, start=1):
+        document = documents[hit.document_id]
+        mark = "*" if hit.document_id in relevant else " "
+        tag = f"{document.language} " if document.language else ""
+        line = Text(f"{mark}{rank:>3}. {hit.score:>8.3f}  {tag}")
+        line.append(" ".join(document.full_text.split()))
+        console.print(line, overflow="ellipsis", no_wrap=True, crop=True)
+
+
+def as_json(query: Query, hits: Sequence[ScoredDocument], documents: Mapping[str, Document]) -> str:
+    """One JSON object per query."""
+    rows = [
+        {
+            "rank": rank,
+            "document_id": hit.document_id,
+            "score": hit.score,
+            "title": documents[hit.document_id].title,
+            "text": documents[hit.document_id].text,
+            "language": documents[hit.document_id].language,
+        }
+        for rank, hit in enumerate(hits, start=1)
+    ]
+    whole = {"query_id": query.id, "query": query.text, "language": query.language, "hits": rows}
+    return json.dumps(whole, ensure_ascii=False)

@@ -1,0 +1,50 @@
+"""Run the command line in this process, over a tiny zoo."""
+
+import pytest
+from typer.testing import CliRunner
+
+
+@pytest.fixture
+def polyrank():
+    """polyrank("verb", "--option", ...) -> result with exit_code, stdout, stderr."""
+    from polyrank.cli.app import app
+
+    def run(*arguments, stdin=None):
+        result = CliRunner().invoke(app, [str(a) for a in arguments], input=stdin)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception  # a traceback is what no user should see
+        return result
+
+    return run
+
+
+@pytest.fixture
+def tiny(tiny_zoo, tiny_base, monkeypatch):
+    """The options that choose the tiny base."""
+    monkeypatch.setenv("POLYRANK_ZOO", str(tiny_zoo))
+    return ["--base", tiny_base.name]
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Queries, documents and judgements as files: tr asks, en answers."""
+    words = ["water boils", "a long river", "old iron", "white salt", "night birds", "stone"]
+    (tmp_path / "queries.jsonl").write_text(
+        "".join(
+            f'{{"_id": "q{i}", "text": "{w}", "language": "tr"}}\n' for i, w in enumerate(words)
+        )
+    )
+    (tmp_path / "documents.tsv").write_text(
+        "".join(f"d{i}\t{w} and {words[i - 1]}\n" for i, w in enumerate(words))
+    )
+    (tmp_path / "qrels.txt").write_text("".join(f"q{i} 0 d{i} 1\n" for i in range(len(words))))
+    return tmp_path
+
+
+@pytest.fixture
+def source(files):
+    """The options that name the files as a collection."""
+    return [
+        *("--queries", files / "queries.jsonl", "--documents", files / "documents.tsv"),
+        *("--document-language", "en"),
+    ]

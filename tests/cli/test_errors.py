@@ -1,0 +1,74 @@
+"""What a user can mend: one message, exit code 2, no traceback."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+COMMAND = str(Path(sys.executable).parent / "polyrank")
+
+
+def run(*arguments, **options):
+    return subprocess.run(
+        [COMMAND, *map(str, arguments)], capture_output=True, text=True, **options
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate", "absent.trec", "absent.qrels"], "absent.trec: there is no such file"),
+        (["evaluate", "bad.trec", "good.qrels"], "bad.trec:2: 5 fields; a TREC run has 6"),
+        (["evaluate", "good.trec", "bad.qrels"], "bad.qrels:1: the relevance 'yes' is no integer"),
+        (["evaluate", "good.trec"], "give the judgements"),
+        (["evaluate", "good.trec", "good.qrels", "--measures", "nDGC"], "unknown measure 'nDGC'"),
+        (["rerank", "--collection", "xquad"], "give one of --run, --first-stage; none was given"),
+        (["rerank", "--run", "good.trec"], "give --collection NAME, or --queries FILE"),
+        (["rerank", "--query", "x"], "--query and --passages go together"),
+        (
+            ["rerank", "--run", "good.trec", "--collection", "xqaud"],
+            "there is no collection 'xqaud'",
+        ),
+        (["search", "--collection", "ntrex", "--query-language", "tlh"], "does not exist in tlh"),
+        (["search", "--collection", "ntrex", "--query-language", "q!"], "unknown language 'q!'"),
+        (["zoo", "info", "squad"], "neither a module's folder nor a full name"),
+        (["detect", "--file", "absent.txt"], "absent.txt: there is no such file"),
+    ],
+)
+def test_the_message_and_the_exit_code(arguments, message, tmp_path):
+    (tmp_path / "good.trec").write_text("q1 Q0 d1 1 0.5 x\n")
+    (tmp_path / "bad.trec").write_text("q1 Q0 d1 1 0.5 x\nq1 Q0 d2 2 0.4\n")
+    (tmp_path / "good.qrels").write_text("q1 0 d1 1\n")
+    (tmp_path / "bad.qrels").write_text("q1 0 d1 yes\n")
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("polyrank: ") and message in done.stderr
+    assert "Traceback" not in done.stderr and done.stdout == ""
+
+
+def test_an_unknown_option_is_a_usage_error():
+    done = run("rerank", "--colection", "xquad")
+    assert done.returncode == 2 and "No such option" in done.stderr
+
+
+def test_a_reader_that_stops_early_is_no_error():
+    search = "search --collection ntrex --query-language tr --document-language en"
+    script = f"{COMMAND} {search} --first-stage bm25 --no-rerank --json | head -n 1"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
+    assert len(done.stdout.splitlines()) == 1 and done.stderr == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_ctrl_c_says_so_and_exits_with_130():
+    process = subprocess.Popen(
+        [COMMAND, "detect"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    time.sleep(1.5)  # it now waits for standard input
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors == "polyrank: stopped\n"

@@ -1,0 +1,59 @@
+"""Help is there for every verb, and its examples run as they stand on the bundled data."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from polyrank.base import zoo_roots
+
+VERBS = ["rerank", "search", "evaluate", "detect", "demo", "zoo list", "zoo info"]
+
+
+def examples(help_text: str) -> str:
+    """The indented lines after 'Example:' or 'Examples ...:', up to the options."""
+    block = re.search(r"\n  Examples?[^\n]*:\n(.*?)\n\n", help_text, flags=re.DOTALL)
+    return block.group(1) if block else ""
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_an_example(verb, polyrank):
+    result = polyrank(*verb.split(), "--help")
+    assert result.exit_code == 0
+    assert f"polyrank {verb}" in examples(result.stdout)
+
+
+def test_the_verbs_are_listed(polyrank):
+    listed = polyrank("--help").stdout
+    assert all(f"  {verb.split()[0]} " in listed for verb in VERBS)
+
+
+def test_version(polyrank):
+    assert re.fullmatch(r"polyrank \d+\.\d+\.\d+\n", polyrank("--version").stdout)
+
+
+needs_the_zoo = pytest.mark.skipif(
+    not any((root / "mini/ranking/adapter/squad/polyrank.json").is_file() for root in zoo_roots()),
+    reason="the bundled base and modules are not built",
+)
+
+
+@pytest.mark.slow
+@needs_the_zoo
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_examples_run_as_they_stand(verb, polyrank, tmp_path):
+    script = "set -euo pipefail\n" + examples(polyrank(*verb.split(), "--help").stdout)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": path},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout or list(tmp_path.iterdir())

@@ -1,0 +1,119 @@
+"""polyrank rerank, with a tiny reranker."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from polyrank.collections.trec import read_run
+
+pytest.importorskip("polyrank.rerankers.cross_encoder")
+COMMAND = str(Path(sys.executable).parent / "polyrank")
+
+
+@pytest.fixture
+def first(files, source, tiny, polyrank):
+    """A first-stage run over the files."""
+    polyrank("search", *source, *tiny, "--no-rerank", "--output", files / "first.trec")
+    return files / "first.trec"
+
+
+def test_a_run_in_a_run_out(first, source, tiny, polyrank, files):
+    output = files / "out.trec"
+    result = polyrank("rerank", *source, *tiny, "--run", first, "--output", output)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == "" and "36 candidates of 6 queries" in result.stderr
+    before, after = read_run(first), read_run(output)
+    for query_id, hits in before.items():
+        assert {h.document_id for h in hits} == {h.document_id for h in after[query_id]}
+    assert before != after
+
+
+def test_the_same_to_standard_output_and_twice(first, source, tiny, polyrank):
+    arguments = ["rerank", *source, *tiny, "--run", first]
+    assert polyrank(*arguments).stdout == polyrank(*arguments).stdout != ""
+
+
+def test_the_first_stage_may_be_left_to_polyrank(first, source, tiny, polyrank):
+    given = polyrank("rerank", *source, *tiny, "--run", first).stdout
+    assert polyrank("rerank", *source, *tiny, "--first-stage", "dense").stdout == given
+
+
+def test_routing_changes_scores(first, source, tiny, polyrank):
+    split, none = (
+        polyrank("rerank", *source, *tiny, "--run", first, "--routing", routing).stdout
+        for routing in ("split", "none")
+    )
+    assert split != none
+
+
+def test_one_query_and_passages(tiny, polyrank, tmp_path):
+    (tmp_path / "passages.txt").write_text("water boils\n\nthe river is long\n")
+    arguments = [
+        *("rerank", *tiny, "--query", "su kaynar", "--passages", tmp_path / "passages.txt"),
+        *("--query-language", "tr", "--document-language", "en"),
+    ]
+    rows = [line.split("\t") for line in polyrank(*arguments).stdout.splitlines()]
+    assert {(row[2], row[3]) for row in rows} == {("1", "water boils"), ("3", "the river is long")}
+    assert float(rows[0][1]) >= float(rows[1][1])
+    best = json.loads(polyrank(*arguments, "--json", "--depth", "1").stdout)
+    assert best["rank"] == 1 and best["document_id"] == rows[0][2]
+
+
+def test_a_language_without_a_module(first, source, tiny, polyrank, files):
+    queries = files / "queries.jsonl"
+    queries.write_text(queries.read_text().replace('"tr"', '"az"'))
+    stopped = polyrank("rerank", *source, *tiny, "--run", first)
+    assert stopped.exit_code == 2 and "there is no language adapter for 'az'" in stopped.stderr
+    assert polyrank("rerank", *source, *tiny, "--run", first, "--fallback", "related").stdout
+
+
+def test_killed_and_resumed_equals_uninterrupted(first, source, tiny, polyrank, files):
+    output, whole = files / "out.trec", files / "whole.trec"
+    arguments = ["rerank", *source, *tiny, "--run", first, "--output"]
+    polyrank(*arguments, whole)
+    process = subprocess.Popen(
+        [COMMAND, *map(str, arguments), str(output)], stderr=subprocess.DEVNULL, env=os.environ
+    )
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        if output.exists() and output.stat().st_size:
+            process.send_signal(signal.SIGKILL)
+            break
+        time.sleep(0.002)
+    process.wait()
+    if (files / "out.trec.resume.json").exists():  # else it was done before the signal came
+        assert polyrank(*arguments, output, "--resume").exit_code == 0
+    assert output.read_bytes() == whole.read_bytes()
+
+
+def test_ctrl_c_says_how_to_go_on(first, source, tiny, polyrank, files, monkeypatch):
+    from polyrank import pipeline
+
+    output, whole = files / "out.trec", files / "whole.trec"
+    arguments = ["rerank", *source, *tiny, "--run", first, "--output"]
+    polyrank(*arguments, whole)
+
+    calls, real = [], pipeline.rerank_query
+
+    def interrupted(*args):
+        calls.append(args)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "rerank_query", interrupted)
+        stopped = polyrank(*arguments, output)
+    assert stopped.exit_code == 130
+    assert "go on with the same command and --resume" in stopped.stderr
+    refused = polyrank(*arguments, output, "--resume", "--routing", "none")
+    assert refused.exit_code == 2 and "routing was 'split' and is now 'none'" in refused.stderr
+    resumed = polyrank(*arguments, output, "--resume")
+    assert resumed.exit_code == 0 and "2 queries were already there" in resumed.stderr
+    assert output.read_bytes() == whole.read_bytes()
