@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from importlib import resources
-from importlib.resources.abc import Traversable
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from polyrank.collections.jsonl import iter_documents, iter_queries
 from polyrank.collections.records import Collection, Document, Query
 from polyrank.collections.trec import read_qrels
 from polyrank.errors import UsageError
 from polyrank.languages import normalise
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable  # since Python 3.11
 
 BUNDLED = ("xquad", "ntrex")
 LICENCE = "CC BY-SA 4.0"
