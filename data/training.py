@@ -1,0 +1,267 @@
+"""Gathers the training text of `mini` and its modules from a folder of public data sets.
+
+    python -m polyrank.data.training --source DIR --output DIR
+
+reads the sets in `SOURCES.md` in the layout described there and writes, deterministically,
+
+- `pairs.tsv.gz`: `language <tab> text <tab> English`;
+- `text/<language>.txt.gz`: one sentence a line, with `<language>.sources.tsv`: name, licence;
+- `squad/queries.jsonl.gz`, `squad/passages.jsonl.gz`: SQuAD training questions and passages;
+- `development.tsv.gz`: `index <tab> language <tab> text`, FLORES sentences that choose settings.
+
+XQuAD and NTREX are not among the sources: they are the test collections.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+Pair = tuple[str, str, str]
+
+LANGUAGES = [
+    "en",
+    "de",
+    "es",
+    "fr",
+    "it",
+    "fi",
+    "ru",
+    "tr",
+    "ky",
+    "kk",
+    "ug",
+    "sw",
+    "so",
+    "ar",
+    "fa",
+    "hi",
+    "zh",
+    "vi",
+    "ha",
+    "tt",
+    "uz",
+]
+
+TATOEBA = {
+    "deu": "de",
+    "spa": "es",
+    "fra": "fr",
+    "ita": "it",
+    "fin": "fi",
+    "rus": "ru",
+    "tur": "tr",
+    "kaz": "kk",
+    "uig": "ug",
+    "swh": "sw",
+    "ara": "ar",
+    "pes": "fa",
+    "hin": "hi",
+    "cmn": "zh",
+    "vie": "vi",
+    "tat": "tt",
+    "uzb": "uz",
+}
+TICO19 = {code: code for code in ["ar", "es", "fa", "fr", "ha", "hi", "ru", "so", "sw", "zh"]} | {
+    "prs": "fa"
+}
+SEED = {"ita_Latn": "it", "spa_Latn": "es", "prs_Arab": "fa", "crh_Latn": "crh"}
+BIBLE = {"de_luther1912": "de", "es_rv1909": "es", "zh_cuv_s": "zh", "sw_nt1850": "sw"}
+XED = {code: code for code in ["ar", "de", "es", "fi", "fr", "it", "ru", "tr", "vi"]} | {
+    "zh-CN": "zh"
+}
+FLORES = {
+    "eng_Latn": "en",
+    "deu_Latn": "de",
+    "spa_Latn": "es",
+    "fra_Latn": "fr",
+    "ita_Latn": "it",
+    "fin_Latn": "fi",
+    "rus_Cyrl": "ru",
+    "tur_Latn": "tr",
+    "kir_Cyrl": "ky",
+    "kaz_Cyrl": "kk",
+    "uig_Arab": "ug",
+    "swh_Latn": "sw",
+    "som_Latn": "so",
+    "arb_Arab": "ar",
+    "pes_Arab": "fa",
+    "hin_Deva": "hi",
+    "zho_Hans": "zh",
+    "vie_Latn": "vi",
+    "hau_Latn": "ha",
+}
+
+# where the lines of the monolingual files come from; licences by source below
+SOURCES = {
+    "en": "common-voice squad oldi-seed tico19 afriqa-passages hornmt",
+    "de": "common-voice xed",
+    "it": "common-voice xed oldi-seed",
+    "fi": "common-voice xed",
+    "ru": "common-voice xed tatoeba-cc0 tico19 xwmt",
+    "fr": "common-voice xed tico19",
+    "es": "common-voice xed oldi-seed tico19",
+    "tr": "common-voice xed xwmt",
+    "ar": "common-voice xed tico19",
+    "hi": "common-voice tico19 indian-parallel",
+    "zh": "common-voice tico19",
+    "vi": "common-voice viwiki",
+    "sw": "common-voice tico19 globalvoices",
+    "so": "somali-wikipedia tico19 hornmt",
+    "ky": "common-voice ud-ktmu xwmt",
+    "ug": "common-voice ud-udt",
+    "fa": "common-voice tico19 oldi-seed",
+    "ha": "common-voice tico19",
+    "kk": "common-voice xwmt",
+    "tt": "common-voice",
+    "uz": "common-voice xwmt",
+}
+LICENCES = {
+    "common-voice": "CC0-1.0",
+    "squad": "CC-BY-SA-4.0",
+    "oldi-seed": "CC-BY-SA-4.0",
+    "tico19": "CC0-1.0",
+    "hornmt": "CC-BY-4.0",
+    "afriqa-passages": "CC-BY-SA-4.0",
+    "xed": "CC-BY-4.0",
+    "globalvoices": "CC-BY-3.0",
+    "somali-wikipedia": "CC-BY-SA-4.0",
+    "viwiki": "CC-BY-SA-4.0",
+    "ud-ktmu": "CC-BY-SA-4.0",
+    "ud-udt": "CC-BY-SA-4.0",
+    "xwmt": "MIT",
+    "indian-parallel": "CC-BY-SA-3.0",
+    "tatoeba-cc0": "CC0-1.0",
+}
+
+
+def rows(path: Path) -> Iterator[list[str]]:
+    """The tab-separated fields of every line of a gzipped file."""
+    with gzip.open(path, "rt", encoding="utf-8", newline="\n") as lines:
+        for line in lines:
+            yield line.rstrip("\n").split("\t")
+
+
+def joined(english: Path, other: Path, language: str, column: int = 1) -> Iterator[Pair]:
+    """Pairs of two files that share the identifier in their first column."""
+    texts = {row[0]: row[column] for row in rows(english)}
+    for row in rows(other):
+        if row[0] in texts:
+            yield language, row[1], texts[row[0]]
+
+
+def parallel(source: Path) -> Iterator[Pair]:
+    """Every sentence pair of the sources."""
+    root = source / "parallel"
+    for code, language in TICO19.items():
+        yield from joined(root / "tico19/en.tsv.gz", root / f"tico19/{code}.tsv.gz", language)
+    for code, language in SEED.items():
+        folder = root / "oldi_seed"
+        yield from joined(folder / "eng_Latn.tsv.gz", folder / f"{code}.tsv.gz", language, column=2)
+    for version, language in BIBLE.items():
+        yield from joined(
+            root / "bible/en_asv1901.tsv.gz", root / f"bible/{version}.tsv.gz", language
+        )
+    for english, swahili in rows(root / "globalvoices.en-sw.tsv.gz"):
+        yield "sw", swahili, english
+    for english, somali, *_ in list(rows(root / "hornmt.tsv.gz"))[1:]:
+        yield "so", somali, english
+    for language in ("kk", "ky", "tr", "uz"):  # the other pairs repeat the sentences of en-ky
+        for english, other in rows(root / f"xwmt/en-{language}.tsv.gz"):
+            yield language, other, english
+    for code, language in XED.items():
+        for english, other in rows(root / f"xed/en-{code}.tsv.gz"):
+            yield language, other, english
+    for code, text, english in rows(root / "tatoeba_laser_v1.tsv.gz"):
+        if code in TATOEBA:
+            yield TATOEBA[code], text, english
+    header, *questions = rows(root / "mintaka_dev_questions.tsv.gz")
+    for language in ("ar", "de", "es", "fr", "hi", "it"):
+        column = header.index(language)
+        for row in questions:
+            yield language, row[column], row[header.index("en")]
+    for row in list(rows(root / "afriqa_questions.tsv.gz"))[1:]:
+        if row[0] == "swa":  # the other languages of AfriQA are development data
+            yield "sw", row[4], row[5]
+    for _, hindi, english in rows(root / "indian_parallel.hi-en.tsv.gz"):
+        yield "hi", hindi, english
+
+
+def unique(pairs: Iterable[Pair]) -> Iterator[Pair]:
+    """Drops empty sides and repeated pairs."""
+    seen: set[Pair] = set()
+    for pair in pairs:
+        clean = (pair[0], " ".join(pair[1].split()), " ".join(pair[2].split()))
+        if clean[1] and clean[2] and clean not in seen:
+            seen.add(clean)
+            yield clean
+
+
+def sentences(source: Path, language: str) -> Iterator[str]:
+    """Monolingual lines; English also gets the passages of the ranking data."""
+    with gzip.open(source / f"mlm/{language}.txt.gz", "rt", encoding="utf-8") as lines:
+        yield from (line.strip() for line in lines if line.strip())
+    if language == "en":
+        path = source / "rerank/squad_train.passages.jsonl.gz"
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            yield from (" ".join(json.loads(line)["text"].split()) for line in lines)
+
+
+def development(source: Path) -> Iterator[list[str]]:
+    """FLORES sentences of the languages of `mini`, the same index in every language."""
+    folder = source / "eval/sib200_flores"
+    for code, language in FLORES.items():
+        for index, text in rows(folder / f"{code}.tsv.gz"):
+            yield [index, language, text]
+
+
+def write(path: Path, lines: Iterable[str]) -> int:
+    """Writes lines as gzip without a time stamp, so that the same input gives the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    count = 0
+    with (
+        path.open("wb") as raw,
+        gzip.GzipFile(fileobj=raw, mode="wb", filename="", mtime=0) as packed,
+        io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as text,
+    ):
+        for line in lines:
+            text.write(line + "\n")
+            count += 1
+    return count
+
+
+def main() -> None:
+    """Writes the three outputs and prints how many lines each language got."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--source", type=Path, required=True, help="folder with the public sets")
+    parser.add_argument("--output", type=Path, required=True, help="folder to write")
+    options = parser.parse_args()
+    pairs = list(unique(parallel(options.source)))
+    for name in ("queries", "passages"):
+        copied = options.output / f"squad/{name}.jsonl.gz"
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        copied.write_bytes((options.source / f"rerank/squad_train.{name}.jsonl.gz").read_bytes())
+    (options.output / "squad/sources.tsv").write_text("SQuAD 1.1 train\tCC-BY-SA-4.0\n")
+    write(options.output / "pairs.tsv.gz", ("\t".join(pair) for pair in pairs))
+    write(
+        options.output / "development.tsv.gz",
+        ("\t".join(row) for row in development(options.source)),
+    )
+    counts = Counter(pair[0] for pair in pairs)
+    for language in LANGUAGES:
+        lines = write(
+            options.output / f"text/{language}.txt.gz", sentences(options.source, language)
+        )
+        (options.output / f"text/{language}.sources.tsv").write_text(
+            "".join(f"{name}\t{LICENCES[name]}\n" for name in SOURCES[language].split())
+        )
+        print(f"{language}\t{lines} sentences\t{counts[language]} in pairs")
+
+
+if __name__ == "__main__":
+    main()

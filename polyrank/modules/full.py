@@ -1,0 +1,64 @@
+"""The usual baseline: a base with all its parameters fine-tuned for ranking, and no modules.
+
+The folder is a Hugging Face sequence-classification checkpoint with one logit, plus the card.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from polyrank.errors import ModuleError
+from polyrank.modules.adapter import Head
+from polyrank.modules.card import ModuleCard, write_card
+from polyrank.modules.folder import replaced
+
+
+def save_full_module(
+    model: Any, tokenizer: Any, folder: str | Path, card: ModuleCard
+) -> ModuleCard:
+    """Write a fine-tuned model; the folder is written aside and then renamed.
+
+    Args:
+        model: an `AutoModelForSequenceClassification` with one label.
+        tokenizer: of its base.
+        folder: where to; an existing module there is replaced.
+        card: without `files`, which are filled in.
+    """
+    with replaced(folder) as temporary:
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        return write_card(temporary, card)
+
+
+def load_full_module(folder: str | Path) -> tuple[Any, Head]:
+    """The encoder of a fine-tuned model, and its head in fp32.
+
+    Raises:
+        ModuleError: a checkpoint that is neither BERT- nor RoBERTa-like, or has several logits.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    if model.config.num_labels != 1:
+        raise ModuleError(
+            f"the model in '{folder}' has {model.config.num_labels} outputs, but a ranker has "
+            "one.\nTrain one with:  polyrank train ranking --kind full"
+        )
+    return model.base_model, head_of(model)
+
+
+def head_of(model: Any) -> Head:
+    """The two linear maps over the first token: BERT's pooler and classifier, or RoBERTa's head."""
+    if getattr(model.base_model, "pooler", None) is not None:
+        layers = model.base_model.pooler.dense, model.classifier
+    elif hasattr(model.classifier, "out_proj"):
+        layers = model.classifier.dense, model.classifier.out_proj
+    else:
+        raise ModuleError(
+            f"a {type(model).__name__} has no ranking head that polyrank knows.\n"
+            "Use a BERT or XLM-R checkpoint."
+        )
+    return Head(
+        tuple((linear.weight.detach().float(), linear.bias.detach().float()) for linear in layers)
+    )

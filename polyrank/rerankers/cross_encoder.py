@@ -1,0 +1,369 @@
+"""A cross-encoder over a composition: a query and a document in one sequence, one logit out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from polyrank import languages
+from polyrank.base import Base, load_base
+from polyrank.collections.records import Collection, Document, Query, Run, ScoredDocument
+from polyrank.composition import Composition, check_routing, compose
+from polyrank.errors import UsageError
+from polyrank.modules.adapter import load_adapter_module
+from polyrank.modules.full import load_full_module
+from polyrank.modules.search import find
+from polyrank.pipeline import rerank_query
+from polyrank.progress import track
+from polyrank.routing import NO_MODULE, RoutedEncoder, query_lengths, score
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class Retriever(Protocol):
+    """A first stage: anything that finds candidates for queries."""
+
+    def search(self, queries: Any, depth: int = 100) -> Run: ...
+
+
+@dataclass(frozen=True)
+class Row:
+    """One pair, encoded: token ids, token types, where the document starts, its two modules."""
+
+    ids: list[int]
+    types: list[int]
+    document_start: int
+    query_module: int
+    document_module: int
+
+
+class Reranker:
+    """Scores query–document pairs with a base, language modules and a ranking module.
+
+    A pair's language modules are those of its own two languages, so a batch may mix any languages.
+    Where neither a record nor an option names a language, it is identified; `notes` counts what
+    was assumed or cut.
+
+    Args:
+        base: 'mini', a Hub id, a folder, or a loaded base.
+        ranking: the ranking module's name or folder.
+        kind: of the modules: 'adapter', or 'full' for a fully fine-tuned model without modules.
+        routing: which tokens see which language module: 'none', 'query', 'document' or 'split'.
+        fallback: for a language without module: 'error', 'related' or 'none'.
+        max_length: tokens of a pair that are read; the longer side is cut first.
+        batch_tokens: tokens in one batch, padding included.
+        device: 'cpu', 'cuda', ...; by default a GPU when there is one.
+        dtype: 'float32' (default), 'bfloat16' or 'float16', of the encoder; the head is fp32.
+        zoo: a folder to search for modules before `$POLYRANK_ZOO` and the bundled zoo.
+
+    Raises:
+        ModuleError: a module or base that is missing, broken, or does not fit the other.
+        CompositionError: a routing that these modules do not allow.
+    """
+
+    def __init__(
+        self,
+        base: str | Base = "mini",
+        ranking: str = "squad",
+        kind: str = "adapter",
+        routing: str | None = None,
+        fallback: str = "error",
+        max_length: int = 256,
+        batch_tokens: int = 16384,
+        device: str | None = None,
+        dtype: str | torch.dtype | None = None,
+        zoo: str | Path | None = None,
+    ) -> None:
+        self.kind, self.ranking, self.fallback, self.zoo = kind, ranking, fallback, zoo
+        self.routing = routing or {"adapter": "split", "mask": "document"}.get(kind, "none")
+        check_routing(kind, self.routing)
+        if kind == "mask":
+            raise UsageError("this version reranks with adapters or a full model, not with masks")
+        self.max_length, self.batch_tokens = max_length, batch_tokens
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.base = load_base(base) if isinstance(base, str) else base
+        self.notes: Counter[str] = Counter()
+        self._compositions: dict[tuple[str | None, str | None], Composition] = {}
+        self._modules: dict[str, int] = {}  # name of a language module → its place in the engine
+        self._dtype = _dtype(dtype)
+        self._load()
+
+    def _load(self) -> None:
+        """Put the engine together; `compose` checks that the ranking module fits the base."""
+        if self.kind == "full":
+            compose(self.base, self.ranking, routing="none", kind="full", zoo=self.zoo)
+            folder = find(self.base.name, "ranking", "full", self.ranking, self.zoo)
+            encoder, self._head = load_full_module(folder)
+            module = None
+        else:
+            compose(self.base, self.ranking, routing="none", zoo=self.zoo)
+            folder = find(self.base.name, "ranking", "adapter", self.ranking, self.zoo)
+            encoder, module = self.base.model, load_adapter_module(folder)
+            if module.head is None:
+                raise UsageError(f"the ranking module in '{folder}' has no head; train it again")
+            self._head = module.head
+        if self._dtype != torch.float32:  # the base may be shared: cast a copy
+            encoder = _copied(encoder)
+        self._encoder = encoder.to(self.device, self._dtype)
+        self._engine = RoutedEncoder(self._encoder, [], module)
+
+    # ------------------------------------------------------------------------------- languages
+
+    def composition(
+        self, query_language: str | None = None, document_language: str | None = None
+    ) -> Composition:
+        """What is active where for a pair of languages; print it to see.
+
+        Raises:
+            LanguageError: a language that has no module, under fallback 'error'.
+        """
+        key = (query_language, document_language)
+        if key not in self._compositions:
+            unknown = self.routing != "none" and None in key
+            self._compositions[key] = compose(
+                self.base,
+                self.ranking,
+                query_language,
+                document_language,
+                routing=self.routing,
+                kind=self.kind,
+                zoo=self.zoo,
+                fallback="none" if unknown and self.fallback == "error" else self.fallback,
+            )
+        return self._compositions[key]
+
+    def _module(self, name: str | None) -> int:
+        """The engine's index of a language module, loaded when it is first needed."""
+        if name is None:
+            return NO_MODULE
+        if name not in self._modules:
+            module = load_adapter_module(
+                find(self.base.name, "language", "adapter", name, self.zoo)
+            )
+            weight = self._encoder.embeddings.word_embeddings.weight
+            self._modules[name] = len(self._engine.languages)
+            self._engine.languages.append(module.to(weight.device, weight.dtype))
+        return self._modules[name]
+
+    def _sides(self, pairs: Sequence[tuple[Query, Document]]) -> list[tuple[int, int]]:
+        """Per pair, the modules that its query side and its document side see."""
+        if self.routing == "none":
+            return [(NO_MODULE, NO_MODULE)] * len(pairs)
+        query_languages = self._identified([query for query, _ in pairs])
+        document_languages = self._identified([document for _, document in pairs])
+        sides = []
+        for key in zip(query_languages, document_languages, strict=True):
+            composition = self.composition(*key)
+            self.notes.update(
+                note for note in composition.notes if not note.startswith("zero-shot")
+            )
+            active = composition.active()
+            query, document = (next(iter(active[side]), None) for side in ("query", "document"))
+            sides.append((self._module(query), self._module(document)))
+        return sides
+
+    def _identified(self, records: Sequence[Query] | Sequence[Document]) -> list[str | None]:
+        """Each record's language: its own, or the one identified; None where that fails."""
+        unknown = {r.id: r.text for r in records if r.language is None}
+        found = (
+            dict(zip(unknown, languages.identify(list(unknown.values())), strict=True))
+            if unknown
+            else {}
+        )
+        result: list[str | None] = []
+        for record in records:
+            if record.language is not None:
+                result.append(languages.normalise(record.language))
+                continue
+            language = found[record.id].language
+            self.notes[
+                f"language identified as '{language}'"
+                if language
+                else "no language could be identified: no language module for that text"
+            ] += 1
+            result.append(language)
+        return result
+
+    # --------------------------------------------------------------------------------- scoring
+
+    def score(self, pairs: Sequence[tuple[Query, Document]]) -> list[float]:
+        """Raw logits of pairs, higher is better, in the order given.
+
+        Pairs are sorted by length and batched under the token budget; when memory runs out the
+        budget is halved, down to one pair.
+        """
+        if not pairs:
+            return []
+        rows = self._encode(pairs, self._sides(pairs))
+        order = sorted(range(len(rows)), key=lambda i: -len(rows[i].ids))
+        scores = [0.0] * len(rows)
+        place = 0
+        while place < len(order):
+            longest = len(rows[order[place]].ids)
+            batch = order[place : place + max(1, self.batch_tokens // longest)]
+            try:
+                logits = self._forward([rows[i] for i in batch]).tolist()
+            except torch.OutOfMemoryError:
+                if len(batch) == 1:
+                    raise
+                torch.cuda.empty_cache()
+                self.batch_tokens = max(1, len(batch) // 2) * longest
+                self.notes[
+                    f"memory ran out: batches of {self.batch_tokens} tokens from here on"
+                ] += 1
+                continue
+            for i, logit in zip(batch, logits, strict=True):
+                scores[i] = logit
+            place += len(batch)
+        return scores
+
+    def _encode(
+        self, pairs: Sequence[tuple[Query, Document]], sides: Sequence[tuple[int, int]]
+    ) -> list[Row]:
+        encoding = self.base.tokenizer(
+            [query.text for query, _ in pairs],
+            [document.full_text for _, document in pairs],
+            truncation="longest_first",
+            max_length=self._longest(),
+            padding=False,
+            return_token_type_ids=True,
+        )
+        cut = sum(bool(row.overflowing) for row in encoding.encodings)
+        if cut:
+            self.notes[f"pairs cut to {self._longest()} tokens"] += cut
+        starts = query_lengths(encoding)
+        return [
+            Row(*row)
+            for row in zip(
+                encoding["input_ids"],
+                encoding["token_type_ids"],
+                starts,
+                *zip(*sides, strict=True),
+                strict=True,
+            )
+        ]
+
+    def _longest(self) -> int:
+        """The token limit; RoBERTa-like bases keep two positions for padding."""
+        return min(self.max_length, self._encoder.config.max_position_embeddings - 2)
+
+    @torch.inference_mode()
+    def _forward(self, rows: Sequence[Row]) -> Tensor:
+        """Logits (B,) of one padded batch."""
+        length = max(len(row.ids) for row in rows)
+        pad = self.base.tokenizer.pad_token_id or 0
+
+        def padded(values: Iterator[list[int]], filler: int) -> Tensor:
+            return torch.tensor(
+                [v + [filler] * (length - len(v)) for v in values], device=self.device
+            )
+
+        ids = padded((row.ids for row in rows), pad)
+        mask = padded(([1] * len(row.ids) for row in rows), 0)
+        types = padded((row.types for row in rows), 0)
+        index = torch.tensor(
+            [
+                [row.query_module] * row.document_start
+                + [row.document_module] * (length - row.document_start)
+                for row in rows
+            ],
+            device=self.device,
+        )
+        has_types = self._encoder.config.type_vocab_size > 1
+        hidden = self._engine(ids, mask, types if has_types else None, index)
+        return score(hidden, self._head)
+
+    # --------------------------------------------------------------------------------- ranking
+
+    def rank(
+        self,
+        query: str | Query,
+        passages: Sequence[str | Document],
+        query_language: str | None = None,
+        document_language: str | None = None,
+    ) -> list[ScoredDocument]:
+        """Order passages for one query, best first; every passage comes back once.
+
+        Args:
+            query: the text, or a record with its language.
+            passages: texts (their ids are their positions, "0", "1", ...) or records.
+            query_language, document_language: for texts and for records without a language.
+
+        Raises:
+            UsageError: two passages with one id.
+        """
+        if isinstance(query, str):
+            query = Query("query", query, query_language)
+        documents = [
+            Document(str(place), passage, language=document_language)
+            if isinstance(passage, str)
+            else passage
+            for place, passage in enumerate(passages)
+        ]
+        if len({document.id for document in documents}) != len(documents):
+            raise UsageError("two passages have the same id; every id must be there once")
+        if document_language is not None:
+            documents = [
+                d if d.language else Document(d.id, d.text, d.title, document_language, d.group)
+                for d in documents
+            ]
+        return rerank_query(self, query, documents)
+
+    def rerank(
+        self,
+        collection: Collection,
+        first_stage: Run | Retriever,
+        depth: int = 100,
+        progress: bool = True,
+    ) -> Run:
+        """Rerank the first `depth` candidates of every query of a collection.
+
+        Args:
+            collection: the texts.
+            first_stage: a run, or a retriever to make one with.
+
+        Returns:
+            Query id → every candidate once, best first; ties by document id.
+
+        Raises:
+            UsageError: a candidate that the collection lacks.
+        """
+        found = (
+            first_stage
+            if isinstance(first_stage, dict)
+            else first_stage.search(collection.queries.values(), depth)
+        )
+        run: Run = {}
+        for query_id, hits in track(found.items(), "reranking", len(found), show=progress):
+            try:
+                query = collection.queries[query_id]
+                documents = [collection.documents[hit.document_id] for hit in hits[:depth]]
+            except KeyError as error:
+                raise UsageError(
+                    f"the first stage names {error}, which the collection '{collection.name}' "
+                    "lacks; give the collection that the run was made for"
+                ) from error
+            run[query_id] = rerank_query(self, query, documents)
+        return run
+
+
+def _dtype(name: str | torch.dtype | None) -> torch.dtype:
+    if name is None:
+        return torch.float32
+    if isinstance(name, torch.dtype):
+        return name
+    if name not in DTYPES:
+        raise UsageError(f"unknown dtype '{name}'; use one of {', '.join(DTYPES)}")
+    return DTYPES[name]
+
+
+def _copied(encoder: Any) -> Any:
+    import copy
+
+    return copy.deepcopy(encoder)

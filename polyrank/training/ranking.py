@@ -1,0 +1,284 @@
+"""Trains a ranking module on English judgements: an adapter over a frozen language adapter, or,
+as the usual baseline, all parameters of the base.
+
+A cross-encoder over lists of one positive and hard negatives (Litschko et al. 2022,
+arXiv 2204.02292, §3, with the loss selectable).
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from polyrank import languages
+from polyrank.base import Base, load_base
+from polyrank.collections.jsonl import iter_documents
+from polyrank.collections.records import Document
+from polyrank.errors import DataError, UsageError
+from polyrank.modules.card import Data, ModuleCard, Parent, read_card
+from polyrank.modules.full import save_full_module
+from polyrank.modules.search import find
+from polyrank.training.language import adapter_model, save_named
+from polyrank.training.losses import LOSSES
+from polyrank.training.negatives import (
+    Example,
+    mine_negatives,
+    read_examples,
+    sample,
+    write_examples,
+)
+from polyrank.training.steps import Batch, Schedule, fit
+
+RATES = {"adapter": 5e-4, "full": 1e-4}
+
+
+class Batches:
+    """Batch of step i: questions with one positive and some negatives each, as encoded pairs."""
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        passages: dict[str, Document],
+        tokenizer: Any,
+        queries: int,
+        negatives: int,
+        length: int,
+        seed: int,
+    ) -> None:
+        self.examples, self.passages, self.tokenizer = examples, passages, tokenizer
+        self.queries, self.negatives, self.length, self.seed = queries, negatives, length, seed
+
+    def __call__(self, step: int) -> Batch:
+        random = np.random.default_rng([self.seed, step])
+        turn = step * self.queries + np.arange(self.queries)
+        epoch, place = turn // len(self.examples), turn % len(self.examples)
+        rows, firsts, seconds = [], [], []
+        for lap, index in zip(epoch, place, strict=True):
+            order = np.random.default_rng([self.seed, 7, int(lap)]).permutation(len(self.examples))
+            example = self.examples[order[index]]
+            chosen = random.permutation(len(example.negatives))[: self.negatives]
+            positive = example.positives[random.integers(len(example.positives))]
+            rows.append((example, chosen))
+            for document in [positive, *(example.negatives[c] for c in chosen)]:
+                firsts.append(example.query.text)
+                seconds.append(self.passages[document].full_text)
+        encoded = self.tokenizer(
+            firsts,
+            seconds,
+            truncation="longest_first",
+            max_length=self.length,
+            padding=True,
+            return_tensors="pt",
+        )
+        width = 1 + max(len(chosen) for _, chosen in rows)
+        mask = torch.tensor([[c <= len(chosen) for c in range(width)] for _, chosen in rows])
+        batch: dict[str, Any] = {"pairs": dict(encoded), "mask": mask}
+        if all(example.teacher is not None for example, _ in rows):
+            teacher = torch.zeros(mask.shape)
+            for row, (example, chosen) in enumerate(rows):
+                scores = [example.teacher[0], *(example.teacher[1 + c] for c in chosen)]  # type: ignore[index]
+                teacher[row, : len(scores)] = torch.tensor(scores)
+            batch["teacher"] = teacher
+        return batch
+
+
+class RankingLoss:
+    """Scores every pair of a batch and hands the lists to a loss."""
+
+    def __init__(self, loss: str) -> None:
+        self.loss = LOSSES[loss]
+
+    def __call__(self, model: Any, batch: Batch) -> Tensor:
+        logits = model(**batch["pairs"]).logits.float().squeeze(-1)
+        scores = logits.new_zeros(batch["mask"].shape)
+        scores[batch["mask"]] = logits  # pairs are in row order, without gaps
+        return self.loss(scores, batch.get("teacher"), batch["mask"])
+
+
+def train_ranking_module(
+    base: str,
+    queries: str | Path,
+    passages: str | Path,
+    output: str | Path,
+    kind: str = "adapter",
+    source: str = "en",
+    over: str | None = None,
+    loss: str = "infonce",
+    steps: int = 500,
+    batch_queries: int = 8,
+    negatives: int = 3,
+    length: int = 160,
+    rate: float | None = None,
+    reduction: int = 2,
+    mine: int = 4,
+    seed: int = 13,
+    resume: bool = False,
+    zoo: str | Path | None = None,
+    data: Sequence[Data] = (),
+    command: str = "",
+) -> ModuleCard:
+    """Trains a ranking module in one language.
+
+    Args:
+        base: 'mini', a Hub id or a folder.
+        queries: JSON lines of `_id`, `text`, `pos`, optionally `neg`, `answers`, `pos_score` with
+            `neg_scores`.
+        passages: JSON lines of `_id`, `title`, `text`.
+        output: module folder to write; `<output>.work` holds mined negatives and checkpoints.
+        kind: 'adapter', or 'full': all parameters, no modules.
+        source: language of the judgements.
+        over: the language adapter beneath, frozen; None takes the one of `source`, '' none.
+        loss: 'infonce', 'pointwise' or 'margin-mse' (needs teacher scores).
+        steps, batch_queries, negatives, length: optimizer steps, questions a step, negatives a
+            question, tokens a pair.
+        rate: peak learning rate; None takes 5e-4 for an adapter, 1e-4 for a full model.
+        reduction: width of the base over width of the bottleneck.
+        mine: negatives mined per question from BM25 and as many from the base; 0 for none.
+        resume: continue from the last checkpoint.
+        zoo: where modules are searched first.
+        data: sources and licences for the card.
+        command: what the card quotes as its recipe.
+
+    Returns:
+        The card as written.
+
+    Raises:
+        UsageError: an unknown kind or loss, or margin-MSE without teacher scores.
+        DataError: a malformed line, or an example whose passages are absent.
+    """
+    if kind not in RATES:
+        raise UsageError(
+            f"this version trains ranking adapters and full models, not '{kind}'; "
+            "use --kind adapter or full"
+        )
+    if loss not in LOSSES:
+        raise UsageError(f"unknown loss '{loss}'; use one of {', '.join(LOSSES)}")
+    output, source = Path(output), languages.normalise(source)
+    loaded = load_base(base)
+    work = Path(f"{output}.work")
+    documents = {document.id: document for document in iter_documents(passages, source)}
+    examples = _examples(Path(queries), documents, loaded, work, steps * batch_queries, mine, seed)
+    if loss == "margin-mse" and any(example.teacher is None for example in examples):
+        raise UsageError(
+            f"margin-mse needs 'pos_score' and 'neg_scores' in every line of {queries}"
+        )
+
+    torch.manual_seed(seed)
+    parent = None
+    if kind == "adapter":
+        model, parent = _adapter_stack(loaded, output.name, source, over, reduction, zoo)
+    else:
+        model = _full_model(loaded)
+    schedule = Schedule(steps=steps, rate=rate or RATES[kind], warmup=0.1, seed=seed)
+    batches = Batches(examples, documents, loaded.tokenizer, batch_queries, negatives, length, seed)
+    facts = fit(model, batches, RankingLoss(loss), schedule, work / "checkpoints", resume)
+    card = ModuleCard(
+        role="ranking",
+        kind=kind,
+        name=output.name,
+        language=source,
+        base=loaded.name,
+        base_fingerprint=loaded.fingerprint,
+        parent=parent,
+        recipe={
+            "command": command,
+            "loss": loss,
+            "batch_queries": batch_queries,
+            "negatives": negatives,
+            "length": length,
+            "rate": schedule.rate,
+            "reduction": reduction if kind == "adapter" else None,
+            "mined": mine,
+            "queries": len(examples),
+            **facts,
+        },
+        data=tuple(data),
+    )
+    if kind == "adapter":
+        written = save_named(model, output.name, output, card, head=True)
+    else:
+        written = save_full_module(model, loaded.tokenizer, output, card)
+    shutil.rmtree(work, ignore_errors=True)
+    return written
+
+
+def _examples(
+    queries: Path,
+    documents: dict[str, Document],
+    base: Base,
+    work: Path,
+    count: int,
+    mine: int,
+    seed: int,
+) -> list[Example]:
+    """The examples that the run will see, with mined negatives, kept in `work` for a resume."""
+    kept = work / "examples.jsonl"
+    if kept.is_file():
+        return read_examples(kept)
+    read = read_examples(queries)
+    for number, example in enumerate(read, 1):
+        absent = [i for i in (*example.positives, *example.negatives) if i not in documents]
+        if absent:
+            raise DataError(queries, number, f"the passage '{absent[0]}' is not among the passages")
+    examples = sample(read, count, seed)
+    if mine:
+        examples = mine_negatives(examples, documents, base, each=mine)
+    usable = [example for example in examples if example.negatives]
+    if not usable:
+        raise DataError(queries, None, "no example has a negative; give 'neg', or mine some")
+    if len(usable) < len(examples):
+        print(
+            f"polyrank: {len(examples) - len(usable)} examples without a negative were left out",
+            file=sys.stderr,
+        )
+    write_examples(kept, usable)
+    return usable
+
+
+def _adapter_stack(
+    base: Base, name: str, source: str, over: str | None, reduction: int, zoo: str | Path | None
+) -> tuple[Any, Parent | None]:
+    """The base with a frozen language adapter and a new ranking adapter with its head on top."""
+    from adapters import SeqBnConfig
+    from adapters.composition import Stack
+
+    model = adapter_model(base.folder)
+    if "default" in model.heads:
+        model.delete_head("default")
+    model.add_adapter(name, config=SeqBnConfig(reduction_factor=reduction))
+    model.add_classification_head(name, num_labels=1, layers=2)
+    if over == "":
+        model.train_adapter(name)  # freezes the rest and makes it active
+        return model, None
+    folder = find(base.name, "language", "adapter", over or source, zoo)
+    card = read_card(folder)
+    if card.base_fingerprint != base.fingerprint:
+        raise UsageError(
+            f"the language adapter '{card.full_name}' was made for another base "
+            f"({card.base_fingerprint}); this one is {base.fingerprint}"
+        )
+    below = model.load_adapter(str(folder), use_safetensors=True, with_head=False)
+    model.train_adapter(name)
+    model.set_active_adapters(Stack(below, name))
+    model.active_head = name
+    return model, Parent(card.name, card.language, card.files["adapter.safetensors"])
+
+
+def _full_model(base: Base) -> Any:
+    from transformers import AutoModelForSequenceClassification
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()  # the pooler and the classifier are new
+    model = AutoModelForSequenceClassification.from_pretrained(
+        base.folder, num_labels=1, torch_dtype=torch.float32
+    )
+    logging.set_verbosity(level)
+    return model

@@ -1,0 +1,216 @@
+"""One way to train everything: a function that makes batch number i, and a loss of it.
+
+Since batch i depends on the seed and on i alone, a resumed run sees the batches that an
+uninterrupted one would have seen. The Hugging Face `Trainer` does the rest: checkpoints with
+optimizer and generator states, gradient clipping, bf16, schedules, several processes.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset, SequentialSampler
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+Batch = Mapping[str, Any]
+
+
+class Steps(Dataset):
+    """The batches of a training run, made on demand: item i is the batch of step i."""
+
+    def __init__(self, make: Callable[[int], Batch], count: int) -> None:
+        self.make, self.count = make, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Batch:
+        return self.make(index)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a run is optimised.
+
+    steps: optimizer steps. rate: peak learning rate, linear warm-up then linear decay to 0.
+    rates: learning rates of parameters by a prefix of their name. seed: of everything random.
+    save_every: steps between checkpoints. bf16: None takes it where the machine has it.
+    """
+
+    steps: int
+    rate: float
+    warmup: float = 0.06
+    rates: tuple[tuple[str, float], ...] = ()
+    weight_decay: float = 0.01
+    seed: int = 13
+    save_every: int = 200
+    bf16: bool | None = None
+
+
+class StepTrainer(Trainer):
+    """A `Trainer` whose batches come ready-made and in order, and whose loss is a function."""
+
+    def __init__(
+        self, *, loss: Callable[[nn.Module, Batch], Tensor], schedule: Schedule, **kw: Any
+    ):
+        self.loss, self.schedule = loss, schedule
+        super().__init__(**kw)
+
+    def _get_train_sampler(self, *_: Any) -> SequentialSampler:
+        return SequentialSampler(self.train_dataset)  # type: ignore[arg-type]
+
+    def compute_loss(self, model: nn.Module, inputs: Batch, *_: Any, **__: Any) -> Tensor:
+        return self.loss(model, inputs)
+
+    def create_optimizer(self) -> torch.optim.Optimizer:
+        """AdamW; no decay on biases and LayerNorms; rates by prefix."""
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        assert self.model is not None
+        for name, parameter in self.model.named_parameters():
+            if not parameter.requires_grad:
+                continue
+            rate = next(
+                (r for p, r in self.schedule.rates if name.startswith(p)), self.schedule.rate
+            )
+            decay = 0.0 if parameter.ndim < 2 else self.schedule.weight_decay
+            groups.setdefault((rate, decay), []).append(parameter)
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": p, "lr": rate, "weight_decay": decay}
+                for (rate, decay), p in groups.items()
+            ]
+        )
+        return self.optimizer
+
+
+class StopAfter(TrainerCallback):
+    """Stops cleanly after a number of steps, with a checkpoint (`stop_after`, to run in parts)."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def on_step_end(self, args, state, control, **kw):  # type: ignore[no-untyped-def]
+        """Asks the trainer to save and stop."""
+        if state.global_step >= self.steps:
+            control.should_save = control.should_training_stop = True
+
+
+class Log(TrainerCallback):
+    """Plain progress lines to stderr where no bar is drawn."""
+
+    def on_log(self, args, state, control, logs=None, **kw):  # type: ignore[no-untyped-def]
+        """One line: step, loss, seconds a step."""
+        if logs and "loss" in logs and not sys.stderr.isatty():
+            print(
+                f"step {state.global_step}/{state.max_steps} loss {logs['loss']:.4f}",
+                file=sys.stderr,
+            )
+
+
+def fast_bf16() -> bool:
+    """True where bf16 matrix products beat fp32: a GPU, or a CPU with AVX512-BF16."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    try:
+        return "avx512_bf16" in Path("/proc/cpuinfo").read_text() and platform.machine() == "x86_64"
+    except OSError:
+        return False
+
+
+def machine() -> str:
+    """The machine in words, for cards: `2 cores AMD EPYC` or the name of the GPU."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        name = platform.machine()
+    return f"{torch.get_num_threads()} CPU threads, {name}"
+
+
+def fit(
+    model: nn.Module,
+    make: Callable[[int], Batch],
+    loss: Callable[[nn.Module, Batch], Tensor],
+    schedule: Schedule,
+    work: Path,
+    resume: bool = False,
+    stop_after: int | None = None,
+) -> dict[str, Any]:
+    """Trains `model` in place.
+
+    Args:
+        model: parameters with `requires_grad` are trained.
+        make: batch of step i, nested mappings of tensors.
+        loss: scalar loss of the model on a batch.
+        schedule: how.
+        work: folder of checkpoints; emptied first unless `resume`.
+        resume: continue from the last checkpoint in `work`, if there is one.
+        stop_after: stop at this step with a checkpoint.
+
+    Returns:
+        Facts for the card: steps, minutes (of this process alone), machine, seed, mean loss.
+    """
+    checkpoint = get_last_checkpoint(str(work)) if resume and work.is_dir() else None
+    if checkpoint is None and work.exists():
+        shutil.rmtree(work)
+    bf16 = fast_bf16() if schedule.bf16 is None else schedule.bf16
+    arguments = TrainingArguments(
+        output_dir=str(work),
+        max_steps=schedule.steps,
+        per_device_train_batch_size=1,
+        learning_rate=schedule.rate,
+        warmup_steps=math.ceil(schedule.warmup * schedule.steps),
+        lr_scheduler_type="linear",
+        max_grad_norm=1.0,
+        save_strategy="steps",
+        save_steps=schedule.save_every,
+        save_total_limit=1,
+        logging_steps=25,
+        seed=schedule.seed,
+        bf16=bf16,
+        use_cpu=not torch.cuda.is_available(),
+        report_to=[],
+        disable_tqdm=not sys.stderr.isatty(),
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+    )
+    callbacks: list[TrainerCallback] = [Log()]
+    if stop_after is not None:
+        callbacks.append(StopAfter(stop_after))
+    trainer = StepTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=Steps(make, schedule.steps),
+        data_collator=_only,
+        loss=loss,
+        schedule=schedule,
+        callbacks=callbacks,
+    )
+    started = time.time()
+    result = trainer.train(resume_from_checkpoint=checkpoint)
+    return {
+        "steps": trainer.state.global_step,
+        "minutes": round((time.time() - started) / 60, 1),
+        "machine": machine(),
+        "seed": schedule.seed,
+        "precision": "bf16" if bf16 else "fp32",
+        "mean_loss": round(result.training_loss, 4),
+    }
+
+
+def _only(items: Iterable[Batch]) -> Batch:
+    (batch,) = items
+    return batch

@@ -1,0 +1,98 @@
+"""Language adapters: learn, resume to the same bytes, leave the base alone, apply the inverse."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from polyrank.errors import DataError, UsageError
+from polyrank.modules.adapter import load_adapter_module
+
+
+def train(base, text, output, **options):
+    from polyrank.training.language import train_language_module
+
+    sizes = {"steps": 6, "batch_size": 4, "length": 24, "rate": 1e-2}
+    return train_language_module(str(base), "de", text, output, **{**sizes, **options})
+
+
+def test_perplexity_falls_and_the_library_reads_the_module(tiny_mlm, text_file, tmp_path):
+    from adapters import AutoAdapterModel
+
+    card = train(tiny_mlm, text_file, tmp_path / "de", steps=60)
+    assert card.figures["perplexity after"] < card.figures["perplexity before"]
+    module = load_adapter_module(tmp_path / "de")
+    assert module.invertible is not None and module.card.language == "de"
+    model = AutoAdapterModel.from_pretrained(str(tiny_mlm))
+    assert model.load_adapter(str(tmp_path / "de"), use_safetensors=True) == "de"
+    assert not (tmp_path / "de.work").exists()
+
+
+def test_an_interrupted_run_ends_with_the_same_bytes(tiny_mlm, text_file, tmp_path, monkeypatch):
+    from polyrank.training import language, steps
+
+    train(tiny_mlm, text_file, tmp_path / "whole" / "de")
+
+    class Killed(Exception):
+        pass
+
+    def killed(self, model, batch):
+        if self.calls == 4:
+            raise Killed
+        self.calls += 1
+        return LOSS(self, model, batch)
+
+    LOSS = language.LanguageLoss.__call__
+    with monkeypatch.context() as patch:
+        patch.setattr(language.LanguageLoss, "calls", 0, raising=False)
+        patch.setattr(language.LanguageLoss, "__call__", killed)
+        patch.setattr(steps.Schedule, "save_every", 2)
+        patch.setattr(language, "Schedule", lambda **kw: steps.Schedule(**{**kw, "save_every": 2}))
+        with pytest.raises(Killed):
+            train(tiny_mlm, text_file, tmp_path / "halves" / "de")
+    assert not (tmp_path / "halves" / "de").exists()
+    train(tiny_mlm, text_file, tmp_path / "halves" / "de", resume=True)
+    one, two = (tmp_path / name / "de" / "adapter.safetensors" for name in ("whole", "halves"))
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_pairs_add_an_objective(tiny_mlm, text_file, pairs_file, tmp_path):
+    card = train(tiny_mlm, text_file, tmp_path / "de", parallel=pairs_file)
+    assert card.recipe["objective"] == "MLM + TLM + alignment" and card.recipe["pairs"] == 40
+
+
+def test_the_head_sees_the_inverse(tiny_mlm):
+    """Logits at single tokens equal those of the library's whole-sequence forward pass."""
+    from polyrank.training.language import MaskedHead, adapter_config, adapter_model
+
+    model = adapter_model(str(tiny_mlm)).eval()
+    model.add_adapter("de", config=adapter_config(2))
+    for name, parameter in model.named_parameters():
+        if ".de." in name:
+            torch.nn.init.normal_(parameter, std=0.3)
+    model.set_active_adapters("de")
+    ids = torch.randint(5, 40, (2, 7))
+    with torch.no_grad():
+        expected = model(ids).logits
+        hidden = model.base_model(ids).last_hidden_state
+        actual = MaskedHead(model)(hidden.reshape(14, -1)).reshape(expected.shape)
+        forgetful = model.heads["default"]((hidden,))[0]
+    assert torch.allclose(actual, expected, atol=1e-5)
+    assert not torch.allclose(forgetful, expected, atol=1e-2)
+
+
+def test_bad_input_says_what_to_do(tiny_mlm, tiny_bert, text_file, pairs_file, tmp_path):
+    (tmp_path / "empty.txt").write_text("\n")
+    (tmp_path / "latin.txt").write_bytes("fine\nZ\xfcrich\n".encode("latin-1"))
+    with pytest.raises(DataError, match="is empty"):
+        train(tiny_mlm, tmp_path / "empty.txt", tmp_path / "de")
+    with pytest.raises(DataError, match=r"latin.txt:\d"):
+        train(tiny_mlm, tmp_path / "latin.txt", tmp_path / "de")
+    with pytest.raises(DataError, match="no pair is in 'de'"):
+        (tmp_path / "p.tsv").write_text("sw\tmaji\twater\n")
+        train(tiny_mlm, text_file, tmp_path / "de", parallel=tmp_path / "p.tsv")
+    with pytest.raises(DataError, match="p.tsv:2: expected language"):
+        (tmp_path / "p.tsv").write_text("de\tWasser\twater\nde\tEis\n")
+        train(tiny_mlm, text_file, tmp_path / "de", parallel=tmp_path / "p.tsv")
+    with pytest.raises(UsageError, match="no masked-language head"):
+        train(tiny_bert, text_file, tmp_path / "de")

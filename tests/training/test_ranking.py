@@ -1,0 +1,151 @@
+"""Ranking modules: they learn, both kinds score, negatives are wrong passages, losses by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+
+from polyrank.errors import DataError, UsageError
+
+
+@pytest.fixture(scope="module")
+def zoo(tiny_mlm, text_file, judgements, tmp_path_factory):
+    """A zoo with language adapters de and en, and ranking modules of both kinds."""
+    from polyrank.training.language import train_language_module
+    from polyrank.training.ranking import train_ranking_module
+
+    root = tmp_path_factory.mktemp("zoo")
+    modules = root / "tiny-mlm"
+    for language in ("de", "en"):
+        train_language_module(
+            str(tiny_mlm), language, text_file, modules / "language/adapter" / language,
+            steps=4, batch_size=4, length=24, rate=1e-2,
+        )  # fmt: skip
+    for kind in ("adapter", "full"):
+        train_ranking_module(
+            str(tiny_mlm), *judgements, modules / "ranking" / kind / "toy", kind=kind, zoo=root,
+            steps=60, batch_queries=4, negatives=3, length=64, rate=3e-3,
+        )  # fmt: skip
+    return root
+
+
+@pytest.mark.parametrize("kind", ["adapter", "full"])
+def test_it_learns_to_rank_what_it_was_trained_on(zoo, tiny_mlm, judgements, kind):
+    from polyrank.collections.jsonl import iter_documents, iter_queries
+    from polyrank.rerankers.cross_encoder import Reranker
+
+    reranker = Reranker(str(tiny_mlm), ranking="toy", kind=kind, routing="none", zoo=zoo)
+    passages = list(iter_documents(judgements[1], "en"))
+    first = [
+        reranker.rank(query, passages)[0].document_id for query in iter_queries(judgements[0], "en")
+    ]
+    right = sum(place == f"p{i}" for i, place in enumerate(first))
+    assert right >= 4  # chance is 1 of 12
+
+
+def test_the_card_names_the_parent(zoo):
+    from polyrank.modules.card import read_card
+
+    card = read_card(zoo / "tiny-mlm/ranking/adapter/toy")
+    below = read_card(zoo / "tiny-mlm/language/adapter/en")
+    assert card.parent is not None
+    assert (card.parent.name, card.parent.sha256) == ("en", below.files["adapter.safetensors"])
+    assert card.recipe["steps"] == 60 and card.recipe["loss"] == "infonce"
+
+
+def test_scores_equal_the_stack_of_the_library(zoo, tiny_mlm, judgements):
+    from adapters import AutoAdapterModel
+    from adapters.composition import Stack
+    from transformers import AutoTokenizer
+
+    from polyrank.collections.records import Document, Query
+    from polyrank.rerankers.cross_encoder import Reranker
+
+    model = AutoAdapterModel.from_pretrained(str(tiny_mlm))
+    model.load_adapter(str(zoo / "tiny-mlm/language/adapter/de"), use_safetensors=True)
+    model.load_adapter(str(zoo / "tiny-mlm/ranking/adapter/toy"), use_safetensors=True)
+    model.set_active_adapters(Stack("de", "toy"))
+    model.active_head = "toy"
+    encoded = AutoTokenizer.from_pretrained(str(tiny_mlm))(
+        "sea ice", "stars are far", return_tensors="pt"
+    )
+    with torch.no_grad():
+        expected = model.eval()(**encoded).logits.item()
+    reranker = Reranker(str(tiny_mlm), ranking="toy", routing="document", zoo=zoo)
+    pair = (Query("q", "sea ice", "en"), Document("d", "stars are far", language="de"))
+    assert reranker.score([pair])[0] == pytest.approx(expected, abs=1e-5)
+
+
+def test_mined_negatives_do_not_answer(tiny_mlm):
+    from polyrank.base import load_base
+    from polyrank.collections.records import Document, Query
+    from polyrank.training.negatives import Example, mine_negatives
+
+    texts = {
+        "a": "ice melts in may",
+        "b": "ice melts in june",
+        "c": "ice is cold",
+        "d": "stars are far",
+    }
+    passages = {i: Document(i, text) for i, text in texts.items()}
+    example = Example(Query("q", "when does ice melt"), ("a",), answers=("June",))
+    (mined,) = mine_negatives([example], passages, load_base(str(tiny_mlm)), each=4, depth=4)
+    assert set(mined.negatives) == {"c", "d"}  # a is the positive, b holds an answer
+
+
+def test_a_missing_passage_is_named_with_its_line(tiny_mlm, judgements, tmp_path):
+    from polyrank.training.ranking import train_ranking_module
+
+    rows = [{"_id": "q", "text": "ice", "pos": "p0"}, {"_id": "r", "text": "ice", "pos": "zz"}]
+    (tmp_path / "q.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(DataError, match=r"q.jsonl:2: the passage 'zz'"):
+        train_ranking_module(str(tiny_mlm), tmp_path / "q.jsonl", judgements[1], tmp_path / "m")
+    (tmp_path / "q.jsonl").write_text('{"_id": "q", "text": "ice"}\n')
+    with pytest.raises(DataError, match=r"q.jsonl:1: no ranking example"):
+        train_ranking_module(str(tiny_mlm), tmp_path / "q.jsonl", judgements[1], tmp_path / "m")
+    with pytest.raises(UsageError, match="margin-mse needs"):
+        train_ranking_module(str(tiny_mlm), *judgements, tmp_path / "m", loss="margin-mse", mine=1)
+
+
+# --- losses ------------------------------------------------------------------------------------
+
+
+def test_margin_mse_by_hand():
+    from polyrank.training.losses import margin_mse
+
+    scores, teacher = torch.tensor([[3.0, 1.0, 9.0]]), torch.tensor([[5.0, 4.0, 0.0]])
+    mask = torch.tensor([[True, True, False]])  # the third candidate is padding
+    assert margin_mse(scores, teacher, mask) == 1.0  # ((3-1) - (5-4))² = 1
+
+
+def test_info_nce_by_hand():
+    from polyrank.training.losses import info_nce
+
+    scores = torch.tensor([[math.log(3.0), 0.0, 50.0]])
+    mask = torch.tensor([[True, True, False]])
+    assert info_nce(scores, mask).item() == pytest.approx(-math.log(3 / 4), abs=1e-6)
+
+
+def test_pointwise_by_hand():
+    from polyrank.training.losses import pointwise
+
+    scores = torch.tensor([[math.log(3.0), 0.0, 50.0]])  # sigmoid: 3/4 and 1/2
+    mask = torch.tensor([[True, True, False]])
+    expected = -(math.log(3 / 4) + math.log(1 / 2)) / 2
+    assert pointwise(scores, mask).item() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["infonce", "pointwise", "margin-mse"])
+@pytest.mark.parametrize("extra", [1, 7])
+def test_losses_ignore_padding(loss, extra):
+    from polyrank.training.losses import LOSSES
+
+    torch.manual_seed(0)
+    scores, teacher = torch.randn(3, 4), torch.randn(3, 4)
+    mask = torch.ones(3, 4, dtype=torch.bool)
+    wide = [torch.cat([t, torch.full((3, extra), 9.0)], 1) for t in (scores, teacher)]
+    wide_mask = torch.cat([mask, torch.zeros(3, extra, dtype=torch.bool)], 1)
+    assert torch.allclose(LOSSES[loss](*wide, wide_mask), LOSSES[loss](scores, teacher, mask))
