@@ -36,8 +36,8 @@ class Retriever(Protocol):
 class Row:
     """One pair, encoded: token ids, token types, where the document starts, its two modules."""
 
-    ids: list[int]
-    types: list[int]
+    ids: tuple[int, ...]
+    types: tuple[int, ...]
     document_start: int
     query_module: int
     document_module: int
@@ -196,19 +196,19 @@ class Reranker:
         """Raw logits of pairs, higher is better, in the order given.
 
         Pairs are sorted by length and batched under the token budget; when memory runs out the
-        budget is halved, down to one pair.
+        budget is halved, down to one pair. Equal pairs are scored once, so their scores are equal.
         """
         if not pairs:
             return []
         rows = self._encode(pairs, self._sides(pairs))
-        order = sorted(range(len(rows)), key=lambda i: -len(rows[i].ids))
-        scores = [0.0] * len(rows)
+        todo = sorted(dict.fromkeys(rows), key=lambda row: -len(row.ids))
+        scores: dict[Row, float] = {}
         place = 0
-        while place < len(order):
-            longest = len(rows[order[place]].ids)
-            batch = order[place : place + max(1, self.batch_tokens // longest)]
+        while place < len(todo):
+            longest = len(todo[place].ids)
+            batch = todo[place : place + max(1, self.batch_tokens // longest)]
             try:
-                logits = self._forward([rows[i] for i in batch]).tolist()
+                logits = self._forward(batch).tolist()
             except torch.OutOfMemoryError:
                 if len(batch) == 1:
                     raise
@@ -218,10 +218,9 @@ class Reranker:
                     f"memory ran out: batches of {self.batch_tokens} tokens from here on"
                 ] += 1
                 continue
-            for i, logit in zip(batch, logits, strict=True):
-                scores[i] = logit
+            scores.update(zip(batch, logits, strict=True))
             place += len(batch)
-        return scores
+        return [scores[row] for row in rows]
 
     def _encode(
         self, pairs: Sequence[tuple[Query, Document]], sides: Sequence[tuple[int, int]]
@@ -239,13 +238,9 @@ class Reranker:
             self.notes[f"pairs cut to {self._longest()} tokens"] += cut
         starts = query_lengths(encoding)
         return [
-            Row(*row)
-            for row in zip(
-                encoding["input_ids"],
-                encoding["token_type_ids"],
-                starts,
-                *zip(*sides, strict=True),
-                strict=True,
+            Row(tuple(ids), tuple(types), start, *side)
+            for ids, types, start, side in zip(
+                encoding["input_ids"], encoding["token_type_ids"], starts, sides, strict=True
             )
         ]
 
@@ -259,13 +254,12 @@ class Reranker:
         length = max(len(row.ids) for row in rows)
         pad = self.base.tokenizer.pad_token_id or 0
 
-        def padded(values: Iterator[list[int]], filler: int) -> Tensor:
-            return torch.tensor(
-                [v + [filler] * (length - len(v)) for v in values], device=self.device
-            )
+        def padded(values: Iterator[tuple[int, ...]], filler: int) -> Tensor:
+            full = [v + (filler,) * (length - len(v)) for v in values]
+            return torch.tensor(full, device=self.device)
 
         ids = padded((row.ids for row in rows), pad)
-        mask = padded(([1] * len(row.ids) for row in rows), 0)
+        mask = padded(((1,) * len(row.ids) for row in rows), 0)
         types = padded((row.types for row in rows), 0)
         index = torch.tensor(
             [

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from transformers import PreTrainedTokenizerFast
 
+from polyrank.errors import UsageError
+
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
@@ -45,21 +47,32 @@ def train_vocabulary(
 
     Returns:
         A fast tokenizer that writes `[CLS] a [SEP] b [SEP]` with token types 0 and 1.
+
+    Raises:
+        UsageError: when the text is too small for so many entries.
     """
     import sentencepiece
 
     model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=(normal(line) for line in balanced(text, lines, seed)),
-        model_writer=model,
-        model_type="unigram",
-        vocab_size=size - len(SPECIAL) + 3,  # the trainer's own <unk>, <s>, </s> are dropped below
-        normalization_rule_name="identity",
-        character_coverage=0.9998,
-        max_sentence_length=4192,
-        num_threads=1,
-        minloglevel=2,
-    )
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=(normal(line) for line in balanced(text, lines, seed)),
+            model_writer=model,
+            model_type="unigram",
+            vocab_size=size
+            - len(SPECIAL)
+            + 3,  # the trainer's own <unk>, <s>, </s> are dropped below
+            normalization_rule_name="identity",
+            character_coverage=0.9998,
+            max_sentence_length=4192,
+            num_threads=1,
+            minloglevel=2,
+        )
+    except RuntimeError as error:  # its only report of a text too small
+        raise UsageError(
+            f"no vocabulary of {size} entries can be trained on this text: {error}. "
+            "Give more text or a smaller --vocabulary"
+        ) from error
     trained = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
     pieces = [
         (trained.id_to_piece(i), trained.get_score(i))
