@@ -2,22 +2,23 @@
 
     python benchmarks/transfer.py --work runs/transfer --output benchmarks/results/transfer.json
 
-Every system reranks the same candidates (the dense first stage's best). Runs are kept in --work, a
-file per pair and system, so that a stopped run goes on. A test compares two systems topic by topic:
-a topic's value is its mean over the language pairs, since the same topic in two languages is not
-two observations.
+Every system reranks the same candidates (the dense first stage's best). Each pair of languages gets
+its own sample of topics, spread over the collection, so that many topics are seen. Runs are kept in
+--work, a file per pair and system, and a stopped run goes on. A test compares two systems topic by
+topic: a topic's value is its mean over the pairs that it is asked in, since one topic in two
+languages is not two observations.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,12 +42,16 @@ MEASURES = ["nDCG@10", "AP", "RR"]
 
 @dataclass(frozen=True)
 class System:
-    """A row of the table: a first stage, or how the candidates are reranked."""
+    """A row of the table: a first stage, or how the candidates are reranked.
+
+    only: the group of pairs that it is measured on; None for all.
+    """
 
     name: str
     routing: str | None = None
     kind: str = "adapter"
     zoo: str | None = None
+    only: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,15 +78,19 @@ def tasks() -> list[Task]:
     return pairs + [Task("ntrex", *p) for x in NTREX for p in ((x, "en"), ("en", x))]
 
 
-def spread(collection: Collection, count: int) -> Collection:
-    """`count` queries at even distance, the same ones in every language."""
+def spread(collection: Collection, count: int, offset: int) -> Collection:
+    """`count` queries at even distance, from another starting point for every offset."""
     ids = sorted(collection.queries)
-    kept = set(ids[:: max(1, len(ids) // count)][:count])
+    step = max(1, len(ids) // count)
+    kept = set(ids[offset % step :: step][:count])
     return replace(
         collection,
         queries={i: q for i, q in collection.queries.items() if i in kept},
         qrels=[j for j in collection.qrels if j.query_id in kept],
     )
+
+
+Values = dict[Task, dict[str, dict[str, float]]]  # pair → measure → query → value
 
 
 class Runner:
@@ -135,32 +144,37 @@ def per_query(run: Run, texts: Collection, depth: int) -> dict[str, dict[str, fl
     return dict(evaluate(cut, texts.qrels, MEASURES).per_query)
 
 
-def topic_means(
-    values: dict[Task, dict[str, dict[str, float]]], group: str, measure: str
-) -> np.ndarray:
-    """A topic's mean over the pairs of a group, in the order of topic ids."""
-    rows = [per[measure] for task, per in values.items() if group in task.groups]
-    topics = sorted(rows[0])
-    return np.array([[row[topic] for topic in topics] for row in rows]).mean(0)
+def topic_means(values: Values, group: str, measure: str) -> dict[str, float]:
+    """A topic's mean over the pairs of a group that it is asked in; empty when there are none."""
+    found: dict[str, list[float]] = {}
+    for task, per in values.items():
+        if group in task.groups:
+            for topic, value in per[measure].items():
+                found.setdefault(topic, []).append(value)
+    return {topic: float(np.mean(row)) for topic, row in sorted(found.items())}
 
 
 def compare(
-    values: dict[str, dict[Task, dict[str, dict[str, float]]]],
+    values: dict[str, Values],
     groups: Sequence[str],
     pairs: Sequence[tuple[str, str]],
     seed: int,
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """Paired randomisation tests of nDCG@10, Holm-corrected over all of them."""
-    found = []
+    found: list[dict[str, Any]] = []
     for group in groups:
         for system, baseline in pairs:
-            one, two = (topic_means(values[name], group, "nDCG@10") for name in (system, baseline))
+            means = [topic_means(values[name], group, "nDCG@10") for name in (system, baseline)]
+            if not all(means):
+                continue
+            one, two = (np.array(list(row.values())) for row in means)
             low, high = bootstrap_interval(one, two, seed=seed)
             found.append(
                 {
                     "group": group,
                     "system": system,
                     "baseline": baseline,
+                    "topics": len(one),
                     "difference": round(float((one - two).mean()), 4),
                     "interval": [round(low, 4), round(high, 4)],
                     "p": randomisation_test(one, two, seed=seed),
@@ -171,13 +185,18 @@ def compare(
     return found
 
 
+def cell(means: dict[str, float]) -> str:
+    """nDCG@10, or a dash where a system was not measured."""
+    return f"{means['nDCG@10']:.3f}" if means else "–"
+
+
 def rows(result: dict) -> Iterator[str]:
     """The table and the tests in Markdown."""
     groups = result["groups"]
     yield "| nDCG@10 | " + " | ".join(groups) + " |"
     yield "|---|" + "---|" * len(groups)
     for name, means in result["means"].items():
-        yield f"| {name} | " + " | ".join(f"{means[g]['nDCG@10']:.3f}" for g in groups) + " |"
+        yield f"| {name} | " + " | ".join(cell(means[g]) for g in groups) + " |"
     yield ""
     yield "| compared | on | difference | 95 % interval | p | p (Holm) |"
     yield "|---|---|---|---|---|---|"
@@ -189,6 +208,75 @@ def rows(result: dict) -> Iterator[str]:
         )
 
 
+def systems(options: argparse.Namespace) -> list[System]:
+    """The rows of the table."""
+    found = [System("BM25"), System("dense")]
+    if options.full_zoo:
+        found.append(System("full fine-tuning", "none", "full", options.full_zoo))
+    found.append(System("ranking adapter alone", "none"))
+    found += [System(f"composition, {r}", r) for r in ("query", "document", "split")]
+    if options.parallel_zoo:
+        found.append(
+            System(
+                "composition, split, with pairs",
+                "split",
+                zoo=options.parallel_zoo,
+                only="NTREX low-resource",
+            )
+        )
+    return found
+
+
+def measure(options: argparse.Namespace) -> dict[str, Values]:
+    """System → its values; one line to stderr for each pair of languages."""
+    runner = Runner(options)
+    values: dict[str, Values] = {system.name: {} for system in systems(options)}
+    for offset, task in enumerate(tasks()):
+        count = options.xquad_queries if task.collection == "xquad" else options.ntrex_queries
+        q, d = task.query_language, task.document_language
+        texts = spread(load_collection(task.collection, queries=q, documents=d), count, offset)
+        first = runner(task, System("dense"), texts, None)
+        line = []
+        for system in systems(options):
+            if system.only and system.only not in task.groups:
+                continue
+            run = first if system.name == "dense" else runner(task, system, texts, first)
+            values[system.name][task] = per_query(run, texts, options.depth)
+            line.append(f"{system.name} {pair_mean(values[system.name][task]):.3f}")
+        print(f"{task.collection} {q}-{d}: {', '.join(line)}", file=sys.stderr, flush=True)
+    return values
+
+
+def pair_mean(per: dict[str, dict[str, float]]) -> float:
+    """nDCG@10 of one pair of languages."""
+    return round(float(np.mean(list(per["nDCG@10"].values()))), 4)
+
+
+def summary(values: dict[str, Values], options: argparse.Namespace) -> dict[str, Any]:
+    """Means by group and by pair, and the tests of the composition against everything else."""
+    groups = list(dict.fromkeys(g for task in tasks() for g in task.groups))
+    best = "composition, split"
+    others = [name for name in values if name not in (best, "BM25")]
+    means: dict[str, dict[str, dict[str, float]]] = {}
+    for name, by_task in values.items():
+        means[name] = {}
+        for group in groups:
+            by_measure = {m: list(topic_means(by_task, group, m).values()) for m in MEASURES}
+            means[name][group] = {m: float(np.mean(v)) for m, v in by_measure.items() if v}
+    return {
+        "groups": groups,
+        "means": means,
+        "pairs": {
+            name: {
+                f"{t.collection} {t.query_language}-{t.document_language}": pair_mean(per)
+                for t, per in by_task.items()
+            }
+            for name, by_task in values.items()
+        },
+        "tests": compare(values, groups, [(best, other) for other in others], options.seed),
+    }
+
+
 def main() -> None:
     """Runs what is missing, prints the tables, writes JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -197,76 +285,19 @@ def main() -> None:
     parser.add_argument("--ranking", default="squad")
     parser.add_argument("--full-zoo", help="zoo folder with the full baseline; none leaves it out")
     parser.add_argument("--parallel-zoo", help="zoo folder with adapters trained with --parallel")
-    parser.add_argument("--xquad-queries", type=int, default=24, help="queries a pair")
-    parser.add_argument("--ntrex-queries", type=int, default=41, help="queries a pair")
+    parser.add_argument("--xquad-queries", type=int, default=15, help="queries a pair")
+    parser.add_argument("--ntrex-queries", type=int, default=25, help="queries a pair")
     parser.add_argument("--depth", type=int, default=10, help="candidates that are reranked")
-    parser.add_argument("--max-length", type=int, default=192)
+    parser.add_argument("--max-length", type=int, default=160)
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--seed", type=int, default=13)
     options = parser.parse_args()
-
-    systems = [System("BM25"), System("dense")]
-    if options.full_zoo:
-        systems.append(System("full fine-tuning", "none", "full", options.full_zoo))
-    systems.append(System("ranking adapter alone", "none"))
-    systems += [System(f"composition, {r}", r) for r in ("query", "document", "split")]
-    if options.parallel_zoo:
-        systems.append(System("composition, split, with pairs", "split", zoo=options.parallel_zoo))
-
-    runner, started = Runner(options), time.time()
-    values: dict[str, dict[Task, dict[str, dict[str, float]]]] = {s.name: {} for s in systems}
-    for task in tasks():
-        count = options.xquad_queries if task.collection == "xquad" else options.ntrex_queries
-        texts = spread(
-            load_collection(
-                task.collection, queries=task.query_language, documents=task.document_language
-            ),
-            count,
-        )
-        first = runner(task, System("dense"), texts, None)
-        line = []
-        for system in systems:
-            run = first if system.name == "dense" else runner(task, system, texts, first)
-            values[system.name][task] = per_query(run, texts, options.depth)
-            mean = np.mean(list(values[system.name][task]["nDCG@10"].values()))
-            line.append(f"{system.name} {mean:.3f}")
-        print(
-            f"{task.collection} {task.query_language}-{task.document_language}: " + ", ".join(line),
-            file=sys.stderr,
-            flush=True,
-        )
-
-    groups = list(dict.fromkeys(g for task in tasks() for g in task.groups))
-    means = {
-        name: {g: {m: float(topic_means(by_task, g, m).mean()) for m in MEASURES} for g in groups}
-        for name, by_task in values.items()
-    }
-    reranked = [s.name for s in systems[2:]]
-    best = "composition, split"
-    pairs = [(best, other) for other in reranked + ["dense"] if other != best]
-    result = {
-        "groups": groups,
-        "means": means,
-        "pairs": {
-            name: {
-                f"{t.collection} {t.query_language}-{t.document_language}": round(
-                    float(np.mean(list(v["nDCG@10"].values()))), 4
-                )
-                for t, v in by_task.items()
-            }
-            for name, by_task in values.items()
-        },
-        "tests": compare(values, groups, pairs, options.seed),
-        "settings": {
-            k: str(v)
-            for k, v in vars(options).items()
-            if k not in ("work", "output", "full_zoo", "parallel_zoo")
-        },
-        "machine": machine(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "minutes": round((time.time() - started) / 60, 1),
-    }
+    started = time.time()
+    result = summary(measure(options), options)
+    shown = ("xquad_queries", "ntrex_queries", "depth", "max_length", "dtype", "seed")
+    result["settings"] = {name: getattr(options, name) for name in shown}
+    result["machine"] = f"{machine()}, torch {torch.__version__}"
+    result["minutes"] = round((time.time() - started) / 60, 1)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(result, indent=1) + "\n")
     print("\n".join(rows(result)))

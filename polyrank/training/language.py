@@ -37,7 +37,7 @@ HELD_OUT = 0.02  # of the lines, at most 300
 def adapter_model(folder: str, dropout: bool = False) -> Any:
     """The base as a model of the `adapters` library, with its masked-language head if any."""
     from adapters import AutoAdapterModel
-    from transformers import AutoConfig
+    from transformers import AutoConfig, AutoModelForMaskedLM
     from transformers.utils import logging
 
     config = AutoConfig.from_pretrained(folder)
@@ -46,6 +46,11 @@ def adapter_model(folder: str, dropout: bool = False) -> Any:
     level = logging.get_verbosity()
     logging.set_verbosity_error()  # the pooler is new and unused
     model = AutoAdapterModel.from_pretrained(folder, config=config, torch_dtype=torch.float32)
+    if "default" in model.heads and model.heads["default"].config["head_type"] == "masked_lm":
+        # the library converts a BERT head without the bias of its output embeddings
+        static = AutoModelForMaskedLM.from_pretrained(folder).get_output_embeddings()
+        with torch.no_grad():
+            model.heads["default"].get_output_embeddings().bias.copy_(static.bias)
     logging.set_verbosity(level)
     return model
 

@@ -61,6 +61,21 @@ def test_pairs_add_an_objective(tiny_mlm, text_file, pairs_file, tmp_path):
     assert card.recipe["objective"] == "MLM + TLM + alignment" and card.recipe["pairs"] == 40
 
 
+def test_the_head_is_the_base_s_own(tiny_mlm, tmp_path):
+    """The library's conversion forgets the bias of the output embeddings."""
+    from transformers import AutoModelForMaskedLM
+
+    from polyrank.training.language import adapter_model
+
+    static = AutoModelForMaskedLM.from_pretrained(tiny_mlm)
+    torch.nn.init.normal_(static.get_output_embeddings().bias)
+    static.save_pretrained(tmp_path)
+    ids = torch.randint(5, 40, (2, 7))
+    with torch.no_grad():
+        expected = static.eval()(ids).logits
+        assert torch.allclose(adapter_model(str(tmp_path)).eval()(ids).logits, expected, atol=1e-5)
+
+
 def test_the_head_sees_the_inverse(tiny_mlm):
     """Logits at single tokens equal those of the library's whole-sequence forward pass."""
     from polyrank.training.language import MaskedHead, adapter_config, adapter_model
