@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
 from typing import Any
 
 import typer
@@ -11,7 +10,7 @@ from typer.core import TyperGroup
 
 from polyrank.errors import PolyrankError
 
-from . import demo, detect, evaluate, rerank, search, zoo
+from . import demo, detect, evaluate, rerank, search, train, zoo
 
 
 class Verbs(TyperGroup):
@@ -76,7 +75,4 @@ app.command("evaluate", short_help="Measure a run, and test it against another."
 app.command("detect", short_help="Identify the language of texts.")(detect.detect)
 app.command("demo", short_help="Show what each part adds, on bundled queries.")(demo.demo)
 app.add_typer(zoo.app, name="zoo")
-if find_spec("polyrank.cli.train") is not None:
-    from importlib import import_module
-
-    app.add_typer(import_module("polyrank.cli.train").app, name="train")
+app.add_typer(train.app, name="train")

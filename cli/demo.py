@@ -60,6 +60,7 @@ def demo(
             0,
         )
         runs[name] = options.reranked(scorer, texts, runs["dense first stage"])
+        options.report(scorer)
 
     from rich.console import Console
 
@@ -154,6 +155,7 @@ def _before_and_after(console: Console, texts: Collection, runs: dict[str, Run])
 
     chosen = max(texts.queries, key=rise)
     query, wanted = texts.queries[chosen], relevant.get(chosen, frozenset())
+    console.print("The query whose relevant passage rises most:")
     for title, run in (("Before: dense first stage", before), ("After: composition", after)):
         console.print(f"{title} (* is the relevant passage)", style="underline")
         show.ranking(console, query, run[chosen][:3], texts.documents, wanted)

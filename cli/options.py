@@ -12,10 +12,9 @@ import typer
 from polyrank.errors import UsageError
 
 if TYPE_CHECKING:
-    from polyrank.rerankers.cross_encoder import Reranker
-
     from polyrank.collections.records import Collection, Document, Query, Run
     from polyrank.pipeline import Scorer
+    from polyrank.rerankers.cross_encoder import Reranker
 
 
 class Kind(Enum):
@@ -123,6 +122,7 @@ def reranker(
     seed: int,
 ) -> Reranker:
     import torch
+
     from polyrank.rerankers.cross_encoder import Reranker
 
     torch.manual_seed(seed)
@@ -136,6 +136,23 @@ def reranker(
         device=device,
         dtype=dtype,
     )
+
+
+def identity(scorer: Reranker) -> dict[str, str]:
+    """Of which weights the scores are, for a later --resume."""
+    from polyrank.modules.card import read_card
+    from polyrank.modules.search import find
+
+    folder = find(scorer.base.name, "ranking", scorer.kind, scorer.ranking, scorer.zoo)
+    files = read_card(folder, verify=False).files
+    weights = ", ".join(f"{name} {files[name][:12]}" for name in sorted(files))
+    return {"base weights": str(scorer.base.fingerprint), "ranking weights": weights}
+
+
+def report(scorer: Reranker) -> None:
+    """What the reranker assumed or cut, on stderr."""
+    for message, times in scorer.notes.items():
+        note(f"{message} ({times} times)" if times > 1 else message)
 
 
 def load(

@@ -86,9 +86,9 @@ def rerank(
         if str(output) != "-" or resume:
             raise UsageError("--query with --passages writes to standard output")
         candidates = options.read_passages(passages, document_language)
-        hits = options.reranker(*reranker).rank(
-            query, candidates, query_language=query_language, document_language=document_language
-        )
+        scorer = options.reranker(*reranker)
+        hits = scorer.rank(query, candidates, query_language, document_language)
+        options.report(scorer)
         _show(hits, candidates, depth, as_json)
         return
 
@@ -119,6 +119,7 @@ def rerank(
             "dtype": dtype,
             "seed": seed,
             "json": as_json,
+            **options.identity(scorer),
         },
         resume=resume,
         missing=missing.value,
@@ -127,6 +128,7 @@ def rerank(
         tag=tag,
         as_json=as_json,
     )
+    options.report(scorer)
     note(str(summary))
 
 

@@ -63,6 +63,7 @@ def search(
             base, ranking, kind, routing, fallback, max_length, device, dtype, seed
         )
         found = options.reranked(scorer, texts, found)
+        options.report(scorer)
     if output is not None:
         from polyrank.collections.trec import write_run
 

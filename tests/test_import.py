@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -59,3 +60,17 @@ def test_every_public_name_resolves(name):
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'rerank_everything'"):
         polyrank.rerank_everything  # noqa: B018
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="tomllib")
+def test_every_package_is_installed_by_a_wheel_too():
+    import tomllib
+
+    root = Path(polyrank.__file__).parent
+    project = root.parent / "pyproject.toml"
+    listed = set(tomllib.loads(project.read_text())["tool"]["setuptools"]["packages"])
+    found = {
+        ".".join(("polyrank", *path.parent.relative_to(root).parts))
+        for path in root.rglob("__init__.py")
+    }
+    assert found | {"polyrank.cli", "polyrank.adapters_zoo", "polyrank.data"} == listed

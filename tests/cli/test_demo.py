@@ -1,9 +1,5 @@
 """polyrank demo, on the bundled queries with a tiny base."""
 
-import pytest
-
-pytest.importorskip("polyrank.rerankers.cross_encoder")
-
 
 def test_table_test_and_passages(tiny, polyrank):
     result = polyrank(

@@ -12,7 +12,6 @@ import pytest
 
 from polyrank.collections.trec import read_run
 
-pytest.importorskip("polyrank.rerankers.cross_encoder")
 COMMAND = str(Path(sys.executable).parent / "polyrank")
 
 

@@ -2,8 +2,6 @@
 
 import json
 
-import pytest
-
 from polyrank.collections.trec import read_run
 
 
@@ -39,7 +37,6 @@ def test_one_query_over_a_bundled_collection_in_another_language(polyrank):
 
 
 def test_reranked(tiny, source, polyrank):
-    pytest.importorskip("polyrank.rerankers.cross_encoder")
     plain = polyrank("search", *source, *tiny, "--no-rerank", "--json", "--depth", "4")
     reranked = polyrank("search", *source, *tiny, "--json", "--depth", "4", "--top", "4")
     for before, after in zip(plain.stdout.splitlines(), reranked.stdout.splitlines(), strict=True):
