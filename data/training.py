@@ -2,7 +2,8 @@
 
     python -m polyrank.data.training --source DIR --output DIR
 
-reads the sets in `SOURCES.md` in the layout described there and writes, deterministically,
+reads the public sets that `data/README.md` lists, in the layout given there, and writes
+deterministically
 
 - `pairs.tsv.gz`: `language <tab> text <tab> English`;
 - `text/<language>.txt.gz`: one sentence a line, with `<language>.sources.tsv`: name, licence;

@@ -34,7 +34,7 @@ from polyrank.training.negatives import (
     sample,
     write_examples,
 )
-from polyrank.training.steps import Batch, Schedule, fit
+from polyrank.training.steps import Batch, Schedule, fast_bf16, fit
 
 RATES = {"adapter": 5e-4, "full": 1e-4}
 
@@ -229,7 +229,8 @@ def _examples(
             raise DataError(queries, number, f"the passage '{absent[0]}' is not among the passages")
     examples = sample(read, count, seed)
     if mine:
-        examples = mine_negatives(examples, documents, base, each=mine)
+        fast = load_base(base.folder, torch.bfloat16) if fast_bf16() else base
+        examples = mine_negatives(examples, documents, fast, each=mine)
     usable = [example for example in examples if example.negatives]
     if not usable:
         raise DataError(queries, None, "no example has a negative; give 'neg', or mine some")
