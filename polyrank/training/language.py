@@ -76,7 +76,8 @@ def blocks(lines: Sequence[str], tokenizer: Any, length: int) -> Tensor:
 
     The tail that fills no sequence is dropped unless it is all there is.
     """
-    ids = [i for row in tokenizer(list(lines), add_special_tokens=False)["input_ids"] for i in row]
+    encoded = tokenizer(list(lines), add_special_tokens=False, verbose=False)
+    ids = [token for row in encoded["input_ids"] for token in row]
     inside = min(length - 2, len(ids))
     rows = [ids[i : i + inside] for i in range(0, len(ids) - inside + 1, inside)]
     first, last = tokenizer.cls_token_id, tokenizer.sep_token_id
@@ -259,9 +260,9 @@ def train_language_module(
         raise DataError(text, None, f"too little text to train on: {len(lines)} lines") from error
 
     name = output.name
-    model.add_adapter(name, config=adapter_config(reduction))
     head = MaskedHead(model)
     before = perplexity(model, head, unseen, tokenizer, seed)
+    model.add_adapter(name, config=adapter_config(reduction))
     model.train_adapter(name)  # freezes the rest and makes it active
     model.heads.requires_grad_(False)
     schedule = Schedule(steps=steps, rate=rate, seed=seed)
