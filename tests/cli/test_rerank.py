@@ -84,7 +84,7 @@ def test_killed_and_resumed_equals_uninterrupted(first, source, tiny, polyrank, 
         if output.exists() and output.stat().st_size:
             process.send_signal(signal.SIGKILL)
             break
-        time.sleep(0.002)
+        time.sleep(0.01)
     process.wait()
     if (files / "out.trec.resume.json").exists():  # else it was done before the signal came
         assert polyrank(*arguments, output, "--resume").exit_code == 0
