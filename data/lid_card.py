@@ -175,15 +175,16 @@ scripts and regions of a language; lid.176 sees the raw line.
 Tatoeba sentences; lid.176 was trained on Tatoeba and has probably seen many of them. *NTREX* (news,
 1,997 sentences a language) and *SIB-200* (FLORES, Wikimedia, 1,004) are other domains; neither was
 used to train or to choose settings. The lead comes from languages that lid.176 knows badly (Somali,
-Swahili, Uzbek, Kyrgyz, Nynorsk, Afrikaans); on English, German, Russian and Turkish lid.176 is up to
-two points better.
+Swahili, Uzbek, Kyrgyz, Nynorsk, Afrikaans); on English, German, Russian and Turkish lid.176 is up
+to two points better.
 
 ## Limits
 
 Many languages have a thousand short training sentences or fewer (Tatoeba): close relatives are
 confused (Bosnian and Croatian, Malay and Indonesian, Serbian and Croatian), names and short texts
-mislead. Yoruba and Swiss German are poor outside the training domain: see the table. Dari counts as Persian. A language not listed above is named as a relative of it, or
-`None` when its script is unknown.
+mislead. Yoruba and Swiss German are poor outside the training domain: see the table. Dari counts as
+Persian. A language not listed above is named as a relative of it, or `None` when its script is
+unknown.
 
 ## Accuracy per language
 
