@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,8 @@ from .options import AsJson
 
 if TYPE_CHECKING:
     from polyrank.collections.records import Judgement
+
+COMMA = r",(?![^()]*\))"  # not those inside AP(rel=2,cutoff=5)
 
 
 def evaluate(
@@ -45,7 +48,7 @@ def evaluate(
     report = measured(
         read_run(run),
         read_qrels(qrels) if qrels is not None else _judgements(str(collection)),
-        [name.strip() for name in measures.split(",") if name.strip()],
+        [name.strip() for name in re.split(COMMA, measures) if name.strip()],
         baseline=read_run(baseline) if baseline is not None else None,
     )
     print(report.json() if as_json else report.text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from enum import Enum
 from pathlib import Path
@@ -141,12 +142,18 @@ def reranker(
 def identity(scorer: Reranker) -> dict[str, str]:
     """Of which weights the scores are, for a later --resume."""
     from polyrank.modules.card import read_card
-    from polyrank.modules.search import find
+    from polyrank.modules.search import find, list_modules
 
     folder = find(scorer.base.name, "ranking", scorer.kind, scorer.ranking, scorer.zoo)
     files = read_card(folder, verify=False).files
     weights = ", ".join(f"{name} {files[name][:12]}" for name in sorted(files))
-    return {"base weights": str(scorer.base.fingerprint), "ranking weights": weights}
+    found = {"base weights": str(scorer.base.fingerprint), "ranking weights": weights}
+    if scorer.routing != "none":  # any of them may be used: languages are known as texts come
+        modules = list_modules(scorer.base.name, "language", scorer.kind, zoo=scorer.zoo)
+        every = sorted(f"{m.card.name} {sorted(m.card.files.items())}" for m in modules)
+        digest = hashlib.sha256("\n".join(every).encode()).hexdigest()[:12]
+        found["language weights"] = f"{len(every)} modules {digest}"
+    return found
 
 
 def report(scorer: Reranker) -> None:

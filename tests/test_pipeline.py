@@ -229,7 +229,7 @@ def test_depth_and_limit(collection, run, tmp_path):
 def test_a_candidate_given_twice_is_refused(collection, tmp_path):
     path = tmp_path / "twice.trec"
     path.write_text("q0 Q0 d1 1 2.0 x\nq0 Q0 d1 2 1.0 x\n")
-    with pytest.raises(DataError, match=r"twice\.trec.* more than once"):
+    with pytest.raises(DataError, match=r"twice\.trec:2: .* on line 1 too"):
         rerank_stream(Hashed(), collection, path, tmp_path / "out.trec")
 
 

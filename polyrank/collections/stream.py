@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 from polyrank.collections.records import ScoredDocument, ranked
-from polyrank.collections.trec import iter_run
+from polyrank.collections.trec import numbered_run, unique
 from polyrank.errors import DataError
 
 
@@ -19,15 +19,13 @@ def iter_run_by_query(path: str | Path) -> Iterator[tuple[str, list[ScoredDocume
             query, or a line is malformed.
     """
     done: set[str] = set()
-    for query_id, group in groupby(iter_run(path), key=lambda hit: hit.query_id):
+    for query_id, group in groupby(numbered_run(path), key=lambda row: row[1].query_id):
+        lines = list(group)
         if query_id in done:
             reason = (
                 f"the lines of query {query_id} do not stand together; sort the run by query "
                 "(sort -s -k1,1) or read it whole with read_run"
             )
-            raise DataError(path, None, reason)
+            raise DataError(path, lines[0][0], reason)
         done.add(query_id)
-        hits = ranked(group)
-        if len({hit.document_id for hit in hits}) < len(hits):
-            raise DataError(path, None, f"query {query_id} has a document more than once")
-        yield query_id, hits
+        yield query_id, ranked(unique(lines, path))

@@ -21,7 +21,7 @@ def read_run(path: str | Path) -> Run:
         DataError: for a malformed line, a score that is no finite number, or a (query, document)
             pair that occurs twice.
     """
-    return as_run(_unique(_numbered(path), path))
+    return as_run(unique(numbered_run(path), path))
 
 
 def iter_run(path: str | Path) -> Iterator[ScoredDocument]:
@@ -30,7 +30,7 @@ def iter_run(path: str | Path) -> Iterator[ScoredDocument]:
     Raises:
         DataError: as `read_run`, when the line is reached.
     """
-    return (hit for _, hit in _numbered(path))
+    return (hit for _, hit in numbered_run(path))
 
 
 def write_run(run: Run | Iterable[ScoredDocument], path: str | Path, tag: str = "polyrank") -> None:
@@ -108,15 +108,17 @@ def is_jsonl(path: str | Path) -> bool:
     return Path(path).name.removesuffix(".gz").endswith(".jsonl")
 
 
-def _numbered(path: str | Path) -> Iterator[tuple[int, ScoredDocument]]:
+def numbered_run(path: str | Path) -> Iterator[tuple[int, ScoredDocument]]:
+    """(line number, scored document) in the file's order; see `iter_run`."""
     parse: Callable[[str, str | Path, int], ScoredDocument]
     parse = jsonl.parse_scored if is_jsonl(path) else _parse_trec
     return ((number, parse(line, path, number)) for number, line in numbered_lines(path))
 
 
-def _unique(
+def unique(
     numbered: Iterable[tuple[int, ScoredDocument]], path: str | Path
 ) -> Iterator[ScoredDocument]:
+    """The scored documents; a pair that occurs twice raises DataError with both lines."""
     first: dict[tuple[str, str], int] = {}
     for number, hit in numbered:
         line = first.setdefault((hit.query_id, hit.document_id), number)

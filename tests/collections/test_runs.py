@@ -122,9 +122,9 @@ def test_stream_by_query(tmp_path):
 
 def test_stream_refuses_scattered_queries_and_duplicates(tmp_path):
     scattered = put(tmp_path, "q Q0 a 1 1 t\np Q0 a 1 1 t\nq Q0 b 2 1 t\n")
-    with pytest.raises(DataError, match="query q do not stand together"):
+    with pytest.raises(DataError, match=r":3: .*query q do not stand together"):
         list(iter_run_by_query(scattered))
-    with pytest.raises(DataError, match="more than once"):
+    with pytest.raises(DataError, match=r":2: .* on line 1 too"):
         list(iter_run_by_query(put(tmp_path, "q Q0 a 1 1 t\nq Q0 a 2 0 t\n")))
 
 

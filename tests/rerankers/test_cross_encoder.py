@@ -1,4 +1,4 @@
-"""The reranker: any mixture scores as each pair alone, odd texts have an outcome, nothing is lost."""
+"""The reranker: any mixture scores as each pair alone, odd texts have an outcome."""
 
 from __future__ import annotations
 
