@@ -8,23 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-    "the",
-    "red",
-    "house",
-    "the",
-    "green",
-    "tree",
-    "a",
-    "red",
-    "tree",
-    "a",
-    "green",
-    "house",
-    "the",
-    "house",
-    "a",
-    "tree",
-]
+
 SIZE = 30  # entries of the vocabulary
 GLOSS = {"the": "das", "a": "ein", "red": "rote", "green": "grüne", "house": "haus", "tree": "baum"}
 
