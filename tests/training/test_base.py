@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-
 SIZE = 30  # entries of the vocabulary
 GLOSS = {"the": "das", "a": "ein", "red": "rote", "green": "grüne", "house": "haus", "tree": "baum"}
 
