@@ -231,5 +231,5 @@ def _sources(path: Path | None) -> tuple[Data, ...]:
 
 
 def _command() -> str:
-    """This command as it was typed."""
-    return shlex.join(["polyrank", *sys.argv[1:]])
+    """This command as it was typed, less --resume: the result is the same."""
+    return shlex.join(["polyrank", *(word for word in sys.argv[1:] if word != "--resume")])

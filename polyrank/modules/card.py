@@ -227,11 +227,11 @@ def readme(card: ModuleCard) -> str:
     if card.figures:
         lines += ["## Figures", "", *_bullets(card.figures), ""]
     if card.data:
-        lines += ["## Data", "", "| source | licence | lines |", "|---|---|---|"]
-        lines += [
-            f"| {data.name} | {data.licence} | {'' if data.lines is None else data.lines} |"
-            for data in card.data
-        ] + [""]
+        lines += ["## Data", ""]
+        for data in card.data:
+            counted = f", {data.lines} lines" if data.lines is not None else ""
+            lines.append(f"- {data.name}, {data.licence}{counted}")
+        lines.append("")
     return "\n".join(lines)
 
 
