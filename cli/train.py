@@ -111,8 +111,8 @@ def language(
     \b
     Example:
       python -c "import polyrank as pr; [print(d.text) for d in \\
-          pr.load_collection('ntrex', queries='uz', documents='uz').documents.values()]" > uz.txt
-      polyrank train language --language uz --text uz.txt --steps 20 --output modules/uz
+          pr.load_collection('ntrex', queries='tk', documents='tk').documents.values()]" > tk.txt
+      polyrank train language --language tk --text tk.txt --steps 20 --output modules/tk
     """
     from polyrank.training.language import train_language_module
 
