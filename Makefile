@@ -17,7 +17,8 @@ help:
 
 # The stamp is older than pyproject.toml or constraints.txt when either changed: then install again.
 $(STAMP): pyproject.toml constraints.txt
-	@test -x $(BIN)/python || { echo "making $(VENV)" >&2; $(PYTHON) -m venv $(VENV); }
+	@test -x $(BIN)/python || { echo "making $(VENV)" >&2; \
+	    $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; }
 	@echo "installing polyrank into $(VENV) (some minutes the first time)" >&2
 	@$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@

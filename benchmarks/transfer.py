@@ -33,11 +33,13 @@ from polyrank.index.dense import Dense
 from polyrank.index.lexical import BM25
 from polyrank.rerankers.cross_encoder import Reranker
 from polyrank.training.steps import machine
+from polyrank.zoo import list_modules
 
 XQUAD = ["en", "de", "es", "ru", "tr", "zh"]
 NTREX = ["de", "fi", "ru", "tr", "zh", "es", "sw", "ky", "ug"]
 LOW = {"sw", "ky", "ug"}  # languages with the least text and the fewest pairs in the base
 MEASURES = ["nDCG@10", "AP", "RR"]
+SETTINGS = ("xquad_queries", "ntrex_queries", "depth", "max_length", "dtype", "ranking", "seed")
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,22 @@ class Runner:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.base = load_base("mini")
+        self.check()
         self.dense: dict[tuple[str, str], Dense] = {}
         self.rerankers: dict[System, Reranker] = {}
+
+    def check(self) -> None:
+        """Refuses a work folder whose runs were made with other settings or modules."""
+        now = {name: getattr(self.options, name) for name in SETTINGS}
+        now["base"] = str(self.base.fingerprint)
+        for root in (None, self.options.full_zoo, self.options.parallel_zoo):
+            found = list_modules("mini", zoo=root)
+            now |= {f"{root} {entry.name}": sorted(entry.card.files.items()) for entry in found}
+        path, now = self.options.work / "settings.json", json.loads(json.dumps(now))
+        if path.exists() and json.loads(path.read_text()) != now:
+            sys.exit(f"{path.parent} holds runs of other settings or modules; give another --work")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(now, indent=1))
 
     def __call__(self, task: Task, system: System, texts: Collection, first: Run | None) -> Run:
         pair = f"{task.query_language}-{task.document_language}"
@@ -109,7 +125,6 @@ class Runner:
         if path.exists():
             return read_run(path)
         run = self.make(task, system, texts, first)
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_run(run, path)
         return read_run(path)  # rounded as written, so that a resumed run is equal
 
@@ -145,7 +160,12 @@ def per_query(run: Run, texts: Collection, depth: int) -> dict[str, dict[str, fl
 
 
 def topic_means(values: Values, group: str, measure: str) -> dict[str, float]:
-    """A topic's mean over the pairs of a group that it is asked in; empty when there are none."""
+    """A topic's mean over the pairs of a group that it is asked in.
+
+    Empty unless the system ran every pair of the group: means over other pairs do not compare.
+    """
+    if any(group in task.groups and task not in values for task in tasks()):
+        return {}
     found: dict[str, list[float]] = {}
     for task, per in values.items():
         if group in task.groups:
@@ -167,6 +187,7 @@ def compare(
             means = [topic_means(values[name], group, "nDCG@10") for name in (system, baseline)]
             if not all(means):
                 continue
+            assert means[0].keys() == means[1].keys()
             one, two = (np.array(list(row.values())) for row in means)
             low, high = bootstrap_interval(one, two, seed=seed)
             found.append(
@@ -253,7 +274,7 @@ def pair_mean(per: dict[str, dict[str, float]]) -> float:
 
 
 def summary(values: dict[str, Values], options: argparse.Namespace) -> dict[str, Any]:
-    """Means by group and by pair, and the tests of the composition against everything else."""
+    """Means by group and by pair, and the tests of the composition against all but BM25."""
     groups = list(dict.fromkeys(g for task in tasks() for g in task.groups))
     best = "composition, split"
     others = [name for name in values if name not in (best, "BM25")]
@@ -294,8 +315,7 @@ def main() -> None:
     options = parser.parse_args()
     started = time.time()
     result = summary(measure(options), options)
-    shown = ("xquad_queries", "ntrex_queries", "depth", "max_length", "dtype", "seed")
-    result["settings"] = {name: getattr(options, name) for name in shown}
+    result["settings"] = {name: getattr(options, name) for name in SETTINGS}
     result["machine"] = f"{machine()}, torch {torch.__version__}"
     result["minutes"] = round((time.time() - started) / 60, 1)
     options.output.parent.mkdir(parents=True, exist_ok=True)

@@ -77,7 +77,7 @@ FallbackOption = Annotated[
 ]
 MaxLength = Annotated[int, typer.Option(help="Tokens of a query-document pair.", min=16)]
 DataType = Annotated[
-    str | None, typer.Option("--dtype", help="float32, bfloat16 or float16; else the device's own.")
+    str | None, typer.Option("--dtype", help="float32 (default), bfloat16 or float16.")
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; else the best there is.")]
 Depth = Annotated[int, typer.Option(help="Candidates per query.", min=1)]

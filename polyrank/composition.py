@@ -233,7 +233,7 @@ def _language_card(
     notes: list[str],
 ) -> ModuleCard | None:
     """The card of one side's language module; what had to be assumed is added to `notes`."""
-    if language is None and fallback == "none":
+    if language is None and fallback != "error":
         notes.append(f"no language is known for the {side}: no language module on that side.")
         return None
     if language is None:

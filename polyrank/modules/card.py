@@ -207,8 +207,11 @@ def train_command(base: str, role: str, kind: str, name: str) -> str:
     if role == "language":
         what = f"train language --base {base} --language {name} --kind {kind} --text {name}.txt"
     else:
-        what = f"train ranking --base {base} --collection {name} --source en --kind {kind}"
-    return f"polyrank {what}"
+        what = (
+            f"train ranking --base {base} --queries queries.jsonl --passages passages.jsonl "
+            f"--source en --kind {kind}"
+        )
+    return f"polyrank {what} --output ZOO/{slug(base)}/{role}/{kind}/{name}"
 
 
 def train_command_of(card: ModuleCard, base: str | None = None) -> str:

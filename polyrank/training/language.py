@@ -12,6 +12,7 @@ the frozen base's vector of its English side.
 from __future__ import annotations
 
 import math
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,13 +23,13 @@ import torch
 from torch import Tensor, nn
 
 from polyrank import languages
-from polyrank.base import load_base
+from polyrank.base import Base, load_base
 from polyrank.errors import DataError, UsageError
 from polyrank.modules.adapter import save_adapter_module
 from polyrank.modules.card import Data, ModuleCard
 from polyrank.training.base import mean_pool
 from polyrank.training.masking import mask_tokens, masked_loss
-from polyrank.training.steps import Batch, Schedule, fast_bf16, fit
+from polyrank.training.steps import Batch, Schedule, begin, digest, fast_bf16, fit
 from polyrank.training.text import read_lines, read_pairs
 
 HELD_OUT = 0.02  # of the lines, at most 300
@@ -101,7 +102,7 @@ class Batches:
 
     def __call__(self, step: int) -> Batch:
         random = np.random.default_rng([self.seed, step])
-        share = self.size // 2 if self.pairs else self.size
+        share = max(1, self.size // 2) if self.pairs else self.size
         rows = self.sequences[torch.from_numpy(random.integers(len(self.sequences), size=share))]
         batch: dict[str, Any] = {"text": self.masked(rows, None, step)}
         if self.pairs:
@@ -224,7 +225,10 @@ def train_language_module(
     if kind != "adapter":
         raise UsageError(f"this version trains language adapters, not '{kind}'; use --kind adapter")
     language, output = languages.normalise(language), Path(output)
+    check_name(output.name)
     lines = read_lines(text)
+    if len(lines) < 2:
+        raise DataError(text, None, "only one line; some are held out to measure perplexity on")
     pairs: list[tuple[str, str]] = []
     if parallel is not None:
         by_language = read_pairs(parallel)
@@ -242,6 +246,20 @@ def train_language_module(
             )
 
     loaded = load_base(base)
+    check_length(length, loaded)
+    settings = {
+        "base": str(loaded.fingerprint),
+        "language": language,
+        "steps": steps,
+        "batch size": batch_size,
+        "length": length,
+        "rate": rate,
+        "reduction": reduction,
+        "seed": seed,
+        "text": digest(text, *([parallel] if parallel else [])),
+    }
+    work = Path(f"{output}.work")
+    begin(work, settings, resume)
     torch.manual_seed(seed)
     model = adapter_model(loaded.folder)
     if "default" not in model.heads or model.heads["default"].config["head_type"] != "masked_lm":
@@ -253,11 +271,8 @@ def train_language_module(
     random = np.random.default_rng(seed)
     order = random.permutation(len(lines))
     tokenizer = loaded.tokenizer
-    try:
-        unseen = blocks([lines[i] for i in sorted(order[:held])], tokenizer, length)
-        sequences = blocks([lines[i] for i in sorted(order[held:])], tokenizer, length)
-    except ValueError as error:
-        raise DataError(text, None, f"too little text to train on: {len(lines)} lines") from error
+    unseen = blocks([lines[i] for i in sorted(order[:held])], tokenizer, length)
+    sequences = blocks([lines[i] for i in sorted(order[held:])], tokenizer, length)
 
     name = output.name
     head = MaskedHead(model)
@@ -267,8 +282,7 @@ def train_language_module(
     model.heads.requires_grad_(False)
     schedule = Schedule(steps=steps, rate=rate, seed=seed)
     batches = Batches(sequences, pairs, tokenizer, batch_size, length, seed)
-    work = Path(f"{output}.work")
-    facts = fit(model, batches, LanguageLoss(head), schedule, work, resume)
+    facts = fit(model, batches, LanguageLoss(head), schedule, work / "checkpoints", resume)
     after = perplexity(model, head, unseen, tokenizer, seed)
     print(f"{language}: held-out perplexity {before} -> {after}", file=sys.stderr)
 
@@ -294,8 +308,24 @@ def train_language_module(
         data=tuple(data),
     )
     written = save_named(model, name, output, card)
-    _discard(work)
+    shutil.rmtree(work)
     return written
+
+
+def check_name(name: str) -> None:
+    """Raise UsageError for an output folder whose name no adapter can have."""
+    if not name or "." in name:
+        raise UsageError(
+            f"the last part of --output names the module, and {name!r} holds a dot or is empty; "
+            "give a plain word, such as modules/ky"
+        )
+
+
+def check_length(length: int, base: Base) -> None:
+    """Raise UsageError for sequences longer than the base's positions."""
+    longest = base.model.config.max_position_embeddings - 2  # RoBERTa keeps two for padding
+    if length > longest:
+        raise UsageError(f"--length {length} is more than the base '{base.name}' reads: {longest}")
 
 
 def adapter_config(reduction: int) -> Any:
@@ -310,9 +340,3 @@ def save_named(
 ) -> ModuleCard:
     """Writes an adapter in fp16 as a module folder."""
     return save_adapter_module(model, name, output, card, head=head, dtype=torch.float16)
-
-
-def _discard(work: Path) -> None:
-    import shutil
-
-    shutil.rmtree(work, ignore_errors=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,35 +30,63 @@ class Example:
     teacher: tuple[float, ...] | None = None
 
 
-def read_examples(path: str | Path) -> list[Example]:
+def read_examples(
+    path: str | Path, passages: Container[str] | None = None, teacher: bool = False
+) -> list[Example]:
     """JSON lines of `_id`, `text`, `pos` (one id or several), optionally `neg`, `answers`, and the
     teacher's `pos_score` with `neg_scores`.
 
+    Args:
+        passages: ids that there are; None to trust the file.
+        teacher: whether every line must have teacher scores.
+
     Raises:
-        DataError: a line that is no such object, with its number.
+        DataError: a line that is no such object, repeats an id, names a passage that is absent,
+            or lacks the scores, with its number.
     """
-    examples = []
+    examples: dict[str, Example] = {}
     for number, line in numbered_lines(path):
         try:
-            row = json.loads(line)
-            positives = row["pos"] if isinstance(row["pos"], list) else [row["pos"]]
-            teacher = (row["pos_score"], *row["neg_scores"]) if "neg_scores" in row else None
-            if teacher is not None and len(teacher) != 1 + len(row["neg"]):
-                raise ValueError(f"{len(row['neg'])} negatives but {len(teacher) - 1} scores")
-            examples.append(
-                Example(
-                    Query(str(row["_id"]), row["text"]),
-                    tuple(map(str, positives)),
-                    tuple(map(str, row.get("neg", ()))),
-                    tuple(row.get("answers", ())),
-                    teacher,
-                )
-            )
+            example = _example(json.loads(line))
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(
                 path, number, f"no ranking example ({error!r}); expected _id, text, pos"
             ) from error
-    return examples
+        if example.query.id in examples:
+            raise DataError(path, number, f"the id '{example.query.id}' stands on two lines")
+        if teacher and example.teacher is None:
+            raise DataError(path, number, "margin-mse needs 'pos_score' and 'neg_scores'")
+        if passages is not None:
+            named = (*example.positives, *example.negatives)
+            absent = [i for i in named if i not in passages]
+            if absent:
+                raise DataError(path, number, f"'{absent[0]}' is not among the passages")
+        examples[example.query.id] = example
+    return list(examples.values())
+
+
+def _example(row: dict[str, Any]) -> Example:
+    """One line; ValueError says what is wrong with it."""
+    positives, negatives, answers = (_several(row.get(key)) for key in ("pos", "neg", "answers"))
+    if not positives:
+        raise ValueError("'pos' is missing or empty")
+    scores = None
+    if "neg_scores" in row:
+        scores = tuple(map(float, (row["pos_score"], *row["neg_scores"])))
+        if len(positives) != 1 or len(scores) != 1 + len(negatives):
+            raise ValueError(
+                f"{len(positives)} positives and {len(negatives)} negatives have "
+                f"{len(scores)} scores; one positive and a score for each is expected"
+            )
+    query = Query(str(row["_id"]), row["text"])
+    return Example(query, positives, negatives, tuple(a for a in answers if a.strip()), scores)
+
+
+def _several(value: Any) -> tuple[str, ...]:
+    """One string, or a list of them."""
+    if value is None:
+        return ()
+    return tuple(map(str, value)) if isinstance(value, list) else (str(value),)
 
 
 def mine_negatives(
@@ -83,6 +111,8 @@ def mine_negatives(
     from polyrank.index.lexical import BM25
 
     wanted = [example for example in examples if example.teacher is None]
+    if not wanted:
+        return list(examples)
     queries = [example.query for example in wanted]
     documents = list(passages.values())
     runs = [

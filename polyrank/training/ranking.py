@@ -25,7 +25,7 @@ from polyrank.errors import DataError, UsageError
 from polyrank.modules.card import Data, ModuleCard, Parent, read_card
 from polyrank.modules.full import save_full_module
 from polyrank.modules.search import find
-from polyrank.training.language import adapter_model, save_named
+from polyrank.training.language import adapter_model, check_length, check_name, save_named
 from polyrank.training.losses import LOSSES
 from polyrank.training.negatives import (
     Example,
@@ -34,7 +34,7 @@ from polyrank.training.negatives import (
     sample,
     write_examples,
 )
-from polyrank.training.steps import Batch, Schedule, fast_bf16, fit
+from polyrank.training.steps import Batch, Schedule, begin, digest, fast_bf16, fit
 
 RATES = {"adapter": 5e-4, "full": 1e-4}
 
@@ -150,8 +150,9 @@ def train_ranking_module(
         The card as written.
 
     Raises:
-        UsageError: an unknown kind or loss, or margin-MSE without teacher scores.
-        DataError: a malformed line, or an example whose passages are absent.
+        UsageError: an unknown kind or loss, or options that do not fit the base.
+        DataError: a malformed line, an example whose passages are absent, or margin-MSE without
+            teacher scores.
     """
     if kind not in RATES:
         raise UsageError(
@@ -161,14 +162,12 @@ def train_ranking_module(
     if loss not in LOSSES:
         raise UsageError(f"unknown loss '{loss}'; use one of {', '.join(LOSSES)}")
     output, source = Path(output), languages.normalise(source)
+    check_name(output.name)
     loaded = load_base(base)
+    check_length(length, loaded)
     work = Path(f"{output}.work")
     documents = {document.id: document for document in iter_documents(passages, source)}
-    examples = _examples(Path(queries), documents, loaded, work, steps * batch_queries, mine, seed)
-    if loss == "margin-mse" and any(example.teacher is None for example in examples):
-        raise UsageError(
-            f"margin-mse needs 'pos_score' and 'neg_scores' in every line of {queries}"
-        )
+    read = read_examples(queries, documents, teacher=loss == "margin-mse")
 
     torch.manual_seed(seed)
     parent = None
@@ -177,6 +176,27 @@ def train_ranking_module(
     else:
         model = _full_model(loaded)
     schedule = Schedule(steps=steps, rate=rate or RATES[kind], warmup=0.1, seed=seed)
+    settings = {
+        "base": str(loaded.fingerprint),
+        "parent": parent.sha256 if parent else None,
+        "kind": kind,
+        "loss": loss,
+        "steps": steps,
+        "batch queries": batch_queries,
+        "negatives": negatives,
+        "length": length,
+        "rate": schedule.rate,
+        "reduction": reduction,
+        "mined": mine,
+        "seed": seed,
+        "data": digest(queries, passages),
+    }
+    begin(work, settings, resume)
+    kept = work / "examples.jsonl"
+    if not kept.is_file():
+        chosen = sample(read, steps * batch_queries, seed)
+        write_examples(kept, _with_negatives(chosen, documents, loaded, mine, Path(queries)))
+    examples = read_examples(kept)
     batches = Batches(examples, documents, loaded.tokenizer, batch_queries, negatives, length, seed)
     facts = fit(model, batches, RankingLoss(loss), schedule, work / "checkpoints", resume)
     card = ModuleCard(
@@ -205,41 +225,25 @@ def train_ranking_module(
         written = save_named(model, output.name, output, card, head=True)
     else:
         written = save_full_module(model, loaded.tokenizer, output, card)
-    shutil.rmtree(work, ignore_errors=True)
+    shutil.rmtree(work)
     return written
 
 
-def _examples(
-    queries: Path,
-    documents: dict[str, Document],
-    base: Base,
-    work: Path,
-    count: int,
-    mine: int,
-    seed: int,
+def _with_negatives(
+    examples: list[Example], documents: dict[str, Document], base: Base, mine: int, source: Path
 ) -> list[Example]:
-    """The examples that the run will see, with mined negatives, kept in `work` for a resume."""
-    kept = work / "examples.jsonl"
-    if kept.is_file():
-        return read_examples(kept)
-    read = read_examples(queries)
-    for number, example in enumerate(read, 1):
-        absent = [i for i in (*example.positives, *example.negatives) if i not in documents]
-        if absent:
-            raise DataError(queries, number, f"the passage '{absent[0]}' is not among the passages")
-    examples = sample(read, count, seed)
+    """The examples with mined negatives; those that still have none are left out and counted."""
     if mine:
         fast = load_base(base.folder, torch.bfloat16) if fast_bf16() else base
         examples = mine_negatives(examples, documents, fast, each=mine)
     usable = [example for example in examples if example.negatives]
     if not usable:
-        raise DataError(queries, None, "no example has a negative; give 'neg', or mine some")
+        raise DataError(source, None, "no example has a negative; give 'neg', or mine some")
     if len(usable) < len(examples):
         print(
             f"polyrank: {len(examples) - len(usable)} examples without a negative were left out",
             file=sys.stderr,
         )
-    write_examples(kept, usable)
     return usable
 
 
@@ -265,7 +269,9 @@ def _adapter_stack(
             f"the language adapter '{card.full_name}' was made for another base "
             f"({card.base_fingerprint}); this one is {base.fingerprint}"
         )
-    below = model.load_adapter(str(folder), use_safetensors=True, with_head=False)
+    below = model.load_adapter(
+        str(folder), use_safetensors=True, with_head=False, load_as=f"{name}_parent"
+    )
     model.train_adapter(name)
     model.set_active_adapters(Stack(below, name))
     model.active_head = name

@@ -2,12 +2,15 @@
 
 Since batch i depends on the seed and on i alone, a resumed run sees the batches that an
 uninterrupted one would have seen. The Hugging Face `Trainer` does the rest: checkpoints with
-optimizer and generator states, gradient clipping, bf16, schedules, several processes.
+optimizer and generator states, gradient clipping, schedules. One process, one device.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
+import os
 import platform
 import shutil
 import sys
@@ -21,7 +24,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
+
+from polyrank.errors import DataError, UsageError
 
 Batch = Mapping[str, Any]
 
@@ -71,7 +75,9 @@ class StepTrainer(Trainer):
         return SequentialSampler(self.train_dataset)  # type: ignore[arg-type]
 
     def compute_loss(self, model: nn.Module, inputs: Batch, *_: Any, **__: Any) -> Tensor:
-        return self.loss(model, inputs)
+        # a loss calls parts of the model, which the Trainer's own autocast does not reach on a GPU
+        with torch.autocast(self.args.device.type, torch.bfloat16, enabled=self.args.bf16):
+            return self.loss(model, inputs)
 
     def floating_point_ops(self, inputs: Batch) -> int:
         """Not counted: the library's estimate needs batches of one fixed form."""
@@ -98,23 +104,11 @@ class StepTrainer(Trainer):
         return self.optimizer
 
 
-class StopAfter(TrainerCallback):
-    """Stops cleanly after a number of steps, with a checkpoint (`stop_after`, to run in parts)."""
-
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
-
-    def on_step_end(self, args, state, control, **kw):  # type: ignore[no-untyped-def]
-        """Asks the trainer to save and stop."""
-        if state.global_step >= self.steps:
-            control.should_save = control.should_training_stop = True
-
-
 class Log(TrainerCallback):
     """Plain progress lines to stderr where no bar is drawn."""
 
     def on_log(self, args, state, control, logs=None, **kw):  # type: ignore[no-untyped-def]
-        """One line: step, loss, seconds a step."""
+        """One line: step and loss."""
         if logs and "loss" in logs and not sys.stderr.isatty():
             print(
                 f"step {state.global_step}/{state.max_steps} loss {logs['loss']:.4f}",
@@ -151,7 +145,6 @@ def fit(
     schedule: Schedule,
     work: Path,
     resume: bool = False,
-    stop_after: int | None = None,
 ) -> dict[str, Any]:
     """Trains `model` in place.
 
@@ -162,12 +155,16 @@ def fit(
         schedule: how.
         work: folder of checkpoints; emptied first unless `resume`.
         resume: continue from the last checkpoint in `work`, if there is one.
-        stop_after: stop at this step with a checkpoint.
 
     Returns:
-        Facts for the card: steps, minutes (of this process alone), machine, seed, mean loss.
+        Facts for the card: steps, minutes (of this process alone), machine, seed, precision.
+
+    Raises:
+        UsageError: under a launcher of several processes.
     """
-    checkpoint = get_last_checkpoint(str(work)) if resume and work.is_dir() else None
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("training runs in one process; start it without torchrun or accelerate")
+    checkpoint = last_checkpoint(work) if resume else None
     if checkpoint is None and work.exists():
         shutil.rmtree(work)
     bf16 = fast_bf16() if schedule.bf16 is None else schedule.bf16
@@ -191,9 +188,7 @@ def fit(
         remove_unused_columns=False,
         dataloader_pin_memory=False,
     )
-    callbacks: list[TrainerCallback] = [Log()]
-    if stop_after is not None:
-        callbacks.append(StopAfter(stop_after))
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # batches come whole: never split over devices
     trainer = StepTrainer(
         model=model,
         args=arguments,
@@ -201,19 +196,66 @@ def fit(
         data_collator=_only,
         loss=loss,
         schedule=schedule,
-        callbacks=callbacks,
+        callbacks=[Log()],
     )
     trainer.remove_callback(PrinterCallback)  # `Log` prints the same, shorter, to stderr
     started = time.time()
-    result = trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.train(resume_from_checkpoint=checkpoint)
     return {
         "steps": trainer.state.global_step,
         "minutes": round((time.time() - started) / 60, 1),
         "machine": machine(),
         "seed": schedule.seed,
         "precision": "bf16" if bf16 else "fp32",
-        "mean_loss": round(result.training_loss, 4),
     }
+
+
+def last_checkpoint(work: Path) -> str | None:
+    """The newest complete checkpoint; what a kill left half-written is removed.
+
+    The Trainer writes `trainer_state.json` last.
+    """
+    complete = []
+    for folder in work.glob("checkpoint-*"):
+        if (folder / "trainer_state.json").is_file():
+            complete.append(folder)
+        else:
+            shutil.rmtree(folder)
+    return str(max(complete, key=lambda folder: int(folder.name[11:]))) if complete else None
+
+
+def begin(work: Path, settings: Mapping[str, Any], resume: bool) -> None:
+    """Makes the work folder, or makes sure that the one to go on with had the same settings.
+
+    Raises:
+        UsageError: on a resume with other settings; it names them.
+    """
+    path, now = work / "settings.json", json.loads(json.dumps(settings))
+    if resume and path.is_file():
+        then = json.loads(path.read_text())
+        changed = [k for k in {**then, **now} if then.get(k) != now.get(k)]
+        if changed:
+            listed = ", ".join(f"{k} was {then.get(k)}, is {now.get(k)}" for k in changed)
+            raise UsageError(
+                f"{work} was begun with other settings ({listed}); go on with those, "
+                f"or start anew after:  rm -r {work}"
+            )
+        return
+    if work.exists():
+        shutil.rmtree(work)
+    work.mkdir(parents=True)
+    path.write_text(json.dumps(now, indent=1) + "\n")
+
+
+def digest(*paths: str | Path) -> str:
+    """A short sha256 over the bytes of files, to tell whether they changed."""
+    found = hashlib.sha256()
+    for path in paths:
+        try:
+            found.update(Path(path).read_bytes())
+        except OSError as error:
+            raise DataError(path, None, f"cannot be read: {error.strerror}") from error
+    return found.hexdigest()[:16]
 
 
 def _only(items: Iterable[Batch]) -> Batch:

@@ -77,7 +77,8 @@ def surface_vectors(
         names = [word] if piece != word or not word.isalnum() else ["##" + word]
         ids = [table[name] for name in names if name in table]
         if not ids and word.isascii():
-            ids = [i for i in teacher(word, add_special_tokens=False)["input_ids"] if i != 100]
+            parts = teacher(word, add_special_tokens=False)["input_ids"]
+            ids = [part for part in parts if part != teacher.unk_token_id]
         if ids:
             result[row], found[row] = vectors[ids].mean(0), True
     return result, found

@@ -95,16 +95,19 @@ def test_a_long_text_is_cut_and_counted(reranker):
 
 
 def test_a_text_without_letters_takes_no_module_and_is_counted(reranker):
-    scorer, plain = reranker(), reranker(routing="none")
-    (hit,) = scorer.rank("1234", ["5678"])
-    (expected,) = plain.rank("1234", ["5678"])
-    assert hit.score == pytest.approx(expected.score, abs=1e-6)
-    assert any("no language could be identified" in note for note in scorer.notes)
+    (expected,) = reranker(routing="none").rank("1234", ["5678"])
+    for fallback in ("error", "related", "none"):
+        scorer = reranker(fallback=fallback)
+        (hit,) = scorer.rank("1234", ["5678"])
+        assert hit.score == pytest.approx(expected.score, abs=1e-6)
+        assert any("no language could be identified" in note for note in scorer.notes)
 
 
 def test_a_language_without_a_module(reranker):
     with pytest.raises(LanguageError, match="train language"):
         reranker().rank("a", ["b"], query_language="so", document_language="en")
+    with pytest.raises(LanguageError, match="'so'"):
+        reranker().rank("1234", ["b"], document_language="so")
     scorer = reranker(fallback="none")
     scorer.rank("a", ["b"], query_language="so", document_language="en")
     assert any("'so'" in note for note in scorer.notes)

@@ -96,6 +96,28 @@ def test_the_head_sees_the_inverse(tiny_mlm):
     assert not torch.allclose(forgetful, expected, atol=1e-2)
 
 
+def test_a_resume_with_other_settings_is_refused(tiny_mlm, text_file, tmp_path):
+    from polyrank.training.steps import begin
+
+    begin(tmp_path / "work", {"steps": 5, "rate": 0.1}, resume=False)
+    begin(tmp_path / "work", {"steps": 5, "rate": 0.1}, resume=True)
+    with pytest.raises(UsageError, match="steps was 5, is 6"):
+        begin(tmp_path / "work", {"steps": 6, "rate": 0.1}, resume=True)
+    begin(tmp_path / "work", {"steps": 6}, resume=False)  # anew
+
+
+def test_a_half_written_checkpoint_is_passed_over(tmp_path):
+    from polyrank.training.steps import last_checkpoint
+
+    assert last_checkpoint(tmp_path) is None
+    for name in ("checkpoint-20", "checkpoint-100"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "trainer_state.json").write_text("{}")
+    (tmp_path / "checkpoint-200").mkdir()
+    assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-100")
+    assert not (tmp_path / "checkpoint-200").exists()
+
+
 def test_bad_input_says_what_to_do(tiny_mlm, tiny_bert, text_file, pairs_file, tmp_path):
     (tmp_path / "empty.txt").write_text("\n")
     (tmp_path / "latin.txt").write_bytes("fine\nZ\xfcrich\n".encode("latin-1"))
@@ -109,5 +131,8 @@ def test_bad_input_says_what_to_do(tiny_mlm, tiny_bert, text_file, pairs_file, t
     with pytest.raises(DataError, match="p.tsv:2: expected language"):
         (tmp_path / "p.tsv").write_text("de\tWasser\twater\nde\tEis\n")
         train(tiny_mlm, text_file, tmp_path / "de", parallel=tmp_path / "p.tsv")
+    (tmp_path / "one.txt").write_text("one line\n")
+    with pytest.raises(DataError, match="only one line"):
+        train(tiny_mlm, tmp_path / "one.txt", tmp_path / "de")
     with pytest.raises(UsageError, match="no masked-language head"):
         train(tiny_bert, text_file, tmp_path / "de")

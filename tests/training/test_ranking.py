@@ -96,18 +96,56 @@ def test_mined_negatives_do_not_answer(tiny_mlm):
     assert set(mined.negatives) == {"c", "d"}  # a is the positive, b holds an answer
 
 
-def test_a_missing_passage_is_named_with_its_line(tiny_mlm, judgements, tmp_path):
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"_id": "r", "text": "ice", "pos": "zz"}', "'zz' is not among the passages"),
+        ('{"_id": "q", "text": "ice", "pos": "p1"}', "the id 'q' stands on two lines"),
+        ('{"_id": "r", "text": "ice"}', "no ranking example"),
+        ('{"_id": "r", "text": "ice", "pos": []}', "'pos' is missing or empty"),
+        ('{"_id": "r", "text": "ice", "pos": ["p1"', "no ranking example"),
+        (
+            '{"_id": "r", "text": "a", "pos": ["p1", "p2"], "neg": ["p3"], "pos_score": 1, '
+            '"neg_scores": [0]}',
+            "2 positives and 1 negatives have 2 scores",
+        ),
+    ],
+)
+def test_a_bad_line_is_named(tiny_mlm, judgements, tmp_path, line, message):
     from polyrank.training.ranking import train_ranking_module
 
-    rows = [{"_id": "q", "text": "ice", "pos": "p0"}, {"_id": "r", "text": "ice", "pos": "zz"}]
-    (tmp_path / "q.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    with pytest.raises(DataError, match=r"q.jsonl:2: the passage 'zz'"):
-        train_ranking_module(str(tiny_mlm), tmp_path / "q.jsonl", judgements[1], tmp_path / "m")
-    (tmp_path / "q.jsonl").write_text('{"_id": "q", "text": "ice"}\n')
-    with pytest.raises(DataError, match=r"q.jsonl:1: no ranking example"):
-        train_ranking_module(str(tiny_mlm), tmp_path / "q.jsonl", judgements[1], tmp_path / "m")
-    with pytest.raises(UsageError, match="margin-mse needs"):
-        train_ranking_module(str(tiny_mlm), *judgements, tmp_path / "m", loss="margin-mse", mine=1)
+    first = json.dumps({"_id": "q", "text": "ice", "pos": "p0"})
+    (tmp_path / "q.jsonl").write_text(f"{first}\n\n{line}\n")
+    with pytest.raises(DataError, match=rf"q.jsonl:3: .*{message}"):
+        train_ranking_module(
+            str(tiny_mlm), tmp_path / "q.jsonl", judgements[1], tmp_path / "m", length=64
+        )
+
+
+def test_one_answer_may_be_a_string(tmp_path):
+    from polyrank.training.negatives import read_examples
+
+    row = {"_id": "q", "text": "when", "pos": "p", "neg": "n", "answers": "June"}
+    (tmp_path / "q.jsonl").write_text(json.dumps(row))
+    (example,) = read_examples(tmp_path / "q.jsonl")
+    assert (example.positives, example.negatives, example.answers) == (("p",), ("n",), ("June",))
+
+
+def test_options_that_do_not_fit(tiny_mlm, judgements, tmp_path):
+    from polyrank.training.ranking import train_ranking_module
+
+    def train(name="m", **options):
+        train_ranking_module(str(tiny_mlm), *judgements, tmp_path / name, **options)
+
+    with pytest.raises(DataError, match=r"queries.jsonl:1: margin-mse needs"):
+        train(loss="margin-mse", length=64)
+    with pytest.raises(UsageError, match="unknown loss"):
+        train(loss="hinge")
+    with pytest.raises(UsageError, match="reads: 94"):
+        train(length=160)
+    with pytest.raises(UsageError, match="holds a dot"):
+        train(name="squad.v2")
+    assert not (tmp_path / "m.work").exists()
 
 
 # --- losses ------------------------------------------------------------------------------------

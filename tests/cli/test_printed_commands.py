@@ -1,0 +1,21 @@
+"""The commands that error messages tell a user to run are commands that there are."""
+
+import shlex
+
+import pytest
+import typer
+
+from polyrank.modules.card import train_command
+
+
+@pytest.mark.parametrize(
+    ("role", "kind"), [("language", "adapter"), ("ranking", "adapter"), ("ranking", "full")]
+)
+def test_a_train_command_parses(role, kind):
+    from polyrank.cli.app import app
+
+    words = shlex.split(train_command("mini", role, kind, "ky"))
+    assert words[:3] == ["polyrank", "train", role]
+    command = typer.main.get_command(app).commands["train"].commands[role]
+    parsed = command.make_context(role, words[3:])  # raises on an unknown or a missing option
+    assert parsed.params["output"].name == "ky"
