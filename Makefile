@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.polyrank-installed
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-slow check zoo clean
+.PHONY: help demo test test-slow check zoo transfer clean
 
 help:
 	@echo "make demo       rerank bundled queries and show what it changes (under 3 minutes on 2 cores)"
@@ -13,6 +13,7 @@ help:
 	@echo "make test-slow  all tests"
 	@echo "make check      ruff and mypy"
 	@echo "make zoo        rebuild the bundled base and modules (hours on a CPU)"
+	@echo "make transfer   measure zero-shot transfer: the table of README.md"
 	@echo "make clean      remove .venv and caches"
 
 # The stamp is older than pyproject.toml or constraints.txt when either changed: then install again.
@@ -65,6 +66,27 @@ $(ZOO)/ranking/adapter/squad/polyrank.json: | $(ZOO)/language/adapter/en/polyran
 	$(BIN)/polyrank train ranking --queries $(TEXT)/squad/queries.jsonl.gz \
 	    --passages $(TEXT)/squad/passages.jsonl.gz --sources $(TEXT)/squad/sources.tsv \
 	    --steps $(call steps,ranking) --output $(@D) --resume
+
+# The table of README.md. The baseline and the adapters with pairs are trained first, under RUNS.
+RUNS     ?= runs
+FULL     := $(RUNS)/full/mini/ranking/full/squad/polyrank.json
+PARALLEL := $(foreach l,ky ug sw,$(RUNS)/parallel/mini/language/adapter/$(l)/polyrank.json)
+
+transfer: $(FULL) $(PARALLEL)
+	$(BIN)/python benchmarks/base_card.py --output benchmarks/results/base.json
+	$(BIN)/python benchmarks/transfer.py --work $(RUNS)/transfer \
+	    --output benchmarks/results/transfer.json --full-zoo $(RUNS)/full \
+	    --parallel-zoo $(RUNS)/parallel --xquad-queries 6 --ntrex-queries 10 --dtype bfloat16
+
+$(FULL): | $(ZOO)/base/config.json
+	$(BIN)/polyrank train ranking --kind full --queries $(TEXT)/squad/queries.jsonl.gz \
+	    --passages $(TEXT)/squad/passages.jsonl.gz --sources $(TEXT)/squad/sources.tsv \
+	    --steps $(call steps,ranking) --output $(@D) --resume
+
+$(RUNS)/parallel/mini/language/adapter/%/polyrank.json: | $(ZOO)/base/config.json
+	$(BIN)/polyrank train language --language $* --text $(TEXT)/text/$*.txt.gz \
+	    --sources $(TEXT)/text/$*.sources.tsv --parallel $(TEXT)/pairs.tsv.gz --steps 50 \
+	    --batch-size 24 --output $(@D) --resume
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
