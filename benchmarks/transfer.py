@@ -69,7 +69,7 @@ class Task:
         """The parts of the table that this pair counts in."""
         q, d = self.query_language, self.document_language
         if self.collection == "xquad":
-            return ["XQuAD en-en" if q == d == "en" else "XQuAD same" if q == d else "XQuAD cross"]
+            return ["XQuAD same language" if q == d else "XQuAD across"]
         low = "low" if LOW & {q, d} else "high"
         return ["NTREX to en" if d == "en" else "NTREX from en", f"NTREX {low}-resource"]
 
