@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import random
+import subprocess
+import sys
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from polyrank.collections.files import open_text
-from polyrank.errors import DataError
+from polyrank.errors import DataError, PolyrankError
 from polyrank.languages import clean, normalise, script, usual_script
 
 Lines = Mapping[str, "Path | Sequence[str]"]
@@ -62,8 +65,6 @@ def train_identifier(
         DataError: when a language has no line with letters.
         LanguageError: for an unknown language.
     """
-    import fasttext
-
     chosen = _balance(_by_label(text), recipe)
     rows = [f"__label__{label} {line}" for label, lines in chosen.items() for line in lines]
     random.Random(recipe.seed).shuffle(rows)
@@ -71,28 +72,51 @@ def train_identifier(
     with tempfile.TemporaryDirectory() as folder:
         training = Path(folder, "train.txt")
         training.write_text("\n".join(rows) + "\n", encoding="utf-8")
-        model = fasttext.train_supervised(
-            str(training), dim=recipe.dimension, minn=recipe.minn, maxn=recipe.maxn,
-            bucket=_bucket(recipe), epoch=recipe.epochs, lr=recipe.rate, loss=recipe.loss,
-            minCount=2, seed=recipe.seed, thread=1, verbose=0,
-        )  # fmt: skip
-        if recipe.cutoff:
-            model.quantize(
-                str(training), cutoff=recipe.cutoff, retrain=True, qnorm=True, thread=1, verbose=0
-            )
         partial = Path(folder, "lid.ftz")
-        model.save_model(str(partial))
+        _in_a_fresh_process(training, partial, recipe)
         Path(output).write_bytes(partial.read_bytes())
     return {label: len(lines) for label, lines in chosen.items()}
 
 
-def _bucket(recipe: IdentifierRecipe) -> int:
-    """Enough buckets for a matrix of 32 MB.
+def _in_a_fresh_process(training: Path, output: Path, recipe: IdentifierRecipe) -> None:
+    """Runs `_fit` in an interpreter of its own.
 
     With one thread fastText 0.9.3 draws only the first tenth of its matrix and leaves the rest as
-    malloc gives it: zeros from 32 MB on, which glibc always maps afresh, else garbage and NaN.
+    malloc gives it: zeros for 32 MB and more in a new process, which glibc then maps afresh, but
+    garbage, other results and NaN where freed memory is given out again.
     """
-    return max(recipe.bucket, 2**25 // (4 * recipe.dimension) + 1)
+    code = "import sys; from polyrank.identification import _fit; _fit(*sys.argv[1:])"
+    words = [str(training), str(output), json.dumps(asdict(recipe))]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    if done.returncode:
+        raise PolyrankError(f"fastText could not train the identifier:\n{done.stderr[-500:]}")
+
+
+def _fit(training: str, output: str, recipe_json: str) -> None:
+    """Trains on a file of labelled lines and writes the model."""
+    import fasttext
+
+    recipe = IdentifierRecipe(**json.loads(recipe_json))
+    bucket = max(recipe.bucket, 2**25 // (4 * recipe.dimension) + 1)  # a matrix of 32 MB or more
+    model = fasttext.train_supervised(
+        training,
+        dim=recipe.dimension,
+        minn=recipe.minn,
+        maxn=recipe.maxn,
+        bucket=bucket,
+        epoch=recipe.epochs,
+        lr=recipe.rate,
+        loss=recipe.loss,
+        minCount=2,
+        seed=recipe.seed,
+        thread=1,
+        verbose=0,
+    )
+    if recipe.cutoff:
+        model.quantize(
+            training, cutoff=recipe.cutoff, retrain=True, qnorm=True, thread=1, verbose=0
+        )
+    model.save_model(output)
 
 
 def _by_label(text: Lines) -> dict[str, list[str]]:
