@@ -8,7 +8,7 @@ deterministically
 - `pairs.tsv.gz`: `language <tab> text <tab> English`;
 - `text/<language>.txt.gz`: one sentence a line, with `<language>.sources.tsv`: name, licence;
 - `squad/queries.jsonl.gz`, `squad/passages.jsonl.gz`: SQuAD training questions and passages;
-- `development.tsv.gz`: `index <tab> language <tab> text`, FLORES sentences that choose settings.
+- `development.tsv.gz`: `index <tab> language <tab> text`, FLORES sentences to watch a base with.
 
 XQuAD and NTREX are not among the sources: they are the test collections.
 """

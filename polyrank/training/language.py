@@ -35,15 +35,15 @@ from polyrank.training.text import read_lines, read_pairs
 HELD_OUT = 0.02  # of the lines, at most 300
 
 
-def adapter_model(folder: str, dropout: bool = False) -> Any:
-    """The base as a model of the `adapters` library, with its masked-language head if any."""
+def adapter_model(folder: str) -> Any:
+    """The base as a model of the `adapters` library, without dropout, with its masked-language
+    head if any."""
     from adapters import AutoAdapterModel
     from transformers import AutoConfig, AutoModelForMaskedLM
     from transformers.utils import logging
 
     config = AutoConfig.from_pretrained(folder)
-    if not dropout:
-        config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
+    config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
     level = logging.get_verbosity()
     logging.set_verbosity_error()  # the pooler is new and unused
     model = AutoAdapterModel.from_pretrained(folder, config=config, torch_dtype=torch.float32)
