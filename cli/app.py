@@ -10,7 +10,19 @@ from typer.core import TyperGroup
 
 from polyrank.errors import PolyrankError
 
-from . import compose, demo, detect, evaluate, index, rerank, search, train, transfer, zoo
+from . import (
+    collections,
+    compose,
+    demo,
+    detect,
+    evaluate,
+    index,
+    rerank,
+    search,
+    train,
+    transfer,
+    zoo,
+)
 
 
 class Verbs(TyperGroup):
@@ -79,6 +91,7 @@ app.command("detect", short_help="Identify the language of texts.")(detect.detec
 app.command("demo", short_help="Show what each part adds, on bundled queries.")(demo.demo)
 zoo.app.command("import", short_help="Bring in a module of another project.")(transfer.import_)
 zoo.app.command("export", short_help="Write a module for another project.")(transfer.export)
+app.add_typer(collections.app, name="collections")
 app.add_typer(index.app, name="index")
 app.add_typer(zoo.app, name="zoo")
 app.add_typer(train.app, name="train")

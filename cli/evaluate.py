@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from polyrank.errors import UsageError
 
 from .options import AsJson
-
-if TYPE_CHECKING:
-    from polyrank.collections.records import Judgement
 
 COMMA = r",(?![^()]*\))"  # not those inside AP(rel=2,cutoff=5)
 
@@ -23,6 +20,15 @@ def evaluate(
     qrels: Annotated[Path | None, typer.Argument(help="Relevance judgements, TREC or TSV.")] = None,
     collection: Annotated[
         str | None, typer.Option(help="A collection whose judgements are taken.")
+    ] = None,
+    query_language: Annotated[
+        str | None, typer.Option(help="With --collection: as the run was made with.")
+    ] = None,
+    document_language: Annotated[
+        str | None, typer.Option(help="With --collection: as the run was made with.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="With --collection: which of its judgements.")
     ] = None,
     measures: Annotated[str, typer.Option(help="Measures, separated by commas.")] = "nDCG@10,AP,RR",
     baseline: Annotated[
@@ -42,21 +48,16 @@ def evaluate(
     """
     if (qrels is None) == (collection is None):
         raise UsageError("give the judgements: a QRELS file, or --collection NAME")
+    from polyrank.collections.load import load_judgements
     from polyrank.collections.trec import read_qrels, read_run
     from polyrank.evaluation import evaluate as measured
 
     report = measured(
         read_run(run),
-        read_qrels(qrels) if qrels is not None else _judgements(str(collection)),
+        read_qrels(qrels)
+        if qrels is not None
+        else load_judgements(str(collection), query_language, document_language, split),
         [name.strip() for name in re.split(COMMA, measures) if name.strip()],
         baseline=read_run(baseline) if baseline is not None else None,
     )
     print(report.json() if as_json else report.text())
-
-
-def _judgements(collection: str) -> list[Judgement]:
-    """The judgements of a bundled collection hold for every pair of languages; one is loaded."""
-    from polyrank.collections.load import load_collection
-
-    language = "en" if collection in ("xquad", "ntrex") else None
-    return load_collection(collection, queries=language, documents=language).qrels

@@ -23,13 +23,20 @@ NTREX = (
     "eng deu fin rus tur zho-CN zho-TW swa kir uig spa fra por pol swe ell ron ukr ind jpn kor tha",
     "aze-Latn tuk bak tgk-Cyrl prs pus urd ben amh orm kin zul wol ibo",
 )
+FLORES = (
+    "eng deu spa fin rus tur zho swh kir uig",  # a language module is bundled
+    "arb bem ces crh fon hau hin ita kaz lug nld pes sna som tam tat tir twi uzn vie xho yor",
+    # these have no other bundled documents
+)
 UNSPACED = {"zh", "zh-Hant", "ja", "th"}  # sentences are joined without a space
 
 
 def build_collections(source: Path, output: Path) -> None:
-    """Write `xquad/` and `ntrex/`: corpus and queries per language, qrels, all deterministic."""
+    """Write every bundled collection: texts per language and judgements, all deterministic."""
     _xquad(source / "xquad", output / "xquad")
     _ntrex(source / "ntrex", output / "ntrex")
+    _flores(source / "eval" / "sib200_flores", output / "flores")
+    _afriqa(source / "eval" / "afriqa", output / "afriqa")
 
 
 def _xquad(source: Path, output: Path) -> None:
@@ -62,6 +69,38 @@ def _ntrex(source: Path, output: Path) -> None:
         file.write("query-id\tcorpus-id\tscore\n")
         for identity in ids:
             file.write(f"{identity}\t{identity}\t1\n")
+
+
+def _flores(source: Path, output: Path) -> None:
+    """Sentences under `fl` and their index, and split and topic of each."""
+    for code in " ".join(FLORES).split():
+        (path,) = source.glob(f"{code}_*.tsv.gz")
+        rows = (line.split("\t") for line in open_text(path))
+        tag = normalise(path.name.removesuffix(".tsv.gz"))
+        _write(output / f"corpus.{tag}.jsonl.gz", ({"_id": f"fl{i}", "text": t} for i, t in rows))
+    with writing(output / "topics.tsv") as file:
+        file.write("id\tsplit\ttopic\n")
+        for line in list(open_text(source / "index.tsv"))[1:]:
+            file.write(f"fl{line}\n")
+
+
+def _afriqa(source: Path, output: Path) -> None:
+    """Questions per language, their human translations, both pools of passages."""
+    for tag in ("en", "fr"):
+        rows = map(json.loads, open_text(source / f"passages.{tag}.jsonl.gz"))
+        passages = [{"_id": r["_id"], "title": r["title"], "text": r["text"]} for r in rows]
+        _write(output / f"corpus.{tag}.jsonl.gz", passages)
+    by_language: dict[str, list[dict[str, str]]] = {}
+    rows = map(json.loads, open_text(source / "queries.traindev.jsonl.gz"))
+    with writing(output / "qrels.tsv") as file:
+        file.write("query-id\tcorpus-id\tscore\n")
+        for row in rows:
+            for tag, field in ((row["lang"], "question"), (row["pivot"], "question_pivot")):
+                asked = {"_id": row["_id"], "text": row[field]}
+                by_language.setdefault(normalise(tag), []).append(asked)
+            file.write(f"{row['_id']}\t{row['passage_id']}\t1\n")
+    for tag, queries in by_language.items():
+        _write(output / f"queries.{tag}.jsonl.gz", queries)
 
 
 def _tidy(text: str) -> str:

@@ -1,7 +1,7 @@
 """Readers of collections and runs; every one yields the same four record types."""
 
 from polyrank.collections.beir import read_beir
-from polyrank.collections.load import load_collection
+from polyrank.collections.load import load_collection, load_judgements
 from polyrank.collections.records import (
     Collection,
     Document,
@@ -26,6 +26,7 @@ __all__ = [
     "iter_run",
     "iter_run_by_query",
     "load_collection",
+    "load_judgements",
     "ranked",
     "read_beir",
     "read_qrels",

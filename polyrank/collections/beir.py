@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from polyrank.collections.jsonl import iter_documents, iter_queries
-from polyrank.collections.records import Collection
+from polyrank.collections.records import Collection, Judgement
 from polyrank.collections.trec import read_qrels
 from polyrank.errors import DataError
 
@@ -46,6 +46,11 @@ def read_beir(
     judged = {judgement.query_id for judgement in qrels}
     kept = dict(islice(((i, q) for i, q in asked.items() if i in judged), limit))
     return Collection(folder.name, corpus, kept, [j for j in qrels if j.query_id in kept])
+
+
+def beir_judgements(folder: str | Path, split: str = "test") -> list[Judgement]:
+    """The judgements of a split alone."""
+    return read_qrels(_existing(Path(folder), f"qrels/{split}.tsv"))
 
 
 def _existing(folder: Path, name: str) -> Path:

@@ -1,13 +1,16 @@
-"""The collections that come with the package, every pair of their languages a test."""
+"""The collections that come with the package."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib import resources
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from polyrank.collections.files import open_text
 from polyrank.collections.jsonl import iter_documents, iter_queries
-from polyrank.collections.records import Collection, Document, Query
+from polyrank.collections.records import Collection, Document, Judgement, Query
 from polyrank.collections.trec import read_qrels
 from polyrank.errors import UsageError
 from polyrank.languages import normalise
@@ -15,65 +18,233 @@ from polyrank.languages import normalise
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable  # since Python 3.11
 
-BUNDLED = ("xquad", "ntrex")
 LICENCE = "CC BY-SA 4.0"
 
 
+@dataclass(frozen=True)
+class Layout:
+    """How a bundled collection is stored.
+
+    Attributes:
+        folder: below the package `polyrank.data`.
+        parallel: whether texts of all languages share their ids; then all pairs share judgements.
+        queries: the first word of the files that hold the queries.
+        splits: what `split` may be; the ids of such queries contain `-SPLIT-`.
+        pivots: languages in which there are translated queries, taken only when asked for.
+        licence: of the texts.
+    """
+
+    folder: str
+    parallel: bool = True
+    queries: str = "queries"
+    splits: tuple[str, ...] = ()
+    pivots: tuple[str, ...] = ()
+    licence: str = LICENCE
+
+
+LAYOUTS = {
+    "xquad": Layout("xquad"),
+    "ntrex": Layout("ntrex"),
+    "flores": Layout("flores", queries="corpus"),
+    "sib200": Layout("flores", queries="corpus"),
+    "afriqa": Layout(
+        "afriqa",
+        parallel=False,
+        splits=("train", "dev"),
+        pivots=("en", "fr"),
+        licence="CC BY 4.0 (questions), CC BY-SA (passages)",
+    ),
+}
+BUNDLED = tuple(LAYOUTS)
+
+
 def bundled_languages(name: str) -> list[str]:
-    """The languages in which a bundled collection exists, as sorted tags."""
-    names = (entry.name for entry in _folder(name).iterdir())
-    return sorted(n.split(".")[1] for n in names if n.startswith("corpus."))
+    """The languages in which a bundled collection has documents, as sorted tags."""
+    return _languages(name, "corpus")
+
+
+def query_languages(name: str) -> list[str]:
+    """The languages in which it has queries, as sorted tags, translated ones among them."""
+    return _languages(name, LAYOUTS[name].queries)
 
 
 def read_bundled(
-    name: str, queries: str | None, documents: str | None, limit: int | None = None
+    name: str,
+    queries: str | None,
+    documents: str | None,
+    limit: int | None = None,
+    split: str | None = None,
 ) -> Collection:
     """A bundled collection for one pair of languages, or for all of them.
 
-    Document ids are those of the parallel group, the same in every language. Without a language
-    for the documents the collection holds all of them, `xq000.de` … with `group` `xq000`, and each
-    query's judgements cover the passage in every language; without one for the queries likewise.
+    Document ids of a parallel collection are those of the parallel group, the same in every
+    language. Without a language for the documents the collection holds all of them, `xq000.de` …
+    with `group` `xq000`, and each query's judgements cover the passage in every language; without
+    one for the queries likewise. In AfriQA, which is not parallel, ids need no language, and only
+    queries with a passage in the documents' language are taken.
 
     Args:
-        name: `xquad` or `ntrex`.
+        name: one of `BUNDLED`.
         queries, documents: languages; None for all.
         limit: at most this many queries per language.
+        split: of AfriQA, `train` or `dev`; None for both.
 
     Raises:
-        UsageError: for a language in which the collection does not exist.
+        UsageError: for a language or split in which the collection does not exist.
     """
-    asked_tags = [_known(name, queries)] if queries else bundled_languages(name)
-    corpus_tags = [_known(name, documents)] if documents else bundled_languages(name)
-    corpus: dict[str, Document] = {}
-    by_group: dict[str, list[str]] = {}
+    layout = LAYOUTS[name]
+    asked_tags, corpus_tags = _sides(name, queries, documents)
+    judged = _judged(name, _split(name, split))
+    wanted = {judgement.query_id for judgement in judged}
+    asked_as, found_as = _suffixes(layout, queries, documents)
+    held = _documents_of(name)
+    corpus = {}
     for tag in corpus_tags:
         for row in _documents(name, tag):
-            identity = row.id if documents else f"{row.id}.{tag}"
-            corpus[identity] = Document(identity, row.text, row.title, tag, row.id)
-            by_group.setdefault(row.id, []).append(identity)
+            if held is None or row.id in held:
+                identity = row.id + found_as.format(tag)
+                group = row.id if layout.parallel else None
+                corpus[identity] = Document(identity, row.text, row.title, tag, group)
+    if not layout.parallel:
+        wanted = {j.query_id for j in judged if j.document_id in corpus}
     asked = {}
-    originals: dict[str, list[str]] = {}
     for tag in asked_tags:
-        for query in islice(_queries(name, tag), limit):
-            identity = query.id if queries else f"{query.id}.{tag}"
+        for query in islice((q for q in _queries(name, tag) if q.id in wanted), limit):
+            identity = query.id + asked_as.format(tag)
             asked[identity] = Query(identity, query.text, tag)
-            originals.setdefault(query.id, []).append(identity)
-    with resources.as_file(_folder(name) / "qrels.tsv") as path:
-        judged = read_qrels(path)
-    qrels = [
-        type(j)(query_id, document_id, j.relevance)
+    if not asked:
+        raise UsageError(
+            f"{name} has no query in {queries} whose document is in {documents}; "
+            "leave out the language of the documents to have them all"
+        )
+    qrels = _expand(judged, asked_tags, corpus_tags, asked_as, found_as)
+    kept = [j for j in qrels if j.query_id in asked and j.document_id in corpus]
+    return Collection(name, corpus, asked, kept, layout.licence)
+
+
+def count_bundled(name: str) -> dict[str, int]:
+    """Queries and documents, per language where it is parallel, and judgements of a pair."""
+    layout = LAYOUTS[name]
+    first = query_languages(name)[0] if layout.parallel else None
+    held = read_bundled(name, first, first)
+    return {
+        "queries": len(held.queries),
+        "documents": len(held.documents),
+        "judgements": len(held.qrels),
+        "query languages": len(query_languages(name)),
+        "document languages": len(bundled_languages(name)),
+    }
+
+
+def bundled_judgements(
+    name: str, queries: str | None = None, documents: str | None = None, split: str | None = None
+) -> list[Judgement]:
+    """The judgements alone, under the ids that `read_bundled` would give, no text being read.
+
+    Those of a parallel collection hold for every pair of languages, so without any language they
+    are those of a pair.
+
+    Raises:
+        UsageError: as `read_bundled`.
+    """
+    layout = LAYOUTS[name]
+    if not layout.parallel:
+        return read_bundled(name, queries, documents, split=split).qrels
+    judged = _judged(name, _split(name, split))
+    if queries is None and documents is None:
+        return judged
+    return _expand(
+        judged, *_sides(name, queries, documents), *_suffixes(layout, queries, documents)
+    )
+
+
+def _sides(name: str, queries: str | None, documents: str | None) -> tuple[list[str], list[str]]:
+    """The languages of the queries and of the documents."""
+    if name == "sib200" and queries is None and documents is None:
+        raise UsageError(
+            "sib200 in all pairs of languages at once has 21 million judgements; "
+            "give the language of its queries, of its documents, or both"
+        )
+    there = query_languages(name)
+    own = [tag for tag in there if tag not in LAYOUTS[name].pivots]
+    asked = [_known(name, queries, there)] if queries else own
+    corpus = bundled_languages(name)
+    return asked, [_known(name, documents, corpus)] if documents else corpus
+
+
+def _suffixes(layout: Layout, queries: str | None, documents: str | None) -> tuple[str, str]:
+    """What ids get where a parallel collection is taken in all its languages."""
+    return (
+        ".{}" if layout.parallel and queries is None else "",
+        ".{}" if layout.parallel and documents is None else "",
+    )
+
+
+def _expand(
+    judged: Iterable[Judgement],
+    asked_tags: list[str],
+    corpus_tags: list[str],
+    asked_as: str,
+    found_as: str,
+) -> list[Judgement]:
+    """Each judgement for each language of the query and of the document."""
+    asked = list(dict.fromkeys(asked_as.format(tag) for tag in asked_tags))
+    found = list(dict.fromkeys(found_as.format(tag) for tag in corpus_tags))
+    return [
+        Judgement(j.query_id + a, j.document_id + d, j.relevance)
         for j in judged
-        for query_id in originals.get(j.query_id, ())
-        for document_id in by_group[j.document_id]
+        for a in asked
+        for d in found
     ]
-    return Collection(name, corpus, asked, qrels, LICENCE)
 
 
-def _known(name: str, language: str) -> str:
-    tag = normalise(language)
-    if tag not in (available := bundled_languages(name)):
+def _known(name: str, language: str, available: list[str]) -> str:
+    if (tag := normalise(language)) not in available:
         raise UsageError(f"{name} does not exist in {tag}; it exists in {', '.join(available)}")
     return tag
+
+
+def _split(name: str, split: str | None) -> str | None:
+    splits = LAYOUTS[name].splits
+    if split is None or split in splits or (split == "test" and not splits):
+        return split if splits else None
+    raise UsageError(f"{name} has no split {split!r}; it has {', '.join(splits) or 'only test'}")
+
+
+def _judged(name: str, split: str | None) -> list[Judgement]:
+    if name == "sib200":
+        return _same_topic()
+    if name == "flores":
+        return [Judgement(i, i, 1) for i in _topics()]
+    with resources.as_file(_folder(name) / "qrels.tsv") as path:
+        judged = read_qrels(path)
+    return judged if split is None else [j for j in judged if f"-{split}-" in j.query_id]
+
+
+def _same_topic() -> list[Judgement]:
+    """A sentence of the test split and each sentence of the other splits with its topic."""
+    topics = _topics()
+    return [
+        Judgement(query_id, document_id, 1)
+        for query_id, (split, topic) in topics.items()
+        if split == "test"
+        for document_id, (other, label) in topics.items()
+        if other != "test" and label == topic
+    ]
+
+
+def _topics() -> dict[str, tuple[str, str]]:
+    """Sentence id → split and topic, as SIB-200 has them."""
+    with resources.as_file(_folder("sib200") / "topics.tsv") as path:
+        rows = [line.split("\t") for line in open_text(path)]
+    return {identity: (split, topic) for identity, split, topic in rows[1:]}
+
+
+def _documents_of(name: str) -> set[str] | None:
+    """The ids that are documents, where not all of the corpus are."""
+    if name != "sib200":
+        return None
+    return {identity for identity, (split, _) in _topics().items() if split != "test"}
 
 
 def _documents(name: str, tag: str) -> list[Document]:
@@ -82,9 +253,14 @@ def _documents(name: str, tag: str) -> list[Document]:
 
 
 def _queries(name: str, tag: str) -> list[Query]:
-    with resources.as_file(_folder(name) / f"queries.{tag}.jsonl.gz") as path:
+    with resources.as_file(_folder(name) / f"{LAYOUTS[name].queries}.{tag}.jsonl.gz") as path:
         return list(iter_queries(path, tag))
 
 
+def _languages(name: str, part: str) -> list[str]:
+    names = (entry.name for entry in _folder(name).iterdir())
+    return sorted(n.split(".")[1] for n in names if n.startswith(f"{part}."))
+
+
 def _folder(name: str) -> Traversable:
-    return resources.files("polyrank.data") / name
+    return resources.files("polyrank.data") / LAYOUTS[name].folder

@@ -1,13 +1,42 @@
-"""Any collection of the `ir_datasets` package, by its id."""
+"""Any collection of the `ir_datasets` package, by its id; documents stay on disk."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from polyrank.collections.catalogue import collection_card
 from polyrank.collections.records import Collection, Document, Judgement, Query
 from polyrank.errors import LanguageError, UsageError
 from polyrank.languages import normalise
+
+
+class StoredDocuments(Mapping[str, Document]):
+    """Documents that are read from an `ir_datasets` docstore when they are asked for.
+
+    Looking one up reads that one; only iterating goes through all of them. The docstore is built
+    by ir_datasets at the first look-up, as a file on disk.
+    """
+
+    def __init__(self, dataset: Any, language: str | None) -> None:
+        self.language = language
+        self._dataset = dataset
+        self._store = dataset.docs_store()
+
+    def __getitem__(self, identity: str) -> Document:
+        try:
+            return _document(self._store.get(identity), self.language)
+        except (KeyError, IndexError):  # NumPy's search beyond the last id is an IndexError
+            raise KeyError(identity) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return (row.doc_id for row in self._dataset.docs_iter())
+
+    def __len__(self) -> int:
+        count = self._dataset.docs_count()
+        return sum(1 for _ in self) if count is None else int(count)
 
 
 def read_irds(
@@ -16,37 +45,58 @@ def read_irds(
     documents: str | None = None,
     limit: int | None = None,
 ) -> Collection:
-    """A collection of `ir_datasets` (MacAvaney et al. 2021), read into memory.
+    """A collection of `ir_datasets` (MacAvaney et al. 2021, arXiv 2103.02280).
 
-    Languages are those that the data set declares (`queries_lang`, `docs_lang`) unless given. It
-    downloads on first use.
+    Queries and judgements are read, documents when they are asked for, so that reranking a run
+    over millions of documents reads its candidates alone. Languages are those that the data set
+    declares (`queries_lang`, `docs_lang`) unless given. Where a topic has a title and a
+    description (HC4, NeuCLIR), the query is both; with `queries` the language of its human
+    translation, it is that translation. What is not there yet is downloaded by ir_datasets; what
+    and how large stands on stderr before.
 
     Args:
         identity: an ir_datasets id, such as `neuclir/1/fa/trec-2022`.
         queries, documents: languages that override the declared ones.
-        limit: at most this many queries; all documents are kept.
+        limit: at most this many queries.
 
     Raises:
-        UsageError: when ir_datasets is not installed, does not know the id, or the data set lacks
-            documents, queries or qrels.
+        UsageError: when ir_datasets is not installed, does not know the id, the data set lacks
+            documents, queries or qrels, or its files cannot be had.
     """
     dataset = _load(identity)
     for part in ("docs", "queries", "qrels"):
         if not getattr(dataset, f"has_{part}")():
             raise UsageError(f"irds:{identity} has no {part}; choose a data set that has")
     query_language = _declared(queries, dataset.queries_lang())
-    document_language = _declared(documents, dataset.docs_lang())
-    asked = {
-        q.query_id: Query(q.query_id, q.default_text(), query_language)
-        for q in islice(dataset.queries_iter(), limit)
-    }
-    corpus = {d.doc_id: _document(d, document_language) for d in dataset.docs_iter()}
-    qrels = [
-        Judgement(j.query_id, j.doc_id, int(j.relevance))
-        for j in dataset.qrels_iter()
-        if j.query_id in asked
-    ]
-    return Collection(f"irds:{identity}", corpus, asked, qrels)
+    held = StoredDocuments(dataset, _declared(documents, dataset.docs_lang()))
+    _announce(identity, held)
+    try:
+        asked = {
+            q.query_id: Query(q.query_id, _topic(q, query_language), query_language)
+            for q in islice(dataset.queries_iter(), limit)
+        }
+        judged = irds_judgements(identity)
+    except (OSError, RuntimeError) as error:
+        raise _unreachable(identity, error) from error
+    qrels = [j for j in judged if j.query_id in asked]
+    card = collection_card(f"irds:{identity}")
+    return Collection(f"irds:{identity}", held, asked, qrels, card.licence)
+
+
+def irds_judgements(identity: str) -> list[Judgement]:
+    """The judgements alone; neither documents nor queries are read.
+
+    Raises:
+        UsageError: as `read_irds`.
+    """
+    dataset = _load(identity)
+    if not dataset.has_qrels():
+        raise UsageError(f"irds:{identity} has no qrels; choose a data set that has")
+    try:
+        rows = [Judgement(j.query_id, j.doc_id, int(j.relevance)) for j in dataset.qrels_iter()]
+    except (OSError, RuntimeError) as error:
+        raise _unreachable(identity, error) from error
+    return rows
 
 
 def _load(identity: str) -> Any:
@@ -65,6 +115,41 @@ def _load(identity: str) -> Any:
         ) from None
 
 
+def _announce(identity: str, held: StoredDocuments) -> None:
+    """Say what will be fetched, on stderr, unless the documents are there."""
+    built = getattr(held._store, "built", None)
+    if built is None or built():
+        return
+    card = collection_card(f"irds:{identity}")
+    size = f"{card.download / 1e6:,.0f} MB" if card.download else "of a size that is not known here"
+    print(
+        f"polyrank: irds:{identity} is fetched by ir_datasets where it is not there yet: {size}, "
+        f"licence: {card.licence}; {card.url}",
+        file=sys.stderr,
+    )
+
+
+def _unreachable(identity: str, error: Exception) -> UsageError:
+    card = collection_card(f"irds:{identity}")
+    return UsageError(
+        f"irds:{identity} cannot be had: {error or type(error).__name__}.\n"
+        f"How to get it: {card.get}; {card.url}"
+    )
+
+
+def _topic(row: Any, language: str | None) -> str:
+    """Title and description where a topic has both, in a human translation if one is asked for."""
+    if getattr(row, "translation_lang", None) is not None and language != "en":
+        parts = (getattr(row, "ht_title", None), getattr(row, "ht_description", None))
+        if not any(parts):
+            raise UsageError(f"topic {row.query_id} has no human translation in {language}")
+    else:
+        parts = (getattr(row, "title", None), getattr(row, "description", None))
+        if not all(isinstance(part, str) for part in parts):
+            return str(row.default_text())
+    return " ".join(part.strip() for part in parts if part)
+
+
 def _document(row: Any, language: str | None) -> Document:
     """Title apart where the data set has one, else its own idea of the text."""
     title, text = getattr(row, "title", None), getattr(row, "text", None)
@@ -78,6 +163,6 @@ def _declared(given: str | None, declared: str | None) -> str | None:
     if given:
         return normalise(given)
     try:
-        return normalise(declared) if declared else None
+        return normalise("nl" if declared == "dt" else declared) if declared else None
     except LanguageError:
         return None

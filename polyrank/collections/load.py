@@ -1,13 +1,13 @@
-"""One name for every collection: a bundled one, a folder, or an ir_datasets id."""
+"""One name for every collection: see `polyrank.collections.cards` for what there is."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from polyrank.collections.beir import read_beir
-from polyrank.collections.bundled import BUNDLED, read_bundled
-from polyrank.collections.irds import read_irds
-from polyrank.collections.records import Collection
+from polyrank.collections.beir import beir_judgements, read_beir
+from polyrank.collections.bundled import BUNDLED, bundled_judgements, read_bundled
+from polyrank.collections.irds import irds_judgements, read_irds
+from polyrank.collections.records import Collection, Judgement
 from polyrank.errors import UsageError
 
 
@@ -15,7 +15,7 @@ def load_collection(
     name: str,
     queries: str | None = None,
     documents: str | None = None,
-    split: str = "test",
+    split: str | None = None,
     limit: int | None = None,
 ) -> Collection:
     """Load a collection by name.
@@ -24,26 +24,52 @@ def load_collection(
     Collection('ntrex': 123 documents [en 123], 123 queries [ky 123], 123 judgements, CC BY-SA 4.0)
 
     Args:
-        name: `xquad` or `ntrex` (bundled), a BEIR folder, or `irds:ID`.
+        name: a bundled one (`xquad`, `ntrex`, `flores`, `sib200`, `afriqa`), `irds:ID`, or a BEIR
+            folder.
         queries, documents: languages. They choose the side of a bundled collection (all languages
             when None) and name the language of records that do not name their own elsewhere.
-        split: of a BEIR folder; the others have one.
+        split: of a BEIR folder (`test` when None) or AfriQA; the others have one.
         limit: at most this many queries (per language); the documents are kept whole.
 
     Raises:
-        UsageError: for an unknown name or a negative limit.
+        UsageError: for an unknown name or split, or a limit below one.
         DataError: for a malformed or missing file.
         LanguageError: for an unknown language.
     """
     if limit is not None and limit < 1:
         raise UsageError(f"limit is {limit}; give a number of queries above zero, or none for all")
     if name in BUNDLED:
-        return read_bundled(name, queries, documents, limit)
+        return read_bundled(name, queries, documents, limit, split)
     if name.startswith("irds:"):
         return read_irds(name.removeprefix("irds:"), queries, documents, limit)
     if Path(name).is_dir():
-        return read_beir(name, queries, documents, split, limit)
-    raise UsageError(
+        return read_beir(name, queries, documents, split or "test", limit)
+    raise _unknown(name)
+
+
+def load_judgements(
+    name: str, queries: str | None = None, documents: str | None = None, split: str | None = None
+) -> list[Judgement]:
+    """The judgements of a collection, without reading its documents.
+
+    For the same arguments they are `load_collection(...).qrels`, with one exception: those of a
+    bundled parallel collection hold for each pair of languages, and are those of a pair when no
+    language is given.
+
+    Raises:
+        as `load_collection`.
+    """
+    if name in BUNDLED:
+        return bundled_judgements(name, queries, documents, split)
+    if name.startswith("irds:"):
+        return irds_judgements(name.removeprefix("irds:"))
+    if Path(name).is_dir():
+        return beir_judgements(name, split or "test")
+    raise _unknown(name)
+
+
+def _unknown(name: str) -> UsageError:
+    return UsageError(
         f"there is no collection {name!r}; give {', '.join(BUNDLED)}, the path of a BEIR folder, "
-        "or irds: and an ir_datasets id"
+        "or irds: and an ir_datasets id; 'polyrank collections list' shows all"
     )

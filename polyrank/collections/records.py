@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -70,18 +70,23 @@ def as_run(documents: Iterable[ScoredDocument]) -> Run:
 
 @dataclass(frozen=True, repr=False)
 class Collection:
-    """Documents, queries and judgements; it prints its size and languages, not its content."""
+    """Documents, queries and judgements; it prints its size and languages, not its content.
+
+    `documents` may be a mapping that reads each document when it is asked for. `notes` says what
+    a reader assumed or left out.
+    """
 
     name: str
-    documents: dict[str, Document]
-    queries: dict[str, Query]
+    documents: Mapping[str, Document]
+    queries: Mapping[str, Query]
     qrels: list[Judgement] = field(default_factory=list)
     licence: str = ""
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __repr__(self) -> str:
         parts = (
-            f"{len(self.documents):,} documents{_languages(self.documents.values())}",
-            f"{len(self.queries):,} queries{_languages(self.queries.values())}",
+            f"{len(self.documents):,} documents{_languages(self.documents)}",
+            f"{len(self.queries):,} queries{_languages(self.queries)}",
             f"{len(self.qrels):,} judgements",
         )
         licence = f", {self.licence}" if self.licence else ""
@@ -92,9 +97,12 @@ class Collection:
         return (judgement for judgement in self.qrels if judgement.relevance > 0)
 
 
-def _languages(records: Iterable[Query | Document]) -> str:
+def _languages(records: Mapping[str, Query] | Mapping[str, Document]) -> str:
     """' [en 240, zh 12]', largest first; nothing when no record has a language."""
-    counts = Counter(record.language for record in records)
+    if not isinstance(records, dict):  # its records are on disk, and may be millions
+        language = getattr(records, "language", None)
+        return f" [{language}]" if language else ""
+    counts = Counter(record.language for record in records.values())
     if set(counts) <= {None}:
         return ""
     shown = (f"{tag or 'unknown'} {n:,}" for tag, n in counts.most_common())

@@ -1,21 +1,24 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import pytest
 
 from polyrank.collections import (
-    Collection,
     Document,
     Judgement,
     Query,
-    irds,
+    ScoredDocument,
     jsonl,
     load_collection,
+    load_judgements,
     tsv,
 )
 from polyrank.errors import DataError, LanguageError, UsageError
+from polyrank.pipeline import rerank_stream
 
 
 def put(path, *rows):
@@ -134,7 +137,7 @@ def test_bundled_in_all_languages_judges_every_translation():
     [
         (("xquad", "fr", "en"), UsageError, "exists in de, en, es, ru, tr, zh"),
         (("xquad", "klingonese", "en"), LanguageError, "unknown language"),
-        (("msmarco",), UsageError, "xquad, ntrex, the path of a BEIR folder, or irds:"),
+        (("msmarco",), UsageError, "afriqa, the path of a BEIR folder, or irds:"),
         (("xquad", "en", "en", "test", 0), UsageError, "limit is 0"),
     ],
 )
@@ -149,33 +152,67 @@ def test_irds_without_the_package_says_how_to_install(monkeypatch):
         load_collection("irds:vaswani")
 
 
-class FakeDataset:
-    """The interface of ir_datasets that polyrank uses."""
-
-    has_docs = has_queries = has_qrels = staticmethod(lambda: True)
-    docs_lang, queries_lang = staticmethod(lambda: "fa"), staticmethod(lambda: None)
-
-    def docs_iter(self):
-        yield SimpleNamespace(doc_id="d1", title="T", text="x")
-        yield SimpleNamespace(doc_id="d2", default_text=lambda: "whole")
-
-    def queries_iter(self):
-        for i in "12":
-            yield SimpleNamespace(query_id=i, default_text=lambda: "?")
-
-    def qrels_iter(self):
-        for i in "12":
-            yield SimpleNamespace(query_id=i, doc_id="d1", relevance=1)
+@pytest.fixture
+def local(tmp_path, monkeypatch):
+    """Two documents and two queries under an id of ir_datasets, made by its own functions."""
+    ir_datasets = pytest.importorskip("ir_datasets")
+    docs = put(tmp_path / "docs.tsv", "d1\tsu", "d2\tateş")
+    queries = put(tmp_path / "queries.tsv", "1\twater", "2\tfire")
+    qrels = put(tmp_path / "qrels", "1 0 d1 1", "2 0 d2 2")
+    dataset = ir_datasets.create_dataset(docs, queries, qrels)
+    monkeypatch.setattr(ir_datasets.registry, "_registered", {**ir_datasets.registry._registered})
+    ir_datasets.registry.register("made-up/tr/test", dataset)
+    return dataset
 
 
-def test_irds_records(monkeypatch):
-    monkeypatch.setitem(sys.modules, "ir_datasets", SimpleNamespace(load=lambda _: FakeDataset()))
-    assert irds.read_irds("x", queries="eng", limit=1) == Collection(
-        "irds:x",
-        {"d1": Document("d1", "x", "T", "fa"), "d2": Document("d2", "whole", "", "fa")},
-        {"1": Query("1", "?", "en")},
-        [Judgement("1", "d1", 1)],
-    )
+def test_irds_of_local_files(local, capsys):
+    held = load_collection("irds:made-up/tr/test", queries="eng", documents="tr", limit=1)
+    assert held.queries == {"1": Query("1", "water", "en")}
+    assert held.qrels == load_judgements("irds:made-up/tr/test")[:1] == [Judgement("1", "d1", 1)]
+    assert dict(held.documents) == {"d1": Document("d1", "su", "", "tr"),
+                                    "d2": Document("d2", "ateş", "", "tr")}  # fmt: skip
+    assert "d3" not in held.documents and "a" not in held.documents and len(held.documents) == 2
+    assert "size that is not known here, licence:" in capsys.readouterr().err
+
+
+def test_irds_never_goes_through_all_documents(monkeypatch):
+    class Fake:
+        """ir_datasets' interface, over documents too many to iterate."""
+
+        has_docs = has_queries = has_qrels = staticmethod(lambda: True)
+        docs_lang, queries_lang = staticmethod(lambda: "fa"), staticmethod(lambda: "en")
+        docs_count = staticmethod(lambda: 10**9)
+        queries_iter = staticmethod(lambda: iter([SimpleNamespace(
+            query_id="1", title="T", description="D", ht_title="ف", ht_description="ا",
+            translation_lang="fa", default_text=lambda: "T")]))  # fmt: skip
+        qrels_iter = staticmethod(
+            lambda: iter([SimpleNamespace(query_id="1", doc_id="d7", relevance=3)])
+        )
+
+        def docs_iter(self):
+            raise AssertionError("all documents were gone through")
+
+        def docs_store(self):
+            def get(identity):
+                if identity != "d7":
+                    raise KeyError(identity)
+                return SimpleNamespace(doc_id="d7", title="t", text="x")
+
+            return SimpleNamespace(get=get, built=lambda: True)
+
+    monkeypatch.setitem(sys.modules, "ir_datasets", SimpleNamespace(load=lambda _: Fake()))
+    held = load_collection("irds:x")
+    assert held.queries == {"1": Query("1", "T D", "en")}
+    assert load_collection("irds:x", queries="fa").queries["1"].text == "ف ا"
+    assert "1,000,000,000 documents [fa]" in repr(held)
+    run = {"1": [ScoredDocument("1", "d7", 1.0)]}
+    with (
+        monkeypatch.context(),
+        TemporaryDirectory() as folder,
+    ):
+        one = SimpleNamespace(score=lambda pairs: [float(len(d.full_text)) for _, d in pairs])
+        rerank_stream(one, held, run, f"{folder}/out.trec")
+        assert (Path(folder) / "out.trec").read_text() == "1 Q0 d7 1 3 polyrank\n"
 
 
 def test_importing_is_light():
