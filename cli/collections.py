@@ -25,8 +25,6 @@ app = typer.Typer(
 class Source(Enum):
     bundled = "bundled"
     irds = "irds"
-    clef = "clef"
-    hf = "hf"
     beir = "beir"
 
 
@@ -66,7 +64,7 @@ def list_(
 
 @app.command("info")
 def info(
-    name: Annotated[str, typer.Argument(help="A name of the list, irds:ID, clef:FOLDER, …")],
+    name: Annotated[str, typer.Argument(help="A name of the list, irds:ID, or a folder.")],
     as_json: AsJson = False,
 ) -> None:
     """Show a collection: languages, sizes, licence, where from, how to get it, an example.
@@ -113,7 +111,7 @@ def _at_hand(name: str, card: CollectionCard, folder: bool) -> dict[str, Any] | 
         from polyrank.collections.bundled import count_bundled
 
         return count_bundled(name)
-    if folder or (card.source == "clef" and "FOLDER" not in name):
+    if folder:
         loaded = load_collection(name)
         tags = {q.language for q in loaded.queries.values() if q.language}
         return {

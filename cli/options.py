@@ -57,7 +57,10 @@ class Analysis(Enum):
 
 CollectionName = Annotated[
     str | None,
-    typer.Option("--collection", help="A bundled collection (xquad, ntrex) or a BEIR folder."),
+    typer.Option(
+        "--collection",
+        help="A bundled collection, a BEIR folder, or irds:ID; see 'polyrank collections list'.",
+    ),
 ]
 QueriesFile = Annotated[
     Path | None, typer.Option("--queries", help="Queries in a .jsonl or .tsv file.")

@@ -19,7 +19,7 @@ class CollectionCard:
     Attributes:
         name: what `load_collection` and --collection take.
         title: what it is, in a line.
-        source: `bundled`, `irds`, `clef`, `hf` or `beir`.
+        source: `bundled`, `irds` or `beir`.
         queries, documents: languages, as normalised tags; empty where the user's data says.
         sizes: number of queries and documents; None where it depends or is not known.
         licence: as its publisher states it; read it there before use.
@@ -250,32 +250,6 @@ IRDS_CARDS = (
 )  # fmt: skip
 
 OTHER_CARDS = (
-    CollectionCard(
-        "clef:FOLDER[:YEAR]", "CLEF ad hoc 2000-2003, from its licensees' folder", "clef",
-        _tags("de en es fi fr it nl ru sv zh ja"), _tags("de en es fi fr it nl ru sv"), (60, None),
-        "by contract with ELDA (ELRA-E0008); it cannot be passed on",
-        "https://catalogue.elra.info", 0, "a year's topics (2003: 141-200), or all",
-        _CLEAN, "Braschler 2004, CLEF 2003: Overview of results",
-        "buy it at ELRA, unpack its archives into one folder: documents, topics, qrels",
-        "polyrank rerank --collection clef:/data/clef:2003 --query-language en "
-        "--document-language fi --run first.trec --output reranked.trec",
-    ),
-    CollectionCard(
-        "clirudit:fr", "English keywords, French scholarly abstracts (clirudit:en: English ones)",
-        "hf", ("en",), ("en", "fr"), (357710, 16389), "CC BY-NC 4.0",
-        "https://huggingface.co/datasets/ftvalentini/clirudit", None, "test", _CLEAN,
-        "Valentini et al. 2025, arXiv 2504.16264", "fetched from the Hub at the first use",
-        "polyrank search --collection clirudit:fr --no-rerank --limit 5",
-    ),
-    CollectionCard(
-        "hf:DATASET[:CONFIG]",
-        "Any data set of the Hub, local folder or mapping file, its columns mapped", "hf",
-        (), (), (None, None), "the data set's own; it is printed before fetching",
-        "https://huggingface.co/datasets", None, "test, or as the mapping says",
-        "as its publisher says", "-",
-        "fetched from the Hub at the first use; a local folder or a mapping file as it is",
-        "polyrank search --collection hf:mapping.json --no-rerank --limit 5",
-    ),
     CollectionCard(
         "FOLDER", "A folder in the BEIR layout", "beir", (), (), (None, None), "the data's own",
         "-", 0, "qrels/test.tsv", "as its publisher says", "Thakur et al. 2021, arXiv 2104.08663",

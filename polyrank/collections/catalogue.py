@@ -24,7 +24,7 @@ def list_collections(
 def collection_card(name: str) -> CollectionCard:
     """The card of a collection, by the name that `load_collection` takes.
 
-    A name that is not in the table but has the form of one that is (`irds:ID`, `clef:FOLDER`)
+    A name that is not in the table but has the form of one that is (`irds:ID`)
     gets that one's card under its own name.
 
     Raises:
@@ -33,12 +33,8 @@ def collection_card(name: str) -> CollectionCard:
     for card in CARDS:
         if card.name == name:
             return card
-    general = {"irds:": "irds:ID", "clef:": "clef:FOLDER[:YEAR]", "hf:": "hf:DATASET[:CONFIG]"}
-    if name.startswith("clirudit"):
-        return _named("clirudit:fr", name)
-    for prefix, pattern in general.items():
-        if name.startswith(prefix):
-            return _named(pattern, name)
+    if name.startswith("irds:"):
+        return _named("irds:ID", name)
     near = difflib.get_close_matches(name, [card.name for card in CARDS], n=3)
     hint = f" (like it: {', '.join(near)})" if near else ""
     raise UsageError(
