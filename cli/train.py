@@ -38,22 +38,9 @@ class Candidates(Enum):
     encoder = "encoder"
 
 
-class Loss(Enum):
-    infonce = "infonce"
-    pointwise = "pointwise"
-    margin_mse = "margin-mse"
-
-
 class Recipe(Enum):
     modular = "modular"
     colbert_xm = "colbert-xm"
-
-
-class TokenLoss(Enum):
-    contrastive = "contrastive"
-    kl = "kl"
-    margin_mse = "margin-mse"
-    min_max_kl = "min-max-kl"
 
 
 Output = Annotated[Path, typer.Option(help="Folder to write.")]
@@ -79,6 +66,13 @@ Candidate = Annotated[
     Candidates, typer.Option(help="Mask: all of the encoder, or its layers without embeddings.")
 ]
 Iterations = Annotated[int, typer.Option(min=1, help="Mask: rounds of finding and training.")]
+Loss = Annotated[
+    str,
+    typer.Option(
+        help="A loss, or a weighted sum such as infonce+0.5*margin_mse or kl(temperature=2); "
+        "'polyrank train losses' lists them."
+    ),
+]
 Sources = Annotated[
     Path | None, typer.Option(help="TSV of name and licence of the data, for the card.")
 ]
@@ -210,7 +204,7 @@ def ranking(
         str | None,
         typer.Option(help="Language module beneath: a name or folder; '' for none."),
     ] = None,
-    loss: Annotated[Loss, typer.Option(help="margin-mse needs teacher scores.")] = Loss.infonce,
+    loss: Loss = "infonce",
     steps: Steps = 500,
     batch_queries: Annotated[int, typer.Option(min=1, help="Questions a step.")] = 8,
     negatives: Annotated[int, typer.Option(min=1, help="Negatives a question.")] = 3,
@@ -256,7 +250,7 @@ def ranking(
         kind=kind.value,
         source=source,
         over=over,
-        loss=loss.value,
+        loss=loss,
         steps=steps,
         batch_queries=batch_queries,
         negatives=negatives,
@@ -288,9 +282,7 @@ def late_interaction(
         str | None,
         typer.Option(help="Language adapter beneath: a name or folder; '' for none."),
     ] = None,
-    loss: Annotated[
-        TokenLoss, typer.Option(help="All but contrastive need teacher scores.")
-    ] = TokenLoss.contrastive,
+    loss: Loss = "contrastive",
     teacher: Annotated[
         str | None,
         typer.Option(help="A cross-encoder ranking adapter to distil; else scores in the rows."),
@@ -350,7 +342,7 @@ def late_interaction(
         recipe=recipe.value,
         source=source,
         over=over,
-        loss=loss.value,
+        loss=loss,
         teacher=teacher,
         steps=steps,
         batch_queries=batch_queries,
@@ -372,6 +364,22 @@ def late_interaction(
         command=_command(),
     )
     note(f"wrote {output}: {json.dumps(dict(card.recipe))}")
+
+
+@app.command("losses")
+def losses() -> None:
+    """List the losses of --loss: name with parameters, what it needs, what it is, its source.
+
+    Those that need a teacher take its scores from the rows, or from --teacher. Sums are written as
+    infonce+0.5*margin_mse; '-' and '_' are the same. For the temperatures: both sides are divided.
+
+    \b
+    Example:
+      polyrank train losses
+    """
+    from polyrank.training.losses import catalogue
+
+    print(catalogue())
 
 
 def _of_use(context: typer.Context, kind: str) -> None:

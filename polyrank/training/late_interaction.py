@@ -31,7 +31,7 @@ from polyrank.modules.skiplist import skipped_ids
 from polyrank.rerankers.marked_text import MarkedText
 from polyrank.training.averaging import Snapshots
 from polyrank.training.language import check_length, check_name, save_named
-from polyrank.training.losses import DISTILLATION, in_batch_softmax, pairwise_softmax
+from polyrank.training.losses import Loss, parse_loss
 from polyrank.training.negatives import Example, read_examples, sample, write_examples
 from polyrank.training.ranking import with_negatives
 from polyrank.training.steps import Batch, Schedule, begin, digest, fit
@@ -44,7 +44,6 @@ from polyrank.training.token_model import (
     token_model,
 )
 
-LOSSES = ("contrastive", *DISTILLATION)
 RATES = {"modular": 5e-4, "colbert-xm": 1e-4}
 KINDS = {"modular": "adapter", "colbert-xm": "full"}
 APART = 10  # steps between the snapshots that are averaged
@@ -54,14 +53,14 @@ class TokenLoss:
     """MaxSim of every question with every passage of a batch, and a loss of it.
 
     Args:
-        loss: 'contrastive', or a distillation loss.
+        loss: of the lists; its in-batch terms take all scores of the batch.
         chunk: texts encoded at a time; 0 for all. The token vectors of all chunks meet in one loss,
             then each chunk is encoded again for its share of the gradient, so that memory holds one
             chunk's activations only, and the gradient is that of the whole batch (gradient caching:
             Gao et al. 2021, arXiv 2101.06983).
     """
 
-    def __init__(self, loss: str, chunk: int = 0) -> None:
+    def __init__(self, loss: Loss, chunk: int = 0) -> None:
         self.loss, self.chunk = loss, chunk
 
     def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
@@ -73,10 +72,13 @@ class TokenLoss:
                 query_vectors, passage_vectors, queries["scored"], passages["scored"]
             )  # (B, M)
         lists = scores.gather(1, batch["place"])  # (B, N)
-        if self.loss == "contrastive":
-            pairwise = pairwise_softmax(lists, batch["mask"])
-            return pairwise + in_batch_softmax(scores, batch["place"][:, 0], batch["allowed"])
-        return DISTILLATION[self.loss](lists, batch.get("teacher"), batch["mask"])
+        total = scores.new_zeros(())
+        for term in self.loss.terms:
+            if term.named.in_batch:
+                total = total + term(scores, batch["place"][:, 0], batch["allowed"])
+            else:
+                total = total + term(lists, batch.get("teacher"), batch["mask"])
+        return total
 
     def encode(self, model: nn.Module, texts: Batch) -> Tensor:
         ids, attended = texts["ids"], texts["attended"]
@@ -143,7 +145,8 @@ def train_late_interaction(
         command: what the card quotes as its recipe.
         settings: fields of `Settings`.
             recipe: 'modular' (a ranking adapter moves) or 'colbert-xm' (the shared weights move).
-            loss: 'contrastive', or 'kl', 'margin-mse', 'min-max-kl', which need teacher scores.
+            loss: a name, or a weighted sum, of `polyrank.training.losses`; 'contrastive' is
+                ColBERT-XM's.
             steps, batch_queries, negatives: optimizer steps, questions a step, negatives of each.
             chunk: texts encoded at a time (gradient caching); 0 for all at once.
             dim: width of a token vector.
@@ -165,11 +168,13 @@ def train_late_interaction(
             teacher scores.
     """
     chosen = Settings(**settings)
+    loss = parse_loss(chosen.loss, in_batch=True)
+    chosen = replace(chosen, loss=loss.name)
     output, source = Path(output), languages.normalise(source)
     _check(chosen, output)
     loaded = load_base(base)
     check_length(max(chosen.query_length, chosen.train_length), loaded)
-    distils = chosen.loss in DISTILLATION
+    distils = loss.needs_teacher
     documents = {document.id: document for document in iter_documents(passages, source)}
     read = read_examples(queries, documents, teacher=distils and teacher is None)
     rules = default_rules(
@@ -219,7 +224,7 @@ def train_late_interaction(
     facts = fit(
         model,
         batches,
-        TokenLoss(chosen.loss, chosen.chunk),
+        TokenLoss(loss, chosen.chunk),
         schedule,
         work / "checkpoints",
         resume,
@@ -251,12 +256,8 @@ def train_late_interaction(
 
 def _check(chosen: Settings, output: Path) -> None:
     check_name(output.name)
-    for value, allowed, option in (
-        (chosen.recipe, RECIPES, "recipe"),
-        (chosen.loss, LOSSES, "loss"),
-    ):
-        if value not in allowed:
-            raise UsageError(f"unknown {option} '{value}'; use one of {', '.join(allowed)}")
+    if chosen.recipe not in RECIPES:
+        raise UsageError(f"unknown recipe '{chosen.recipe}'; use one of {', '.join(RECIPES)}")
     if chosen.average < 1:
         raise UsageError(f"{chosen.average} snapshots cannot be averaged; give 1 or more")
 

@@ -55,7 +55,7 @@ def read_examples(
         if example.query.id in examples:
             raise DataError(path, number, f"the id '{example.query.id}' stands on two lines")
         if teacher and example.teacher is None:
-            raise DataError(path, number, "margin-mse needs 'pos_score' and 'neg_scores'")
+            raise DataError(path, number, "the loss needs 'pos_score' and 'neg_scores'")
         if passages is not None:
             named = (*example.positives, *example.negatives)
             absent = [i for i in named if i not in passages]

@@ -33,7 +33,7 @@ from polyrank.training.language import (
     check_name,
     save_named,
 )
-from polyrank.training.losses import LOSSES
+from polyrank.training.losses import Loss, parse_loss
 from polyrank.training.negatives import (
     Example,
     mine_negatives,
@@ -102,8 +102,8 @@ class Batches:
 class RankingLoss:
     """Scores every pair of a batch and hands the lists to a loss."""
 
-    def __init__(self, loss: str) -> None:
-        self.loss = LOSSES[loss]
+    def __init__(self, loss: Loss) -> None:
+        self.loss = loss
 
     def __call__(self, model: Any, batch: Batch) -> Tensor:
         logits = model(**batch["pairs"]).logits.float().squeeze(-1)
@@ -146,7 +146,7 @@ def train_ranking_module(
         kind: 'adapter', 'mask', or 'full': all parameters, no modules.
         source: language of the judgements.
         over: the language module of that kind beneath; None takes the one of `source`, '' none.
-        loss: 'infonce', 'pointwise' or 'margin-mse' (needs teacher scores).
+        loss: a name, or a weighted sum, of `polyrank.training.losses`: 'infonce+0.5*margin_mse'.
         steps, batch_queries, negatives, length: optimizer steps, questions a step, negatives a
             question, tokens a pair.
         rate: peak learning rate; None takes 5e-4 for an adapter, 1e-4 for a mask or a full model.
@@ -164,20 +164,20 @@ def train_ranking_module(
 
     Raises:
         UsageError: an unknown kind or loss, or options that do not fit the base.
-        DataError: a malformed line, an example whose passages are absent, or margin-MSE without
-            teacher scores.
+        DataError: a malformed line, an example whose passages are absent, or a loss of a teacher
+            without teacher scores.
     """
     if kind not in RATES:
         raise UsageError(f"a ranking module is an adapter, a mask or full, not '{kind}'")
-    if loss not in LOSSES:
-        raise UsageError(f"unknown loss '{loss}'; use one of {', '.join(LOSSES)}")
+    objective = RankingLoss(parse_loss(loss))
+    loss = objective.loss.name
     output, source = Path(output), languages.normalise(source)
     check_name(output.name)
     loaded = load_base(base)
     check_length(length, loaded)
     work = Path(f"{output}.work")
     documents = {document.id: document for document in iter_documents(passages, source)}
-    read = read_examples(queries, documents, teacher=loss == "margin-mse")
+    read = read_examples(queries, documents, teacher=objective.loss.needs_teacher)
 
     torch.manual_seed(seed)
     bare = kind == "full" or over == ""
@@ -217,7 +217,6 @@ def train_ranking_module(
         write_examples(kept, with_negatives(chosen, documents, loaded, mine, Path(queries)))
     examples = read_examples(kept)
     batches = Batches(examples, documents, loaded.tokenizer, batch_queries, negatives, length, seed)
-    objective = RankingLoss(loss)
     differences = None
     if kind == "mask":
         differences, facts = train_sparse(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn import functional as F
+
+from polyrank.training.losses import lists
 
 
 def in_batch_softmax(scores: Tensor, targets: Tensor, allowed: Tensor) -> Tensor:
@@ -22,6 +23,7 @@ def in_batch_softmax(scores: Tensor, targets: Tensor, allowed: Tensor) -> Tensor
     Raises:
         ValueError: when a positive is not allowed.
     """
+    logits = lists.student("in_batch_softmax", scores, allowed)
     if not allowed.gather(1, targets[:, None]).all():
         raise ValueError("in_batch_softmax needs every query's positive among its passages")
-    return F.cross_entropy(scores.masked_fill(~allowed, float("-inf")), targets)
+    return -lists.log_softmax(logits, allowed).gather(1, targets[:, None]).mean()

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
-from torch.nn import functional as F
+
+from polyrank.training.losses import lists
 
 
-def info_nce(scores: Tensor, mask: Tensor) -> Tensor:
+def info_nce(
+    scores: Tensor, teacher: Tensor | None, mask: Tensor, temperature: float = 1.0
+) -> Tensor:
     """Listwise softmax cross-entropy (van den Oord et al. 2018, arXiv 1807.03748, eq. 4).
 
     Args:
         scores: logits, (B, N), the positive in column 0.
+        teacher: not used.
         mask: True where a candidate exists, (B, N).
+        temperature: what the scores are divided by.
 
     Returns:
-        Scalar: the mean over queries of -log softmax(scores)[0].
+        Scalar: the mean over queries of -log softmax(scores / temperature)[0].
 
     Raises:
         ValueError: when a query has no negative.
     """
-    if not mask[:, 1:].any(dim=1).all():
-        raise ValueError("info_nce needs a negative for every query; drop the queries without one")
-    logits = scores.masked_fill(~mask, float("-inf"))
-    return F.cross_entropy(logits, torch.zeros(len(scores), dtype=torch.long, device=scores.device))
+    logits = lists.student("infonce", scores, mask)
+    lists.negatives("infonce", mask)
+    return -lists.log_softmax(logits / temperature, mask)[:, 0].mean()

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn import functional as F
+
+from polyrank.training.losses import lists
 
 
-def kl(scores: Tensor, teacher: Tensor | None, mask: Tensor) -> Tensor:
-    """KL(teacher ‖ student) of the softmax over each query's candidates (ColBERTv2: Santhanam et
-    al. 2022, arXiv 2112.01488, §3.2).
+def kl(scores: Tensor, teacher: Tensor | None, mask: Tensor, temperature: float = 1.0) -> Tensor:
+    """T² · KL(softmax(teacher / T) ‖ softmax(scores / T)) over each query's candidates (ColBERTv2:
+    Santhanam et al. 2022, arXiv 2112.01488, §3.2, with T = 1; DeAR: arXiv 2508.16998, with T = 2).
+
+    Gradients of the divergence shrink as 1/T²; the factor T² keeps the weight of this loss beside
+    another the same whatever T is (Hinton et al. 2015, arXiv 1503.02531, §2).
 
     Args:
         scores: student logits, (B, N).
         teacher: teacher scores, (B, N).
         mask: True where a candidate exists, (B, N).
+        temperature: T.
 
     Returns:
         Scalar: the mean over queries.
@@ -21,10 +26,8 @@ def kl(scores: Tensor, teacher: Tensor | None, mask: Tensor) -> Tensor:
     Raises:
         ValueError: when there are no teacher scores.
     """
-    if teacher is None:
-        raise ValueError("kl needs teacher scores: 'pos_score' and 'neg_scores' in the rows")
-    student = F.log_softmax(scores.masked_fill(~mask, float("-inf")), dim=1)
-    target = F.log_softmax(teacher.masked_fill(~mask, float("-inf")), dim=1)
-    # Padding has probability 0 in both; its −inf logarithms are taken out before they meet.
-    student, target = (t.masked_fill(~mask, 0.0) for t in (student, target))
-    return (target.exp() * (target - student) * mask).sum(dim=1).mean()
+    ours = lists.student("kl", scores, mask) / temperature
+    theirs = lists.targets("kl", teacher, mask) / temperature
+    target = lists.log_softmax(theirs, mask)  # (B, N)
+    divergence = lists.softmax(theirs, mask) * (target - lists.log_softmax(ours, mask))
+    return temperature**2 * divergence.sum(dim=1).mean()

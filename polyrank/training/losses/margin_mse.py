@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from polyrank.training.losses import lists
+
 
 def margin_mse(scores: Tensor, teacher: Tensor | None, mask: Tensor) -> Tensor:
     """Margin-MSE distillation (Hofstätter et al. 2020, arXiv 2010.02666, eq. 5).
@@ -22,15 +24,9 @@ def margin_mse(scores: Tensor, teacher: Tensor | None, mask: Tensor) -> Tensor:
     Raises:
         ValueError: when a query has no negative, or there are no teacher scores.
     """
-    if teacher is None:
-        raise ValueError(
-            "margin_mse needs teacher scores: 'pos_score' and 'neg_scores' in the rows"
-        )
-    margins = scores[:, :1] - scores[:, 1:]  # (B, N-1)
-    targets = teacher[:, :1] - teacher[:, 1:]
-    real = mask[:, 1:]
-    if not real.any(dim=1).all():
-        raise ValueError(
-            "margin_mse needs a negative for every query; drop the queries without one"
-        )
-    return (margins - targets)[real].square().mean()
+    ours = lists.student("margin_mse", scores, mask)
+    theirs = lists.targets("margin_mse", teacher, mask)
+    real = lists.negatives("margin_mse", mask)
+    margins = ours[:, :1] - ours[:, 1:]  # (B, N-1)
+    expected = theirs[:, :1] - theirs[:, 1:]
+    return (margins - expected)[real].square().mean()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from polyrank.training.losses import lists
 from polyrank.training.losses.kl import kl
 
 
@@ -17,20 +18,11 @@ def min_max_kl(scores: Tensor, teacher: Tensor | None, mask: Tensor) -> Tensor:
         mask: True where a candidate exists, (B, N).
 
     Returns:
-        Scalar: the mean over queries.
+        Scalar: the mean over queries. A query whose scores are all equal counts as all 0.
 
     Raises:
         ValueError: when there are no teacher scores.
     """
-    if teacher is None:
-        raise ValueError(
-            "min_max_kl needs teacher scores: 'pos_score' and 'neg_scores' in the rows"
-        )
-    return kl(_min_max(scores, mask), _min_max(teacher, mask), mask)
-
-
-def _min_max(scores: Tensor, mask: Tensor) -> Tensor:
-    """(s − min) / (max − min) over each query's candidates; all 0 where they are equal."""
-    low = scores.masked_fill(~mask, float("inf")).amin(dim=1, keepdim=True)
-    high = scores.masked_fill(~mask, float("-inf")).amax(dim=1, keepdim=True)
-    return (scores - low) / (high - low).clamp(min=1e-8)
+    ours = lists.student("min_max_kl", scores, mask)
+    theirs = lists.targets("min_max_kl", teacher, mask)
+    return kl(lists.min_max(ours, mask), lists.min_max(theirs, mask), mask)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
+from polyrank.training.losses import lists
 
-def pairwise_softmax(scores: Tensor, mask: Tensor) -> Tensor:
+
+def pairwise_softmax(scores: Tensor, teacher: Tensor | None, mask: Tensor) -> Tensor:
     """Softmax cross-entropy over (positive, negative) pairs, as ColBERT is trained
     (Khattab & Zaharia 2020, arXiv 2004.12832, §3.3).
 
@@ -14,6 +16,7 @@ def pairwise_softmax(scores: Tensor, mask: Tensor) -> Tensor:
 
     Args:
         scores: logits, (B, N), the positive in column 0.
+        teacher: not used.
         mask: True where a candidate exists, (B, N).
 
     Returns:
@@ -22,9 +25,6 @@ def pairwise_softmax(scores: Tensor, mask: Tensor) -> Tensor:
     Raises:
         ValueError: when a query has no negative.
     """
-    real = mask[:, 1:]
-    if not real.any(dim=1).all():
-        raise ValueError(
-            "pairwise_softmax needs a negative for every query; drop the queries without one"
-        )
-    return F.softplus(scores[:, 1:] - scores[:, :1])[real].mean()
+    logits = lists.student("pairwise_softmax", scores, mask)
+    real = lists.negatives("pairwise_softmax", mask)
+    return F.softplus(logits[:, 1:] - logits[:, :1])[real].mean()

@@ -6,17 +6,41 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from polyrank.training.losses import lists
 
-def pointwise(scores: Tensor, mask: Tensor) -> Tensor:
+
+def pointwise(scores: Tensor, teacher: Tensor | None, mask: Tensor) -> Tensor:
     """Binary cross-entropy per pair, as in monoBERT (Nogueira & Cho 2019, arXiv 1901.04085, eq. 1).
 
     Args:
         scores: logits, (B, N), the positive in column 0.
+        teacher: not used.
         mask: True where a candidate exists, (B, N).
 
     Returns:
         Scalar: the mean over existing pairs.
     """
-    labels = torch.zeros_like(scores)
+    logits = lists.student("pointwise", scores, mask)
+    labels = torch.zeros_like(logits)
     labels[:, 0] = 1.0
-    return F.binary_cross_entropy_with_logits(scores[mask], labels[mask])
+    return F.binary_cross_entropy_with_logits(logits[mask], labels[mask])
+
+
+def soft_pointwise(scores: Tensor, teacher: Tensor | None, mask: Tensor) -> Tensor:
+    """Binary cross-entropy per pair against soft labels y = σ(teacher) (stage 1 of MemReranker,
+    arXiv 2605.06132, which takes Bradley–Terry strengths; their logarithms are the teacher here).
+
+    Args:
+        scores: logits, (B, N).
+        teacher: logits of the labels, (B, N).
+        mask: True where a candidate exists, (B, N).
+
+    Returns:
+        Scalar: the mean over existing pairs.
+
+    Raises:
+        ValueError: when there are no teacher scores.
+    """
+    logits = lists.student("soft_pointwise", scores, mask)
+    labels = lists.targets("soft_pointwise", teacher, mask).sigmoid()
+    return F.binary_cross_entropy_with_logits(logits[mask], labels[mask])
