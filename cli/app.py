@@ -15,6 +15,7 @@ from . import (
     compose,
     demo,
     detect,
+    distill,
     evaluate,
     index,
     rerank,
@@ -88,6 +89,9 @@ app.command("search")(search.search)
 app.command("compose", short_help="Plan a reranker, print and keep it.")(compose.compose)
 app.command("evaluate", short_help="Measure a run, and test it against another.")(evaluate.evaluate)
 app.command("detect", short_help="Identify the language of texts.")(detect.detect)
+app.command("distill", short_help="Distil a smaller model for a pair of languages.")(
+    distill.distill
+)
 app.command("demo", short_help="Show what each part adds, on bundled queries.")(demo.demo)
 zoo.app.command("import", short_help="Bring in a module of another project.")(transfer.import_)
 zoo.app.command("export", short_help="Write a module for another project.")(transfer.export)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from polyrank.collections.records import Collection, Document, Query, Run
     from polyrank.pipeline import Scorer
     from polyrank.rerankers.cross_encoder import Reranker
+    from polyrank.rerankers.standalone import CrossEncoder
     from polyrank.saved_composition import SavedComposition
     from polyrank.scale_out import RayScorer
 
@@ -94,6 +95,15 @@ FallbackOption = Annotated[
         "--fallback", help="For a language without a module: stop, its nearest relative, or none."
     ),
 ]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="A cross-encoder in place of modules: a folder of 'polyrank distill', or any of "
+        "Hugging Face with one logit.",
+    ),
+]
+WITH_MODEL = ("ranking", "kind", "ranking-kind", "routing", "fallback")  # that --model decides
 MaxLength = Annotated[int, typer.Option(help="Tokens of a query-document pair.", min=16)]
 DataType = Annotated[
     str | None, typer.Option("--dtype", help="float32 (default), bfloat16 or float16.")
@@ -203,6 +213,18 @@ def composed(
     return ComposedReranker(composition, base, max_length=max_length, device=device, dtype=dtype)
 
 
+def standalone(
+    model: str, max_length: int, device: str | None, dtype: str | None, seed: int
+) -> CrossEncoder:
+    """A model of its own, without modules."""
+    import torch
+
+    from polyrank.rerankers.standalone import CrossEncoder
+
+    torch.manual_seed(seed)
+    return CrossEncoder(model, max_length=max_length, device=device, dtype=dtype)
+
+
 def is_given(context: typer.Context, name: str) -> bool:
     """Whether an option was given, rather than left at its default."""
     source = context.get_parameter_source(name.replace("-", "_"))
@@ -220,8 +242,12 @@ def not_beside(context: typer.Context, option: str, others: Sequence[str]) -> No
         raise UsageError(f"--{option} says that already; leave out {', '.join(given)}")
 
 
-def identity(scorer: Reranker) -> dict[str, str]:
+def identity(scorer: Reranker | CrossEncoder) -> dict[str, str]:
     """Of which weights the scores are, for a later --resume."""
+    from polyrank.rerankers.standalone import CrossEncoder
+
+    if isinstance(scorer, CrossEncoder):
+        return scorer.identity()
     from polyrank.modules.card import read_card
     from polyrank.modules.search import find, list_modules
 
@@ -239,8 +265,11 @@ def identity(scorer: Reranker) -> dict[str, str]:
 
 @contextmanager
 def scaled_out(
-    scorer: Reranker, build: Callable[[], Reranker], ray: str | None, workers: int | None
-) -> Iterator[Reranker | RayScorer]:
+    scorer: Reranker | CrossEncoder,
+    build: Callable[[], Reranker | CrossEncoder],
+    ray: str | None,
+    workers: int | None,
+) -> Iterator[Reranker | CrossEncoder | RayScorer]:
     """The scorer itself, or workers of a Ray cluster that build the same one.
 
     Raises:
@@ -255,7 +284,7 @@ def scaled_out(
 
     expected, zoo = identity(scorer), os.environ.get("POLYRANK_ZOO")
 
-    def on_worker() -> Reranker:
+    def on_worker() -> Reranker | CrossEncoder:
         if zoo is not None:
             os.environ["POLYRANK_ZOO"] = zoo
         made = build()
@@ -270,7 +299,7 @@ def scaled_out(
         yield RayScorer(pool)
 
 
-def report(scorer: Reranker | RayScorer) -> None:
+def report(scorer: Reranker | CrossEncoder | RayScorer) -> None:
     """What the reranker assumed or cut, on stderr."""
     for message, times in scorer.notes.items():
         note(f"{message} ({times} times)" if times > 1 else message)

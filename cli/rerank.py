@@ -17,6 +17,7 @@ from .options import Analysis, Fallback, FirstStage, Kind, Routing, note
 if TYPE_CHECKING:
     from polyrank.collections.records import Document, Run, ScoredDocument
     from polyrank.rerankers.cross_encoder import Reranker
+    from polyrank.rerankers.standalone import CrossEncoder
 
 
 class Missing(Enum):
@@ -59,6 +60,7 @@ def rerank(
         Path | None,
         typer.Option(help="A file of 'polyrank compose': it says languages, modules and routing."),
     ] = None,
+    model: options.Model = None,
     base: options.Base = "mini",
     ranking: options.Ranking = "squad",
     kind: options.KindOption = Kind.adapter,
@@ -78,8 +80,9 @@ def rerank(
     """Rerank the candidates of a first stage with a composition of modules.
 
     Each query is written when it is scored, so a long run that is stopped goes on with --resume.
-    With --composition the modules are those of the file, with just the weights of then. With --ray
-    several processes or machines score, and the output is the same.
+    With --composition the modules are those of the file, with just the weights of then. With
+    --model there are no modules: one cross-encoder scores, such as one of 'polyrank distill'. With
+    --ray several processes or machines score, and the output is the same.
 
     \b
     Examples:
@@ -90,6 +93,8 @@ def rerank(
           --query-language tr --document-language en
     """
     kept = None
+    if model is not None:
+        options.not_beside(context, "model", ("composition", *options.WITH_MODEL))
     if composition is not None:
         options.not_beside(
             context, "composition", ("ranking", "kind", "ranking-kind", "routing", "fallback")
@@ -102,7 +107,9 @@ def rerank(
         query_language = query_language or plan.query_language
         document_language = document_language or plan.document_language
 
-    def reranker() -> Reranker:
+    def reranker() -> Reranker | CrossEncoder:
+        if model is not None:
+            return options.standalone(model, max_length, device, dtype, seed)
         if kept is not None:
             return options.composed(kept, base, max_length, device, dtype, seed)
         return options.reranker(
@@ -141,6 +148,7 @@ def rerank(
             found,
             output,
             settings={
+                "model": model,
                 "base": base,
                 "ranking": ranking,
                 "kind": kind.value,

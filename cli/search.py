@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from polyrank.collections.records import Collection, Run
     from polyrank.index.multivector import MultiVectorIndex, Pruning
     from polyrank.rerankers.cross_encoder import Reranker
+    from polyrank.rerankers.standalone import CrossEncoder
 
 
 def search(
@@ -50,6 +51,7 @@ def search(
     output: Annotated[
         Path | None, typer.Option(help="Write the whole run here: TREC, or .jsonl.")
     ] = None,
+    model: options.Model = None,
     base: options.Base = "mini",
     ranking: options.Ranking = "squad",
     kind: options.KindOption = Kind.adapter,
@@ -100,11 +102,17 @@ def search(
         _refuse(context, ["languages", "probe", "candidates", "index-ranking"])
         texts = _texts(collection, queries, documents, query, query_language, document_language)
         found = options.search_first(texts, first_stage, base, depth, limit, device, analysis)
+    if model is not None:
+        options.not_beside(context, "model", options.WITH_MODEL)
+        if not rerank:
+            raise UsageError("--model scores the candidates; leave out --no-rerank")
     if not rerank and ray is not None:
         raise UsageError("--ray scores the candidates; leave out --no-rerank")
     if rerank:
 
-        def reranker() -> Reranker:
+        def reranker() -> Reranker | CrossEncoder:
+            if model is not None:
+                return options.standalone(model, max_length, device, dtype, seed)
             return options.reranker(
                 base, ranking, kind, routing, fallback, max_length, device, dtype, seed,
                 ranking_kind,

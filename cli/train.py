@@ -112,7 +112,7 @@ def base(
     """
     from polyrank.training.base import train_base
 
-    _not_there(output, resume)
+    not_there(output, resume)
     facts = train_base(
         pairs,
         text,
@@ -167,7 +167,7 @@ def language(
     from polyrank.training.sparse import Sparsity
 
     _of_use(context, kind.value)
-    _not_there(output, resume)
+    not_there(output, resume)
     card = train_language_module(
         base,
         language,
@@ -183,8 +183,8 @@ def language(
         sparsity=Sparsity(k, full_steps, l1, freeze_norms, candidates.value, iterations),
         seed=seed,
         resume=resume,
-        data=_sources(sources),
-        command=_command(),
+        data=sources_of(sources),
+        command=command_line(),
     )
     note(f"wrote {output}: {json.dumps(dict(card.figures))}")
 
@@ -241,7 +241,7 @@ def ranking(
     from polyrank.training.sparse import Sparsity
 
     _of_use(context, kind.value)
-    _not_there(output, resume)
+    not_there(output, resume)
     card = train_ranking_module(
         base,
         queries,
@@ -261,8 +261,8 @@ def ranking(
         mine=mine,
         seed=seed,
         resume=resume,
-        data=_sources(sources),
-        command=_command(),
+        data=sources_of(sources),
+        command=command_line(),
     )
     note(f"wrote {output}: {json.dumps(dict(card.recipe))}")
 
@@ -333,7 +333,7 @@ def late_interaction(
     """
     from polyrank.training.late_interaction import train_late_interaction
 
-    _not_there(output, resume)
+    not_there(output, resume)
     card = train_late_interaction(
         base,
         queries,
@@ -360,8 +360,8 @@ def late_interaction(
         average=average,
         seed=seed,
         resume=resume,
-        data=_sources(sources),
-        command=_command(),
+        data=sources_of(sources),
+        command=command_line(),
     )
     note(f"wrote {output}: {json.dumps(dict(card.recipe))}")
 
@@ -393,7 +393,7 @@ def _of_use(context: typer.Context, kind: str) -> None:
         raise UsageError(f"{listed} would be ignored with {beside}; leave it out")
 
 
-def _not_there(output: Path, resume: bool) -> None:
+def not_there(output: Path, resume: bool) -> None:
     """Refuse to train over a finished result, or over a run that could be resumed."""
     if output.exists():
         raise UsageError(f"{output} exists already; give another --output, or remove it")
@@ -405,7 +405,7 @@ def _not_there(output: Path, resume: bool) -> None:
         )
 
 
-def _sources(path: Path | None) -> tuple[Data, ...]:
+def sources_of(path: Path | None) -> tuple[Data, ...]:
     from polyrank.collections.files import numbered_lines
     from polyrank.modules.card import Data
 
@@ -420,6 +420,6 @@ def _sources(path: Path | None) -> tuple[Data, ...]:
     return tuple(found)
 
 
-def _command() -> str:
+def command_line() -> str:
     """This command as it was typed, less --resume: the result is the same."""
     return shlex.join(["polyrank", *(word for word in sys.argv[1:] if word != "--resume")])

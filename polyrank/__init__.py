@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from polyrank.rerankers.composed import ComposedReranker
     from polyrank.rerankers.cross_encoder import Reranker
     from polyrank.rerankers.late_interaction import LateInteraction
+    from polyrank.rerankers.standalone import CrossEncoder
     from polyrank.retrieval import FanOut, Fusion, Pipeline
     from polyrank.saved_composition import read_composition, save_composition
     from polyrank.training.base import train_base
+    from polyrank.training.bilingual.distil import distill_bilingual
     from polyrank.training.language import train_language_module
     from polyrank.training.late_interaction import train_late_interaction
     from polyrank.training.ranking import train_ranking_module
@@ -36,6 +38,7 @@ _HOMES = {
     "BM25": "polyrank.index.lexical",
     "ComposedReranker": "polyrank.rerankers.composed",
     "Composition": "polyrank.composition",
+    "CrossEncoder": "polyrank.rerankers.standalone",
     "Dense": "polyrank.index.dense",
     "Document": "polyrank.collections.records",
     "FanOut": "polyrank.retrieval",
@@ -46,6 +49,7 @@ _HOMES = {
     "Query": "polyrank.collections.records",
     "Reranker": "polyrank.rerankers.cross_encoder",
     "compose": "polyrank.composition",
+    "distill_bilingual": "polyrank.training.bilingual.distil",
     "evaluate": "polyrank.evaluation",
     "fuse": "polyrank.fusion",
     "load_collection": "polyrank.collections.load",
@@ -64,6 +68,7 @@ __all__ = [
     "BM25",
     "ComposedReranker",
     "Composition",
+    "CrossEncoder",
     "Dense",
     "Document",
     "FanOut",
@@ -75,6 +80,7 @@ __all__ = [
     "Reranker",
     "__version__",
     "compose",
+    "distill_bilingual",
     "evaluate",
     "fuse",
     "load_collection",

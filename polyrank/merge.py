@@ -48,7 +48,8 @@ def merge(plan: Composition, base: Base, folder: str | Path, zoo: str | Path | N
     model = encoder = copy.deepcopy(base.model)
     apply(encoder, *(mask.differences for mask in masks))
     if plan.ranking is not None:
-        model = _classifier(encoder, masks[0].head, folders[0])
+        _check_head(masks[0].head, folders[0])
+        model = classifier(encoder, masks[0].head)
     with replaced(folder) as temporary:
         model.save_pretrained(temporary)
         base.tokenizer.save_pretrained(temporary)
@@ -70,20 +71,30 @@ def _check(plan: Composition, base: Base) -> None:
         )
 
 
-def _classifier(encoder: Any, head: Head | None, folder: Path) -> Any:
-    """The encoder as an `AutoModelForSequenceClassification` of one logit, which has this head."""
-    from transformers import AutoModelForSequenceClassification
-
+def _check_head(head: Head | None, folder: Path) -> None:
     if head is None or head.activation != "tanh" or len(head.layers) != 2:
         raise ModuleError(
             f"the ranking mask in '{folder}' has no head of two layers with tanh between them, and "
             "a Hugging Face checkpoint holds no other.\nTrain it again, or rerank with polyrank."
         )
+
+
+def classifier(encoder: Any, head: Head | None) -> Any:
+    """The encoder as an `AutoModelForSequenceClassification` of one logit.
+
+    Args:
+        encoder: copied.
+        head: of two layers with tanh between them; None leaves a random one.
+    """
+    from transformers import AutoModelForSequenceClassification
+
     config = copy.deepcopy(encoder.config)
     config.num_labels = 1
-    with torch.random.fork_rng(devices=[]):  # the head's random start is overwritten
+    with torch.random.fork_rng(devices=[]):  # nothing else depends on the head's random start
         model = AutoModelForSequenceClassification.from_config(config).to(encoder.dtype).eval()
     model.base_model.load_state_dict(encoder.state_dict(), strict=False)  # lacks BERT's pooler
+    if head is None:
+        return model
     with torch.no_grad():
         for linear, (weight, bias) in zip(head_linears(model), head.layers, strict=True):
             linear.weight.copy_(weight)

@@ -12,7 +12,7 @@ from polyrank.base import zoo_roots
 
 RUNNABLE = ["rerank", "search", "evaluate", "detect", "demo", "zoo list", "zoo info"]
 RUNNABLE += ["zoo verify", "zoo push", "zoo index"]
-RUNNABLE += ["train language", "train ranking", "compose", "zoo import", "zoo export"]
+RUNNABLE += ["distill", "train language", "train ranking", "compose", "zoo import", "zoo export"]
 # Over a late-interaction module.
 INDEX = ["index build", "index add", "index delete", "index compact", "index info"]
 INDEX += ["index verify", "index fidelity", "index export"]

@@ -50,8 +50,8 @@ def make_student(encoder: Any, factor: int, layers: str = "regular") -> Any:
     blocks = getattr(getattr(encoder, "encoder", None), "layer", None)
     if not isinstance(blocks, nn.ModuleList):
         raise UsageError(
-            f"an encoder of type '{encoder.config.model_type}' has no 'encoder.layer' to copy from; "
-            "use a base of type bert or xlm-roberta"
+            f"an encoder of type '{encoder.config.model_type}' has no 'encoder.layer' to "
+            "copy from; use a base of type bert or xlm-roberta"
         )
     chosen = layer_map(len(blocks), factor, layers)
     student = copy.deepcopy(encoder)

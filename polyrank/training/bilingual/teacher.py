@@ -58,7 +58,6 @@ class Teacher:
         ranking: AdapterModule | None = None,
     ) -> None:
         self.encoder = encoder.eval().requires_grad_(False)
-        self.encoder.set_attn_implementation("eager")  # the one that gives its probabilities
         self.masks, self.adapters, self.ranking = masks or {}, adapters or {}, ranking
         self._routed: ObservedEncoder | None = None
 
@@ -75,9 +74,7 @@ class Teacher:
 
     def _with_adapters(self, inputs: Batch, language: str) -> States:
         if self._routed is None:
-            self._routed = ObservedEncoder(
-                self.encoder, list(self.adapters.values()), self.ranking
-            )
+            self._routed = ObservedEncoder(self.encoder, list(self.adapters.values()), self.ranking)
         ids = inputs["input_ids"]
         there = self.adapters.get(language) is not None
         number = list(self.adapters).index(language) if there else NO_MODULE
@@ -94,9 +91,7 @@ def plan_of(
     base: Base, language: str, kind: str, fallback: str, zoo: str | Path | None, ranking: str | None
 ) -> Composition:
     """One language's module for all tokens, and the ranking module over it; checked."""
-    return compose(
-        base, ranking, language, language, "document", kind, fallback, zoo
-    )
+    return compose(base, ranking, language, language, "document", kind, fallback, zoo)
 
 
 def language_teacher(

@@ -99,17 +99,22 @@ def trim(base: Base, kept: Sequence[int]) -> Base:
 
 def trim_encoder(encoder: Any, kept: Sequence[int], tokenizer: Any) -> Any:
     """A copy of an encoder with the embeddings of `kept` only."""
-    whole = encoder.get_input_embeddings()
-    rows = whole.weight.detach()[torch.tensor(kept, device=whole.weight.device)].clone()
-    pad = tokenizer.pad_token_id
-    trimmed = copy.deepcopy(encoder, {id(whole): None})  # its embeddings need not be copied
-    padding = None if whole.padding_idx is None else pad
-    trimmed.set_input_embeddings(nn.Embedding.from_pretrained(rows, freeze=False, padding_idx=padding))
+    trimmed = copy.deepcopy(encoder)
+    trimmed.set_input_embeddings(trimmed_embeddings(encoder, kept, tokenizer.pad_token_id))
     trimmed.config.vocab_size = len(kept)
     for name in ("pad", "bos", "eos"):
         if getattr(trimmed.config, f"{name}_token_id", None) is not None:
             setattr(trimmed.config, f"{name}_token_id", getattr(tokenizer, f"{name}_token_id"))
     return trimmed.eval()
+
+
+def trimmed_embeddings(encoder: Any, kept: Sequence[int], pad: int) -> nn.Embedding:
+    """The rows `kept` of an encoder's word embeddings, of which row `pad` is the padding's."""
+    whole = encoder.get_input_embeddings()
+    rows = whole.weight.detach()[torch.tensor(kept, device=whole.weight.device)].clone()
+    return nn.Embedding.from_pretrained(
+        rows, freeze=False, padding_idx=None if whole.padding_idx is None else pad
+    )
 
 
 def trim_differences(differences: Differences, kept: Sequence[int]) -> dict[str, SparseDifference]:

@@ -1,0 +1,185 @@
+"""polyrank distill: a smaller model for one pair of languages."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from polyrank.errors import UsageError
+
+from . import options
+from .options import Fallback, note
+from .train import Output, Resume, Seed, Sources, command_line, not_there, sources_of
+
+
+class Layers(Enum):
+    regular = "regular"
+    bottom = "bottom"
+    last = "last"
+
+
+class Student(Enum):
+    full = "full"
+    mask = "mask"
+    adapter = "adapter"
+
+
+class ModuleKind(Enum):
+    adapter = "adapter"
+    mask = "mask"
+
+
+PHASE_2 = (
+    *("student", "loss", "steps", "batch-queries", "negatives", "pair-length", "rate", "mine"),
+    *("reduction", "k", "full-steps", "ranking", "teacher"),
+)
+
+
+def distill(
+    context: typer.Context,
+    source: Annotated[str, typer.Option(help="Language of the ranking data, such as en.")],
+    target: Annotated[str, typer.Option(help="The other language, such as sw.")],
+    source_text: Annotated[Path, typer.Option(help="A sentence a line, gzipped or not.")],
+    target_text: Annotated[Path, typer.Option(help="The same in the other language.")],
+    output: Output,
+    queries: Annotated[
+        Path | None, typer.Option(help="JSON lines: _id, text, pos, neg, answers.")
+    ] = None,
+    passages: Annotated[Path | None, typer.Option(help="JSON lines: _id, title, text.")] = None,
+    base: options.Base = "mini",
+    ranking: options.Ranking = "squad",
+    teacher: Annotated[
+        str | None,
+        typer.Option(help="A cross-encoder (folder or Hub id) in place of --ranking."),
+    ] = None,
+    kind: Annotated[
+        ModuleKind, typer.Option(help="Of the teacher's modules.")
+    ] = ModuleKind.adapter,
+    fallback: options.FallbackOption = Fallback.error,
+    factor: Annotated[int, typer.Option(min=1, help="Teacher layers to a student layer.")] = 2,
+    layers: Annotated[
+        Layers, typer.Option(help="Layers the student starts as: every factor-th, first, last.")
+    ] = Layers.regular,
+    min_probability: Annotated[
+        float, typer.Option(help="Unigram probability of an entry that is kept, in either text.")
+    ] = 1e-6,
+    general_steps: Annotated[int, typer.Option(min=1, help="Phase 1: optimizer steps.")] = 600,
+    batch_size: Annotated[int, typer.Option(min=1, help="Phase 1: sequences a step.")] = 16,
+    length: Annotated[int, typer.Option(min=8, help="Phase 1: tokens a sequence.")] = 96,
+    general_rate: Annotated[float, typer.Option(min=0, help="Phase 1: peak learning rate.")] = 5e-4,
+    all_text: Annotated[
+        bool,
+        typer.Option(
+            "--all-text/--smaller-text",
+            help="Phase 1: use all of both texts, or of each as much as the smaller one has.",
+        ),
+    ] = False,
+    student: Annotated[
+        Student, typer.Option(help="Phase 2: train all of it, a mask, or an adapter over it.")
+    ] = Student.full,
+    loss: Annotated[
+        str, typer.Option(help="Phase 2: of the scores, such as kl(temperature=2)+0.1*infonce.")
+    ] = "soft_cross_entropy",
+    steps: Annotated[int, typer.Option(min=1, help="Phase 2: optimizer steps.")] = 400,
+    batch_queries: Annotated[int, typer.Option(min=1, help="Phase 2: questions a step.")] = 8,
+    negatives: Annotated[int, typer.Option(min=1, help="Phase 2: negatives a question.")] = 3,
+    pair_length: Annotated[int, typer.Option(min=16, help="Phase 2: tokens a pair.")] = 160,
+    rate: Annotated[
+        float | None, typer.Option(help="Phase 2: peak learning rate; else 1e-4, adapter 5e-4.")
+    ] = None,
+    mine: Annotated[
+        int, typer.Option(min=0, help="Negatives mined a question, by BM25 and by the base each.")
+    ] = 4,
+    reduction: Annotated[
+        int, typer.Option(min=1, help="Student adapter: base width over adapter width.")
+    ] = 2,
+    k: Annotated[
+        float, typer.Option(help="Student mask: coordinates to keep, or a share below 1.")
+    ] = 0.08,
+    full_steps: Annotated[
+        int | None, typer.Option(min=1, help="Student mask: steps that find them; else --steps.")
+    ] = None,
+    sources: Sources = None,
+    seed: Seed = 13,
+    resume: Resume = False,
+) -> None:
+    """Distil a base and its modules to a smaller model for a source and a target language.
+
+    Phase 1 cuts the vocabulary to both languages and aligns the student with the base on text;
+    phase 2 teaches it to rank, on data in the source language. Without --queries and --passages it
+    ends after phase 1, with an encoder.
+
+    \b
+    Example (a toy; real ones have thousands of lines, and steps as by default):
+      for l in en sw; do python -c "import polyrank as pr; [print(d.text) for d in \\
+          pr.load_collection('ntrex', queries='$l', documents='$l').documents.values()]" > $l.txt
+      done
+      printf '%s\\n' '{"_id":"p1","text":"Ice melts at 0 degrees."}' \\
+          '{"_id":"p2","text":"Stars are far away."}' > passages.jsonl
+      printf '%s\\n' '{"_id":"q1","text":"When does ice melt?","pos":"p1"}' \\
+          '{"_id":"q2","text":"How far are stars?","pos":"p2"}' > queries.jsonl
+      polyrank distill --source en --target sw --source-text en.txt --target-text sw.txt \\
+          --queries queries.jsonl --passages passages.jsonl --general-steps 3 --steps 3 \\
+          --output models/en-sw
+      polyrank rerank --model models/en-sw --query "Barafu huyeyuka lini?" --passages passages.jsonl
+    """
+    from polyrank.training.bilingual.distil import SPARSE, General, Task, distill_bilingual
+
+    _of_use(context, queries, student, teacher)
+    not_there(output, resume)
+    task = Task(
+        student=student.value,
+        loss=loss,
+        steps=steps,
+        batch_queries=batch_queries,
+        negatives=negatives,
+        length=pair_length,
+        rate=rate,
+        mine=mine,
+        reduction=reduction,
+        sparsity=SPARSE.__class__(k, full_steps, SPARSE.l1, candidates=SPARSE.candidates),
+    )
+    card = distill_bilingual(
+        base,
+        source,
+        target,
+        (source_text, target_text),
+        output,
+        queries=queries,
+        passages=passages,
+        ranking=ranking,
+        teacher=teacher,
+        kind=kind.value,
+        fallback=fallback.value,
+        factor=factor,
+        layers=layers.value,
+        min_probability=min_probability,
+        general=General(general_steps, batch_size, length, general_rate, not all_text),
+        task=task,
+        seed=seed,
+        resume=resume,
+        data=sources_of(sources),
+        command=command_line(),
+    )
+    note(f"wrote {output}: {card.form}, {len(card.layers)} layers, {card.parameters:,} parameters")
+
+
+def _of_use(
+    context: typer.Context, queries: Path | None, student: Student, teacher: str | None
+) -> None:
+    """Refuse options that would be ignored."""
+    idle: list[tuple[str, tuple[str, ...]]] = []
+    if queries is None:
+        idle.append(("without --queries", PHASE_2))
+    if teacher is not None:
+        idle.append(("with --teacher", ("ranking",)))
+    if student is not Student.adapter:
+        idle.append((f"with --student {student.value}", ("reduction",)))
+    if student is not Student.mask:
+        idle.append((f"with --student {student.value}", ("k", "full-steps")))
+    for reason, names in idle:
+        if given := [f"--{name}" for name in names if options.is_given(context, name)]:
+            raise UsageError(f"{', '.join(given)} would be ignored {reason}; leave it out")

@@ -1,0 +1,194 @@
+"""A cross-encoder in a folder of its own: distilled, merged, or any other with one logit."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from polyrank.base import expanded
+from polyrank.collections.records import Document, Query
+from polyrank.errors import ModuleError
+from polyrank.modules.adapter import load_adapter_module
+from polyrank.modules.card import CARD_FILE, read_card, sha256
+from polyrank.modules.distilled import RANKING, verify
+from polyrank.rerankers.scorer import PairScorer, as_dtype, shortened
+from polyrank.routing import RoutedEncoder, score
+
+Row = tuple[tuple[int, ...], tuple[int, ...]]  # token ids, token types
+
+
+class CrossEncoder(PairScorer):
+    """Scores query–document pairs with one model, whatever their languages.
+
+    Args:
+        model: a folder that `polyrank distill` or `merge` wrote, or a folder or Hub id of a Hugging
+            Face sequence classifier with one logit. Weights are read from safetensors alone, and
+            no code that comes with a model is run.
+        max_length: tokens of a pair that are read; the longer side is cut first.
+        batch_tokens: tokens in one batch, padding included.
+        device: 'cpu', 'cuda', ...; by default a GPU when there is one.
+        dtype: 'float32' (default), 'bfloat16' or 'float16'.
+
+    Raises:
+        ModuleError: a model that cannot be read, was altered, or has several logits.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        max_length: int = 256,
+        batch_tokens: int = 16384,
+        device: str | None = None,
+        dtype: str | torch.dtype | None = None,
+    ) -> None:
+        self.name, self.max_length, self.batch_tokens = str(model), max_length, batch_tokens
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.notes: Counter[str] = Counter()
+        folder = expanded(model)
+        if folder.is_dir():
+            verify(folder)
+        read = _with_adapter if (folder / RANKING / CARD_FILE).is_file() else _whole
+        self.model, self.tokenizer, self._run = read(str(model), self.device, as_dtype(dtype))
+        self.parameters = sum(p.numel() for p in self.model.parameters())
+
+    def identity(self) -> dict[str, str]:
+        """Of which weights the scores are, for a later resume."""
+        folder = expanded(self.name)
+        if not folder.is_dir():
+            return {"model weights": f"{self.name} {self.model.config._commit_hash}"}
+        files = sorted(folder.rglob("*.safetensors")) + sorted(folder.glob("tokenizer*.json"))
+        return {"model weights": ", ".join(f"{f.name} {sha256(f)[:12]}" for f in files)}
+
+    def score(self, pairs: Sequence[tuple[Query, Document]]) -> list[float]:
+        """Raw logits in fp32, in the order given; equal pairs are scored once."""
+        if not pairs:
+            return []
+        longest = self._longest()
+        encoding = self.tokenizer(
+            [shortened(query.text, self.tokenizer, longest) for query, _ in pairs],
+            [shortened(document.full_text, self.tokenizer, longest) for _, document in pairs],
+            truncation="longest_first",
+            max_length=longest,
+            padding=False,
+            return_token_type_ids=True,
+        )
+        cut = sum(bool(row.overflowing) for row in encoding.encodings)
+        if cut:
+            self.notes[f"pairs cut to {longest} tokens"] += cut
+        rows = [
+            (tuple(ids), tuple(types))
+            for ids, types in zip(encoding["input_ids"], encoding["token_type_ids"], strict=True)
+        ]
+        return self.in_batches(rows, lambda row: len(row[0]), self._forward)
+
+    def _longest(self) -> int:
+        """The token limit; RoBERTa-like models keep two positions for padding."""
+        positions = getattr(self.model.config, "max_position_embeddings", None) or 2**31
+        return int(min(self.max_length, positions - 2, self.tokenizer.model_max_length))
+
+    @torch.inference_mode()
+    def _forward(self, rows: Sequence[Row]) -> list[float]:
+        length = max(len(ids) for ids, _ in rows)
+        pad = self.tokenizer.pad_token_id
+
+        def padded(values: Sequence[tuple[int, ...]], filler: int) -> Tensor:
+            full = [v + (filler,) * (length - len(v)) for v in values]
+            return torch.tensor(full, device=self.device)  # (B, L)
+
+        inputs = {
+            "input_ids": padded([ids for ids, _ in rows], pad),
+            "attention_mask": padded([(1,) * len(ids) for ids, _ in rows], 0),
+        }
+        if "token_type_ids" in self.tokenizer.model_input_names:
+            inputs["token_type_ids"] = padded([types for _, types in rows], 0)
+        logits: list[float] = self._run(inputs).float().tolist()
+        return logits
+
+
+Loaded = tuple[Any, Any, Callable[[dict[str, Tensor]], Tensor]]
+
+
+def _whole(name: str, device: torch.device, dtype: torch.dtype) -> Loaded:
+    model, tokenizer = read_classifier(name)
+    model = model.to(device, dtype)
+    return model, tokenizer, lambda inputs: model(**inputs).logits.squeeze(-1)
+
+
+def _with_adapter(name: str, device: torch.device, dtype: torch.dtype) -> Loaded:
+    """An encoder, and the ranking adapter in its folder."""
+    from polyrank.base import load_base
+
+    base = load_base(name)
+    folder = expanded(name) / RANKING
+    card = read_card(folder)
+    if card.base_fingerprint != base.fingerprint:
+        raise ModuleError(
+            f"the adapter in '{folder}' was made for another encoder ({card.base_fingerprint}) "
+            f"than the one beside it ({base.fingerprint}).\nDistil or fetch the model again."
+        )
+    module = load_adapter_module(folder)
+    encoder = base.model.to(device, dtype)
+    routed = RoutedEncoder(encoder, [], module)
+
+    def run(inputs: dict[str, Tensor]) -> Tensor:
+        hidden = routed(inputs["input_ids"], inputs["attention_mask"], inputs.get("token_type_ids"))
+        return score(hidden, module.head)
+
+    return encoder, base.tokenizer, run
+
+
+def read_classifier(name: str | Path) -> tuple[Any, Any]:
+    """A sequence classifier of one logit in fp32, and its fast tokenizer.
+
+    Raises:
+        ModuleError: no such model, weights that are no safetensors, code of its own, several
+            logits, or no fast tokenizer.
+    """
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+    from transformers.utils import logging
+
+    folder = expanded(name)
+    source = str(folder) if folder.is_dir() else str(name)
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        if config.num_labels != 1:
+            raise ModuleError(
+                f"the model '{name}' has {config.num_labels} outputs, but a ranker has one.\n"
+                "Give a cross-encoder of one logit."
+            )
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            source,
+            config=config,
+            dtype=torch.float32,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
+    except (OSError, ValueError, TypeError, KeyError, json.JSONDecodeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise ModuleError(
+            f"the model '{name}' cannot be read: {reason}\nGive a folder or Hub id of a Hugging "
+            "Face sequence classifier, with safetensors and without code of its own."
+        ) from error
+    finally:
+        logging.set_verbosity(level)
+    if missing := report["missing_keys"]:
+        raise ModuleError(
+            f"the model '{name}' lacks {len(missing)} tensors, e.g. '{sorted(missing)[0]}', so it "
+            "is no trained ranker.\nGive a cross-encoder of one logit."
+        )
+    if not tokenizer.is_fast or tokenizer.pad_token_id is None:
+        raise ModuleError(
+            f"the model '{name}' has no fast tokenizer with a padding token.\n"
+            "Convert its tokenizer and save it again."
+        )
+    return model.eval(), tokenizer

@@ -1,0 +1,467 @@
+"""Both phases of bilingual distillation, from a base and its modules to a folder.
+
+Ansell et al. 2023, Distilling Efficient Language-Specific Models for Cross-Lingual Transfer
+(BiStil), arXiv 2306.01709, with the project's ranking losses in place of the task's.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from polyrank import languages
+from polyrank.base import Base, load_base
+from polyrank.collections.jsonl import iter_documents
+from polyrank.errors import DataError, UsageError
+from polyrank.modules.card import Data, ModuleCard
+from polyrank.modules.distilled import DistilledCard
+from polyrank.modules.search import find
+from polyrank.training.bilingual.folder import save_classifier, save_with_adapter
+from polyrank.training.bilingual.general import GeneralLoss, TextBatches, held_out_loss
+from polyrank.training.bilingual.ranking import (
+    CrossEncoderTeacher,
+    DistilledRankingLoss,
+    ModularTeacher,
+    PairBatches,
+    adapter_student,
+    full_student,
+)
+from polyrank.training.bilingual.student import layer_map, make_student
+from polyrank.training.bilingual.teacher import language_teacher, plan_of, ranking_teacher
+from polyrank.training.bilingual.vocabulary import (
+    LEAST,
+    coverage,
+    in_words,
+    kept_entries,
+    token_counts,
+    trim,
+)
+from polyrank.training.language import HELD_OUT, blocks, check_length, check_name
+from polyrank.training.losses import parse_loss
+from polyrank.training.negatives import read_examples, sample, write_examples
+from polyrank.training.ranking import with_negatives
+from polyrank.training.sparse import Sparsity, train_sparse
+from polyrank.training.steps import Schedule, begin, digest, fit
+from polyrank.training.text import read_lines
+
+STUDENTS = ("full", "mask", "adapter")
+RATES = {"full": 1e-4, "mask": 1e-4, "adapter": 5e-4}
+SPARSE = Sparsity(k=0.08, candidates="encoder")  # density as published
+
+
+@dataclass(frozen=True)
+class General:
+    """Phase 1.
+
+    steps, batch_size, length, rate: optimizer steps, sequences a step, tokens a sequence, peak
+    learning rate. balanced: cut both texts to the smaller one's number of sequences, and take the
+    languages in turn.
+    """
+
+    steps: int = 600
+    batch_size: int = 16
+    length: int = 96
+    rate: float = 5e-4
+    balanced: bool = True
+
+
+@dataclass(frozen=True)
+class Task:
+    """Phase 2.
+
+    student: what is trained: 'full' (all parameters), 'mask' (LT-SFT) or 'adapter'.
+    loss: of the scores, by name. steps, batch_queries, negatives, length, rate, mine: as for a
+    ranking module. reduction: of an adapter. sparsity: of a mask.
+    """
+
+    student: str = "full"
+    loss: str = "soft_cross_entropy"
+    steps: int = 400
+    batch_queries: int = 8
+    negatives: int = 3
+    length: int = 160
+    rate: float | None = None
+    mine: int = 4
+    reduction: int = 2
+    sparsity: Sparsity = SPARSE
+
+
+def distill_bilingual(
+    base: str,
+    source: str,
+    target: str,
+    texts: Mapping[str, str | Path] | Sequence[str | Path],
+    output: str | Path,
+    queries: str | Path | None = None,
+    passages: str | Path | None = None,
+    ranking: str = "squad",
+    teacher: str | None = None,
+    kind: str = "adapter",
+    fallback: str = "error",
+    factor: int = 2,
+    layers: str = "regular",
+    min_probability: float = LEAST,
+    general: General | None = None,
+    task: Task | None = None,
+    seed: int = 13,
+    resume: bool = False,
+    zoo: str | Path | None = None,
+    data: Sequence[Data] = (),
+    command: str = "",
+) -> DistilledCard:
+    """A smaller model for one source and one target language.
+
+    Args:
+        base: 'mini', a Hub id or a folder, of the layout of BERT or XLM-R.
+        source, target: languages; the ranking data are in the source's.
+        texts: a file of each language, a sentence a line: by its tag, or source then target.
+        output: folder to write; `<output>.work` holds what a stopped run goes on from.
+        queries, passages: ranking data as for a ranking module, in the source language. Without
+            them the result is an encoder.
+        ranking: the teacher's ranking module.
+        teacher: a cross-encoder's folder or Hub id in place of that module.
+        kind: of the language modules and the ranking module: 'adapter' or 'mask'.
+        fallback: for a language without module: 'error', 'related' or 'none'.
+        factor: teacher layers to one student layer.
+        layers: which layers the student starts as: 'regular', 'bottom' or 'last'.
+        min_probability: of a vocabulary entry in either language, below which it is left out.
+        general, task: settings of phase 1 and of phase 2.
+        seed: of everything random.
+        resume: go on with what is in `<output>.work`.
+        zoo: where modules are searched first.
+        data: sources and licences for the card.
+        command: what the card quotes as its recipe.
+
+    Returns:
+        The card as written.
+
+    Raises:
+        UsageError: options that do not fit each other or the base.
+        DataError: text or ranking data that are missing or malformed.
+        ModuleError: a module or teacher that is missing or does not fit.
+        LanguageError: a language without module, under fallback 'error'.
+    """
+    general, task, output = general or General(), task or Task(), Path(output)
+    source, target = languages.normalise(source), languages.normalise(target)
+    check_name(output.name)
+    _check_options(source, target, kind, task, queries, passages)
+    score_loss = parse_loss(task.loss)
+    files = _files(texts, source, target)
+    lines = {language: read_lines(path) for language, path in files.items()}
+    for language, path in files.items():
+        if len(lines[language]) < 2:
+            raise DataError(path, None, "only one line; some are held out to measure coverage on")
+    loaded = load_base(base)
+    check_length(general.length, loaded)
+    chosen = layer_map(loaded.model.config.num_hidden_layers, factor, layers)
+    plans = {name: plan_of(loaded, name, kind, fallback, zoo, None) for name in (source, target)}
+    plan = None
+    if queries is not None and teacher is None:
+        check_length(task.length, loaded)
+        plan = plan_of(loaded, source, kind, fallback, zoo, ranking)
+    work = Path(f"{output}.work")
+    settings = {
+        "base": str(loaded.fingerprint),
+        "pair": [source, target],
+        "modules": _modules(loaded, kind, plans, plan, teacher, zoo),
+        "factor": factor,
+        "layers": layers,
+        "smallest probability": min_probability,
+        "general": asdict(general),
+        "ranking": None if queries is None else asdict(task),
+        "seed": seed,
+        "text": digest(*files.values()),
+        "data": None if queries is None else digest(queries, passages or ""),
+    }
+    begin(work, settings, resume)
+
+    held, seen = _split(lines, seed)
+    counts = [token_counts(seen[name], loaded.tokenizer) for name in files]
+    kept = kept_entries(counts, loaded, min_probability)
+    trimmed = trim(loaded, kept)
+    covered = {
+        name: coverage(held[name], loaded.tokenizer, trimmed.tokenizer, kept) for name in files
+    }
+    _say(f"vocabulary: {len(kept)} of {len(loaded.tokenizer)} entries")
+    for line in in_words(covered):
+        _say(line)
+
+    student, facts = _general(
+        loaded, trimmed, kept, plans, seen, held, factor, layers, general, work, seed, resume, zoo
+    )
+    card = DistilledCard(
+        form="encoder",
+        source=source,
+        target=target,
+        base=loaded.name,
+        fingerprint=loaded.fingerprint,
+        teacher=None,
+        vocabulary={
+            "entries before": len(loaded.tokenizer),
+            "entries": len(kept),
+            "coverage": {name: asdict(c) for name, c in covered.items()},
+        },
+        layers=tuple(chosen),
+        parameters=_size(student),
+        recipe={
+            "command": command,
+            "factor": factor,
+            "layers": layers,
+            "min_probability": min_probability,
+            "modules": kind,
+            "seed": seed,
+            "general": {**asdict(general), **facts},
+        },
+        data=tuple(data),
+    )
+    if queries is None or passages is None:
+        written = save_classifier(student, trimmed.tokenizer, output, card)
+    else:
+        written = _ranking(
+            loaded, trimmed, kept, plan, teacher, student, queries, passages, task, score_loss,
+            output, card, seed, resume, zoo,
+        )  # fmt: skip
+    shutil.rmtree(work)
+    return written
+
+
+def _check_options(
+    source: str, target: str, kind: str, task: Task, queries: Any, passages: Any
+) -> None:
+    if source == target:
+        raise UsageError(f"source and target are both '{source}'; give two languages")
+    if kind not in ("adapter", "mask"):
+        raise UsageError(f"the teacher's modules are adapters or masks, not '{kind}'")
+    if task.student not in STUDENTS:
+        raise UsageError(f"a student is one of {', '.join(STUDENTS)}, not '{task.student}'")
+    if (queries is None) != (passages is None):
+        raise UsageError("--queries and --passages go together; without them phase 2 is left out")
+
+
+def _files(
+    texts: Mapping[str, str | Path] | Sequence[str | Path], source: str, target: str
+) -> dict[str, Path]:
+    """Language → its text, the source first."""
+    if isinstance(texts, Mapping):
+        given = {languages.normalise(tag): Path(path) for tag, path in texts.items()}
+    else:
+        given = dict(zip((source, target), map(Path, texts), strict=len(texts) == 2))
+    if set(given) != {source, target}:
+        raise UsageError(
+            f"texts are of {', '.join(sorted(given))}; give one of '{source}' and one of '{target}'"
+        )
+    return {source: given[source], target: given[target]}
+
+
+def _modules(
+    base: Base, kind: str, plans: Mapping[str, Any], plan: Any, teacher: str | None, zoo: Any
+) -> list[Any]:
+    """Of which weights the teacher is, so that a resumed run has the same."""
+    from polyrank.modules.card import read_card
+
+    used = [("language", p.document_module) for p in plans.values() if p.document_module]
+    used += [("ranking", plan.ranking)] if plan else []
+    cards = [read_card(find(base.name, role, kind, name, zoo)) for role, name in used]
+    return [*(sorted(card.files.items()) for card in cards), teacher]
+
+
+def _split(
+    lines: Mapping[str, list[str]], seed: int
+) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Held-out lines of each language, and the rest, each in the order of the file."""
+    held, seen = {}, {}
+    for name, rows in lines.items():
+        count = min(300, max(1, round(HELD_OUT * len(rows))))
+        out = set(np.random.default_rng(seed).permutation(len(rows))[:count].tolist())
+        held[name] = [row for place, row in enumerate(rows) if place in out]
+        seen[name] = [row for place, row in enumerate(rows) if place not in out]
+    return held, seen
+
+
+def _general(
+    base: Base,
+    trimmed: Base,
+    kept: list[int],
+    plans: Mapping[str, Any],
+    seen: Mapping[str, list[str]],
+    held: Mapping[str, list[str]],
+    factor: int,
+    layers: str,
+    general: General,
+    work: Path,
+    seed: int,
+    resume: bool,
+    zoo: Any,
+) -> tuple[Any, dict[str, Any]]:
+    """The student's encoder after phase 1, and facts for the card."""
+    student = make_student(trimmed.model, factor, layers)
+    names = list(seen)
+    loss = GeneralLoss(language_teacher(base, trimmed, kept, dict(plans), zoo), names)
+
+    def batches(lines: Mapping[str, list[str]]) -> TextBatches:
+        rows: dict[str, Tensor] = {
+            name: blocks(lines[name], trimmed.tokenizer, general.length) for name in names
+        }
+        return TextBatches(rows, trimmed.tokenizer, general.batch_size, seed, general.balanced)
+
+    finished = work / "student.safetensors"
+    facts_file = work / "general.json"
+    if not (resume and finished.is_file() and facts_file.is_file()):
+        made = batches(seen)
+        _say(
+            "phase 1: "
+            + ", ".join(f"{len(rows)} sequences of {name}" for name, rows in made.blocks.items())
+        )
+        unseen = batches(held)
+        before = held_out_loss(student, loss, unseen)
+        schedule = Schedule(steps=general.steps, rate=general.rate, seed=seed)
+        facts = fit(student, made, loss, schedule, work / "general", resume)
+        after = held_out_loss(student.eval(), loss, unseen)
+        _say(f"phase 1: held-out distance {before} -> {after}")
+        facts |= {
+            "held-out distance before": before,
+            "held-out distance after": after,
+            "sequences": {name: len(rows) for name, rows in made.blocks.items()},
+        }
+        _write(facts_file, facts)
+        aside = finished.with_suffix(".part")
+        save_file(
+            {k: v.detach().cpu().contiguous() for k, v in student.state_dict().items()}, aside
+        )
+        aside.replace(finished)
+        shutil.rmtree(work / "general")
+    student = student.cpu()
+    student.load_state_dict(load_file(finished))
+    return student.eval(), _read(facts_file)
+
+
+def _ranking(
+    base: Base,
+    trimmed: Base,
+    kept: list[int],
+    plan: Any,
+    teacher: str | None,
+    student: Any,
+    queries: str | Path,
+    passages: str | Path,
+    task: Task,
+    score_loss: Any,
+    output: Path,
+    card: DistilledCard,
+    seed: int,
+    resume: bool,
+    zoo: Any,
+) -> DistilledCard:
+    """Phase 2, and the folder."""
+    work = Path(f"{output}.work")
+    judge, head, other, described = _judge(base, trimmed, kept, plan, teacher, zoo)
+    documents = {d.id: d for d in iter_documents(passages, card.source)}
+    kept_examples = work / "examples.jsonl"
+    if not kept_examples.is_file():
+        read = read_examples(queries, documents)
+        read = [replace(example, teacher=None) for example in read]  # the teacher here scores
+        picked = sample(read, task.steps * task.batch_queries, seed)
+        write_examples(
+            kept_examples, with_negatives(picked, documents, base, task.mine, Path(queries))
+        )
+    examples = read_examples(kept_examples)
+    batches = PairBatches(
+        examples, documents, trimmed.tokenizer, task.batch_queries, task.negatives, task.length,
+        seed, other=other,
+    )  # fmt: skip
+    loss = DistilledRankingLoss(judge, score_loss)
+    schedule = Schedule(
+        steps=task.steps, rate=task.rate or RATES[task.student], warmup=0.1, seed=seed
+    )
+    if task.student == "adapter":
+        folder = work / "student"
+        if not (folder / "config.json").is_file():
+            student.save_pretrained(folder)
+            trimmed.tokenizer.save_pretrained(folder)
+        model = adapter_student(load_base(str(folder)), output.name, head, task.reduction)
+    else:
+        model = full_student(student, head, seed)
+    if task.student == "mask":
+        _, facts = train_sparse(
+            model, batches, loss, schedule, task.sparsity, work / "ranking", resume
+        )
+    else:
+        facts = fit(model, batches, loss, schedule, work / "ranking", resume)
+    used = {
+        "student": task.student,
+        "loss": score_loss.name,
+        "queries": len(examples),
+        **{k: getattr(task, k) for k in ("batch_queries", "negatives", "length", "mine")},
+        "rate": schedule.rate,
+        **({"reduction": task.reduction} if task.student == "adapter" else {}),
+        **facts,
+    }
+    card = replace(
+        card,
+        form="adapter" if task.student == "adapter" else "cross-encoder",
+        teacher=described,
+        recipe={**card.recipe, "ranking": used},
+        parameters=_size(model),
+    )
+    model = model.cpu().eval()
+    if task.student != "adapter":
+        return save_classifier(model, trimmed.tokenizer, output, card)
+    module = ModuleCard(
+        role="ranking",
+        kind="adapter",
+        name=output.name,
+        language=card.source,
+        base=output.name,
+        base_fingerprint=base.fingerprint,  # replaced by the student's own
+        recipe=used,
+        data=card.data,
+    )
+    return save_with_adapter(model, output.name, work / "student", output, card, module)
+
+
+def _judge(
+    base: Base, trimmed: Base, kept: list[int], plan: Any, teacher: str | None, zoo: Any
+) -> tuple[Any, Any, Any, str]:
+    """The teacher of phase 2, its head where a student can start from it, its tokenizer where it is
+    another, and what it is in words."""
+    if teacher is None:
+        modular, head = ranking_teacher(base, trimmed, kept, plan, zoo)
+        below = f" over the language {plan.kind} '{plan.document_module}'"
+        described = f"ranking {plan.ranking_kind} '{Path(plan.ranking).name}'"
+        described += below if plan.document_module else ""
+        return ModularTeacher(modular, head, plan.document_language), head, None, described
+    from polyrank.rerankers.standalone import read_classifier
+
+    cross = CrossEncoderTeacher(*read_classifier(teacher), base, trimmed, kept)
+    if not cross.aligned:
+        _say(
+            f"the teacher '{teacher}' has another vocabulary or shape than the base "
+            f"'{base.name}': its scores are distilled, not its states"
+        )
+    return cross, cross.head, cross.tokenizer, f"cross-encoder '{Path(teacher).name}'"
+
+
+def _size(model: Any) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _say(message: str) -> None:
+    print(f"polyrank: {message}", file=sys.stderr)
+
+
+def _write(path: Path, facts: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(facts, indent=1) + "\n")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
