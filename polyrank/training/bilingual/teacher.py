@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ class Teacher:
         self,
         encoder: Any,
         adapters: dict[str, AdapterModule | None] | None = None,
-        masks: dict[str, Differences] | None = None,
+        masks: Mapping[str, Differences] | None = None,
         ranking: AdapterModule | None = None,
     ) -> None:
         self.encoder = encoder.eval().requires_grad_(False)
