@@ -11,13 +11,14 @@ there the query's invertible layer runs over the document too; here each token g
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from polyrank.activations import activate
 from polyrank.composition import check_routing
 from polyrank.errors import CompositionError, ModuleError, UsageError
 from polyrank.grouped import Grouped, Stacks
@@ -29,17 +30,6 @@ NO_MODULE = -1  # in a module index: no language module for this token
 # Encoders whose layers read attention.self, attention.output, intermediate, output, with the
 # LayerNorms after the residuals. XMOD is not among them: its layers hold language modules already.
 _MODEL_TYPES = ("bert", "roberta", "xlm-roberta", "camembert")
-
-_ACTIVATIONS: Mapping[str | None, Callable[[Tensor], Tensor]] = {
-    "relu": F.relu,
-    "gelu": F.gelu,
-    "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
-    "swish": F.silu,
-    "silu": F.silu,
-    "tanh": torch.tanh,
-    "leakyrelu": F.leaky_relu,
-    None: lambda x: x,
-}
 
 # Which tokens each language module acts on: flat positions, or None for all of them.
 Groups = list[tuple[AdapterModule | None, Tensor | None]]
@@ -239,7 +229,7 @@ def _put(tokens: Tensor, positions: Tensor | None, values: Tensor) -> Tensor:
 
 
 def _bottleneck(z: Tensor, bottleneck: Bottleneck, activation: str) -> Tensor:
-    return F.linear(_ACTIVATIONS[activation](F.linear(z, *bottleneck.down)), *bottleneck.up)
+    return F.linear(activate(activation, F.linear(z, *bottleneck.down)), *bottleneck.up)
 
 
 def _nice(x: Tensor, coupling: Invertible, activation: str) -> Tensor:
@@ -256,7 +246,7 @@ def _nice(x: Tensor, coupling: Invertible, activation: str) -> Tensor:
 
 
 def _two_layers(x: Tensor, linears: tuple[Linear, Linear], activation: str) -> Tensor:
-    return F.linear(_ACTIVATIONS[activation](F.linear(x, *linears[0])), *linears[1])
+    return F.linear(activate(activation, F.linear(x, *linears[0])), *linears[1])
 
 
 def _attention_bias(encoder: Any, attention_mask: Tensor) -> Tensor | None:
@@ -308,7 +298,7 @@ def score(hidden: Tensor, head: Head | None) -> Tensor:
         )
     x = hidden[:, 0].float()  # (B, H)
     for inner_weight, inner_bias in inner:
-        x = _ACTIVATIONS[head.activation](_linear32(x, inner_weight, inner_bias))
+        x = activate(head.activation, _linear32(x, inner_weight, inner_bias))
     return _linear32(x, weight, bias).squeeze(-1)
 
 

@@ -9,13 +9,14 @@ in `polyrank.routing` does. Inference only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from polyrank.activations import activate
 from polyrank.kernels.backend import use_triton
 from polyrank.kernels.compressed import power_of_two
 
@@ -24,27 +25,17 @@ TILE = 32  # tokens of one module that a program works on
 Linear = tuple[Tensor, Tensor | None]  # weight (out, in), bias (out,)
 Adapter = tuple[Linear, Linear]  # Down, Up
 
-ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
-    "relu": F.relu,
-    "gelu": F.gelu,
-    "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
-    "swish": F.silu,
-    "silu": F.silu,
-    "tanh": torch.tanh,
-    "leakyrelu": F.leaky_relu,
-}
-
 
 @dataclass(frozen=True, eq=False)
 class AdapterStack:
     """One adapter per module, padded to one bottleneck width with zeros, which change nothing:
-    every activation here takes 0 to 0.
+    every activation takes 0 to 0.
 
     Attributes:
         down, down_bias: (M, R, H_in), (M, R), R a power of two from 16 on.
         up, up_bias: (M, H_out, R), (M, H_out).
         present: (M + 1,) int32, 0 for a module without adapter; the last is for tiles of no token.
-        activation: a name in ACTIVATIONS.
+        activation: a name in `polyrank.activations`.
     """
 
     down: Tensor
@@ -143,11 +134,11 @@ def add_adapters(z: Tensor, onto: Tensor, stack: AdapterStack, assignment: Assig
         return launch(z, onto, stack, assignment)
     present, ends = stack.present.tolist(), assignment.ends.tolist()
     starts = [0, *ends[:-1]]
-    act = ACTIVATIONS[stack.activation]
     for number in range(len(stack.down)):
         tokens = assignment.order[starts[number] : ends[number]]
         if not present[number] or len(tokens) == 0:
             continue
-        inner = act(F.linear(z[tokens], stack.down[number], stack.down_bias[number]))
+        inner = F.linear(z[tokens], stack.down[number], stack.down_bias[number])
+        inner = activate(stack.activation, inner)
         onto[tokens] += F.linear(inner, stack.up[number], stack.up_bias[number])
     return onto

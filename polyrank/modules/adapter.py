@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from polyrank.activations import ACTIVATIONS
 from polyrank.errors import ModuleError
 from polyrank.modules.card import ModuleCard, read_card, write_card
 from polyrank.modules.folder import replaced
@@ -210,7 +211,6 @@ _REQUIRED_OF_XMOD = {
     "mh_adapter": False,
     "inv_adapter": None,
 }
-ACTIVATIONS = ("relu", "gelu", "swish", "silu", "tanh", "leakyrelu", "gelu_new")
 
 
 def _refuse_unsupported(

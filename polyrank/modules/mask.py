@@ -23,8 +23,9 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
+from polyrank.activations import ACTIVATIONS
 from polyrank.errors import ModuleError
-from polyrank.modules.adapter import ACTIVATIONS, Head
+from polyrank.modules.adapter import Head
 from polyrank.modules.card import ModuleCard, read_card, write_card
 from polyrank.modules.folder import replaced
 from polyrank.modules.sparse import Differences, SparseDifference, count

@@ -4,9 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from polyrank.activations import ACTIVATIONS
 from polyrank.kernels import routed_adapter
 from polyrank.kernels.routed_adapter import (
-    ACTIVATIONS,
     TILE,
     add_adapters,
     assign,

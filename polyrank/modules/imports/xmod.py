@@ -29,9 +29,10 @@ import torch
 from torch import Tensor
 
 from polyrank import languages
+from polyrank.activations import ACTIVATIONS
 from polyrank.base import Base, load_base
 from polyrank.errors import LanguageError, ModuleError, UsageError
-from polyrank.modules.adapter import ACTIVATIONS, AdapterModule, Bottleneck
+from polyrank.modules.adapter import AdapterModule, Bottleneck
 from polyrank.modules.card import slug
 from polyrank.modules.imports import adapterhub
 from polyrank.modules.imports.target import Imported, Wanted
