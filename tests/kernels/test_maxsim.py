@@ -190,7 +190,7 @@ def test_half_precision_is_accumulated_in_fp32(path):
     assert scores.dtype == torch.float32
     torch.testing.assert_close(scores.double(), exact, rtol=1e-6, atol=1e-3)
     mixed = kernels.maxsim(queries.float(), documents)
-    assert torch.equal(mixed, scores)
+    torch.testing.assert_close(mixed, scores, rtol=1e-6, atol=0.0)
 
 
 def test_gradients_keep_the_type_of_their_input(path):
@@ -259,3 +259,130 @@ def test_topk_over_packed_documents(path):
 def test_what_does_not_fit_is_refused(call, message):
     with pytest.raises(UsageError, match=message):
         call(*batch()[:2])
+
+
+# The CPU path's own ways: threads, oneDNN's products, blocks.
+
+
+def ragged_corpus(seed=5):
+    """Enough products that threads take the blocks: 3 × 20 tokens against 400 documents."""
+    generator = torch.Generator().manual_seed(seed)
+    queries = torch.randn(3, 20, 48, generator=generator)
+    documents = torch.randn(400, 70, 48, generator=generator)
+    lengths = torch.randint(0, 71, (400, 1), generator=generator)
+    prefix = torch.arange(70) < lengths
+    return queries, documents, prefix, prefix & (torch.rand(400, 70, generator=generator) > 0.3)
+
+
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("mask", ["none", "prefix", "holes"])
+def test_threads_do_not_change_a_bit(mask, threads):
+    queries, documents, prefix, holes = ragged_corpus()
+    mask = {"none": None, "prefix": prefix, "holes": holes}[mask]
+    assert len(queries) * 20 * documents.numel() > cpu.SHARED  # threads do take part
+    results = []
+    for number in (1, 2, 3):
+        threads(number)
+        results.append(kernels.maxsim(queries, documents, None, mask))
+        assert torch.get_num_threads() == number
+    assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
+    expected = reference.maxsim(queries.double(), documents.double(), None, mask)
+    torch.testing.assert_close(results[0].double(), expected, rtol=1e-5, atol=1e-4)
+
+
+def test_gradients_and_inference_mode_work_from_threads(threads):
+    threads(2)
+    queries, documents, _, holes = ragged_corpus()
+    with torch.inference_mode():
+        scores = kernels.maxsim(queries, documents, None, holes)
+    queries.requires_grad_()
+    documents.requires_grad_()
+    ours = kernels.maxsim(queries, documents, None, holes)
+    assert torch.equal(ours.detach(), scores)
+    weight = torch.randn(ours.shape).masked_fill(ours == -INF, 0.0)
+    theirs = reference.maxsim(queries, documents, None, holes)
+    expected = torch.autograd.grad(theirs, (queries, documents), weight)
+    got = torch.autograd.grad(ours, (queries, documents), weight)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_an_error_in_a_thread_reaches_the_caller(threads, monkeypatch):
+    threads(2)
+    queries, documents, _, _ = ragged_corpus()
+
+    def fails(*_):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(cpu, "_best", fails)
+    with pytest.raises(MemoryError, match="no room"):
+        kernels.maxsim(queries, documents)
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("width", [32, 48, 64, 96, 128, 1, 7])
+@pytest.mark.parametrize("lengths", [(1, 1), (1, 13), (5, 1), (31, 77)])
+def test_products_by_onednn_are_those_of_float64(width, lengths):
+    torch.manual_seed(4)
+    queries, documents = shaped(3, lengths[0], width), shaped(9, lengths[1], width)
+    exact = reference.maxsim(queries.double(), documents.double())
+    torch.testing.assert_close(
+        kernels.maxsim(queries, documents).double(), exact, rtol=1e-5, atol=1e-4
+    )
+
+
+def test_less_than_fp32_only_when_asked(monkeypatch):
+    assert (
+        cpu._convolves(torch.device("cpu"), torch.float32) == torch.backends.mkldnn.is_available()
+    )
+    assert not cpu._convolves(torch.device("cpu"), torch.float64)
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "medium")
+    assert not cpu._convolves(torch.device("cpu"), torch.float32)  # torch.mm knows what was asked
+
+
+def test_inputs_that_are_not_contiguous(path):
+    queries, documents, query_mask, document_mask = batch(width=8)
+    expected = kernels.maxsim(queries, documents, query_mask, document_mask)
+    wide = torch.cat([documents, torch.full_like(documents, torch.nan)], dim=-1)
+    views = [
+        documents.transpose(0, 1).contiguous().transpose(0, 1),  # tokens first
+        documents.transpose(1, 2).contiguous().transpose(1, 2),  # dimensions before tokens
+        wide[..., :8],  # rows that lie apart
+        documents.repeat_interleave(2, dim=0)[::2],
+    ]
+    for view in views:
+        assert not view.is_contiguous()
+        scores = kernels.maxsim(queries[:, :, :], view, query_mask, document_mask)
+        torch.testing.assert_close(scores, expected, rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(
+            kernels.maxsim(queries, view), kernels.maxsim(queries, documents), rtol=1e-6, atol=1e-6
+        )
+    turned = queries.transpose(0, 1).contiguous().transpose(0, 1)
+    mask = document_mask.t().contiguous().t()
+    scores = kernels.maxsim(turned, documents, query_mask, mask)
+    torch.testing.assert_close(scores, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_no_query_and_no_document_in_every_layout(layout, path):
+    none, some = torch.empty(0, 3, 4, device=DEVICE), torch.ones(2, 3, 4, device=DEVICE)
+    offsets = torch.tensor([0, 3, 6])
+    calls = {
+        "maxsim": ((none, some), (some, none), (0, 2), (2, 0)),
+        "maxsim_pairs": ((none, none), (none, none), (0,), (0,)),
+        "maxsim_per_query": ((none, none[:, None]), (some, some[:, None][:, :0]), (0, 1), (2, 0)),
+        "maxsim_packed": (
+            (none.view(0, 4), torch.tensor([0]), some.view(6, 4), offsets),
+            (some.view(6, 4), offsets, none.view(0, 4), torch.tensor([0])),
+            (0, 2),
+            (2, 0),
+        ),
+    }
+    no_query, no_document, first, second = calls[layout]
+    assert getattr(kernels, layout)(*no_query).shape == first
+    assert getattr(kernels, layout)(*no_document).shape == second
