@@ -25,6 +25,7 @@ app = typer.Typer(
 class Source(Enum):
     bundled = "bundled"
     irds = "irds"
+    clef = "clef"
     beir = "beir"
 
 
@@ -64,7 +65,9 @@ def list_(
 
 @app.command("info")
 def info(
-    name: Annotated[str, typer.Argument(help="A name of the list, irds:ID, or a folder.")],
+    name: Annotated[
+        str, typer.Argument(help="A name of the list, irds:ID, clef:FOLDER, or a folder.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Show a collection: languages, sizes, licence, where from, how to get it, an example.
@@ -78,8 +81,8 @@ def info(
     """
     from polyrank.collections.catalogue import collection_card
 
-    folder = Path(name).is_dir()
-    card = collection_card("FOLDER" if folder else name)
+    card = collection_card("FOLDER" if Path(name).is_dir() else name)
+    folder = Path(name.removeprefix("clef:")).is_dir() and card.source in ("beir", "clef")
     counted = _at_hand(name, card, folder)
     if as_json:
         print(json.dumps({**asdict(card), "counted": counted}, ensure_ascii=False, indent=2))
@@ -113,12 +116,14 @@ def _at_hand(name: str, card: CollectionCard, folder: bool) -> dict[str, Any] | 
         return count_bundled(name)
     if folder:
         loaded = load_collection(name)
-        tags = {q.language for q in loaded.queries.values() if q.language}
+        asked = {q.language for q in loaded.queries.values() if q.language}
+        found = {d.language for d in loaded.documents.values() if d.language}
         return {
             "queries": len(loaded.queries),
             "documents": len(loaded.documents),
             "judgements": len(loaded.qrels),
-            "query languages": sorted(tags),
+            "query languages": sorted(asked),
+            "document languages": sorted(found),
             "notes": list(loaded.notes),
         }
     return None

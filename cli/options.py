@@ -60,7 +60,7 @@ CollectionName = Annotated[
     str | None,
     typer.Option(
         "--collection",
-        help="A bundled collection, a BEIR folder, or irds:ID; see 'polyrank collections list'.",
+        help="A name of 'polyrank collections list': bundled, a folder, irds:ID, clef:FOLDER.",
     ),
 ]
 QueriesFile = Annotated[
@@ -323,7 +323,10 @@ def load(
     if collection is not None:
         if queries is not None or documents is not None:
             raise UsageError("give --collection, or --queries with --documents, not both")
-        return load_collection(collection, queries=query_language, documents=document_language)
+        loaded = load_collection(collection, query_language, document_language)
+        for message in loaded.notes:
+            note(message)
+        return loaded
     if queries is None or documents is None:
         raise UsageError("give --collection NAME, or --queries FILE with --documents FILE")
     return Collection(

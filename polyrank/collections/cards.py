@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from polyrank.languages import normalise
 
 IRDS_URL = "https://ir-datasets.com"
+CLEF_URL = "https://catalog.elda.org/en-us/repository/browse/ELRA-E0008/"
+CLEF_LICENCE = "ELRA evaluation licence, for a fee (ELRA-E0008)"
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class CollectionCard:
     Attributes:
         name: what `load_collection` and --collection take.
         title: what it is, in a line.
-        source: `bundled`, `irds` or `beir`.
+        source: `bundled`, `irds`, `clef` or `beir`.
         queries, documents: languages, as normalised tags; empty where the user's data says.
         sizes: number of queries and documents; None where it depends or is not known.
         licence: as its publisher states it; read it there before use.
@@ -250,6 +252,18 @@ IRDS_CARDS = (
 )  # fmt: skip
 
 OTHER_CARDS = (
+    CollectionCard(
+        "clef:FOLDER", "CLEF 2000–2003 ad hoc: topics over newspapers of 1994 and 1995", "clef",
+        _tags("de en es fi fr it nl ru so sv sw"), _tags("de en es fi fr it nl ru sv"),
+        (60, None), CLEF_LICENCE, CLEF_URL, 0,
+        "2003 (topics 141–200); 2000, 2001, 2002 or all by --split", _CLEAN,
+        "Braschler and Peters 2004, Information Retrieval 7",
+        "from its publisher, as a folder with documents/LANG/ (SGML at any depth, plain or .gz), "
+        "topics/ (a file per language, such as Top-DE03.txt) and qrels/ (such as qrels_german); "
+        "LANG is a tag or an English name",
+        "polyrank rerank --collection clef:FOLDER --query-language de --document-language fi "
+        "--run first.trec --output reranked.trec",
+    ),
     CollectionCard(
         "FOLDER", "A folder in the BEIR layout", "beir", (), (), (None, None), "the data's own",
         "-", 0, "qrels/test.tsv", "as its publisher says", "Thakur et al. 2021, arXiv 2104.08663",

@@ -24,8 +24,8 @@ def list_collections(
 def collection_card(name: str) -> CollectionCard:
     """The card of a collection, by the name that `load_collection` takes.
 
-    A name that is not in the table but has the form of one that is (`irds:ID`)
-    gets that one's card under its own name.
+    A name that is not in the table but has the form of one that is (`irds:ID`,
+    `clef:FOLDER`) gets that one's card under its own name.
 
     Raises:
         UsageError: for a name of no known form.
@@ -35,6 +35,8 @@ def collection_card(name: str) -> CollectionCard:
             return card
     if name.startswith("irds:"):
         return _named("irds:ID", name)
+    if name.startswith("clef:"):
+        return _named("clef:FOLDER", name)
     near = difflib.get_close_matches(name, [card.name for card in CARDS], n=3)
     hint = f" (like it: {', '.join(near)})" if near else ""
     raise UsageError(
@@ -44,5 +46,5 @@ def collection_card(name: str) -> CollectionCard:
 
 def _named(pattern: str, name: str) -> CollectionCard:
     (card,) = (one for one in CARDS if one.name == pattern)
-    example = card.example.replace("irds:ID", name)
+    example = card.example.replace(pattern, name)
     return replace(card, name=name, example=example)

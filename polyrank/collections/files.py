@@ -29,16 +29,31 @@ def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
         DataError: when the file is missing, a folder, not gzip, cut short, not UTF-8, or holds no
             line at all.
     """
-    path, number, empty = Path(path), 0, True
+    path, empty = Path(path), True
+    for number, raw in raw_lines(path):
+        try:
+            line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            reason = f"not UTF-8 ({error.reason}, byte {error.start})"
+            raise DataError(path, number, reason) from error
+        if line.strip():
+            empty = False
+            yield number, line
+    if empty:
+        raise DataError(path, None, "the file is empty")
+
+
+def raw_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
+    """(line number from 1, bytes with their line end) of a file, `.gz` read transparently.
+
+    Raises:
+        DataError: when the file is missing, a folder, not gzip, or cut short.
+    """
+    path, number = Path(path), 0
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
             for number, raw in enumerate(file, start=1):
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-                if line.strip():
-                    empty = False
-                    yield number, line
-    except UnicodeDecodeError as error:
-        raise DataError(path, number, f"not UTF-8 ({error.reason}, byte {error.start})") from error
+                yield number, raw
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(path, number + 1, f"damaged gzip file: {error}") from error
     except FileNotFoundError:
@@ -47,8 +62,6 @@ def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
         raise DataError(path, None, "a folder, where a file was expected") from None
     except PermissionError:
         raise DataError(path, None, "no permission to read it") from None
-    if empty:
-        raise DataError(path, None, "the file is empty")
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from polyrank.collections.beir import beir_judgements, read_beir
 from polyrank.collections.bundled import BUNDLED, bundled_judgements, read_bundled
+from polyrank.collections.clef import clef_judgements, read_clef
 from polyrank.collections.irds import irds_judgements, read_irds
 from polyrank.collections.records import Collection, Judgement
 from polyrank.errors import UsageError
@@ -24,11 +25,11 @@ def load_collection(
     Collection('ntrex': 123 documents [en 123], 123 queries [ky 123], 123 judgements, CC BY-SA 4.0)
 
     Args:
-        name: a bundled one (`xquad`, `ntrex`, `flores`, `sib200`, `afriqa`), `irds:ID`, or a BEIR
-            folder.
+        name: a bundled one (`xquad`, `ntrex`, `flores`, `sib200`, `afriqa`), `irds:ID`,
+            `clef:FOLDER`, or a BEIR folder.
         queries, documents: languages. They choose the side of a bundled collection (all languages
             when None) and name the language of records that do not name their own elsewhere.
-        split: of a BEIR folder (`test` when None) or AfriQA; the others have one.
+        split: of a BEIR folder (`test` when None), of AfriQA, or of CLEF; the others have one.
         limit: at most this many queries (per language); the documents are kept whole.
 
     Raises:
@@ -42,6 +43,8 @@ def load_collection(
         return read_bundled(name, queries, documents, limit, split)
     if name.startswith("irds:"):
         return read_irds(name.removeprefix("irds:"), queries, documents, limit)
+    if name.startswith("clef:"):
+        return read_clef(name.removeprefix("clef:"), queries, documents, split, limit)
     if Path(name).is_dir():
         return read_beir(name, queries, documents, split or "test", limit)
     raise _unknown(name)
@@ -63,6 +66,8 @@ def load_judgements(
         return bundled_judgements(name, queries, documents, split)
     if name.startswith("irds:"):
         return irds_judgements(name.removeprefix("irds:"))
+    if name.startswith("clef:"):
+        return clef_judgements(name.removeprefix("clef:"), queries, documents, split)
     if Path(name).is_dir():
         return beir_judgements(name, split or "test")
     raise _unknown(name)
@@ -71,5 +76,5 @@ def load_judgements(
 def _unknown(name: str) -> UsageError:
     return UsageError(
         f"there is no collection {name!r}; give {', '.join(BUNDLED)}, the path of a BEIR folder, "
-        "or irds: and an ir_datasets id; 'polyrank collections list' shows all"
+        "clef: and a folder, or irds: and an ir_datasets id; 'polyrank collections list' shows all"
     )

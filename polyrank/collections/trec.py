@@ -69,6 +69,11 @@ def read_qrels(path: str | Path) -> list[Judgement]:
 
 def iter_qrels(path: str | Path) -> Iterator[Judgement]:
     """`read_qrels` line by line; repeated pairs are found all the same."""
+    return (judgement for _, judgement in numbered_qrels(path))
+
+
+def numbered_qrels(path: str | Path) -> Iterator[tuple[int, Judgement]]:
+    """(line number, judgement); see `iter_qrels`."""
     first: dict[tuple[str, str], int] = {}
     for number, line in numbered_lines(path):
         tabbed = line.split("\t")
@@ -80,7 +85,7 @@ def iter_qrels(path: str | Path) -> Iterator[Judgement]:
             reason = f"query {pair[0]} and document {pair[1]} are judged on line {first[pair]} too"
             raise DataError(path, number, reason)
         first[pair] = number
-        yield judgement
+        yield number, judgement
 
 
 def _judgement(tabbed: list[str], fields: list[str], path: str | Path, number: int) -> Judgement:

@@ -137,7 +137,7 @@ def test_bundled_in_all_languages_judges_every_translation():
     [
         (("xquad", "fr", "en"), UsageError, "exists in de, en, es, ru, tr, zh"),
         (("xquad", "klingonese", "en"), LanguageError, "unknown language"),
-        (("msmarco",), UsageError, "afriqa, the path of a BEIR folder, or irds:"),
+        (("msmarco",), UsageError, "afriqa, the path of a BEIR folder, clef:.* or irds:"),
         (("xquad", "en", "en", "test", 0), UsageError, "limit is 0"),
     ],
 )
