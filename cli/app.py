@@ -18,6 +18,7 @@ from . import (
     distill,
     evaluate,
     index,
+    loyalty,
     rerank,
     search,
     train,
@@ -88,6 +89,7 @@ app.command("rerank", short_help="Rerank the candidates of a first stage.")(rera
 app.command("search")(search.search)
 app.command("compose", short_help="Plan a reranker, print and keep it.")(compose.compose)
 app.command("evaluate", short_help="Measure a run, and test it against another.")(evaluate.evaluate)
+app.command("loyalty", short_help="Compare a student's run with its teacher's.")(loyalty.loyalty)
 app.command("detect", short_help="Identify the language of texts.")(detect.detect)
 app.command("distill", short_help="Distil a smaller model for a pair of languages.")(
     distill.distill

@@ -134,6 +134,11 @@ class Reranker(PairScorer):
             found.append(self._engine.active(composition))
         return found
 
+    def size(self) -> tuple[int, int]:
+        """Parameters and bytes of the weights as they are held: encoder, head, adapters used so
+        far. A mask changes weights of the encoder, and adds none."""
+        return self._engine.size()
+
     # --------------------------------------------------------------------------------- scoring
 
     def score(self, pairs: Sequence[tuple[Query, Document]]) -> list[float]:
