@@ -159,7 +159,7 @@ def side_by_side(
                 min(speeds[one.name]),
                 max(speeds[one.name]),
                 evaluate(runs[one.name], judged, measure).mean[measure] if judged else None,
-                found and {m: found[m] for m in MEASURES},
+                None if found is None else {m: found[m] for m in MEASURES},
             )
         )
     return SideBySide(tuple(rows), measure, teacher, len(work), pairs, repeats, machine())
