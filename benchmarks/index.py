@@ -4,7 +4,9 @@
         --count 20000 --output benchmarks/results/index.json [--fast-plaid OTHER/bin/python]
     python benchmarks/index.py --work runs/index --count 20000 --output …      # synthetic vectors
 
-Texts are encoded once; every system gets these vectors. Each measurement is a process of its own,
+Texts are encoded once, however long that takes (--vectors-only stops there, so that the rest can be
+measured when the machine is idle); every system gets these vectors. How fast texts are encoded is
+measured on a sample. Each measurement is a process of its own,
 with --threads threads, so that its peak memory is its own; it leaves a file under --work, and a
 stopped run goes on. Memory is the peak of the process less what it had after its imports. Search is
 one query at a time, the median over the queries after one that warms up. Recall is the share of
@@ -42,7 +44,7 @@ from polyrank.index.multivector import (
 )
 from polyrank.training.steps import machine
 
-DEPTH = 100
+DEPTH, SAMPLE = 100, 256
 CODECS = ("fp16", "int8", "residual-4", "residual-2", "residual-1")
 SETTINGS = ("count", "asked", "centroids", "passages", "queries", "ranking", "seed", "threads")
 Found = list[list[tuple[int, float]]]  # per query, passage numbers and scores
@@ -52,18 +54,15 @@ Found = list[list[tuple[int, float]]]  # per query, passage numbers and scores
 
 
 def prepare(options: argparse.Namespace) -> dict[str, Any]:
-    """Write the vectors that every system gets; what they are, and the seconds to encode them."""
-    start = time.perf_counter()
+    """Write the vectors that every system gets; what they are."""
     make = encoded if options.passages else synthetic
     passages, queries = make(options)
-    seconds = time.perf_counter() - start
     work: Path = options.work
     for name, vectors in (("passages", passages), ("queries", queries)):
         np.save(work / f"{name}.npy", np.concatenate(vectors).astype(np.float16))
         np.save(work / f"{name}.lengths.npy", np.array([len(v) for v in vectors]))
     return {
         "vectors": "encoded" if options.passages else "synthetic",
-        "seconds": seconds,
         "passages": len(passages),
         "queries": len(queries),
         "tokens": int(sum(map(len, passages))),
@@ -77,7 +76,7 @@ def encoded(options: argparse.Namespace) -> tuple[list[Any], list[Any]]:
     from polyrank.rerankers.late_interaction import LateInteraction
 
     model = LateInteraction("mini", options.ranking)
-    documents = list(islice(iter_documents(options.passages, "en"), options.count))
+    documents = texts_of(options)
     queries = list(islice(iter_queries(options.queries, "en"), options.asked))
     passages: list[Any] = []
     for start in range(0, len(documents), 512):
@@ -85,6 +84,34 @@ def encoded(options: argparse.Namespace) -> tuple[list[Any], list[Any]]:
         passages += [v.cpu().numpy() for v in some]
         print(f"encoded {len(passages)} of {len(documents)}", file=sys.stderr, flush=True)
     return passages, [v.cpu().numpy() for v in model.encode_queries(queries)]
+
+
+def encoding(options: argparse.Namespace) -> dict[str, Any]:
+    """How fast texts become vectors, on a sample of all lengths, after a batch that warms up."""
+    from polyrank.rerankers.late_interaction import LateInteraction
+
+    base = resident()
+    model = LateInteraction("mini", options.ranking)
+    documents = texts_of(options)
+    sample = documents[:: max(len(documents) // SAMPLE, 1)][:SAMPLE]
+    model.encode_documents(sample[:16])
+    start = time.perf_counter()
+    vectors = model.encode_documents(sample)
+    seconds = time.perf_counter() - start
+    return {
+        "documents": len(sample),
+        "documents_a_second": len(sample) / seconds,
+        "tokens_a_second": sum(map(len, vectors)) / seconds,
+        "memory_mb": (peak() - base) / 1e6,
+    }
+
+
+def texts_of(options: argparse.Namespace) -> list[Document]:
+    """The passages of all files, --count at most."""
+    from itertools import chain, islice
+
+    every = chain.from_iterable(iter_documents(path, "en") for path in options.passages)
+    return list(islice(every, options.count))
 
 
 def synthetic(options: argparse.Namespace) -> tuple[list[Any], list[Any]]:
@@ -268,7 +295,8 @@ def stages(options: argparse.Namespace) -> dict[str, Callable[[Path], dict[str, 
     found: dict[str, Callable[[Path], dict[str, Any]]] = {
         "plain": lambda work: plain(work, options)
     }
-    for codec in CODECS:
+    codecs = options.codecs.split(",")
+    for codec in codecs:
         found[f"build {codec}"] = lambda work, codec=codec: make(work, options, codec)
         found[f"search {codec}"] = lambda work, codec=codec: search_index(
             work, options, codec, None
@@ -278,6 +306,8 @@ def stages(options: argparse.Namespace) -> dict[str, Callable[[Path], dict[str, 
                 work, options, codec, pruning
             )
     for codec in ("fp16", "residual-4"):
+        if codec not in codecs or not options.changes:
+            continue
         found[f"change {codec}"] = lambda work, codec=codec: change(work, options, codec)
     return found
 
@@ -341,11 +371,20 @@ def check(options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--passages", type=Path, help="JSON lines; without it, synthetic vectors")
+    parser.add_argument(
+        "--passages", type=Path, nargs="+", help="JSON lines; without it, synthetic vectors"
+    )
     parser.add_argument("--queries", type=Path, help="JSON lines, with --passages")
     parser.add_argument("--ranking", default="squad-li", help="the late-interaction module")
     parser.add_argument("--count", type=int, default=20_000, help="passages")
     parser.add_argument("--asked", type=int, default=100, help="queries")
+    parser.add_argument("--codecs", default=",".join(CODECS), help="between commas")
+    parser.add_argument(
+        "--changes",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="add, delete, compact",
+    )
     parser.add_argument("--centroids", type=int, default=0, help="0: ColBERTv2's rule")
     parser.add_argument("--probe", type=int, default=8)
     parser.add_argument("--candidates", type=int, default=1024)
@@ -353,18 +392,24 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fast-plaid", help="a Python that has fast-plaid")
     parser.add_argument("--output", type=Path)
+    parser.add_argument("--vectors-only", action="store_true", help="encode, and measure nothing")
     parser.add_argument("--stage", help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if bool(options.passages) != bool(options.queries):
         sys.exit("--passages and --queries go together")
     if options.stage:
-        action = prepare if options.stage == "vectors" else None
-        result = action(options) if action else stages(options)[options.stage](options.work)
+        actions = {"vectors": prepare, "encoding": encoding}
+        if options.stage in actions:
+            result = actions[options.stage](options)
+        else:
+            result = stages(options)[options.stage](options.work)
         print(json.dumps(result))
         return
     check(options)
     vectors = run_stage(options, "vectors")
+    if options.vectors_only:
+        return
     names = [*stages(options), *(["fast-plaid"] if options.fast_plaid else [])]
     measured = {name: run_stage(options, name) for name in names}
     reference = dict(measured["plain"])
@@ -374,6 +419,7 @@ def main() -> None:
         "probe": options.probe,
         "candidates": options.candidates,
         "vectors": vectors,
+        "encoding": run_stage(options, "encoding") if options.passages else "not measured",
         "fast-plaid": "measured" if options.fast_plaid else "not run: no --fast-plaid was given",
         "rows": [row(name, dict(found), reference) for name, found in measured.items()],
     }
