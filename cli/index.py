@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
@@ -18,7 +20,8 @@ from .options import AsJson, Fallback, note
 
 if TYPE_CHECKING:
     from polyrank.collections.records import Document
-    from polyrank.index.multivector import Change, MultiVectorIndex, Pruning
+    from polyrank.index.multivector import Change, Encoder, MultiVectorIndex, Pruning
+    from polyrank.scale_out import RayPool
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -60,6 +63,14 @@ Base = Annotated[str | None, typer.Option(help="The base, where it is not where 
 Ranking = Annotated[
     str | None, typer.Option(help="The late-interaction module, likewise: a name or a folder.")
 ]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Encode by the workers of this Ray cluster; 'local' starts some here.",
+    ),
+]
 Probe = Annotated[
     int | None,
     typer.Option(min=1, help="Centroids looked at for a query token; without it, all documents."),
@@ -99,9 +110,13 @@ def build(
     device: options.Device = None,
     dtype: options.DataType = None,
     seed: options.Seed = 0,
+    ray: Ray = None,
+    ray_workers: options.RayWorkers = None,
     as_json: AsJson = False,
 ) -> None:
     """Encode documents into a new index. A build that was stopped goes on with --resume.
+
+    With --ray a worker gets a shard at a time, and its death costs that shard's encoding alone.
 
     \b
     Example (NTREX articles of three languages in one index, asked in a fourth):
@@ -115,17 +130,25 @@ def build(
 
     plan = Plan(codec.value, centroids, shard, seed)
     texts = _documents(collection, documents, document_language, languages)
-    model = LateInteraction(
-        base,
-        ranking,
-        kind.value,
-        fallback=fallback.value,
-        document_length=document_length,
-        device=device,
-        dtype=dtype,
-    )
-    done = build_index(folder, texts, ModelEncoder(model), plan, resume)
-    report(model)
+
+    def encoder() -> ModelEncoder:
+        return ModelEncoder(
+            LateInteraction(
+                base,
+                ranking,
+                kind.value,
+                fallback=fallback.value,
+                document_length=document_length,
+                device=device,
+                dtype=dtype,
+            )
+        )
+
+    local = encoder()
+    with scaled_out(local, encoder, ray, ray_workers) as scaled:
+        done = build_index(folder, texts, scaled, plan, resume)
+        report(scaled)
+    report(local.model)
     words = f"{done.documents} documents, {done.tokens} token vectors"
     note(f"built {folder}: {words}{_empty(done.empty)}")
     if done.resumed:
@@ -148,6 +171,8 @@ def add(
     ranking: Ranking = None,
     device: options.Device = None,
     dtype: options.DataType = None,
+    ray: Ray = None,
+    ray_workers: options.RayWorkers = None,
     as_json: AsJson = False,
 ) -> None:
     """Add documents to an index: all of them, or on any error none.
@@ -157,10 +182,19 @@ def add(
       polyrank index build articles --collection ntrex --languages en
       polyrank index add articles --collection ntrex --languages sw,tr
     """
+    from polyrank.index.multivector import add as add_documents
+
     texts = _documents(collection, documents, document_language, languages)
     index = open_index(folder, base, ranking, device, dtype)
-    change = index.add(texts, duplicates.value)
-    report(getattr(index.encoder, "model", None))
+    local = index.encoder
+
+    def encoder() -> Encoder:
+        return open_index(folder.absolute(), base, ranking, device, dtype).encoder
+
+    with scaled_out(local, encoder, ray, ray_workers) as scaled:
+        change = add_documents(folder, texts, scaled, duplicates.value)
+        report(scaled)
+    report(getattr(local, "model", None))
     _say(folder, change, f"added {change.added} documents{_empty(change.empty)}", as_json)
 
 
@@ -334,6 +368,48 @@ def open_index(
     given = {"base": base, "ranking": ranking, "device": device, "dtype": dtype}
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     return MultiVectorIndex(folder, None, device, chosen)
+
+
+@contextmanager
+def scaled_out(
+    local: Encoder, build: Callable[[], Encoder], ray: str | None, workers: int | None
+) -> Iterator[Encoder]:
+    """The encoder itself, or workers of a Ray cluster that build the same one.
+
+    Raises:
+        UsageError: without Ray, or where a worker has another model.
+    """
+    if ray is None:
+        if workers is not None:
+            raise UsageError("--ray-workers goes with --ray")
+        yield local
+        return
+    from polyrank.scale_out import RayEncoder
+
+    with worker_pool(build, local, ray, workers) as pool:
+        yield RayEncoder(local, pool)
+
+
+def worker_pool(build: Callable[[], Any], local: Encoder, ray: str, workers: int | None) -> RayPool:
+    """Workers whose encoder, or index, has the local encoder's model and modules."""
+    from polyrank.scale_out import RayPool
+
+    expected, zoo = local.binding, os.environ.get("POLYRANK_ZOO")
+    device = getattr(getattr(local, "model", None), "device", None)
+
+    def on_worker() -> Any:
+        if zoo is not None:
+            os.environ["POLYRANK_ZOO"] = zoo
+        made = build()
+        if changed := expected.differences(getattr(made, "encoder", made).binding):
+            raise UsageError(
+                "a node of the Ray cluster has another model than this machine: "
+                f"{'; '.join(changed)}.\nInstall the same polyrank and the same zoo on every "
+                "node, at the same paths."
+            )
+        return made
+
+    return RayPool(on_worker, ray, workers, gpu=getattr(device, "type", "cpu") == "cuda")
 
 
 def pruning_of(probe: int | None, candidates: int) -> Pruning | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -83,20 +83,22 @@ def search(
         options.not_beside(
             context, "index", ["documents", "document-language", "first-stage", "analysis"]
         )
-        opened = indexes.open_index(
-            index,
-            base if options.is_given(context, "base") else None,
-            index_ranking,
-            device,
-            dtype,
-        )
+        given, folder = base if options.is_given(context, "base") else None, index.absolute()
+
+        def opened_again() -> MultiVectorIndex:
+            return indexes.open_index(folder, given, index_ranking, device, dtype)
+
+        opened = indexes.open_index(index, given, index_ranking, device, dtype)
         texts, found = _search_index(
             opened,
+            opened_again,
             _asked(collection, queries, query, query_language),
             depth,
             limit,
             indexes.split(languages),
             indexes.pruning_of(probe, candidates),
+            ray,
+            ray_workers,
         )
     else:
         _refuse(context, ["languages", "probe", "candidates", "index-ranking"])
@@ -106,8 +108,10 @@ def search(
         options.not_beside(context, "model", options.WITH_MODEL)
         if not rerank:
             raise UsageError("--model scores the candidates; leave out --no-rerank")
-    if not rerank and ray is not None:
-        raise UsageError("--ray scores the candidates; leave out --no-rerank")
+    if not rerank and ray is not None and index is None:
+        raise UsageError("--ray scores the candidates; leave out --no-rerank, or search an --index")
+    if not rerank and ray is None and ray_workers is not None:
+        raise UsageError("--ray-workers goes with --ray")
     if rerank:
 
         def reranker() -> Reranker | CrossEncoder:
@@ -146,15 +150,26 @@ def _refuse(context: typer.Context, names: Sequence[str]) -> None:
 
 def _search_index(
     opened: MultiVectorIndex,
+    again: Callable[[], MultiVectorIndex],
     asked: Collection,
     depth: int,
     limit: int | None,
     languages: Sequence[str] | None,
     pruning: Pruning | None,
+    ray: str | None,
+    workers: int | None,
 ) -> tuple[Collection, Run]:
     """What an index finds, and the texts to show and to rerank."""
     queries = list(asked.queries.values())[:limit]
-    found = opened.search(queries, depth, languages, pruning)
+    if ray is None:
+        found = opened.search(queries, depth, languages, pruning)
+    else:
+        from polyrank.scale_out import RayIndex
+
+        with indexes.worker_pool(again, opened.encoder, ray, workers) as pool:
+            scaled = RayIndex(pool)
+            found = scaled.search(queries, depth, languages, pruning)
+            indexes.report(scaled)
     indexes.report(getattr(opened.encoder, "model", None))
     if not any(found.values()) and queries:
         there = ", ".join(f"{tag} {count}" for tag, count in opened.info().languages.items())

@@ -1,4 +1,5 @@
-"""Scale out with Ray: the same scorer in several processes or machines, the same results in order.
+"""Scale out with Ray: the same scorer, encoder or index in several processes or machines, the same
+results in order.
 
 Work goes out in shards, one at a time to each worker. A worker that dies is started again and gets
 its shard once more; what others did or do is not touched. Ray is imported only here, on use.
@@ -12,11 +13,16 @@ import socket
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from polyrank.collections.records import Document, Query
+from polyrank.collections.records import Document, Query, Run
 from polyrank.errors import PolyrankError, UsageError
 from polyrank.resume import Work
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from polyrank.index.multivector import Encoder, Module, Pruning
 
 S = TypeVar("S")
 
@@ -174,6 +180,105 @@ class RayScorer:
         for found in self.pool.map(_score, shards()):
             self.notes.update(found.notes)
             yield from zip(sent.pop(0), found.scores, strict=True)
+
+
+class RayEncoder:
+    """An encoder whose shards of documents are encoded by the workers of a pool.
+
+    A shard is encoded whole by one worker, as a local build encodes it, so with the same number of
+    threads on the same kind of processor the index has the bytes of a local build.
+
+    Args:
+        encoder: the same in this process: it says what the index is bound to, and encodes queries.
+        pool: its tool is such an encoder.
+    """
+
+    def __init__(self, encoder: Encoder, pool: RayPool) -> None:
+        self._encoder, self._pool = encoder, pool
+        self.binding = encoder.binding
+        self.notes: Counter[str] = Counter()
+
+    def languages(self, documents: Sequence[Document]) -> list[str | None]:
+        return self._encoder.languages(documents)
+
+    def module(self, language: str | None) -> Module | None:
+        return self._encoder.module(language)
+
+    def encode_documents(self, documents: Sequence[Document]) -> list[Tensor]:
+        (found,) = self.encode_shards([documents])
+        return found
+
+    def encode_queries(self, queries: Sequence[Query]) -> list[Tensor]:
+        return self._encoder.encode_queries(queries)
+
+    def encode_shards(self, shards: Iterable[Sequence[Document]]) -> Iterator[list[Tensor]]:
+        """Per shard, in order, the token vectors of its documents, rounded to fp16."""
+        import torch
+
+        for vectors, lengths, notes in self._pool.map(_encode, shards):
+            self.notes.update(notes)
+            yield list(torch.from_numpy(vectors.copy()).split(lengths))
+
+
+def _encode(encoder: Encoder, shard: Sequence[Document]) -> tuple[Any, list[int], Counter[str]]:
+    """In a worker: fp16 vectors of a shard end to end, (T, d), tokens of each, and notes."""
+    import torch
+
+    noted = getattr(getattr(encoder, "model", None), "notes", Counter())
+    noted.clear()
+    nothing = torch.empty(0, encoder.binding.dim)
+    rows = encoder.encode_documents(shard) if shard else []
+    together = torch.cat([nothing, *(row.cpu() for row in rows)]).half()
+    return together.numpy(), [len(row) for row in rows], Counter(noted)
+
+
+class RayIndex:
+    """An index that the workers of a pool search, each some of the queries.
+
+    Args:
+        pool: its tool is the index, opened in a worker; all nodes see its folder.
+        shard: queries that go out at a time.
+    """
+
+    def __init__(self, pool: RayPool, shard: int = SHARD) -> None:
+        self._pool, self._shard = pool, shard
+        self.notes: Counter[str] = Counter()
+
+    def search(
+        self,
+        queries: Iterable[Query],
+        depth: int = 100,
+        languages: Sequence[str] | None = None,
+        pruning: Pruning | None = None,
+    ) -> Run:
+        """As `MultiVectorIndex.search`.
+
+        Raises:
+            PolyrankError: as a worker raised it; also when workers opened different states.
+        """
+        todo = list(queries)
+        shards = [todo[i : i + self._shard] for i in range(0, len(todo), self._shard)]
+        found: Run = {}
+        states = set()
+        for run, generation, notes in self._pool.map(
+            _search, [(shard, depth, languages, pruning) for shard in shards]
+        ):
+            states.add(generation)
+            found.update(run)
+            self.notes.update(notes)
+        if len(states) > 1:
+            raise PolyrankError(
+                f"the index was changed while it was searched: workers opened its generations "
+                f"{', '.join(map(str, sorted(states)))}.\nSearch again when nobody writes."
+            )
+        return found
+
+
+def _search(index: Any, asked: tuple[Any, ...]) -> tuple[Run, int, Counter[str]]:
+    """In a worker: the hits of some queries, of which state of the index, and notes."""
+    noted = getattr(getattr(index.encoder, "model", None), "notes", Counter())
+    noted.clear()
+    return index.search(*asked), index.generation, Counter(noted)
 
 
 class _Scored(NamedTuple):

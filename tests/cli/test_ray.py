@@ -5,6 +5,8 @@ import pytest
 from polyrank.collections.records import ScoredDocument
 from polyrank.collections.trec import write_run
 
+from ..rerankers.conftest import late_zoo  # noqa: F401
+
 
 @pytest.fixture
 def run(tmp_path):
@@ -43,3 +45,42 @@ def test_the_same_bytes_and_notes(ray_cluster, tiny, source, run, polyrank, tmp_
         for more in ((), ray)
     ]
     assert found[0] == found[1]
+
+
+@pytest.mark.slow
+def test_an_index_built_added_to_and_searched_by_two_workers(
+    ray_cluster,
+    tiny,
+    late_zoo,  # noqa: F811
+    source,
+    files,
+    polyrank,
+):
+    """Every byte of the index, and every byte of the search, is that of one process."""
+    ray = ("--ray", "local", "--ray-workers", "2")
+    more = files / "more.jsonl"
+    more.write_text('{"_id": "k", "text": "iron birds", "language": "ky"}\n')
+    found = {}
+    for name, extra in (("alone", ()), ("ray", ray)):
+        folder = files / name
+        for arguments in (
+            ("index", "build", folder, "--documents", files / "documents.tsv", *tiny,
+             "--document-language", "en", "--ranking", "li", "--shard", "2"),
+            ("index", "add", folder, "--documents", more),
+        ):  # fmt: skip
+            result = polyrank(*arguments, *extra)
+            assert result.exit_code == 0, result.stderr
+        hits = polyrank(
+            *("search", "--index", folder, "--queries", files / "queries.jsonl", "--no-rerank"),
+            *("--json", *extra),
+        )
+        assert hits.exit_code == 0, hits.stderr
+        found[name] = (
+            hits.stdout,
+            {
+                str(path.relative_to(folder)): path.read_bytes()
+                for path in sorted(folder.rglob("*"))
+                if path.is_file()
+            },
+        )
+    assert found["ray"] == found["alone"] and len(found["ray"][1]) > 10

@@ -33,7 +33,7 @@ from polyrank.index.multivector.encoder import Encoder
 from polyrank.index.multivector.encoding import (
     SHARD,
     Encoded,
-    encode,
+    encode_all,
     shards,
     store,
     with_languages,
@@ -180,20 +180,30 @@ def _encode(
     work: Path, documents: Iterable[Document], encoder: Encoder, size: int, progress: bool
 ) -> int:
     """Encode every shard that is not done; how many were."""
-    number, skipped = -1, 0
+    skipped = numbers = 0
+    places: list[tuple[Path, list[bytes]]] = []  # of shards on their way, oldest first
     with bar("encoding documents", None, progress) as drawn:
-        for number, shard in enumerate(shards(documents, size)):
-            shard = with_languages(shard, encoder)
-            place, lines = work / SHARDS / f"{number:06d}", record_lines(shard)
-            if place.is_dir():
-                _check_lines(work, place, lines)
-                skipped += 1
-            else:
-                with files.finished(place) as aside:
-                    _write_shard(aside, lines, encode(shard, encoder))
-            drawn.advance(len(shard))
-    if len(_done(work)) > number + 1:
-        raise UsageError(_other_documents(work, f"only {number + 1} shards of documents are given"))
+
+        def undone() -> Iterator[list[Document]]:
+            nonlocal skipped, numbers
+            for numbers, shard in enumerate(shards(documents, size), 1):
+                shard = with_languages(shard, encoder)
+                place, lines = work / SHARDS / f"{numbers - 1:06d}", record_lines(shard)
+                if place.is_dir():
+                    _check_lines(work, place, lines)
+                    skipped += 1
+                    drawn.advance(len(shard))
+                else:
+                    places.append((place, lines))
+                    yield shard
+
+        for encoded in encode_all(undone(), encoder):
+            place, lines = places.pop(0)
+            with files.finished(place) as aside:
+                _write_shard(aside, lines, encoded)
+            drawn.advance(len(lines))
+    if len(_done(work)) > numbers:
+        raise UsageError(_other_documents(work, f"only {numbers} shards of documents are given"))
     return skipped
 
 

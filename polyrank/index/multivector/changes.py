@@ -21,7 +21,8 @@ from polyrank.index.multivector.binding import check_binding
 from polyrank.index.multivector.encoder import Encoder
 from polyrank.index.multivector.encoding import (
     SHARD,
-    encode,
+    Encoded,
+    encode_all,
     modules_now,
     shards,
     store,
@@ -106,22 +107,31 @@ def add(
         generation = snapshot.manifest.generation + 1
         entries: list[Entry] = []
         gone: list[int] = []
+        lines: list[list[bytes]] = []  # of documents on their way, oldest first
         empty = skipped = 0
         with _cleaned(folder, snapshot), bar("encoding documents", None, progress) as drawn:
-            for new in shards(documents, shard):
-                there = [d.id for d in new if d.id in snapshot.ordinals]
-                if there and duplicates == "error":
-                    raise UsageError(_there(folder, there))
-                if duplicates == "replace":
-                    gone += [snapshot.ordinals[identity] for identity in there]
-                else:
-                    new = [d for d in new if d.id not in snapshot.ordinals]
-                    skipped += len(there)
-                if new:
-                    name = f"{generation:06d}-{len(entries):06d}"
-                    entry, without = _add_segment(folder, name, new, encoder, snapshot)
-                    entries, empty = [*entries, entry], empty + without
-                drawn.advance(len(new))
+
+            def fresh() -> Iterator[list[Document]]:
+                nonlocal skipped
+                for new in shards(documents, shard):
+                    there = [d.id for d in new if d.id in snapshot.ordinals]
+                    if there and duplicates == "error":
+                        raise UsageError(_there(folder, there))
+                    if duplicates == "replace":
+                        gone.extend(snapshot.ordinals[identity] for identity in there)
+                    else:
+                        new = [d for d in new if d.id not in snapshot.ordinals]
+                        skipped += len(there)
+                    if new:
+                        lot = with_languages(new, encoder)
+                        lines.append(record_lines(lot))
+                        yield lot
+
+            for encoded in encode_all(fresh(), encoder):
+                name = f"{generation:06d}-{len(entries):06d}"
+                entries.append(_add_segment(folder, name, lines.pop(0), encoded, snapshot))
+                empty += encoded.empty
+                drawn.advance(entries[-1].documents)
             if not entries:
                 return Change(generation - 1, skipped=skipped, leftovers=removed)
             old = _with_deleted(folder, snapshot, gone, generation)
@@ -234,16 +244,14 @@ def _cleaned(folder: Path, snapshot: Snapshot) -> Iterator[None]:
 
 
 def _add_segment(
-    folder: Path, name: str, new: list[Document], encoder: Encoder, snapshot: Snapshot
-) -> tuple[Entry, int]:
-    new = with_languages(new, encoder)
-    encoded = encode(new, encoder)
+    folder: Path, name: str, lines: list[bytes], encoded: Encoded, snapshot: Snapshot
+) -> Entry:
     place = folder / SEGMENTS / name
     place.mkdir()
     storage = storage_of(snapshot.manifest.storage)
-    entry = store(place, name, record_lines(new), encoded, storage, snapshot.codec)
+    entry = store(place, name, lines, encoded, storage, snapshot.codec)
     files.sync(place)
-    return entry, encoded.empty
+    return entry
 
 
 def _with_deleted(

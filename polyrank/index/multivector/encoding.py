@@ -61,9 +61,35 @@ def with_languages(documents: Sequence[Document], encoder: Encoder) -> list[Docu
 
 def encode(documents: Sequence[Document], encoder: Encoder) -> Encoded:
     """Token vectors of documents that know their languages."""
-    texts = [document for document in documents if document.full_text.strip()]
-    dim = encoder.binding.dim
-    made = dict(zip((d.id for d in texts), encoder.encode_documents(texts), strict=True))
+    (found,) = encode_all([documents], encoder)
+    return found
+
+
+def encode_all(shards: Iterable[Sequence[Document]], encoder: Encoder) -> Iterator[Encoded]:
+    """Shards of documents that know their languages, encoded, in order.
+
+    An encoder with `encode_shards` takes shards ahead and works on several at a time.
+    """
+    waiting: list[Sequence[Document]] = []  # taken, and not yet encoded; oldest first
+
+    def texts() -> Iterator[list[Document]]:
+        for shard in shards:
+            waiting.append(shard)
+            yield _with_text(shard)
+
+    many = getattr(encoder, "encode_shards", None)
+    made = many(texts()) if many else map(encoder.encode_documents, texts())
+    for vectors in made:
+        yield _encoded(waiting.pop(0), vectors, encoder)
+
+
+def _with_text(documents: Sequence[Document]) -> list[Document]:
+    return [document for document in documents if document.full_text.strip()]
+
+
+def _encoded(documents: Sequence[Document], found: Sequence[Tensor], encoder: Encoder) -> Encoded:
+    texts, dim = _with_text(documents), encoder.binding.dim
+    made = dict(zip((d.id for d in texts), found, strict=True))
     for identity, vectors in made.items():
         if vectors.dim() != 2 or vectors.shape[1] != dim or not bool(vectors.isfinite().all()):
             raise UsageError(

@@ -39,6 +39,15 @@ def without(run, ids):
     return {q: [hit for hit in hits if hit[0] not in ids] for q, hits in run.items()}
 
 
+def assert_alike(one, other):
+    """The same documents in the same order; sums over other blocks may round otherwise."""
+    assert one.keys() == other.keys()
+    for query_id, hits in one.items():
+        assert [i for i, _ in hits] == [i for i, _ in other[query_id]]
+        scores = [score for _, score in other[query_id]]
+        assert [score for _, score in hits] == pytest.approx(scores, abs=1e-5)
+
+
 def test_added_documents_are_found(index, documents, queries):
     change = index.add(documents[30:])
     assert (change.added, change.generation, index.generation, len(index)) == (10, 2, 2, 40)
@@ -65,7 +74,7 @@ def test_deleted_documents_never_come_back(index, documents, queries):
     gone = {"d00", "d21", documents[29].id}
     assert index.delete(sorted(gone)).deleted == 3
     expected = without(before, gone)
-    assert found(index, queries) == expected
+    assert_alike(found(index, queries), expected)
     for hits in found(index, queries, pruning=Pruning(8, 40)).values():
         assert len(hits) == 27 and not gone & {identity for identity, _ in hits}
     assert not index.documents(sorted(gone))
