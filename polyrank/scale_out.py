@@ -235,6 +235,9 @@ def _encode(encoder: Encoder, shard: Sequence[Document]) -> tuple[Any, list[int]
 class RayIndex:
     """An index that the workers of a pool search, each some of the queries.
 
+    Queries are encoded and scored in other batches than by one process, so that scores may differ
+    from its scores in the last digits.
+
     Args:
         pool: its tool is the index, opened in a worker; all nodes see its folder.
         shard: queries that go out at a time.

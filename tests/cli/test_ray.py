@@ -1,5 +1,7 @@
 """polyrank rerank and search with --ray: the same bytes, by two workers."""
 
+import json
+
 import pytest
 
 from polyrank.collections.records import ScoredDocument
@@ -56,7 +58,8 @@ def test_an_index_built_added_to_and_searched_by_two_workers(
     files,
     polyrank,
 ):
-    """Every byte of the index, and every byte of the search, is that of one process."""
+    """Every byte of the index; of the search the documents, and scores to 1e-5: queries are encoded
+    in other batches."""
     ray = ("--ray", "local", "--ray-workers", "2")
     more = files / "more.jsonl"
     more.write_text('{"_id": "k", "text": "iron birds", "language": "ky"}\n')
@@ -75,12 +78,19 @@ def test_an_index_built_added_to_and_searched_by_two_workers(
             *("--json", *extra),
         )
         assert hits.exit_code == 0, hits.stderr
+        rows = [json.loads(line)["hits"] for line in hits.stdout.splitlines()]
         found[name] = (
-            hits.stdout,
+            rows,
             {
                 str(path.relative_to(folder)): path.read_bytes()
                 for path in sorted(folder.rglob("*"))
                 if path.is_file()
             },
         )
-    assert found["ray"] == found["alone"] and len(found["ray"][1]) > 10
+    (alone, whole), (shared, parts) = found["alone"], found["ray"]
+    assert parts == whole and len(whole) > 10
+    assert len(shared) == len(alone) == 6
+    for one, other in zip(shared, alone, strict=True):
+        assert [hit["document_id"] for hit in one] == [hit["document_id"] for hit in other]
+        scores = [hit["score"] for hit in other]
+        assert [hit["score"] for hit in one] == pytest.approx(scores, abs=1e-5)
