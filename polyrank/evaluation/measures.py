@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite, isnan
 from subprocess import CalledProcessError
 from typing import TYPE_CHECKING, Any
 
-from polyrank.collections.records import Judgement, Run, ScoredDocument, as_run, ranked
+from polyrank.collections.records import Collection, Judgement, Run, ScoredDocument, as_run
 from polyrank.errors import UsageError
+from polyrank.evaluation.missing import same_queries
+from polyrank.evaluation.named import MEASURES as OWN
+from polyrank.evaluation.named import SHORTHAND, LanguageMeasure, parse_own
+from polyrank.evaluation.order import trec_eval_order
+from polyrank.evaluation.pool import Pool
 from polyrank.evaluation.reports import Comparison, Report
 from polyrank.evaluation.significance import bootstrap_interval, holm, randomisation_test
 
@@ -16,6 +22,7 @@ if TYPE_CHECKING:
 
 MEASURES = ("nDCG@10", "AP", "RR")
 EXAMPLES = "nDCG@10, AP, RR@10, R@100, P@5, Success@1"
+Values = dict[str, dict[str, float]]  # measure → query → value
 
 
 def evaluate(
@@ -24,59 +31,96 @@ def evaluate(
     measures: str | Sequence[str] = MEASURES,
     baseline: Run | Iterable[ScoredDocument] | None = None,
     seed: int = 13,
+    *,
+    collection: Collection | Pool | None = None,
+    missing: str = "refuse",
 ) -> Report:
     """Measure a run and, given a baseline, test the difference query by query.
 
-    Values are those of trec_eval, averaged over all judged queries, except among equal scores,
-    where documents rank by id upwards as everywhere in polyrank (trec_eval: downwards). A judged
-    query that the run lacks counts 0 and is listed in `Report.missing`; a query without judgements
-    is left out and listed in `Report.unjudged`. The test is `randomisation_test`, the interval
-    `bootstrap_interval`, and several measures are corrected by `holm`.
+    Values are those of `trec_eval -c`, averaged over all judged queries. Equal scores are ordered
+    as trec_eval does, by document id downwards and in single precision (`trec_eval_order`), though
+    runs are written with ties by id upwards. A judged query that the run lacks counts 0 and is
+    listed in `Report.missing`; a query without judgements is left out and listed in
+    `Report.unjudged`. The test is `randomisation_test`, the interval `bootstrap_interval`, and
+    several measures are corrected by `holm`.
 
     Args:
         run: what to measure; a mapping from query id, or scored documents in any order.
         qrels: judgements.
-        measures: one name or several, as `ir_measures` writes them: nDCG@10, AP(rel=2), R@100.
+        measures: one name or several, as `ir_measures` writes them: nDCG@10, AP(rel=2), R@100; or
+            language-aware ones: SemnDCG@10, LPR, LangnDCG@10, PEER@20, RightSame, RightOther,
+            WrongSame, WrongOther (FourWay for these four).
         baseline: the run to compare with.
         seed: of the test and the interval.
+        collection: languages and parallel groups, for language-aware measures.
+        missing: what to do when run and baseline have different judged queries: 'refuse', count
+            'zero', or 'intersect' (compare, and average, where both have them).
 
     Raises:
-        UsageError: for an unknown measure, no judgements, a document twice for a query, or a run
-            (or baseline) that has none of the judged queries.
+        UsageError: for an unknown measure, no judgements, a document twice for a query, a run
+            (or baseline) that has none of the judged queries, or another set than the other.
     """
-    names = [measures] if isinstance(measures, str) else list(measures)
-    parsed = [parse_measure(name) for name in names]
-    if not parsed:
-        raise UsageError(f"name at least one measure, such as {EXAMPLES}")
-    judged = list(qrels)
-    if not judged:
-        raise UsageError("there are no judgements to measure with")
-    query_ids = list(dict.fromkeys(judgement.query_id for judgement in judged))
+    parsed = parse_measures(measures)
+    judged = unique_judgements(qrels)
+    pool = as_pool(collection)
     grouped = run if isinstance(run, dict) else as_run(run)
-    values = _values("the run", grouped, judged, query_ids, parsed)
-    comparison = {}
+    query_ids = list(dict.fromkeys(judgement.query_id for judgement in judged))
+    known, absent = set(query_ids), [i for i in query_ids if i not in grouped]
+    comparison, values = {}, per_query("the run", grouped, judged, parsed, pool)
     if baseline is not None:
         other = baseline if isinstance(baseline, dict) else as_run(baseline)
-        others = _values("the baseline", other, judged, query_ids, parsed)
-        comparison = _compare(values, others, query_ids, seed)
-    known = set(query_ids)
+        others = per_query("the baseline", other, judged, parsed, pool)
+        kept = same_queries({"the run": grouped, "the baseline": other}, query_ids, missing)
+        if missing != "intersect":
+            kept = known  # a query that both lack counts 0 for both, as in the means
+        else:
+            values = {m: {i: v for i, v in row.items() if i in kept} for m, row in values.items()}
+            absent = []
+        comparison = _compare(values, others, kept, seed)
+        query_ids = [i for i in query_ids if i in kept] if missing == "intersect" else query_ids
     return Report(
-        mean={str(m): _mean(values[str(m)].values()) for m in parsed},
+        mean={str(m): aggregate(m, values[str(m)]) for m in parsed},
         per_query=values,
-        missing=[i for i in query_ids if i not in grouped],
+        missing=absent,
         unjudged=[i for i in grouped if i not in known],
         comparison=comparison,
+        undefined={
+            m: lacking
+            for m, row in values.items()
+            if (lacking := [i for i in query_ids if i not in row])
+        },
+        found=any_judged(grouped, judged),
     )
 
 
-def parse_measure(name: str) -> Measure:
-    """A measure by its name in `ir_measures`.
+def as_pool(collection: Collection | Pool | None) -> Pool | None:
+    """Languages and groups of a collection."""
+    return Pool.of_collection(collection) if isinstance(collection, Collection) else collection
+
+
+def parse_measures(names: str | Sequence[str]) -> list[Measure | LanguageMeasure]:
+    """Measures by their names, FourWay as its four parts.
+
+    Raises:
+        UsageError: for none, or an unknown one.
+    """
+    given = [names] if isinstance(names, str) else list(names)
+    parsed = [parse_measure(n) for name in given for n in SHORTHAND.get(name.strip(), (name,))]
+    if not parsed:
+        raise UsageError(f"name at least one measure, such as {EXAMPLES}")
+    return list({str(m): m for m in parsed}.values())
+
+
+def parse_measure(name: str) -> Measure | LanguageMeasure:
+    """A measure by its name: a language-aware one of polyrank, else one of `ir_measures`.
 
     Raises:
         UsageError: for an unknown name or parameter.
     """
     import ir_measures
 
+    if (own := parse_own(name)) is not None:
+        return own
     try:
         measure = ir_measures.parse_measure(name.strip())
     except (
@@ -88,77 +132,160 @@ def parse_measure(name: str) -> Measure:
         KeyError,
         AssertionError,
     ) as error:
-        raise UsageError(f"unknown measure {name!r} ({error}); try {EXAMPLES}") from None
+        raise UsageError(
+            f"unknown measure {name!r} ({error}); try {EXAMPLES}, "
+            f"or of mixed languages {', '.join(OWN)}, FourWay"
+        ) from None
     cutoff = measure.params.get("cutoff")
     if cutoff is not None and not (isinstance(cutoff, int) and cutoff > 0):
         raise UsageError(f"the cutoff of {name!r} must be 1 or more")  # trec_eval would crash
     return measure
 
 
-def _values(
+def unique_judgements(qrels: Iterable[Judgement]) -> list[Judgement]:
+    """The judgements as a list.
+
+    Raises:
+        UsageError: for none at all, or a pair that is judged twice.
+    """
+    judged = list(qrels)
+    if not judged:
+        raise UsageError("there are no judgements to measure with")
+    seen: set[tuple[str, str]] = set()
+    for j in judged:
+        if (j.query_id, j.document_id) in seen:
+            raise UsageError(f"query {j.query_id} and document {j.document_id} are judged twice")
+        seen.add((j.query_id, j.document_id))
+    return judged
+
+
+def any_judged(run: Run, qrels: Iterable[Judgement]) -> bool:
+    """Whether any ranked document is judged for its query; where not, ids may not fit."""
+    ranked_ids = {(hit.query_id, hit.document_id) for hits in run.values() for hit in hits}
+    return any((j.query_id, j.document_id) in ranked_ids for j in qrels)
+
+
+def per_query(
     whose: str,
     run: Run,
-    qrels: list[Judgement],
-    query_ids: list[str],
-    measures: list[Measure],
-) -> dict[str, dict[str, float]]:
-    """Measure → query → value, for every judged query."""
+    qrels: Sequence[Judgement],
+    measures: Sequence[Measure | LanguageMeasure],
+    pool: Pool | None = None,
+) -> Values:
+    """Measure → query → value, for every judged query; where it is undefined the query is absent.
+
+    A query that the run lacks has the measure's value for an empty ranking, which is 0; LPR and
+    the four-way split are undefined for it.
+
+    Raises:
+        UsageError: as `evaluate`; a language-aware measure without `pool`.
+    """
     import ir_measures
 
+    query_ids = list(dict.fromkeys(judgement.query_id for judgement in qrels))
     if not any(i in run for i in query_ids):
         raise UsageError(
             f"{whose} has none of the {len(query_ids)} judged queries; "
             f"judged is {query_ids[0]!r}, ranked is {next(iter(run), 'nothing')!r}"
         )
-    judged = [ir_measures.Qrel(j.query_id, j.document_id, j.relevance) for j in qrels]
     scored = [hit for i in query_ids for hit in _by_rank(whose, i, run.get(i, []))]
-    values = {str(m): dict.fromkeys(query_ids, 0.0) for m in measures}
-    if scored:
+    names = {str(m): m for m in measures}
+    values: Values = {}
+    for name, measure in names.items():
+        lacks = isinstance(measure, LanguageMeasure) and measure.undefined_when_empty
+        values[name] = {} if lacks else dict.fromkeys(query_ids, 0.0)
+    own = [m.bound(_needed(m, pool)) for m in measures if isinstance(m, LanguageMeasure)]
+    others = [m for m in measures if not isinstance(m, LanguageMeasure)]
+    ranked_ids = {hit.query_id for hit in scored}
+    for group, judged in ((own, qrels), (others, _for_trec_eval(qrels))):
+        rows = [ir_measures.Qrel(j.query_id, j.document_id, j.relevance) for j in judged]
+        if not (group and rows and scored):
+            continue
         try:
-            for metric in ir_measures.iter_calc(measures, judged, scored):
-                values[str(metric.measure)][metric.query_id] = float(metric.value)
+            for metric in ir_measures.iter_calc(group, rows, scored):
+                if metric.query_id not in ranked_ids:
+                    continue
+                if isnan(metric.value):
+                    values[str(metric.measure)].pop(metric.query_id, None)
+                else:
+                    values[str(metric.measure)][metric.query_id] = float(metric.value)
         except (ValueError, RuntimeError, CalledProcessError) as error:  # a provider's refusal
-            names = ", ".join(map(str, measures))
-            raise UsageError(f"cannot compute {names}: {error}; try {EXAMPLES}") from error
-    return values
+            raise UsageError(
+                f"cannot compute {', '.join(names)}: {error}; try {EXAMPLES}"
+            ) from error
+    return {m: {i: row[i] for i in query_ids if i in row} for m, row in values.items()}
+
+
+def _for_trec_eval(qrels: Sequence[Judgement]) -> list[Judgement]:
+    """Without the queries that have negative judgements only: no measure is above 0 there.
+
+    To trec_eval a negative relevance is "in the pool, not judged". Of a query that has nothing else
+    it reads the levels of another one, and never ends or crashes.
+    """
+    usable = {j.query_id for j in qrels if j.relevance >= 0}
+    return [j for j in qrels if j.query_id in usable]
+
+
+def _needed(measure: LanguageMeasure, pool: Pool | None) -> Pool:
+    if pool is None:
+        raise UsageError(
+            f"{measure} needs the languages of queries and documents: give collection=… "
+            "(on the command line --collection NAME, or --queries FILE with --documents FILE)"
+        )
+    return pool
 
 
 def _by_rank(whose: str, query_id: str, hits: list[ScoredDocument]) -> list[Any]:
-    """Scores that fall by rank, so that ties are broken our way in every provider."""
+    """Scores that fall by trec_eval's rank, so that every provider sees the same order."""
     from ir_measures import ScoredDoc
 
-    ids = [hit.document_id for hit in ranked(hits)]
+    for hit in hits:
+        if not isfinite(hit.score):
+            raise UsageError(
+                f"{whose} has the score {hit.score} for query {query_id}, document "
+                f"{hit.document_id}; leave such documents out"
+            )
+    ids = trec_eval_order(hits)
     if len(set(ids)) < len(ids):
         raise UsageError(f"{whose} has a document more than once for query {query_id}")
     return [ScoredDoc(query_id, d, float(len(ids) - rank)) for rank, d in enumerate(ids)]
 
 
-def _mean(values: Collection[float]) -> float:
-    return sum(values) / len(values)
+def aggregate(measure: Measure | LanguageMeasure, values: Mapping[str, float]) -> float:
+    """The mean over queries; of counts, such as NumRet, the sum as in trec_eval.
+
+    nan where the measure is undefined for every query.
+    """
+    if not values:
+        return float("nan")
+    if isinstance(measure, LanguageMeasure):
+        return sum(values.values()) / len(values)
+    aggregator = measure.aggregator()
+    for value in values.values():
+        aggregator.add(value)
+    return float(aggregator.result())
 
 
-def _compare(
-    ours: dict[str, dict[str, float]],
-    theirs: dict[str, dict[str, float]],
-    query_ids: list[str],
-    seed: int,
-) -> dict[str, Comparison]:
-    columns = {
-        name: ([ours[name][i] for i in query_ids], [theirs[name][i] for i in query_ids])
-        for name in ours
-    }
+def _compare(ours: Values, theirs: Values, kept: set[str], seed: int) -> dict[str, Comparison]:
+    columns = {}
+    for name in ours:
+        shared = [i for i in ours[name] if i in theirs[name] and i in kept]
+        if not shared:
+            raise UsageError(f"{name} is defined for no query of both runs; leave it out")
+        columns[name] = [ours[name][i] for i in shared], [theirs[name][i] for i in shared]
     p_values = [randomisation_test(a, b, seed=seed) for a, b in columns.values()]
     compared = {}
     for (name, (a, b)), p, corrected in zip(columns.items(), p_values, holm(p_values), strict=True):
         low, high = bootstrap_interval(a, b, seed=seed)
         compared[name] = Comparison(
-            baseline=_mean(b),
-            difference=_mean(a) - _mean(b),
+            baseline=sum(b) / len(b),
+            difference=sum(a) / len(a) - sum(b) / len(b),
             low=low,
             high=high,
             p_value=p,
             p_holm=corrected,
             better=sum(x > y for x, y in zip(a, b, strict=True)),
             worse=sum(x < y for x, y in zip(a, b, strict=True)),
+            queries=len(a),
         )
     return compared

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from math import isnan
 from typing import TYPE_CHECKING, Any
+
+from polyrank.evaluation.tables import aligned, markdown, shown
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -16,7 +19,8 @@ class Comparison:
 
     `difference` is run minus baseline, `low` to `high` its 95 % bootstrap interval, `p_value` of
     the two-sided randomisation test, `p_holm` corrected for the report's number of measures;
-    `better` and `worse` count queries.
+    `better` and `worse` count queries; `queries` is how many were compared: those where both runs
+    define the measure.
     """
 
     baseline: float
@@ -27,6 +31,7 @@ class Comparison:
     p_holm: float
     better: int
     worse: int
+    queries: int
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,8 @@ class Report:
         missing: judged queries that the run lacks; they count 0.
         unjudged: queries of the run without judgements; they are left out.
         comparison: measure → comparison; empty without a baseline.
+        undefined: measure → judged queries for which it is undefined; its mean is over the others.
+        found: whether any ranked document is judged; where not, the ids may not fit.
     """
 
     mean: dict[str, float]
@@ -46,11 +53,15 @@ class Report:
     missing: list[str] = field(default_factory=list)
     unjudged: list[str] = field(default_factory=list)
     comparison: dict[str, Comparison] = field(default_factory=dict)
+    undefined: dict[str, list[str]] = field(default_factory=dict)
+    found: bool = True
 
     @property
     def queries(self) -> int:
-        """How many judged queries the means are over."""
-        return len(next(iter(self.per_query.values()), {}))
+        """How many judged queries there are; each mean is over those where it is defined."""
+        for name, values in self.per_query.items():
+            return len(values) + len(self.undefined.get(name, ()))
+        return 0
 
     def __getitem__(self, measure: str) -> float:
         return self.mean[measure]
@@ -61,14 +72,14 @@ class Report:
     def rows(self) -> list[list[str]]:
         """Header and body of the table, as text."""
         if not self.comparison:
-            return [["measure", "value"], *([m, f"{v:.4f}"] for m, v in self.mean.items())]
+            return [["measure", "value"], *([m, shown(v)] for m, v in self.mean.items())]
         header = ["measure", "value", "baseline", "difference", "95 % interval", "p"]
         several = len(self.mean) > 1
         header += ["p (Holm)"] * several + ["better / worse"]
         body = []
         for name, value in self.mean.items():
             c = self.comparison[name]
-            cells = [name, f"{value:.4f}", f"{c.baseline:.4f}", f"{c.difference:+.4f}"]
+            cells = [name, shown(value), f"{c.baseline:.4f}", f"{c.difference:+.4f}"]
             cells += [f"[{c.low:+.4f}, {c.high:+.4f}]", f"{c.p_value:.4f}"]
             cells += [f"{c.p_holm:.4f}"] * several + [f"{c.better} / {c.worse}"]
             body.append(cells)
@@ -78,26 +89,25 @@ class Report:
         """How many queries, and which did not take part as a reader would assume."""
         notes = [f"{self.queries} judged queries"]
         if self.missing:
-            notes.append(f"{_some(self.missing)} missing from the run, counted as 0")
+            notes.append(f"{some(self.missing)} missing from the run, counted as 0")
         if self.unjudged:
-            notes.append(f"{_some(self.unjudged)} in the run without judgements, left out")
+            notes.append(f"{some(self.unjudged)} in the run without judgements, left out")
+        for name, ids in self.undefined.items():
+            notes.append(f"{name} is undefined for {some(ids)}, left out of its mean")
+        for name, compared in self.comparison.items():
+            if compared.queries < self.queries:
+                notes.append(f"{name} is compared over the {compared.queries} where both define it")
+        if not self.found:
+            notes.append("no ranked document is judged: check that the ids are of one collection")
         return notes
 
     def text(self) -> str:
         """The table in aligned plain text, notes below."""
-        rows = self.rows()
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
-            for row in rows
-        ]
-        return "\n".join([*lines, "", *self.notes()])
+        return "\n".join([*aligned(self.rows()), "", *self.notes()])
 
     def markdown(self) -> str:
         """The table in Markdown, notes below."""
-        header, *body = (f"| {' | '.join(row)} |" for row in self.rows())
-        rule = f"|---|{'---:|' * (len(self.rows()[0]) - 1)}"
-        return "\n".join([header, rule, *body, "", "; ".join(self.notes())])
+        return "\n".join([*markdown(self.rows()), "", "; ".join(self.notes())])
 
     def table(self) -> Table:
         """The table for `rich`."""
@@ -113,14 +123,15 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, in plain types."""
-        return {"queries": self.queries, **asdict(self)}
+        mean = {name: None if isnan(value) else value for name, value in self.mean.items()}
+        return {"queries": self.queries, **asdict(self), "mean": mean}
 
     def json(self, indent: int | None = 2) -> str:
         """Everything, as JSON."""
         return json.dumps(self.to_dict(), ensure_ascii=False, indent=indent)
 
 
-def _some(ids: list[str], most: int = 3) -> str:
+def some(ids: list[str], most: int = 3) -> str:
     """'5 queries (a, b, c, …)'."""
     shown = ", ".join(ids[:most]) + (", …" if len(ids) > most else "")
     return f"{len(ids)} {'query' if len(ids) == 1 else 'queries'} ({shown})"

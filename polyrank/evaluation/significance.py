@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 _CELLS = 4_000_000  # of a chunk of resamples × queries, so that memory stays near 32 MB
+_EXACT = 20  # queries up to which all sign patterns may be tried: a million
 
 
 def randomisation_test(
@@ -17,13 +18,14 @@ def randomisation_test(
 ) -> float:
     """Two-sided p-value of the paired randomisation test (Smucker et al. 2007, CIKM).
 
-    Under the null hypothesis the sign of each query's difference is a fair coin. With b of the n
-    random sign patterns giving a mean difference at least as far from zero as the observed one,
-    p = (b + 1) / (n + 1), which is never zero (Phipson & Smyth 2010).
+    Under the null hypothesis the sign of each query's difference is a fair coin. Where there are at
+    most n = `resamples` sign patterns, that is up to 13 queries for 10,000, all are tried and p is
+    the share with a mean difference at least as far from zero as the observed one. Else, with b
+    such among n random ones, p = (b + 1) / (n + 1), which is never zero (Phipson & Smyth 2010).
 
     Args:
         system, baseline: a measure per query, (queries,), in the same order.
-        resamples: n; the smallest p-value is 1 / (n + 1).
+        resamples: n; the smallest p-value of a random test is 1 / (n + 1).
         seed: of the generator; the same seed gives the same p-value.
 
     Raises:
@@ -34,12 +36,54 @@ def randomisation_test(
     differences = _differences(system, baseline)
     # A sum that equals the observed one up to rounding is "at least as far".
     observed = abs(differences.sum()) - 1e-12 * np.abs(differences).sum()
+    if resamples < 1:
+        raise ValueError(f"resamples is {resamples}; give at least 1")
+    if len(differences) <= _EXACT and 2 ** len(differences) <= resamples:
+        patterns = np.arange(2 ** len(differences))[:, None] >> np.arange(len(differences)) & 1
+        return float((np.abs((2 * patterns - 1) @ differences) >= observed).mean())
     generator = np.random.default_rng(seed)
     extreme = 0
     for rows in _chunks(resamples, len(differences)):
         signs = generator.integers(0, 2, (rows, len(differences)), dtype=np.int8) * 2 - 1
         extreme += int((np.abs(signs @ differences) >= observed).sum())
     return (extreme + 1) / (resamples + 1)
+
+
+def t_test(system: ArrayLike, baseline: ArrayLike) -> float:
+    """Two-sided p-value of Student's paired t-test, SciPy's `ttest_rel`.
+
+    1 where no query differs, and where there is one query only, which has no variance.
+
+    Raises:
+        ValueError: as `randomisation_test`.
+    """
+    import numpy as np
+    from scipy.stats import ttest_rel
+
+    differences = _differences(system, baseline)
+    if len(differences) < 2 or not differences.any():
+        return 1.0
+    with np.errstate(all="ignore"):  # equal differences for all queries: t is infinite, p is 0
+        return float(ttest_rel(np.asarray(system, float), np.asarray(baseline, float)).pvalue)
+
+
+def effect_size(system: ArrayLike, baseline: ArrayLike) -> float | None:
+    """Cohen's d for paired values: mean difference / its standard deviation (n - 1 below).
+
+    None where every query differs by the same amount, and for a single query; 0 where none differs.
+
+    Raises:
+        ValueError: as `randomisation_test`.
+    """
+    differences = _differences(system, baseline)
+    if not differences.any():
+        return 0.0
+    if len(differences) < 2:
+        return None
+    deviation = float(differences.std(ddof=1))
+    if deviation <= 1e-12 * float(abs(differences).max()):
+        return None
+    return float(differences.mean()) / deviation
 
 
 def bootstrap_interval(
@@ -96,6 +140,24 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
         corrected[i] = largest
     return corrected
+
+
+def bonferroni(p_values: Sequence[float]) -> list[float]:
+    """Bonferroni's correction for several tests: min(1, m p), in the order given.
+
+    >>> bonferroni([0.01, 0.4, 0.03])
+    [0.03, 1.0, 0.09]
+    """
+    return [min(1.0, len(p_values) * p) for p in p_values]
+
+
+def uncorrected(p_values: Sequence[float]) -> list[float]:
+    """The p-values as they are."""
+    return list(p_values)
+
+
+TESTS = {"randomisation": randomisation_test, "t": t_test}
+CORRECTIONS = {"holm": holm, "bonferroni": bonferroni, "none": uncorrected}
 
 
 def _differences(system: ArrayLike, baseline: ArrayLike) -> NDArray[np.float64]:
