@@ -17,6 +17,7 @@ from . import (
     detect,
     distill,
     evaluate,
+    experiment,
     index,
     loyalty,
     rerank,
@@ -90,6 +91,9 @@ app.command("search")(search.search)
 app.command("compose", short_help="Plan a reranker, print and keep it.")(compose.compose)
 app.command("evaluate", short_help="Measure a run, and test it against another.")(evaluate.evaluate)
 app.command("loyalty", short_help="Compare a student's run with its teacher's.")(loyalty.loyalty)
+app.command("experiment", short_help="Run a comparison described in YAML, and report it.")(
+    experiment.experiment
+)
 app.command("detect", short_help="Identify the language of texts.")(detect.detect)
 app.command("distill", short_help="Distil a smaller model for a pair of languages.")(
     distill.distill

@@ -1,0 +1,209 @@
+"""Which modules a system runs with: where they are, what is missing, and how large they are.
+
+Needs no torch: cards and the headers of safetensors files say everything.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from polyrank import languages
+from polyrank.base import base_name, resolve_base
+from polyrank.errors import ModuleError
+from polyrank.experiments.specification import Specification, System, Task
+from polyrank.modules.card import read_card, sha256, slug, train_command
+from polyrank.modules.checkpoints import is_checkpoint
+from polyrank.modules.search import find, list_modules
+
+Files = dict[str, str]  # of a module: file → sha256
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What a system needs and is not there.
+
+    Attributes:
+        what: in words.
+        command: that makes or fetches it.
+    """
+
+    what: str
+    command: str
+
+
+def missing_modules(system: System, tasks: Iterable[Task]) -> list[Missing]:
+    """What a system lacks, in any of the pairs of languages."""
+    if system.search in ("bm25", "run"):
+        return []
+    if system.rerank == "model":
+        assert system.model is not None
+        if (Path(system.model) / "config.json").is_file():
+            return []
+        command = system.train or f"put a sequence classifier of one logit into {system.model}"
+        return [Missing(f"the model {system.model}", command)]
+    try:
+        resolve_base(system.base)
+    except ModuleError as error:
+        return [Missing(f"the base {system.base}", str(error).splitlines()[-1])]
+    if system.search == "dense":
+        return []
+    found = {}
+    try:
+        ranking_folder(system)
+    except ModuleError:
+        kind = _ranking_kind(system)
+        what = f"the ranking {kind} {system.ranking} of {base_name(system.base)}"
+        found[what] = Missing(what, system.train or _train(system, "ranking", kind))
+    for task in tasks:
+        for language in languages_used(system, task):
+            if _language_module(system, language) is None and system.fallback == "error":
+                kind = _language_kind(system)
+                what = f"the language {kind} {language} of {base_name(system.base)}"
+                found[what] = Missing(
+                    what, system.train or _train(system, "language", kind, language)
+                )
+    return list(found.values())
+
+
+def _train(system: System, role: str, kind: str, name: str | None = None) -> str:
+    command = train_command(system.base, role, kind, name or Path(system.ranking or "squad").name)
+    if system.is_late and role == "ranking":
+        recipe = "modular" if kind == "adapter" else "colbert-xm"
+        command = command.replace("train ranking", "train late-interaction")
+        command = command.replace(f"--kind {kind}", f"--recipe {recipe}")
+    return command.replace("ZOO", system.zoo) if system.zoo else command
+
+
+def _ranking_kind(system: System) -> str:
+    if system.is_late:
+        return system.ranking_kind or "adapter"
+    return system.ranking_kind or system.rerank or "adapter"
+
+
+def _language_kind(system: System) -> str:
+    return "adapter" if system.is_late else system.rerank or "adapter"
+
+
+def ranking_folder(system: System) -> Path:
+    """The folder of the ranking module, or of a late-interaction checkpoint of another system.
+
+    Raises:
+        ModuleError: there is none.
+    """
+    name = system.ranking or ""
+    if system.is_late and is_checkpoint(name):
+        return Path(name)
+    return find(base_name(system.base), "ranking", _ranking_kind(system), name, system.zoo)
+
+
+def languages_used(system: System, task: Task) -> list[str]:
+    """The languages whose modules act in a pair."""
+    routing = system.routing
+    if system.is_late and _ranking_kind(system) == "full":
+        return []  # shared weights; an XMOD has its language modules inside
+    if system.is_late and routing is None:
+        try:
+            modular = read_card(ranking_folder(system), verify=False).parent is not None
+        except ModuleError:
+            modular = True
+        routing = "split" if modular else "none"
+    pair = {
+        "query": (task.queries,),
+        "document": (task.documents,),
+        "split": (task.queries, task.documents),
+        "both": (task.queries, task.documents),
+    }.get(routing or "none", ())
+    return list(dict.fromkeys(pair))
+
+
+def _language_module(system: System, language: str) -> Path | None:
+    """The folder of a language's module, or of what the fallback takes."""
+    there = _by_language(base_name(system.base), _language_kind(system), system.zoo)
+    if language in there:
+        return there[language]
+    if system.fallback == "related":
+        return next((there[tag] for tag in languages.related(language) if tag in there), None)
+    return None
+
+
+@lru_cache(maxsize=64)
+def _by_language(base: str, kind: str, zoo: str | None) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for entry in list_modules(slug(base), "language", kind, zoo=zoo):
+        if entry.card.name == entry.card.language or entry.card.language not in found:
+            found[entry.card.language] = entry.path
+    return found
+
+
+def forget() -> None:
+    """Look at the zoo anew, after something was trained."""
+    _by_language.cache_clear()
+
+
+def folders(system: System, task: Task) -> list[Path]:
+    """The folders of all modules that act in a pair, each once.
+
+    Raises:
+        ModuleError: the ranking module is missing.
+    """
+    if system.search in ("bm25", "run", "dense"):
+        return []
+    if system.rerank == "model":
+        return [Path(system.model or "")]
+    there = [_language_module(system, language) for language in languages_used(system, task)]
+    return [ranking_folder(system), *dict.fromkeys(path for path in there if path)]
+
+
+def fingerprints(system: System, task: Task) -> dict[str, Files]:
+    """Module → file → sha256, of all modules that act in a pair; what a score depends on."""
+    return {_label(path): _files(path) for path in folders(system, task)}
+
+
+def _label(path: Path) -> str:
+    """The last parts of a folder's name, without the path of this machine."""
+    return "/".join(path.parts[-4:]) if (path / "polyrank.json").is_file() else path.name
+
+
+@lru_cache(maxsize=512)
+def _files(folder: Path) -> Files:
+    if (folder / "polyrank.json").is_file():
+        return dict(sorted(read_card(folder, verify=False).files.items()))
+    return {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+@lru_cache(maxsize=512)
+def values_in(folder: Path) -> int:
+    """How many weights a module's safetensors files hold; the places of a mask do not count."""
+    count = 0
+    for path in sorted(folder.glob("*.safetensors")):
+        with open(path, "rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(length))
+        count += sum(
+            math.prod(entry["shape"])
+            for name, entry in header.items()
+            if name != "__metadata__" and not name.endswith((".steps", ".indices"))
+        )
+    return count
+
+
+def gaps(specification: Specification) -> dict[str, list[Missing]]:
+    """System → what it lacks, of those that lack something.
+
+    A system over one that lacks something lacks that too.
+    """
+    forget()
+    found: dict[str, list[Missing]] = {}
+    tasks = [*specification.tasks(), *specification.development_tasks()]
+    for system in specification.systems:
+        lacking = missing_modules(system, [t for t in tasks if specification.measured(system, t)])
+        lacking += [m for m in found.get(system.over or "", []) if m not in lacking]
+        if lacking:
+            found[system.name] = lacking
+    return found

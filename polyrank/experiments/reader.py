@@ -1,0 +1,276 @@
+"""Read an experiment's file strictly: what is unknown or cannot be is an error with its line."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from polyrank.collections.bundled import BUNDLED
+from polyrank.errors import LanguageError, UsageError
+from polyrank.experiments.matrix import DEFAULTS, systems_of
+from polyrank.experiments.specification import (
+    CHOSEN,
+    Collection,
+    Comparison,
+    Group,
+    Specification,
+    System,
+    Task,
+    slug,
+)
+from polyrank.experiments.yaml_lines import Fields, Node, each, read_yaml, text_of
+from polyrank.languages import normalise
+
+_TOP = ("title", "about", "seed", "measures", "cut", "search_depth", "defaults", "collections")
+TOP = (*_TOP, "development", "groups", "systems", "compare", "heat_maps")
+_COLLECTION = ("source", "pairs", "queries", "parallel", "spelling", "split", "licence", "get")
+_GROUP = ("collections", "languages", "without", "queries", "documents")
+
+
+def read_specification(path: str | Path) -> Specification:
+    """Read an experiment's file.
+
+    Raises:
+        DataError: with file and line: no YAML, an unknown or missing key, a wrong type, an unknown
+            language or measure, an impossible composition, or a name that stands for nothing.
+    """
+    root = read_yaml(path)
+    fields = Fields(root, "an experiment", TOP)
+    collections = tuple(_collection(name, node) for name, node in _entries(fields, "collections"))
+    defaults = (
+        Fields(fields.values["defaults"], "'defaults'", DEFAULTS).values
+        if ("defaults" in fields)
+        else {}
+    )
+    systems = [
+        system
+        for name, node in _entries(fields, "systems")
+        for system in systems_of(name, node, defaults)
+    ]
+    groups = _groups(fields, collections)
+    _check_systems(root, systems, groups)
+    specification = Specification(
+        path=Path(path),
+        title=fields.required("title"),
+        about=fields.text("about") or "",
+        seed=fields.integer("seed", 13, least=0) or 0,
+        measures=_measures(fields),
+        cut=fields.integer("cut"),
+        search_depth=fields.integer("search_depth", 100) or 100,
+        collections=collections,
+        development=_development(fields, collections),
+        groups=groups,
+        systems=tuple(systems),
+        comparisons=_comparisons(fields, systems, groups),
+        heat_maps=_known(fields, "heat_maps", [s.name for s in systems]) or (),
+    )
+    _check_depths(specification, root)
+    _check_chosen(specification, root)
+    return specification
+
+
+def _entries(fields: Fields, key: str) -> list[tuple[str, Node]]:
+    """The named parts of a mapping that must hold some."""
+    node = fields.node_of(key)
+    if not isinstance(node.value, dict) or not node.value:
+        node.wrong(f"{key!r} is a mapping from names to what they stand for")
+    return list(node.value.items())
+
+
+# ------------------------------------------------------------------------------- collections
+
+
+def _collection(name: str, node: Node) -> Collection:
+    fields = Fields(node, f"the collection {name!r}", _COLLECTION)
+    source = fields.required("source")
+    return Collection(
+        name=name,
+        source=source,
+        pairs=_pairs(fields.node_of("pairs")),
+        queries=fields.integer("queries"),
+        parallel=fields.flag("parallel", default=source in BUNDLED),
+        spelling=_spelling(fields),
+        split=fields.text("split") or "test",
+        licence=fields.text("licence") or "",
+        get=fields.text("get") or "",
+        line=node.line,
+    )
+
+
+def _pairs(node: Node) -> tuple[tuple[str, str], ...]:
+    """A list of [queries, documents], or the product of two lists."""
+    if isinstance(node.value, dict):
+        fields = Fields(node, "'pairs'", ("queries", "documents", "same"))
+        queries = _languages(fields.node_of("queries"))
+        documents = _languages(fields.node_of("documents"))
+        same = fields.choice("same", ("yes", "no", "only"), "yes")
+        wanted = {"yes": (True, False), "no": (False,), "only": (True,)}[str(same)]
+        pairs = [(q, d) for q in queries for d in documents if (q == d) in wanted]
+    else:
+        pairs = []
+        for one in each(node):
+            if not isinstance(one.value, list) or len(one.value) != 2:
+                one.wrong("a pair is [query language, document language]")
+            q, d = _languages(one)
+            pairs.append((q, d))
+    if not pairs:
+        node.wrong("no pair of languages is left")
+    if len(set(pairs)) < len(pairs):
+        node.wrong("a pair of languages stands there twice")
+    return tuple(pairs)
+
+
+def _languages(node: Node) -> tuple[str, ...]:
+    return tuple(_language(one) for one in each(node))
+
+
+def _language(node: Node) -> str:
+    try:
+        return normalise(text_of(node, "a language"))
+    except LanguageError as error:
+        node.wrong(str(error))
+
+
+def _spelling(fields: Fields) -> tuple[tuple[str, str], ...]:
+    if "spelling" not in fields:
+        return ()
+    node = fields.values["spelling"]
+    if not isinstance(node.value, dict):
+        node.wrong("'spelling' is a mapping from a language to how the source spells it")
+    for key in node.value:
+        _language(Node(key, node.value[key].line, node.path))
+    return tuple((normalise(key), text_of(one, key)) for key, one in node.value.items())
+
+
+def _development(fields: Fields, tests: tuple[Collection, ...]) -> Collection | None:
+    """The collection that weights are chosen on, which must be none of those tested."""
+    if "development" not in fields:
+        return None
+    node = fields.values["development"]
+    found = replace(_collection("development", node), name="development")
+    for test in tests:
+        shared = {found.source_of(*p) for p in found.pairs} & {
+            test.source_of(*p) for p in test.pairs
+        }
+        if shared and found.split == test.split:
+            node.wrong(
+                f"{min(shared)!r} is tested as {test.name!r}, so nothing may be chosen on it; "
+                "name another collection or split"
+            )
+    return found
+
+
+# --------------------------------------------------------------------------- groups, measures
+
+
+def _groups(fields: Fields, collections: tuple[Collection, ...]) -> tuple[Group, ...]:
+    if "groups" not in fields:
+        return tuple(Group(c.name, (c.name,)) for c in collections)
+    names = [c.name for c in collections]
+    found = []
+    for name, node in _entries(fields, "groups"):
+        own = Fields(node, f"the group {name!r}", _GROUP)
+        sides = {key: _languages(own.values[key]) if key in own else None for key in _GROUP[1:]}
+        without = sides.pop("without") or ()
+        group = Group(
+            name, _known(own, "collections", names) or tuple(names), without=without, **sides
+        )
+        if not any(task in group for c in collections for task in _tasks(c)):
+            node.wrong(f"no pair of languages is in the group {name!r}")
+        found.append(group)
+    return tuple(found)
+
+
+def _tasks(collection: Collection) -> list[Task]:
+    return [Task(collection, *pair) for pair in collection.pairs]
+
+
+def _measures(fields: Fields) -> tuple[str, ...]:
+    from polyrank.evaluation.measures import parse_measure
+
+    if "measures" not in fields:
+        return ("nDCG@10", "AP", "RR")
+    found = []
+    for node in each(fields.values["measures"]):
+        try:
+            found.append(str(parse_measure(text_of(node, "a measure"))))
+        except UsageError as error:
+            node.wrong(str(error))
+    return tuple(dict.fromkeys(found))
+
+
+def _known(fields: Fields, key: str, names: list[str]) -> tuple[str, ...] | None:
+    """Names that must be among those given."""
+    if key not in fields:
+        return None
+    found = []
+    for node in each(fields.values[key]):
+        name = text_of(node, key)
+        if name not in names:
+            node.wrong(f"there is no {name!r}; there are: {', '.join(names)}")
+        found.append(name)
+    return tuple(found)
+
+
+# ----------------------------------------------------------------------- systems, comparisons
+
+
+def _check_systems(root: Node, systems: list[System], groups: tuple[Group, ...]) -> None:
+    """Refuse names that stand twice or are too alike for files, and unknown first stages."""
+    seen: dict[str, System] = {}
+    for system in systems:
+        where = Node(None, system.line, root.path)
+        other = seen.get(slug(system.name))
+        if other is not None:
+            where.wrong(
+                f"the names {system.name!r} and {other.name!r} (line {other.line}) are the same "
+                "as names of files; make them differ in a letter"
+            )
+        if system.over is not None and system.over not in {s.name for s in seen.values()}:
+            where.wrong(
+                f"{system.name!r} is over {system.over!r}, which is no system above it; there are: "
+                f"{', '.join(s.name for s in seen.values()) or 'none'}"
+            )
+        for name in system.only or ():
+            if name not in [group.name for group in groups]:
+                where.wrong(f"{system.name!r} is only for {name!r}, which is no group")
+        seen[slug(system.name)] = system
+
+
+def _comparisons(
+    fields: Fields, systems: list[System], groups: tuple[Group, ...]
+) -> tuple[Comparison, ...]:
+    names = [system.name for system in systems]
+    found: dict[Comparison, None] = {}
+    for node in each(fields.values["compare"]) if "compare" in fields else []:
+        own = Fields(node, "a comparison", ("system", "against", "groups"))
+        own.node_of("system"), own.node_of("against")
+        ours, theirs = _known(own, "system", names), _known(own, "against", names)
+        where = _known(own, "groups", [group.name for group in groups])
+        for one in ours or ():
+            for other in theirs or ():
+                if one == other:
+                    node.wrong(f"{one!r} is compared with itself")
+                if Comparison(one, other, where) in found:
+                    node.wrong(f"{one!r} against {other!r} stands there already")
+                found[Comparison(one, other, where)] = None
+    return tuple(found)
+
+
+def _check_depths(specification: Specification, root: Node) -> None:
+    for system in specification.systems:
+        if system.rerank and system.depth > specification.search_depth:
+            Node(None, system.line, root.path).wrong(
+                f"{system.name!r} reranks {system.depth} candidates, but a search finds "
+                f"{specification.search_depth}; raise 'search_depth'"
+            )
+
+
+def _check_chosen(specification: Specification, root: Node) -> None:
+    for system in specification.systems:
+        chosen = system.interpolate is not None and system.interpolate.weight == CHOSEN
+        if chosen and specification.development is None:
+            Node(None, system.line, root.path).wrong(
+                f"{system.name!r} has a weight that is to be chosen: name a 'development' "
+                "collection, which is none of those tested"
+            )

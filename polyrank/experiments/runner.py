@@ -1,0 +1,330 @@
+"""Run what is missing of an experiment, pair by pair, and measure every cell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from polyrank.collections.load import load_collection
+from polyrank.collections.records import Collection, Run, ScoredDocument, ranked
+from polyrank.collections.trec import write_run
+from polyrank.errors import DataError
+from polyrank.evaluation import evaluate
+from polyrank.experiments import store
+from polyrank.experiments.hashes import texts_of
+from polyrank.experiments.modules import fingerprints
+from polyrank.experiments.sampling import spread
+from polyrank.experiments.specification import (
+    CHOSEN,
+    WEIGHTS,
+    Interpolation,
+    Specification,
+    System,
+    Task,
+    slug,
+)
+from polyrank.experiments.stages import (
+    Stages,
+    check_candidates,
+    run_path,
+    scorer_name,
+    settings_of,
+)
+from polyrank.fusion import fuse
+from polyrank.modules.card import sha256
+
+BLOCK = 64  # pairs that are scored between two writes: what a kill can lose
+
+PerQuery = dict[str, dict[str, float]]  # measure → query → value
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one system did in one pair of languages.
+
+    Attributes:
+        per_query: measure → query → value.
+        uncovered: judged queries without a ranking; they count 0.
+        milliseconds: wall-clock time of a query: its search, and scoring its candidates.
+        parameters: weights that ran, and those in modules.
+    """
+
+    per_query: PerQuery
+    uncovered: int
+    milliseconds: float
+    parameters: Mapping[str, int]
+
+
+@dataclass
+class Found:
+    """Everything that was measured.
+
+    Attributes:
+        cells: system → task → cell.
+        texts: task → what its collection held: documents, queries, licence.
+        weights: system → the weight that was chosen for it, and the value at each that was tried.
+    """
+
+    cells: dict[str, dict[Task, Cell]] = field(default_factory=dict)
+    texts: dict[Task, dict[str, Any]] = field(default_factory=dict)
+    weights: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+class Runner:
+    """Makes runs and scores, or reads them from the work folder.
+
+    Args:
+        specification: of the experiment.
+        systems: those to run, in its order, each after the one it is over.
+        work: the folder.
+        limit: at most so many queries a pair, to try things out.
+    """
+
+    def __init__(
+        self,
+        specification: Specification,
+        systems: Iterable[System],
+        work: Path,
+        limit: int | None = None,
+    ) -> None:
+        self.specification, self.systems = specification, list(systems)
+        self.work, self.limit = work, limit
+        self.stages = Stages(work / "indexes")
+        self.weights: dict[str, float] = {}
+        self._loaded: tuple[Any, Collection] | None = None
+
+    def run(self, tell: Callable[[str], None] = print) -> Found:
+        """Every cell, the finished ones from the work folder.
+
+        Args:
+            tell: is given a line for every pair of languages that is done.
+        """
+        found = Found(cells={system.name: {} for system in self.systems})
+        self._choose(found)
+        tasks = self.specification.tasks()
+        # By language of the documents, so that each index is opened once; samples keep their place.
+        places = {c.name: place for place, c in enumerate(self.specification.collections)}
+        order = sorted(tasks, key=lambda t: (places[t.collection.name], t.documents, t.place))
+        for number, task in enumerate(order, 1):
+            pair = Pair(self, task)
+            cells = {s.name: pair.cell(s) for s in self._of(task)}
+            for name, cell in cells.items():
+                found.cells[name][task] = cell
+            found.texts[task] = pair.described()
+            shown = ", ".join(f"{name} {self._first(cell):.3f}" for name, cell in cells.items())
+            tell(f"{number}/{len(order)} {task.name}: {shown}")
+        return found
+
+    def _of(self, task: Task) -> list[System]:
+        return [s for s in self.systems if self.specification.measured(s, task)]
+
+    def _first(self, cell: Cell) -> float:
+        return mean(cell.per_query[self.specification.measures[0]].values())
+
+    def _choose(self, found: Found) -> None:
+        """Choose weights on the development collection: the lowest of the best."""
+        wanted = [s for s in self.systems if s.interpolate and s.interpolate.weight == CHOSEN]
+        if not wanted:
+            return
+        pairs = [Pair(self, task) for task in self.specification.development_tasks()]
+        first = self.specification.measures[0]
+        for system in wanted:
+            tried = {}
+            for weight in WEIGHTS:
+                values = [
+                    mean(self.measure(pair.weighted(system, weight), pair.texts)[0][first].values())
+                    for pair in pairs
+                ]
+                tried[weight] = mean(values)
+            best = max(tried, key=lambda weight: (round(tried[weight], 6), -weight))
+            self.weights[system.name] = best
+            values_of = {str(weight): round(value, 4) for weight, value in tried.items()}
+            found.weights[system.name] = {"weight": best, "tried": values_of}
+
+    def measure(self, run: Run, texts: Collection) -> tuple[PerQuery, int]:
+        """Values over the best `cut` documents, and how many queries have no ranking."""
+        cut = {query: hits[: self.specification.cut] for query, hits in run.items() if hits}
+        measures = list(self.specification.measures)
+        if not cut:  # a search that found nothing at all
+            return {m: dict.fromkeys(texts.queries, 0.0) for m in measures}, len(texts.queries)
+        report = evaluate(cut, texts.qrels, measures)
+        return dict(report.per_query), len(report.missing)
+
+    def load(self, task: Task) -> Collection:
+        """The collection of a task, whole; the last one is kept."""
+        key = (task.collection.source_of(task.queries, task.documents), task.queries,
+               task.documents, task.collection.split)  # fmt: skip
+        if self._loaded is None or self._loaded[0] != key:
+            self._loaded = None  # let go of the last one before the next is read
+            texts = load_collection(
+                key[0], queries=task.queries, documents=task.documents, split=key[3]
+            )
+            self._loaded = (key, texts)
+        return self._loaded[1]
+
+
+class Pair:
+    """One pair of languages of one collection: its texts, and the runs that were made of them."""
+
+    def __init__(self, runner: Runner, task: Task) -> None:
+        self.runner, self.task = runner, task
+        whole, counts = runner.load(task), (task.collection.queries, runner.limit)
+        count = min((c for c in counts if c is not None), default=None)
+        self.texts = spread(whole, count, task.place)
+        self.in_all = len(whole.queries)
+        if not self.texts.queries:
+            raise DataError(
+                runner.specification.path,
+                task.collection.line,
+                f"no query of {task.name} has a judgement; check the source {whole.name!r}",
+            )
+        self.hashes = texts_of(self.texts)
+        self._runs: dict[str, Run] = {}
+        self._seconds: dict[str, float] = {}  # of a query
+
+    def described(self) -> dict[str, Any]:
+        texts = self.texts
+        return {
+            "documents": len(texts.documents),
+            "queries": len(texts.queries),
+            "queries in all": self.in_all,
+            "licence": texts.licence or self.task.collection.licence,
+        }
+
+    def cell(self, system: System) -> Cell:
+        """Run a system, keep its run, and measure it."""
+        run = self.run_of(system)
+        write_run(run, self._path("runs", slug(system.name), ".trec"))
+        values, uncovered = self.runner.measure(run, self.texts)
+        seconds = self._seconds[system.name]
+        parameters = self.runner.stages.parameters(system, self.task)
+        return Cell(values, uncovered, 1000 * seconds, parameters)
+
+    def _path(self, kind: str, name: str, suffix: str) -> Path:
+        return self.runner.work / kind / name / f"{self.task.file}{suffix}"
+
+    def _bound(self, system: System) -> dict[str, Any]:
+        """What the system's scores in this pair depend on."""
+        return {
+            "settings": settings_of(system),
+            "base": self.runner.stages.fingerprint(system),
+            "modules": fingerprints(system, self.task),
+            **self.hashes,
+        }
+
+    def run_of(self, system: System) -> Run:
+        """A system's run, made once."""
+        if system.name not in self._runs:
+            if system.search is not None:
+                self._runs[system.name] = self._search(system)
+            else:
+                weight = self.runner.weights.get(system.name)
+                self._runs[system.name] = self.weighted(system, weight)
+        return self._runs[system.name]
+
+    # ------------------------------------------------------------------------------ searches
+
+    def _search(self, system: System) -> Run:
+        path = self._path("searches", slug(system.name), ".trec")
+        depth = self.runner.specification.search_depth
+        bound: dict[str, Any] = {**self._bound(system), "depth": depth}
+        if system.search == "run":
+            bound["file"] = sha256(run_path(system, self.task))
+        kept = store.read_search(path, bound)
+        if kept is None:
+            kept = self._searched(system, path, bound, depth)
+        run, self._seconds[system.name] = kept
+        return run
+
+    def _searched(
+        self, system: System, path: Path, bound: dict[str, Any], depth: int
+    ) -> tuple[Run, float]:
+        of_index = {key: value for key, value in bound.items() if key not in ("queries", "depth")}
+        index = self.runner.stages.search(system, self.task, self.texts, of_index)
+        queries = list(self.texts.queries.values())
+        started = time.perf_counter()
+        run: Run = index.search(queries, depth)
+        seconds = (time.perf_counter() - started) / len(queries)
+        if system.search == "run":
+            check_candidates(run, self.texts, run_path(system, self.task))
+            seconds = 0.0  # nobody knows what it took
+        return store.write_search(path, bound, run, seconds), seconds
+
+    # ------------------------------------------------------------------------------ reranking
+
+    def weighted(self, system: System, weight: float | None = None) -> Run:
+        """A reranker's run, interpolated with the first stage where that is asked for.
+
+        Args:
+            weight: instead of the system's own.
+        """
+        over = self.runner.specification.system(system.over or "")
+        first = self.run_of(over)
+        top = {query: hits[: system.depth] for query, hits in first.items()}
+        scores = self._scored(system, top)
+        run: Run = {
+            query: ranked(replace(hit, score=scores.values[query][hit.document_id]) for hit in hits)
+            for query, hits in top.items()
+        }
+        candidates = sum(map(len, top.values())) / max(1, len(self.texts.queries))
+        per_pair = scores.seconds / scores.pairs if scores.pairs else 0.0
+        self._seconds[system.name] = self._seconds[over.name] + candidates * per_pair
+        if system.interpolate is not None:
+            run = interpolated(top, run, system.interpolate, weight)
+        return with_rest(run, first) if system.keep_rest else run
+
+    def _scored(self, system: System, top: Run) -> store.Scores:
+        """The scores of all candidates, those that are missing scored now, block by block."""
+        path = self._path("scores", scorer_name(system), ".jsonl")
+        scores = store.open_scores(path, self._bound(system))
+        todo = []
+        for query, hits in top.items():
+            known = scores.values.get(query, {})
+            todo += [(query, h.document_id) for h in hits if h.document_id not in known]
+        if not todo:
+            return scores
+        scorer, texts = self.runner.stages.scorer(system), self.texts
+        pairs = [(texts.queries[q], texts.documents[d]) for q, d in todo]
+        scorer.score(pairs[:1])  # reads the modules, so that their time is not a query's
+        for start in range(0, len(todo), BLOCK):
+            started = time.perf_counter()
+            values = scorer.score(pairs[start : start + BLOCK])
+            seconds = time.perf_counter() - started
+            block: dict[str, dict[str, float]] = {}
+            for (query, document), value in zip(todo[start : start + BLOCK], values, strict=True):
+                block.setdefault(query, {})[document] = value
+            scores.add(block, seconds)
+        return scores
+
+
+def interpolated(first: Run, reranked: Run, how: Interpolation, weight: float | None) -> Run:
+    """(1 − w) · first + w · reranked over the same candidates, each normalised within a query."""
+    w = weight if weight is not None else how.weight
+    assert not isinstance(w, str)
+    return fuse([first, reranked], how.normalise, [1 - w, w])
+
+
+def with_rest(run: Run, first: Run) -> Run:
+    """A run with the first stage's other documents below it, in their order."""
+    whole: Run = {}
+    for query, hits in run.items():
+        there = {hit.document_id for hit in hits}
+        lowest = min((hit.score for hit in hits), default=0.0)
+        rest = [hit for hit in first[query] if hit.document_id not in there]
+        whole[query] = [
+            *hits,
+            *(
+                ScoredDocument(query, hit.document_id, lowest - place)
+                for place, hit in enumerate(rest, 1)
+            ),
+        ]
+    return whole
+
+
+def mean(values: Iterable[float]) -> float:
+    """Of one value or more."""
+    listed = list(values)
+    return sum(listed) / len(listed)

@@ -1,0 +1,232 @@
+"""The parts that systems are made of: searches and scorers, each loaded once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from polyrank.base import Base, load_base
+from polyrank.collections.records import Collection, Document, Query, Run
+from polyrank.collections.trec import read_run
+from polyrank.errors import DataError
+from polyrank.experiments.modules import folders, values_in
+from polyrank.experiments.specification import System, Task, filled, slug
+from polyrank.pipeline import Scorer
+
+_SCORING = (
+    "rerank", "base", "ranking", "ranking_kind", "routing", "fallback", "max_length",
+    "query_length", "dtype", "model",
+)  # fmt: skip
+_SEARCHING = {
+    "bm25": ("search", "analysis"),
+    "dense": ("search", "base", "max_length"),
+    "late": ("search", "base", "ranking", "ranking_kind", "routing", "fallback", "max_length",
+             "query_length", "dtype"),
+    "run": ("search", "run"),
+}  # fmt: skip
+
+
+def settings_of(system: System) -> dict[str, Any]:
+    """What a system's scores depend on, besides weights and texts."""
+    names = _SEARCHING[system.search] if system.search else _SCORING
+    return {name: getattr(system, name) for name in names}
+
+
+def digest(value: Mapping[str, Any]) -> str:
+    """Ten hex digits that tell settings apart."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:10]
+
+
+def scorer_name(system: System) -> str:
+    """The folder of a scorer's scores: systems of equal settings share it."""
+    parts = [system.rerank, Path(system.ranking or system.model or "").name, system.routing]
+    key = {**settings_of(system), "zoo": system.zoo}
+    return f"{slug('-'.join(part for part in parts if part))}-{digest(key)}"
+
+
+class Stages:
+    """Loads bases, scorers and indexes when they are first needed.
+
+    Of indexes the last one of each search is kept, so go through the pairs of a collection by the
+    language of their documents.
+    """
+
+    def __init__(self, indexes: Path) -> None:
+        self.indexes = indexes
+        self._bases: dict[str, Base] = {}
+        self._scorers: dict[str, Scorer] = {}
+        self._late: dict[str, Any] = {}
+        self._searches: dict[str, tuple[str, Any]] = {}  # system → index's key, index
+
+    def base(self, name: str) -> Base:
+        """A base, loaded once."""
+        if name not in self._bases:
+            self._bases[name] = load_base(name)
+        return self._bases[name]
+
+    def fingerprint(self, system: System) -> str | None:
+        """Of a system's base; None for one without a base."""
+        if system.search in ("bm25", "run") or system.rerank == "model":
+            return None
+        if system.is_late and folders_are_base(system):
+            return None  # the checkpoint is the base, and its files are bound
+        return str(self.base(system.base).fingerprint)
+
+    def parameters(self, system: System, task: Task) -> dict[str, int]:
+        """Weights that run for a pair of this task, and those of them that lie in modules.
+
+        A mask's values are weights of the base's, so they are counted in modules alone.
+        """
+        modules = {path: values_in(path) for path in folders(system, task)}
+        stored = sum(modules.values())
+        if system.rerank in ("full", "model"):
+            return {"run": stored, "modules": stored}
+        if system.search in ("bm25", "run"):
+            return {"run": 0, "modules": 0}
+        if system.is_late and folders_are_base(system):
+            return {"run": stored, "modules": stored}
+        base = sum(p.numel() for p in self.base(system.base).model.parameters())
+        if system.is_late and system.ranking_kind == "full":
+            return {"run": stored, "modules": stored}
+        added = sum(count for path, count in modules.items() if path.parent.name != "mask")
+        return {"run": base + added, "modules": stored}
+
+    # ------------------------------------------------------------------------------- scorers
+
+    def scorer(self, system: System) -> Scorer:
+        """What scores the pairs of a reranking system."""
+        name = scorer_name(system)
+        if name not in self._scorers:
+            self._scorers[name] = self._load(system)
+        return self._scorers[name]
+
+    def _load(self, system: System) -> Scorer:
+        if system.rerank == "model":
+            from polyrank.rerankers.checkpoint import CheckpointReranker
+
+            return CheckpointReranker(
+                system.model or "", max_length=system.max_length, dtype=system.dtype
+            )
+        if system.rerank == "late":
+            return self._late_interaction(system)
+        from polyrank.rerankers.cross_encoder import Reranker
+
+        return Reranker(
+            self.base(system.base),
+            ranking=system.ranking or "squad",
+            kind=system.rerank or "adapter",
+            ranking_kind=system.ranking_kind,
+            routing=system.routing,
+            fallback=system.fallback,
+            max_length=system.max_length,
+            dtype=system.dtype,
+            zoo=system.zoo,
+        )
+
+    def _late_interaction(self, system: System) -> Any:
+        from polyrank.rerankers.late_interaction import LateInteraction
+
+        key = digest({**settings_of(system), "search": None, "rerank": None, "zoo": system.zoo})
+        if key not in self._late:
+            own = folders_are_base(system)
+            self._late[key] = LateInteraction(
+                system.base if own else self.base(system.base),
+                ranking=system.ranking or "squad-li",
+                kind=system.ranking_kind or "adapter",
+                routing=system.routing,
+                fallback=system.fallback,
+                query_length=system.query_length,
+                document_length=system.max_length,
+                dtype=system.dtype,
+                zoo=system.zoo,
+            )
+        return self._late[key]
+
+    # ------------------------------------------------------------------------------ searches
+
+    def search(
+        self, system: System, task: Task, texts: Collection, bound: Mapping[str, Any]
+    ) -> Any:
+        """What searches all documents of a task: an object with `search(queries, depth)`.
+
+        Args:
+            bound: what the index depends on; it is built anew for another one.
+        """
+        if system.search == "run":
+            return RunFile(run_path(system, task))
+        key = digest(bound)
+        kept = self._searches.get(system.name)
+        if kept is None or kept[0] != key:
+            self._searches[system.name] = (key, self._index(system, task, texts, key))
+        return self._searches[system.name][1]
+
+    def _index(self, system: System, task: Task, texts: Collection, key: str) -> Any:
+        documents: list[Document] = list(texts.documents.values())
+        if system.search == "bm25":
+            from polyrank.index.lexical import BM25
+
+            base = self.base(system.base) if system.analysis == "subwords" else system.base
+            return BM25(documents, analysis=system.analysis, base=base)
+        name = f"{system.search}.{slug(task.collection.name)}.{task.documents}.{key}"
+        folder = self.indexes / name
+        if system.search == "dense":
+            from polyrank.index.dense import Dense
+
+            base = self.base(system.base)
+            if folder.exists():
+                return Dense.load(folder, base)
+            length = system.max_length
+            return Dense.build(documents, folder, base, max_length=length, resume=True)
+        from polyrank.index.multivector import MultiVectorIndex
+
+        model = self._late_interaction(system)
+        if folder.exists():
+            return MultiVectorIndex(folder, model)
+        return MultiVectorIndex.build(folder, documents, model, resume=True)
+
+
+class RunFile:
+    """A run of another system, read from a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.run = path, read_run(path)
+
+    def search(self, queries: list[Query], depth: int = 100) -> Run:
+        """The queries' documents; a query that the file lacks has none."""
+        return {query.id: self.run.get(query.id, [])[:depth] for query in queries}
+
+
+def run_path(system: System, task: Task) -> Path:
+    """The run file of a task."""
+    values = {
+        "collection": task.collection.name,
+        "queries": task.queries,
+        "documents": task.documents,
+    }
+    return Path(filled(system.run or "", values))
+
+
+def check_candidates(run: Run, texts: Collection, whose: Path | str) -> None:
+    """Refuse a run with documents that the collection lacks.
+
+    Raises:
+        DataError: naming the first of them.
+    """
+    for hits in run.values():
+        for hit in hits:
+            if hit.document_id not in texts.documents:
+                reason = (
+                    f"query {hit.query_id} has document {hit.document_id}, which the collection "
+                    f"'{texts.name}' lacks; give a run of this collection"
+                )
+                raise DataError(whose, None, reason)
+
+
+def folders_are_base(system: System) -> bool:
+    """Whether a late-interaction system is a checkpoint of its own, base included."""
+    from polyrank.modules.checkpoints import is_checkpoint
+
+    return is_checkpoint(system.ranking or "")
