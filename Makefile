@@ -81,26 +81,20 @@ $(ZOO)/ranking/adapter/squad-li/polyrank.json: | $(ZOO)/language/adapter/en/poly
 	    --passages $(TEXT)/squad/passages.jsonl.gz --sources $(TEXT)/squad/sources.tsv \
 	    --mine 0 --steps $(call steps,late) --output $(@D) --resume
 
-# The table of README.md. The baseline and the adapters with pairs are trained first, under RUNS.
-RUNS     ?= runs
-FULL     := $(RUNS)/full/mini/ranking/full/squad/polyrank.json
-PARALLEL := $(foreach l,ky ug sw,$(RUNS)/parallel/mini/language/adapter/$(l)/polyrank.json)
+# The table of README.md: experiments/bundled.yaml says what is compared. The baseline is trained
+# first, under runs/full, where that file looks for it. A run that was stopped goes on.
+FULL := runs/full/mini/ranking/full/squad/polyrank.json
 
-transfer: $(FULL) $(PARALLEL)
+transfer: $(FULL)
 	$(BIN)/python benchmarks/base_card.py --output benchmarks/results/base.json
-	$(BIN)/python benchmarks/transfer.py --work $(RUNS)/transfer \
-	    --output benchmarks/results/transfer.json --full-zoo $(RUNS)/full \
-	    --parallel-zoo $(RUNS)/parallel --late squad-li --xquad-queries 4 --ntrex-queries 4
+	$(BIN)/polyrank experiment experiments/bundled.yaml --work runs/bundled
+	cp runs/bundled/report/results.json benchmarks/results/transfer.json
+	$(BIN)/python benchmarks/readme_table.py benchmarks/results/transfer.json README.md
 
 $(FULL): | $(ZOO)/base/config.json
 	$(BIN)/polyrank train ranking --kind full --queries $(TEXT)/squad/queries.jsonl.gz \
 	    --passages $(TEXT)/squad/passages.jsonl.gz --sources $(TEXT)/squad/sources.tsv \
 	    --steps $(call steps,ranking) --output $(@D) --resume
-
-$(RUNS)/parallel/mini/language/adapter/%/polyrank.json: | $(ZOO)/base/config.json
-	$(BIN)/polyrank train language --language $* --text $(TEXT)/text/$*.txt.gz \
-	    --sources $(TEXT)/text/$*.sources.tsv --parallel $(TEXT)/pairs.tsv.gz --steps 50 \
-	    --batch-size 24 --output $(@D) --resume
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

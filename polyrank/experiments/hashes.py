@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 
-from polyrank.collections.records import Collection, Document, Query
+from polyrank.collections.records import Document, Query
 
 
 def queries_hash(queries: Iterable[Query]) -> str:
@@ -17,14 +17,6 @@ def queries_hash(queries: Iterable[Query]) -> str:
 def documents_hash(documents: Iterable[Document]) -> str:
     """Over ids, languages, titles and texts, in order."""
     return _hash([d.id, d.language, d.title, d.text] for d in documents)
-
-
-def texts_of(collection: Collection) -> dict[str, str]:
-    """The two hashes of a collection, for a binding."""
-    return {
-        "queries": queries_hash(collection.queries.values()),
-        "documents": documents_hash(collection.documents.values()),
-    }
 
 
 def _hash(rows: Iterable[list[str | None]]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from polyrank.collections.bundled import BUNDLED
+from polyrank.collections.bundled import LAYOUTS
 from polyrank.errors import LanguageError, UsageError
 from polyrank.experiments.matrix import DEFAULTS, systems_of
 from polyrank.experiments.specification import (
@@ -88,9 +88,9 @@ def _collection(name: str, node: Node) -> Collection:
         source=source,
         pairs=_pairs(fields.node_of("pairs")),
         queries=fields.integer("queries"),
-        parallel=fields.flag("parallel", default=source in BUNDLED),
+        parallel=fields.flag("parallel", default=source in LAYOUTS and LAYOUTS[source].parallel),
         spelling=_spelling(fields),
-        split=fields.text("split") or "test",
+        split=fields.text("split"),
         licence=fields.text("licence") or "",
         get=fields.text("get") or "",
         line=node.line,

@@ -14,7 +14,7 @@ from polyrank.collections.trec import write_run
 from polyrank.errors import DataError
 from polyrank.evaluation import evaluate
 from polyrank.experiments import store
-from polyrank.experiments.hashes import texts_of
+from polyrank.experiments.hashes import documents_hash, queries_hash
 from polyrank.experiments.modules import fingerprints
 from polyrank.experiments.sampling import spread
 from polyrank.experiments.specification import (
@@ -94,7 +94,7 @@ class Runner:
         self.work, self.limit = work, limit
         self.stages = Stages(work / "indexes")
         self.weights: dict[str, float] = {}
-        self._loaded: tuple[Any, Collection] | None = None
+        self._loaded: tuple[Any, Collection, str] | None = None
 
     def run(self, tell: Callable[[str], None] = print) -> Found:
         """Every cell, the finished ones from the work folder.
@@ -153,8 +153,8 @@ class Runner:
         report = evaluate(cut, texts.qrels, measures)
         return dict(report.per_query), len(report.missing)
 
-    def load(self, task: Task) -> Collection:
-        """The collection of a task, whole; the last one is kept."""
+    def load(self, task: Task) -> tuple[Collection, str]:
+        """The collection of a task, whole, and the hash of its documents; the last one is kept."""
         key = (task.collection.source_of(task.queries, task.documents), task.queries,
                task.documents, task.collection.split)  # fmt: skip
         if self._loaded is None or self._loaded[0] != key:
@@ -162,8 +162,8 @@ class Runner:
             texts = load_collection(
                 key[0], queries=task.queries, documents=task.documents, split=key[3]
             )
-            self._loaded = (key, texts)
-        return self._loaded[1]
+            self._loaded = (key, texts, documents_hash(texts.documents.values()))
+        return self._loaded[1:]
 
 
 class Pair:
@@ -171,7 +171,8 @@ class Pair:
 
     def __init__(self, runner: Runner, task: Task) -> None:
         self.runner, self.task = runner, task
-        whole, counts = runner.load(task), (task.collection.queries, runner.limit)
+        whole, documents = runner.load(task)
+        counts = (task.collection.queries, runner.limit)
         count = min((c for c in counts if c is not None), default=None)
         self.texts = spread(whole, count, task.place)
         self.in_all = len(whole.queries)
@@ -181,7 +182,8 @@ class Pair:
                 task.collection.line,
                 f"no query of {task.name} has a judgement; check the source {whole.name!r}",
             )
-        self.hashes = texts_of(self.texts)
+        queries = queries_hash(self.texts.queries.values())
+        self.hashes = {"queries": queries, "documents": documents}
         self._runs: dict[str, Run] = {}
         self._seconds: dict[str, float] = {}  # of a query
 

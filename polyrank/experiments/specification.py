@@ -26,7 +26,7 @@ class Collection:
         parallel: whether a query id names the same topic in every language, so that it is one
             observation, and each pair gets a sample of its own.
         spelling: how `source` spells a language, where not by its tag.
-        split: of a BEIR folder.
+        split: of a BEIR folder, or of a collection that has several; None for its own choice.
         licence: where the collection does not say.
         get: how to come by it, for whoever lacks it.
         line: in the file.
@@ -38,7 +38,7 @@ class Collection:
     queries: int | None = None
     parallel: bool = False
     spelling: tuple[tuple[str, str], ...] = ()
-    split: str = "test"
+    split: str | None = None
     licence: str = ""
     get: str = ""
     line: int = 0

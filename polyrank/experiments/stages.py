@@ -168,8 +168,7 @@ class Stages:
         if system.search == "bm25":
             from polyrank.index.lexical import BM25
 
-            base = self.base(system.base) if system.analysis == "subwords" else system.base
-            return BM25(documents, analysis=system.analysis, base=base)
+            return BM25(documents, analysis=system.analysis, base=system.base)
         name = f"{system.search}.{slug(task.collection.name)}.{task.documents}.{key}"
         folder = self.indexes / name
         if system.search == "dense":
