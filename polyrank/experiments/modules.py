@@ -45,7 +45,10 @@ def missing_modules(system: System, tasks: Iterable[Task]) -> list[Missing]:
         assert system.model is not None
         if (Path(system.model) / "config.json").is_file():
             return []
-        command = system.train or f"put a sequence classifier of one logit into {system.model}"
+        command = (
+            system.train
+            or "polyrank distill --help shows how; or put a sequence classifier of one logit there"
+        )
         return [Missing(f"the model {system.model}", command)]
     try:
         resolve_base(system.base)
@@ -174,14 +177,15 @@ def _label(path: Path) -> str:
 def _files(folder: Path) -> Files:
     if (folder / "polyrank.json").is_file():
         return dict(sorted(read_card(folder, verify=False).files.items()))
-    return {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.is_file()}
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): sha256(path) for path in files}
 
 
 @lru_cache(maxsize=512)
 def values_in(folder: Path) -> int:
     """How many weights a module's safetensors files hold; the places of a mask do not count."""
     count = 0
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in sorted(folder.rglob("*.safetensors")):
         with open(path, "rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
             header = json.loads(file.read(length))

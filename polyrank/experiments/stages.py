@@ -105,9 +105,9 @@ class Stages:
 
     def _load(self, system: System) -> Scorer:
         if system.rerank == "model":
-            from polyrank.rerankers.checkpoint import CheckpointReranker
+            from polyrank.rerankers.standalone import CrossEncoder
 
-            return CheckpointReranker(
+            return CrossEncoder(
                 system.model or "", max_length=system.max_length, dtype=system.dtype
             )
         if system.rerank == "late":
