@@ -63,6 +63,10 @@ CollectionName = Annotated[
         help="A name of 'polyrank collections list': bundled, a folder, irds:ID, clef:FOLDER.",
     ),
 ]
+Split = Annotated[
+    str | None,
+    typer.Option("--split", help="With --collection: which of its queries, such as dev."),
+]
 QueriesFile = Annotated[
     Path | None, typer.Option("--queries", help="Queries in a .jsonl or .tsv file.")
 ]
@@ -311,6 +315,7 @@ def load(
     documents: Path | None,
     query_language: str | None,
     document_language: str | None,
+    split: str | None = None,
 ) -> Collection:
     """The collection that the options name: by its name, or by two files.
 
@@ -323,10 +328,12 @@ def load(
     if collection is not None:
         if queries is not None or documents is not None:
             raise UsageError("give --collection, or --queries with --documents, not both")
-        loaded = load_collection(collection, query_language, document_language)
+        loaded = load_collection(collection, query_language, document_language, split)
         for message in loaded.notes:
             note(message)
         return loaded
+    if split is not None:
+        raise UsageError("--split goes with --collection")
     if queries is None or documents is None:
         raise UsageError("give --collection NAME, or --queries FILE with --documents FILE")
     return Collection(

@@ -197,7 +197,7 @@ IRDS_CARDS = (
     *(
         _irds(
             f"hc4/{tag}/test", "English topics, Common Crawl news", "en", tag, (row[1], row[0]),
-            None, "ODC-BY (topics, judgements); Common Crawl terms (documents)",
+            None, "see the publisher: https://github.com/hltcoe/HC4",
             "Lawrie et al. 2022, arXiv 2201.09992", "test", _HC4,
         )
         for tag, row in NEUCLIR.items()
@@ -206,7 +206,7 @@ IRDS_CARDS = (
         _irds(
             f"neuclir/1/{tag}/trec-{year}", "English topics, Common Crawl news", "en", tag,
             (row[place], row[4]), row[5] + _NEUCLIR_TOPICS[year],
-            "ODC-BY (collection); Common Crawl terms (documents)",
+            "ODC-BY (documents); see the publisher: https://huggingface.co/datasets/neuclir/neuclir1",
             "Lawrie et al. 2023, arXiv 2304.12367", f"TREC {year}",
         )
         for tag, row in NEUCLIR.items()
@@ -215,7 +215,7 @@ IRDS_CARDS = (
     *(
         _irds(
             f"miracl/{tag}/dev", "Questions and Wikipedia passages", tag, tag, (row[1], row[0]),
-            row[2], "Apache-2.0 (judgements), CC BY-SA (passages)",
+            row[2], "Apache-2.0; the passages are Wikipedia's",
             "Zhang et al. 2023, arXiv 2210.09984", "dev (its test has no public judgements)",
         )
         for tag, row in MIRACL.items()
@@ -223,7 +223,7 @@ IRDS_CARDS = (
     *(
         _irds(
             f"mr-tydi/{tag}/test", "Questions and Wikipedia passages", tag, tag, (row[1], row[0]),
-            row[2], "Apache-2.0 (judgements), CC BY-SA (passages)",
+            row[2], "Apache-2.0; the passages are Wikipedia's",
             "Zhang et al. 2021, arXiv 2108.08787", "test",
         )
         for tag, row in MR_TYDI.items()
@@ -232,7 +232,7 @@ IRDS_CARDS = (
         _irds(
             f"mmarco/v2/{code}/dev/small", "MS MARCO passages, machine-translated",
             "nl" if code == "dt" else code, "nl" if code == "dt" else code, (6980, 8841823), size,
-            "Apache-2.0 (translations); MS MARCO: non-commercial research",
+            "see the publisher: https://huggingface.co/datasets/unicamp-dl/mmarco",
             "Bonifacio et al. 2021, arXiv 2108.13897", "dev, small",
         )
         for code, size in MMARCO.items()
@@ -241,7 +241,7 @@ IRDS_CARDS = (
         "clirmatrix/DOCUMENTS/multi8/QUERIES/test1",
         "Wikipedia titles and articles, judged by a BM25 in the query's language",
         "ar de en es fr ja ru zh", "ar de en es fr ja ru zh", (None, None), None,
-        "not stated; the texts are Wikipedia, CC BY-SA",
+        "see the publisher: https://github.com/ssun32/CLIRMatrix",
         "Sun and Duh 2020 (CLIRMatrix), EMNLP", "test1 (or test2, dev, train)",
     ),
     _irds(

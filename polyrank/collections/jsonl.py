@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from polyrank.languages import normalise
 ID = ("_id", "id", "docid", "doc_id", "query_id", "qid")
 TEXT = ("text", "contents")
 LANGUAGE = ("language", "lang")
+_NUMBER = re.compile(
+    r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|nan|inf(?:inity)?)", re.IGNORECASE
+)
 
 
 def iter_documents(path: str | Path, language: str | None = None) -> Iterator[Document]:
@@ -135,11 +139,14 @@ def dump_scored(hit: ScoredDocument) -> str:
 
 
 def finite(value: Any, path: str | Path, number: int) -> float:
-    """A score as a finite float, or a DataError."""
+    """A score as a finite float, or a DataError; float() alone would take 1_0 and any digits."""
+    written = isinstance(value, str) and _NUMBER.fullmatch(value)
+    if not written and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise DataError(path, number, f"the score {value!r} is no number")
     try:
         score = float(value)
-    except (TypeError, ValueError):
-        raise DataError(path, number, f"the score {value!r} is no number") from None
-    if isinstance(value, bool) or not math.isfinite(score):
+    except OverflowError:  # an integer of hundreds of digits
+        score = math.inf
+    if not math.isfinite(score):
         raise DataError(path, number, f"the score {value!r} is no finite number")
     return score

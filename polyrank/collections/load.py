@@ -42,6 +42,7 @@ def load_collection(
     if name in BUNDLED:
         return read_bundled(name, queries, documents, limit, split)
     if name.startswith("irds:"):
+        _no_split(name, split)
         return read_irds(name.removeprefix("irds:"), queries, documents, limit)
     if name.startswith("clef:"):
         return read_clef(name.removeprefix("clef:"), queries, documents, split, limit)
@@ -65,12 +66,18 @@ def load_judgements(
     if name in BUNDLED:
         return bundled_judgements(name, queries, documents, split)
     if name.startswith("irds:"):
+        _no_split(name, split)
         return irds_judgements(name.removeprefix("irds:"))
     if name.startswith("clef:"):
         return clef_judgements(name.removeprefix("clef:"), queries, documents, split)
     if Path(name).is_dir():
         return beir_judgements(name, split or "test")
     raise _unknown(name)
+
+
+def _no_split(name: str, split: str | None) -> None:
+    if split is not None:
+        raise UsageError(f"{name} takes no split {split!r}; an ir_datasets id names its own")
 
 
 def _unknown(name: str) -> UsageError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from polyrank.collections import jsonl
 from polyrank.collections.files import numbered_lines, writing
 from polyrank.collections.records import Judgement, Run, ScoredDocument, as_run, ranked
 from polyrank.errors import DataError, UsageError
+
+_WORDS = re.compile(r"[^ \t\r\n\v\f]+").findall
+_INTEGER = re.compile(r"[+-]?[0-9]{1,9}")
 
 
 def read_run(path: str | Path) -> Run:
@@ -79,13 +83,15 @@ def numbered_qrels(path: str | Path) -> Iterator[tuple[int, Judgement]]:
         tabbed = line.split("\t")
         if number == 1 and tabbed[0].strip() in ("query-id", "query_id", "qid"):
             continue
-        judgement = _judgement(tabbed, line.split(), path, number)
+        judgement = _judgement(tabbed, _fields(line, path, number), path, number)
         pair = judgement.query_id, judgement.document_id
         if pair in first:
             reason = f"query {pair[0]} and document {pair[1]} are judged on line {first[pair]} too"
             raise DataError(path, number, reason)
         first[pair] = number
         yield number, judgement
+    if not first:
+        raise DataError(path, None, "a header and no judgement")
 
 
 def _judgement(tabbed: list[str], fields: list[str], path: str | Path, number: int) -> Judgement:
@@ -102,10 +108,9 @@ def _judgement(tabbed: list[str], fields: list[str], path: str | Path, number: i
         raise DataError(path, number, reason)
     if not query_id or not document_id:
         raise DataError(path, number, "an empty id")
-    try:
-        return Judgement(query_id, document_id, int(value))
-    except ValueError:
-        raise DataError(path, number, f"the relevance {value!r} is no integer") from None
+    if not _INTEGER.fullmatch(value):  # int() would take 1_0 and the digits of every script
+        raise DataError(path, number, f"the relevance {value!r} is no integer")
+    return Judgement(query_id, document_id, int(value))
 
 
 def is_jsonl(path: str | Path) -> bool:
@@ -133,8 +138,17 @@ def unique(
         yield hit
 
 
+def _fields(line: str, path: str | Path, number: int) -> list[str]:
+    """The words between blanks and tabs; other white space, such as U+00A0, belongs to an id."""
+    for character, name in (("\0", "a NUL byte"), ("\ufeff", "a byte-order mark")):
+        if character in line:
+            reason = f"{name} inside the file, as of files joined or damaged; remove it"
+            raise DataError(path, number, reason)
+    return _WORDS(line)
+
+
 def _parse_trec(line: str, path: str | Path, number: int) -> ScoredDocument:
-    fields = line.split()
+    fields = _fields(line, path, number)
     if len(fields) != 6:
         reason = f"{len(fields)} fields; a TREC run has 6 (qid Q0 docid rank score tag)"
         if len(fields) > 6:

@@ -77,7 +77,7 @@ def test_malformed_trec_lines(tmp_path, line, reason):
     [
         ('{"query_id": "q", "document_id": "d"}', "no field 'score'"),
         ('{"query_id": "q", "document_id": "d", "score": NaN}', "no finite"),
-        ('{"query_id": "q", "document_id": "d", "score": true}', "no finite"),
+        ('{"query_id": "q", "document_id": "d", "score": true}', "is no number"),
         ('{"query_id": "q", "document_id": "d", "score": [1]}', "is no number"),
         ('{"query_id": "", "document_id": "d", "score": 1}', "id ''"),
         ("[1]", "JSON list"),
