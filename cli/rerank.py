@@ -120,7 +120,9 @@ def rerank(
     if query is not None or passages is not None:
         if query is None or passages is None:
             raise UsageError("--query and --passages go together")
-        if any(o is not None for o in (collection, queries, documents, split, run, first_stage, ray)):
+        if any(
+            o is not None for o in (collection, queries, documents, split, run, first_stage, ray)
+        ):
             raise UsageError("--query with --passages takes no collection, run, first stage or Ray")
         if str(output) != "-" or resume:
             raise UsageError("--query with --passages writes to standard output")
@@ -132,9 +134,7 @@ def rerank(
         return
 
     options.one_of(run=run, first_stage=first_stage)
-    texts = options.load(
-        collection, queries, documents, query_language, document_language, split
-    )
+    texts = options.load(collection, queries, documents, query_language, document_language, split)
     from polyrank.pipeline import rerank_stream
 
     found: Path | Run

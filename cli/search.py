@@ -27,6 +27,7 @@ def search(
     collection: options.CollectionName = None,
     queries: options.QueriesFile = None,
     documents: options.DocumentsFile = None,
+    split: options.Split = None,
     query: Annotated[
         str | None, typer.Option(help="One query; else all of the collection.")
     ] = None,
@@ -92,7 +93,7 @@ def search(
         texts, found = _search_index(
             opened,
             opened_again,
-            _asked(collection, queries, query, query_language),
+            _asked(collection, queries, query, query_language, split),
             depth,
             limit,
             indexes.split(languages),
@@ -102,7 +103,9 @@ def search(
         )
     else:
         _refuse(context, ["languages", "probe", "candidates", "index-ranking"])
-        texts = _texts(collection, queries, documents, query, query_language, document_language)
+        texts = _texts(
+            collection, queries, documents, query, query_language, document_language, split
+        )
         found = options.search_first(texts, first_stage, base, depth, limit, device, analysis)
     if model is not None:
         options.not_beside(context, "model", options.WITH_MODEL)
@@ -179,7 +182,11 @@ def _search_index(
 
 
 def _asked(
-    collection: str | None, queries: Path | None, query: str | None, language: str | None
+    collection: str | None,
+    queries: Path | None,
+    query: str | None,
+    language: str | None,
+    split: str | None,
 ) -> Collection:
     """The queries: the one that was typed, a file's, or a collection's."""
     from polyrank.collections.load import load_collection
@@ -187,8 +194,10 @@ def _asked(
     from polyrank.languages import normalise
 
     options.one_of(query=query, queries=queries, collection=collection)
+    if split is not None and collection is None:
+        raise UsageError("--split goes with --collection")
     if collection is not None:
-        return load_collection(collection, queries=language)
+        return load_collection(collection, queries=language, split=split)
     if queries is not None:
         return Collection(queries.name, {}, options.read_queries(queries, language))
     tag = normalise(language) if language else None
@@ -202,10 +211,15 @@ def _texts(
     query: str | None,
     query_language: str | None,
     document_language: str | None,
+    split: str | None,
 ) -> Collection:
     """The documents, with their own queries or the one that was typed."""
     if query is None:
-        return options.load(collection, queries, documents, query_language, document_language)
+        return options.load(
+            collection, queries, documents, query_language, document_language, split
+        )
+    if split is not None:
+        raise UsageError("--split chooses queries; leave it out with --query")
     if queries is not None:
         raise UsageError("give --query or --queries, not both")
     from polyrank.collections.records import Collection, Query

@@ -103,3 +103,15 @@ def test_evaluate_by_name_as_the_run_was_made(tmp_path, documents):
 def test_every_card_has_normal_tags():
     for card in BUNDLED_CARDS:
         assert all(normalise(tag) == tag for tag in (*card.queries, *card.documents))
+
+
+def test_search_takes_the_queries_of_a_split(tmp_path):
+    languages = ("--query-language", "ha", "--document-language", "en")
+    search = ("search", "--collection", "afriqa", *languages, "--first-stage", "bm25")
+    run(*search, "--no-rerank", "--depth", "1", "--split", "dev", "--output", str(tmp_path / "r"))
+    found = {line.split()[0] for line in (tmp_path / "r").read_text().splitlines()}
+    assert found and found <= set(load_collection("afriqa", "ha", "en", split="dev").queries)
+    refused = CliRunner().invoke(app, [*search, "--no-rerank", "--split", "test"])
+    assert refused.exit_code == 2
+    with pytest.raises(UsageError, match="takes no split 'dev'"):
+        load_collection("irds:miracl/sw/dev", split="dev")
