@@ -116,12 +116,13 @@ def resolve_base(name: str) -> str:
     return name
 
 
-def load_base(name: str, dtype: torch.dtype | None = None) -> Base:
+def load_base(name: str, dtype: torch.dtype | None = None, attention: str | None = None) -> Base:
     """Load a base by name.
 
     Args:
         name: `mini` (bundled), a Hub id such as `xlm-roberta-base`, or a folder.
         dtype: of the returned model; fp32 by default. The fingerprint does not depend on it.
+        attention: 'eager' where its probabilities are needed; by default the library's choice.
 
     Raises:
         ModuleError: when the base is missing, unreachable, has no fast tokenizer, or its checkpoint
@@ -130,7 +131,7 @@ def load_base(name: str, dtype: torch.dtype | None = None) -> Base:
     import torch
 
     source = resolve_base(name)
-    model, tokenizer = _read(name, source)
+    model, tokenizer = _read(name, source, attention)
     fingerprint = fingerprint_of(model, tokenizer)  # before the cast: rounding would change it
     model = model.to(dtype or torch.float32).eval()
     return Base(base_name(name), source, model, tokenizer, fingerprint)
@@ -145,7 +146,7 @@ def base_name(name: str) -> str:
     return folder.parent.name if folder.name == "base" else folder.name
 
 
-def _read(name: str, source: str) -> tuple[Any, Any]:
+def _read(name: str, source: str, attention: str | None) -> tuple[Any, Any]:
     import torch
     from transformers import AutoConfig, AutoModel, AutoTokenizer
     from transformers.utils import logging
@@ -156,7 +157,12 @@ def _read(name: str, source: str) -> tuple[Any, Any]:
         config = AutoConfig.from_pretrained(source)
         extra = {"add_pooling_layer": False} if config.model_type in _WITH_POOLER else {}
         model, report = AutoModel.from_pretrained(
-            source, config=config, dtype=torch.float32, output_loading_info=True, **extra
+            source,
+            config=config,
+            dtype=torch.float32,
+            attn_implementation=attention,
+            output_loading_info=True,
+            **extra,
         )
         tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True)
     except (OSError, ValueError, json.JSONDecodeError) as error:

@@ -143,8 +143,11 @@ def _with_adapter(name: str, device: torch.device, dtype: torch.dtype) -> Loaded
     return encoder, base.tokenizer, run
 
 
-def read_classifier(name: str | Path) -> tuple[Any, Any]:
+def read_classifier(name: str | Path, attention: str | None = None) -> tuple[Any, Any]:
     """A sequence classifier of one logit in fp32, and its fast tokenizer.
+
+    Args:
+        attention: 'eager' where its probabilities are needed; by default the library's choice.
 
     Raises:
         ModuleError: no such model, weights that are no safetensors, code of its own, several
@@ -170,6 +173,7 @@ def read_classifier(name: str | Path) -> tuple[Any, Any]:
             dtype=torch.float32,
             trust_remote_code=False,
             use_safetensors=True,
+            attn_implementation=attention,
             output_loading_info=True,
         )
         tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)

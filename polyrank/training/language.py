@@ -42,9 +42,13 @@ from polyrank.training.text import read_lines, read_pairs
 HELD_OUT = 0.02  # of the lines, at most 300
 
 
-def adapter_model(folder: str) -> Any:
+def adapter_model(folder: str, attention: str | None = None) -> Any:
     """The base as a model of the `adapters` library, without dropout, with its masked-language
-    head if any."""
+    head if any.
+
+    Args:
+        attention: 'eager' where its probabilities are needed; by default the library's choice.
+    """
     from adapters import AutoAdapterModel
     from transformers import AutoConfig, AutoModelForMaskedLM
     from transformers.utils import logging
@@ -53,7 +57,9 @@ def adapter_model(folder: str) -> Any:
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
     level = logging.get_verbosity()
     logging.set_verbosity_error()  # the pooler is new and unused
-    model = AutoAdapterModel.from_pretrained(folder, config=config, torch_dtype=torch.float32)
+    model = AutoAdapterModel.from_pretrained(
+        folder, config=config, torch_dtype=torch.float32, attn_implementation=attention
+    )
     if "default" in model.heads and model.heads["default"].config["head_type"] == "masked_lm":
         # the library converts a BERT head without the bias of its output embeddings
         static = AutoModelForMaskedLM.from_pretrained(folder).get_output_embeddings()

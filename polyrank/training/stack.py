@@ -43,6 +43,7 @@ def adapter_stack(base: Base, below: Path | None, ranking: str | None, reduction
     """A model of the `adapters` library: base, frozen language adapter, new ranking adapter.
 
     Args:
+        base: whose kind of attention the model gets.
         below: folder of the language adapter; None for none.
         ranking: name of the ranking adapter, which alone is trained; None for none.
         reduction: width of the base over width of the ranking adapter's bottleneck.
@@ -50,7 +51,7 @@ def adapter_stack(base: Base, below: Path | None, ranking: str | None, reduction
     from adapters import SeqBnConfig
     from adapters.composition import Stack
 
-    model = adapter_model(base.folder)
+    model = adapter_model(base.folder, base.model.config._attn_implementation)
     if "default" in model.heads:
         model.delete_head("default")
     stack = []

@@ -80,3 +80,40 @@ def test_the_analysis_of_bm25(source, polyrank):
         *("--limit", "1"),
     )
     assert "BM25(6 documents: any language words 6)" in result.stderr
+
+
+@pytest.fixture
+def model(tiny_folder, tmp_path):
+    """Folder of a random cross-encoder of one logit."""
+    import torch
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        config = AutoConfig.from_pretrained(tiny_folder, num_labels=1)
+        AutoModelForSequenceClassification.from_config(config).save_pretrained(tmp_path / "model")
+    AutoTokenizer.from_pretrained(tiny_folder).save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_reranked_by_a_model_of_its_own(model, tiny, source, polyrank):
+    from polyrank.rerankers.standalone import CrossEncoder
+
+    result = polyrank(
+        *("search", *source, *tiny, "--model", model, "--depth", "3", "--top", "3", "--json"),
+        *("--limit", "1"),
+    )
+    assert result.exit_code == 0, result.stderr
+    (row,) = map(json.loads, result.stdout.splitlines())
+    (wanted,) = CrossEncoder(model).rank("water boils", ["water boils and stone"])
+    scores = {hit["document_id"]: hit["score"] for hit in row["hits"]}
+    assert len(scores) == 3 and scores["d0"] == pytest.approx(wanted.score, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(["--no-rerank"], "leave out --no-rerank"), (["--kind", "mask"], "--kind")],
+)
+def test_what_a_model_makes_pointless_is_refused(options, message, model, tiny, source, polyrank):
+    result = polyrank("search", *source, *tiny, "--model", model, *options)
+    assert result.exit_code == 2 and message in result.stderr

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from polyrank.errors import UsageError
+
 
 @dataclass(frozen=True, eq=False)
 class States:
@@ -24,8 +26,27 @@ class States:
 
     @classmethod
     def of(cls, output: Any) -> States:
-        """Of a Hugging Face output."""
-        return cls(output.hidden_states, output.attentions)
+        """Of a Hugging Face output.
+
+        Raises:
+            UsageError: a layout that gives no attention probabilities.
+        """
+        return cls(output.hidden_states, with_probabilities(output.attentions))
+
+
+def with_probabilities(attention: Sequence[Tensor | None] | None) -> list[Tensor]:
+    """Each layer's attention, where a layout gives it.
+
+    Raises:
+        UsageError: none, or a layer without.
+    """
+    given = [layer for layer in attention or () if layer is not None]
+    if not given or len(given) != len(attention or ()):
+        raise UsageError(
+            "this encoder gives no attention probabilities, which distillation compares with the "
+            "teacher's.\nUse a base of type bert or xlm-roberta."
+        )
+    return given
 
 
 def hidden_mse(student: States, teacher: States, attended: Tensor) -> Tensor:

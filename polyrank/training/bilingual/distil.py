@@ -160,7 +160,7 @@ def distill_bilingual(
     for language, path in files.items():
         if len(lines[language]) < 2:
             raise DataError(path, None, "only one line; some are held out to measure coverage on")
-    loaded = load_base(base)
+    loaded = load_base(base, attention="eager")
     check_length(general.length, loaded)
     chosen = layer_map(loaded.model.config.num_hidden_layers, factor, layers)
     plans = {name: plan_of(loaded, name, kind, fallback, zoo, None) for name in (source, target)}
@@ -387,7 +387,9 @@ def _ranking(
         if not (folder / "config.json").is_file():
             student.save_pretrained(folder)
             trimmed.tokenizer.save_pretrained(folder)
-        model = adapter_student(load_base(str(folder)), output.name, head, task.reduction)
+        model = adapter_student(
+            load_base(str(folder), attention="eager"), output.name, head, task.reduction
+        )
     else:
         model = full_student(student, head, seed)
     if task.student == "mask":
@@ -441,7 +443,7 @@ def _judge(
         return ModularTeacher(modular, head, plan.document_language), head, None, described
     from polyrank.rerankers.standalone import read_classifier
 
-    cross = CrossEncoderTeacher(*read_classifier(teacher), base, trimmed, kept)
+    cross = CrossEncoderTeacher(*read_classifier(teacher, attention="eager"), base, trimmed, kept)
     if not cross.aligned:
         _say(
             f"the teacher '{teacher}' has another vocabulary or shape than the base "

@@ -17,7 +17,7 @@ from polyrank.modules.mask import load_mask_module
 from polyrank.modules.search import find
 from polyrank.modules.sparse import Differences, applied
 from polyrank.routing import NO_MODULE, RoutedEncoder
-from polyrank.training.bilingual.alignment import States
+from polyrank.training.bilingual.alignment import States, with_probabilities
 from polyrank.training.bilingual.vocabulary import trim_differences
 from polyrank.training.steps import Batch
 
@@ -84,7 +84,7 @@ class Teacher:
         # outside the inference mode of the encoder a clone is a tensor that a loss may keep
         return States(
             [state.clone() for state in self._routed.hidden],
-            [attention.clone() for attention in self._routed.attention],
+            [attention.clone() for attention in with_probabilities(self._routed.attention)],
         )
 
 

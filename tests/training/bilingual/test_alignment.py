@@ -4,7 +4,12 @@ import pytest
 import torch
 
 from polyrank.errors import UsageError
-from polyrank.training.bilingual.alignment import States, attention_mse, hidden_mse
+from polyrank.training.bilingual.alignment import (
+    States,
+    attention_mse,
+    hidden_mse,
+    with_probabilities,
+)
 from polyrank.training.bilingual.student import layer_map, make_student
 
 
@@ -58,3 +63,9 @@ def test_a_student_has_the_layers_of_its_map(tiny_base, name):
     for key, tensor in student.state_dict().items():
         assert torch.equal(tensor, whole[key.replace("layer.0.", f"layer.{place}.")])
     assert student.config.num_hidden_layers == 1
+
+
+@pytest.mark.parametrize("given", [None, (), (None, None), (torch.ones(1, 1, 2, 2), None)])
+def test_a_layout_without_attention_probabilities_is_refused(given):
+    with pytest.raises(UsageError, match="no attention probabilities"):
+        with_probabilities(given)
