@@ -1,0 +1,195 @@
+"""Several rerankers beside one another: size, speed, quality, loyalty to one of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+from polyrank.collections.records import Collection, Document, Query, Run
+from polyrank.errors import UsageError
+from polyrank.evaluation.loyalty import MEASURES, loyalty
+from polyrank.evaluation.measures import evaluate
+from polyrank.pipeline import Scorer, rerank_query
+from polyrank.progress import bar
+
+
+@dataclass(frozen=True)
+class Named:
+    """A reranker with the name of its row.
+
+    parameters, megabytes: of its weights; None asks the scorer's `size()`, where it has one.
+    """
+
+    name: str
+    scorer: Scorer
+    parameters: int | None = None
+    megabytes: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One reranker's figures.
+
+    Attributes:
+        parameters, megabytes: of its weights as they are held; None where unknown.
+        pairs_per_second: the median of the repeats; `slowest` and `fastest` are their ends.
+        quality: mean of the report's measure; None without judgements.
+        loyalty: 'label', 'probability', 'regression', 'tau' → value; None for the teacher itself.
+    """
+
+    name: str
+    parameters: int | None
+    megabytes: float | None
+    pairs_per_second: float
+    slowest: float
+    fastest: float
+    quality: float | None
+    loyalty: dict[str, float | None] | None
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """A report; it prints as a table of Markdown."""
+
+    rows: tuple[Row, ...]
+    measure: str
+    teacher: str | None
+    queries: int
+    pairs: int
+    repeats: int
+    machine: str
+
+    def __str__(self) -> str:
+        heads = ["reranker", "parameters", "MB", "pairs/s", self.measure, *MEASURES]
+        lines = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
+        for row in self.rows:
+            shown = row.loyalty or {}
+            cells = [
+                row.name,
+                "-" if row.parameters is None else f"{row.parameters / 1e6:.1f} M",
+                "-" if row.megabytes is None else f"{row.megabytes:.1f}",
+                f"{row.pairs_per_second:.1f} ({row.slowest:.1f} to {row.fastest:.1f})",
+                *(_cell(v) for v in (row.quality, *(shown.get(m) for m in MEASURES))),
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+        to = f"; loyalty to {self.teacher}" if self.teacher else ""
+        return "\n".join(
+            [
+                *lines,
+                "",
+                f"{self.queries} queries, {self.pairs} pairs, {self.repeats} passes each in turn, "
+                f"on {self.machine}{to}",
+            ]
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, in plain types."""
+        return asdict(self)
+
+    def json(self) -> str:
+        """Everything, as JSON."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, indent=2)
+
+
+def side_by_side(
+    rerankers: Sequence[Named],
+    collection: Collection,
+    first_stage: Run,
+    teacher: str | None = None,
+    measure: str = "nDCG@10",
+    repeats: int = 3,
+    clock: Callable[[], float] = time.perf_counter,
+    progress: bool = True,
+) -> SideBySide:
+    """Rerank the same candidates with each, in turn, `repeats` times.
+
+    The first query is scored once before the clock starts, so that what is loaded on first use is
+    not timed. Passes alternate between the rerankers, so that a slow minute hits all.
+
+    Args:
+        first_stage: candidates that the collection has.
+        teacher: the name of the row that the others' loyalty is to; None for no loyalty.
+        measure: a name of `ir_measures`; left out where the collection has no judgements of these
+            queries.
+
+    Raises:
+        UsageError: no rerankers, a name twice, an unknown teacher, or a foreign first stage.
+    """
+    from polyrank.training.steps import machine
+
+    names = [one.name for one in rerankers]
+    if not names or len(set(names)) != len(names) or repeats < 1:
+        raise UsageError("a side-by-side report needs rerankers of different names, and a repeat")
+    if teacher is not None and teacher not in names:
+        raise UsageError(f"the teacher '{teacher}' is none of {', '.join(names)}")
+    work = _work(collection, first_stage)
+    pairs = sum(len(documents) for _, documents in work)
+    runs: dict[str, Run] = {}
+    speeds: dict[str, list[float]] = {name: [] for name in names}
+    with bar("reranking", len(work) * repeats * len(names), progress) as drawn:
+        for one in rerankers:
+            rerank_query(one.scorer, *work[0])
+        for _ in range(repeats):
+            for one in rerankers:
+                seconds, run = 0.0, {}
+                for query, documents in work:
+                    started = clock()
+                    run[query.id] = rerank_query(one.scorer, query, documents)
+                    seconds += clock() - started
+                    drawn.advance()
+                speeds[one.name].append(pairs / seconds)
+                runs.setdefault(one.name, run)
+    judged = [j for j in collection.qrels if j.query_id in first_stage]
+    rows = []
+    for one in rerankers:
+        found = None
+        if teacher is not None and one.name != teacher:
+            found = loyalty(runs[one.name], runs[teacher])
+        parameters, megabytes = _size(one)
+        rows.append(
+            Row(
+                one.name,
+                parameters,
+                megabytes,
+                median(speeds[one.name]),
+                min(speeds[one.name]),
+                max(speeds[one.name]),
+                evaluate(runs[one.name], judged, measure).mean[measure] if judged else None,
+                None if found is None else {m: found[m] for m in MEASURES},
+            )
+        )
+    return SideBySide(tuple(rows), measure, teacher, len(work), pairs, repeats, machine())
+
+
+def _work(collection: Collection, first_stage: Run) -> list[tuple[Query, list[Document]]]:
+    try:
+        work = [
+            (collection.queries[i], [collection.documents[hit.document_id] for hit in hits])
+            for i, hits in first_stage.items()
+            if hits
+        ]
+    except KeyError as error:
+        raise UsageError(
+            f"the first stage names {error}, which the collection '{collection.name}' lacks"
+        ) from error
+    if not work:
+        raise UsageError("the first stage has no candidates")
+    return work
+
+
+def _size(one: Named) -> tuple[int | None, float | None]:
+    """Parameters and MB (10⁶ bytes)."""
+    told: Any = getattr(one.scorer, "size", None)
+    parameters, size = told() if callable(told) else (None, None)
+    return (
+        parameters if one.parameters is None else one.parameters,
+        (size and size / 1e6) if one.megabytes is None else one.megabytes,
+    )
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
