@@ -10,9 +10,13 @@ All systems take turns, round after round, so that other work on the machine fal
 ratio is the median over the rounds of (peer / ours) within a round; on a machine that others use,
 compare the least times too. Memory that an allocator has kept from before is not seen.
 
+maxsim-cpu gets as many threads as PyTorch, and documents whose masked tokens were cut out before it
+is timed. Two einsums stand for a padded product: `torch eager` is "qsd,ntd->qnst" for any number of
+queries, `torch einsum` is "sh,bth->bst" for a single one; both mask, take the maximum and sum.
+
 The floor of a shape is, on a GPU, the larger of bytes over the copy bandwidth and products over the
 rate of a matrix product, both measured first; on a CPU, the flat product of all live tokens without
-any maximum, timed in turn.
+gathering them and without any maximum, timed in turn.
 """
 
 from __future__ import annotations
@@ -35,7 +39,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from polyrank.kernels import maxsim, maxsim_packed, maxsim_per_query, maxsim_topk, reference
+from polyrank.kernels import cpu, maxsim, maxsim_packed, maxsim_per_query, maxsim_topk, reference
 from polyrank.training.steps import machine
 
 GPU = torch.cuda.is_available()
@@ -53,8 +57,9 @@ PEERS = (
 
 @dataclass(frozen=True)
 class Shape:
-    """kind: rerank, ragged (lengths from a sixth of `length` up), train, lists (each query its own
-    `documents`), scan (top 100), packed (ragged without padding)."""
+    """kind: rerank, ragged (lengths from a sixth of `length` up), holes (a fifth of those tokens
+    masked), train, lists (each query its own `documents`), scan (top 100), packed (ragged without
+    padding)."""
 
     kind: str
     queries: int
@@ -71,7 +76,7 @@ class Shape:
 
 
 CPU_SHAPES = [
-    *(Shape(kind, 1, n) for n in (100, 1000) for kind in ("rerank", "ragged", "packed")),
+    *(Shape(kind, 1, n) for n in (100, 1000) for kind in ("rerank", "ragged", "holes", "packed")),
     Shape("rerank", 16, 1000),
     Shape("lists", 16, 32),
     Shape("train", 32, 32),
@@ -117,9 +122,12 @@ class Case:
         for part in documents.split(20_000):
             part.copy_(_unit(len(part), shape.length, shape.width, dtype))
         mask = None
-        if shape.kind in ("ragged", "packed"):
+        if shape.kind in ("ragged", "holes", "packed"):
             lengths = torch.randint(shape.length // 6, shape.length + 1, (count, 1), device=DEVICE)
             mask = torch.arange(shape.length, device=DEVICE) < lengths
+        if shape.kind == "holes":
+            assert mask is not None
+            mask &= torch.rand(mask.shape, device=DEVICE) > 0.2
         if shape.kind == "lists":
             documents = documents.unflatten(0, (shape.queries, shape.documents))
         if shape.backward:
@@ -181,6 +189,21 @@ def eager(case: Case, score: Callable[..., Tensor] = _einsum) -> Call:
     return call
 
 
+def einsum(case: Case) -> Call:
+    """The padded product of one query as kernels for it are often compared with."""
+    one = case.shape.queries == 1 and case.shape.kind not in ("scan", "lists")
+    _only(case, not GPU and one, "one query on a CPU")
+    query, dead = case.queries[0], None if case.mask is None else ~case.mask[..., None]
+
+    def call() -> Tensor:
+        similarity = torch.einsum("sh,bth->bst", query, case.documents)
+        if dead is not None:
+            similarity = similarity.masked_fill(dead.transpose(1, 2), -torch.inf)
+        return similarity.amax(dim=-1).sum(dim=-1)
+
+    return call
+
+
 def compiled(case: Case) -> Call:
     if case.shape.kind in ("scan", "lists"):
         raise Unable("the eager row stands for it")
@@ -193,7 +216,7 @@ def maxsim_cpu(case: Case) -> Call:
     query, documents = case.queries[0].numpy(), case.documents.numpy()
     if case.mask is None:
         return lambda: package.maxsim_scores(query, documents)
-    texts = [text[:n] for text, n in zip(documents, case.lengths(), strict=True)]
+    texts = [text[mask] for text, mask in zip(documents, case.mask.numpy(), strict=True)]
     return lambda: package.maxsim_scores_variable(query, texts)
 
 
@@ -230,6 +253,7 @@ def late_interaction_kernels(case: Case) -> Call:
 def flash_maxsim(case: Case) -> Call:
     _only(case, GPU, "only a GPU")
     _only(case, case.shape.kind != "scan", "scores, not a top 100")
+    _only(case, case.shape.kind != "holes", "lengths, not masks")
     package = import_module("flash_maxsim")
     shared = case.shape.kind != "lists"
     lengths = None if case.mask is None else case.mask.sum(1).to(torch.int32)
@@ -245,15 +269,23 @@ def product(case: Case) -> Call:
     _only(case, not case.shape.backward, "a forward")
     documents = case.documents.detach()
     live = documents.flatten(0, 1) if case.mask is None else documents[case.mask]
-    queries = case.queries.detach().flatten(0, 1).T
-    most = max(EAGER_SCORES // queries.shape[1], 1)
-    return lambda: [part @ queries for part in live.split(most)]
+    queries = case.queries.detach().flatten(0, 1)
+    room = cpu.Workspace(queries.device, queries.dtype)
+    multiply = cpu.product(queries.device, queries.dtype)
+    parts = live.split(max(cpu.BLOCK // len(queries), 1))
+
+    def call() -> None:
+        for part in parts:
+            multiply(part, queries, room)
+
+    return call
 
 
 SYSTEMS: dict[str, Callable[[Case], Call]] = {
     "polyrank": ours,
     "product alone": product,
     "torch eager": eager,
+    "torch einsum": einsum,
     "torch.compile": compiled,
     "maxsim-cpu": maxsim_cpu,
     "sentence-transformers": sentence_transformers,
@@ -478,6 +510,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    os.environ["RAYON_NUM_THREADS"] = str(options.threads)  # of maxsim-cpu, imported later
     slug = re.sub(r"[^a-z0-9]+", "-", machine().lower()).strip("-")
     output = options.output or Path(__file__).parent / "results" / f"maxsim-{slug}.json"
 

@@ -11,7 +11,10 @@
 - `zero_mask=True` is the rule of PyLate: a masked document token has similarity 0 and may win over
   negative ones, so that an all-masked document scores 0.
 
-Vectors must be finite where they are live; what a masked row holds is never read.
+Vectors must be finite where they are live: a live NaN or infinity makes the scores that it enters
+undefined, and no path looks for one. What a masked row holds, NaN included, never reaches a score.
+On a CPU half precision is widened to fp32 a block at a time, since PyTorch has no product there
+that takes bf16 and gives fp32 sums: it saves memory and bandwidth, not arithmetic.
 """
 
 from __future__ import annotations

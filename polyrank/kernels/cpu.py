@@ -81,7 +81,7 @@ def forward(
     scores = queries.new_zeros(shape, dtype=dtype)
     winners = queries.new_full((len(queries), shape[1]), -1, dtype=torch.int32) if argmax else None
     query_bounds, bounds = _bounds(problem.queries), _bounds(problem.documents)
-    multiply = _convolve if _convolves(queries.device, dtype) else _multiply
+    multiply = product(queries.device, dtype)
 
     def worker() -> Callable[[Piece], None]:
         gathered, products = (Workspace(queries.device, dtype) for _ in range(2))
@@ -138,15 +138,14 @@ def _threads(queries: Tensor, documents: Tensor, problem: Problem, pieces: int) 
     return min(torch.get_num_threads(), pieces)
 
 
-def _convolves(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether oneDNN multiplies here: fp32 on a CPU, unless less than fp32 was asked for."""
+def product(
+    device: torch.device, dtype: torch.dtype
+) -> Callable[[Tensor, Tensor, Workspace], Tensor]:
+    """What multiplies vectors with query tokens: oneDNN for fp32 on a CPU, unless less than fp32
+    was asked for, else PyTorch's own choice."""
     exact = torch.get_float32_matmul_precision() == "highest"
-    return (
-        device.type == "cpu"
-        and dtype == torch.float32
-        and exact
-        and torch.backends.mkldnn.is_available()
-    )
+    able = device.type == "cpu" and dtype == torch.float32 and torch.backends.mkldnn.is_available()
+    return _convolve if able and exact else _multiply
 
 
 def _multiply(vectors: Tensor, tokens: Tensor, room: Workspace) -> Tensor:

@@ -336,13 +336,13 @@ def test_products_by_onednn_are_those_of_float64(width, lengths):
     )
 
 
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="PyTorch without oneDNN")
 def test_less_than_fp32_only_when_asked(monkeypatch):
-    assert (
-        cpu._convolves(torch.device("cpu"), torch.float32) == torch.backends.mkldnn.is_available()
-    )
-    assert not cpu._convolves(torch.device("cpu"), torch.float64)
+    place = torch.device("cpu")
+    assert cpu.product(place, torch.float32) is cpu._convolve
+    assert cpu.product(place, torch.float64) is cpu._multiply
     monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "medium")
-    assert not cpu._convolves(torch.device("cpu"), torch.float32)  # torch.mm knows what was asked
+    assert cpu.product(place, torch.float32) is cpu._multiply  # torch.mm knows what was asked
 
 
 def test_inputs_that_are_not_contiguous(path):
@@ -366,6 +366,16 @@ def test_inputs_that_are_not_contiguous(path):
     mask = document_mask.t().contiguous().t()
     scores = kernels.maxsim(turned, documents, query_mask, mask)
     torch.testing.assert_close(scores, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [torch.nan, INF])
+def test_what_is_not_finite_stays_in_its_document(value, path):
+    queries, documents, query_mask, document_mask = batch()
+    clean = kernels.maxsim(queries, documents, query_mask, document_mask)
+    documents[3] = value
+    scores = kernels.maxsim(queries, documents, query_mask, document_mask)
+    others = [0, 1, 2, 4]
+    assert torch.equal(scores[:, others], clean[:, others])
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
