@@ -38,6 +38,12 @@ class Candidates(Enum):
     encoder = "encoder"
 
 
+class Scale(Enum):
+    raw = "raw"
+    min_max = "min-max"
+    z_score = "z-score"
+
+
 class Recipe(Enum):
     modular = "modular"
     colbert_xm = "colbert-xm"
@@ -72,6 +78,16 @@ Loss = Annotated[
         help="A loss, or a weighted sum such as infonce+0.5*margin_mse or kl(temperature=2); "
         "'polyrank train losses' lists them."
     ),
+]
+Teacher = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A cross-encoder to distil, several times for their mean: a ranking module "
+        "(squad, mask/squad), its folder, or a file of 'polyrank compose'; else scores in the rows."
+    ),
+]
+TeacherScale = Annotated[
+    Scale, typer.Option(help="What is done to each teacher's scores of a query first.")
 ]
 Sources = Annotated[
     Path | None, typer.Option(help="TSV of name and licence of the data, for the card.")
@@ -205,6 +221,8 @@ def ranking(
         typer.Option(help="Language module beneath: a name or folder; '' for none."),
     ] = None,
     loss: Loss = "infonce",
+    teacher: Teacher = None,
+    teacher_scale: TeacherScale = Scale.raw,
     steps: Steps = 500,
     batch_queries: Annotated[int, typer.Option(min=1, help="Questions a step.")] = 8,
     negatives: Annotated[int, typer.Option(min=1, help="Negatives a question.")] = 3,
@@ -251,6 +269,8 @@ def ranking(
         source=source,
         over=over,
         loss=loss,
+        teacher=teacher,
+        teacher_scale=teacher_scale.value,
         steps=steps,
         batch_queries=batch_queries,
         negatives=negatives,
@@ -283,10 +303,8 @@ def late_interaction(
         typer.Option(help="Language adapter beneath: a name or folder; '' for none."),
     ] = None,
     loss: Loss = "contrastive",
-    teacher: Annotated[
-        str | None,
-        typer.Option(help="A cross-encoder ranking adapter to distil; else scores in the rows."),
-    ] = None,
+    teacher: Teacher = None,
+    teacher_scale: TeacherScale = Scale.raw,
     steps: Steps = 350,
     batch_queries: Annotated[int, typer.Option(min=1, help="Questions a step.")] = 32,
     negatives: Annotated[int, typer.Option(min=1, help="Negatives a question.")] = 1,
@@ -344,6 +362,7 @@ def late_interaction(
         over=over,
         loss=loss,
         teacher=teacher,
+        teacher_scale=teacher_scale.value,
         steps=steps,
         batch_queries=batch_queries,
         negatives=negatives,
@@ -380,6 +399,37 @@ def losses() -> None:
     from polyrank.training.losses import catalogue
 
     print(catalogue())
+
+
+@app.command("labels")
+def labels(
+    comparisons: Annotated[
+        Path, typer.Argument(help="JSON lines: query, winner, loser (ids), optionally weight.")
+    ],
+    queries: Annotated[Path, typer.Option(help="Their texts: .jsonl or .tsv.")],
+    output: Annotated[Path, typer.Option(help="JSON lines for --queries of a training.")],
+    prior: Annotated[
+        float, typer.Option(min=0, help="Wins and losses that every passage is given; 0 for none.")
+    ] = 0.1,
+) -> None:
+    """Turn pairwise comparisons into training rows, with Bradley-Terry strengths as scores.
+
+    The strongest passage of a query becomes its positive, the others its negatives. Passages that
+    no chain of comparisons connects with most of the others are left out and counted.
+
+    \b
+    Example:
+      printf '%s\\n' '{"_id":"q1","text":"When does ice melt?"}' > asked.jsonl
+      printf '%s\\n' '{"query":"q1","winner":"p1","loser":"p2"}' \\
+          '{"query":"q1","winner":"p1","loser":"p3"}' > comparisons.jsonl
+      polyrank train labels comparisons.jsonl --queries asked.jsonl --output labelled.jsonl
+    """
+    from polyrank.training.comparisons import labelled
+    from polyrank.training.negatives import write_examples
+
+    found = labelled(comparisons, options.read_queries(queries, None), prior)
+    write_examples(output, found.examples)
+    note(f"wrote {output}: {found}")
 
 
 def _of_use(context: typer.Context, kind: str) -> None:

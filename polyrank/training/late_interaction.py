@@ -8,7 +8,6 @@ a cross-encoder. What moves is said in `token_model`.
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +20,6 @@ from torch.utils.checkpoint import checkpoint
 from polyrank import languages
 from polyrank.base import Base, load_base
 from polyrank.collections.jsonl import iter_documents
-from polyrank.collections.records import Document
 from polyrank.errors import UsageError
 from polyrank.kernels import maxsim
 from polyrank.modules.card import LATE_INTERACTION, Data, ModuleCard, write_card
@@ -32,9 +30,10 @@ from polyrank.rerankers.marked_text import MarkedText
 from polyrank.training.averaging import Snapshots
 from polyrank.training.language import check_length, check_name, save_named
 from polyrank.training.losses import Loss, parse_loss
-from polyrank.training.negatives import Example, read_examples, sample, write_examples
-from polyrank.training.ranking import with_negatives
+from polyrank.training.negatives import read_examples, sample
+from polyrank.training.ranking import prepared
 from polyrank.training.steps import Batch, Schedule, begin, digest, fit
+from polyrank.training.teachers import as_names, check_teachers
 from polyrank.training.token_batches import TokenBatches
 from polyrank.training.token_model import (
     RECIPES,
@@ -120,7 +119,8 @@ def train_late_interaction(
     output: str | Path,
     source: str = "en",
     over: str | None = None,
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    teacher_scale: str = "raw",
     resume: bool = False,
     zoo: str | Path | None = None,
     data: Sequence[Data] = (),
@@ -137,8 +137,10 @@ def train_late_interaction(
         output: module folder to write; `<output>.work` holds mined negatives and checkpoints.
         source: language of the judgements.
         over: the language adapter beneath, frozen; None takes the one of `source`, '' none.
-        teacher: a cross-encoder ranking adapter of the same base, whose scores are distilled; None
-            takes the scores in the rows.
+        teacher: cross-encoders whose mean scores are distilled, see `teachers`; None takes the
+            scores in the rows.
+        teacher_scale: what is done to each teacher's scores of a query first: 'raw', 'min-max',
+            'z-score'.
         resume: continue from the last checkpoint.
         zoo: where modules are searched first.
         data: sources and licences for the card.
@@ -174,9 +176,11 @@ def train_late_interaction(
     _check(chosen, output)
     loaded = load_base(base)
     check_length(max(chosen.query_length, chosen.train_length), loaded)
-    distils = loss.needs_teacher
+    teachers = as_names(teacher)
+    check_teachers(teachers, teacher_scale, loss.needs_teacher, loss.name)
+    told = {"teacher": " + ".join(teachers), "teacher scale": teacher_scale} if teachers else {}
     documents = {document.id: document for document in iter_documents(passages, source)}
-    read = read_examples(queries, documents, teacher=distils and teacher is None)
+    read = read_examples(queries, documents, teacher=loss.needs_teacher and not teachers)
     rules = default_rules(
         loaded,
         dim=chosen.dim,
@@ -195,19 +199,24 @@ def train_late_interaction(
     marks = {
         "base": str(loaded.fingerprint),
         "parent": parent.sha256 if parent else None,
-        "teacher": teacher,
+        **told,
         "data": digest(queries, passages),
         **vars(chosen),
     }
     begin(work, marks, resume)
-    kept = work / "examples.jsonl"
-    if not kept.is_file():
-        some = sample(read, chosen.steps * chosen.batch_queries, chosen.seed)
-        some = with_negatives(some, documents, loaded, chosen.mine, Path(queries))
-        if distils and teacher is not None:
-            some = scored_by(teacher, some, documents, loaded, source, zoo)
-        write_examples(kept, some)
-    examples = read_examples(kept)
+    some = sample(read, chosen.steps * chosen.batch_queries, chosen.seed)
+    examples = prepared(
+        some,
+        documents,
+        loaded,
+        work,
+        chosen.mine,
+        Path(queries),
+        teachers,
+        source,
+        zoo,
+        teacher_scale,
+    )
 
     text = MarkedText(
         loaded.tokenizer,
@@ -243,7 +252,7 @@ def train_late_interaction(
             "model": LATE_INTERACTION,
             "command": command,
             **vars(chosen),
-            "teacher": teacher,
+            **told,
             "queries": len(examples),
             **facts,
         },
@@ -260,30 +269,6 @@ def _check(chosen: Settings, output: Path) -> None:
         raise UsageError(f"unknown recipe '{chosen.recipe}'; use one of {', '.join(RECIPES)}")
     if chosen.average < 1:
         raise UsageError(f"{chosen.average} snapshots cannot be averaged; give 1 or more")
-
-
-def scored_by(
-    teacher: str,
-    examples: Sequence[Example],
-    documents: dict[str, Document],
-    base: Base,
-    source: str,
-    zoo: str | Path | None,
-) -> list[Example]:
-    """The examples with a cross-encoder's scores of one positive and the negatives."""
-    from polyrank.progress import track
-    from polyrank.rerankers.cross_encoder import Reranker
-
-    scorer = Reranker(base, ranking=teacher, zoo=zoo, fallback="none")
-    found = []
-    for example in track(examples, "scoring with the teacher"):
-        ids = (example.positives[0], *example.negatives)
-        query = replace(example.query, language=source)
-        scores = scorer.score([(query, documents[i]) for i in ids])
-        found.append(replace(example, positives=ids[:1], teacher=tuple(scores)))
-    for note, times in scorer.notes.items():
-        print(f"polyrank: teacher: {note} ({times} times)", file=sys.stderr)
-    return found
 
 
 def save_late_interaction(

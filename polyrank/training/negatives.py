@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Sequence
+import math
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from polyrank.errors import DataError
 class Example:
     """A question, its answering passages, and passages that do not answer it.
 
-    `teacher` holds a cross-encoder's scores of (positive, negatives...) when there are some.
+    `teacher` holds a teacher's scores of `candidates`, (positives..., negatives...), when there are
+    some.
     """
 
     query: Query
@@ -29,12 +31,24 @@ class Example:
     answers: tuple[str, ...] = ()
     teacher: tuple[float, ...] | None = None
 
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The positives, then the negatives."""
+        return (*self.positives, *self.negatives)
+
+    def scores(self, positive: str, chosen: Iterable[int]) -> list[float]:
+        """The teacher's scores of a positive, and of the negatives at these places."""
+        if self.teacher is None:
+            raise ValueError("this example has no teacher scores")
+        negatives = self.teacher[len(self.positives) :]
+        return [self.teacher[self.positives.index(positive)], *(negatives[c] for c in chosen)]
+
 
 def read_examples(
     path: str | Path, passages: Container[str] | None = None, teacher: bool = False
 ) -> list[Example]:
     """JSON lines of `_id`, `text`, `pos` (one id or several), optionally `neg`, `answers`, and the
-    teacher's `pos_score` with `neg_scores`.
+    teacher's `pos_score` (or `pos_scores`, one for each) with `neg_scores`.
 
     Args:
         passages: ids that there are; None to trust the file.
@@ -55,7 +69,9 @@ def read_examples(
         if example.query.id in examples:
             raise DataError(path, number, f"the id '{example.query.id}' stands on two lines")
         if teacher and example.teacher is None:
-            raise DataError(path, number, "the loss needs 'pos_score' and 'neg_scores'")
+            raise DataError(
+                path, number, "the loss needs 'pos_score' and 'neg_scores', or a --teacher"
+            )
         if passages is not None:
             named = (*example.positives, *example.negatives)
             absent = [i for i in named if i not in passages]
@@ -72,14 +88,23 @@ def _example(row: dict[str, Any]) -> Example:
         raise ValueError("'pos' is missing or empty")
     scores = None
     if "neg_scores" in row:
-        scores = tuple(map(float, (row["pos_score"], *row["neg_scores"])))
-        if len(positives) != 1 or len(scores) != 1 + len(negatives):
-            raise ValueError(
-                f"{len(positives)} positives and {len(negatives)} negatives have "
-                f"{len(scores)} scores; one positive and a score for each is expected"
-            )
+        first = row["pos_scores"] if "pos_scores" in row else [row["pos_score"]]
+        scores = checked_scores((*first, *row["neg_scores"]), len(positives), len(negatives))
     query = Query(str(row["_id"]), row["text"])
     return Example(query, positives, negatives, tuple(a for a in answers if a.strip()), scores)
+
+
+def checked_scores(values: Iterable[Any], positives: int, negatives: int) -> tuple[float, ...]:
+    """Teacher scores as numbers; ValueError when one is not finite, or not one for each."""
+    scores = tuple(map(float, values))
+    if len(scores) != positives + negatives:
+        raise ValueError(
+            f"{positives} positives and {negatives} negatives have {len(scores)} scores; "
+            "a score for each is expected"
+        )
+    if not all(map(math.isfinite, scores)):
+        raise ValueError("a score is not finite")
+    return scores
 
 
 def _several(value: Any) -> tuple[str, ...]:
@@ -149,7 +174,9 @@ def write_examples(path: str | Path, examples: Sequence[Example]) -> None:
                 "answers": list(example.answers),
             }
             if example.teacher is not None:
-                row |= {"pos_score": example.teacher[0], "neg_scores": list(example.teacher[1:])}
+                count = len(example.positives)
+                scores = list(example.teacher)
+                row |= {"pos_scores": scores[:count], "neg_scores": scores[count:]}
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 

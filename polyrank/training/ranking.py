@@ -44,6 +44,7 @@ from polyrank.training.negatives import (
 from polyrank.training.sparse import Sparsity, train_sparse
 from polyrank.training.stack import adapter_stack, language_below, parent_of
 from polyrank.training.steps import Batch, Schedule, begin, digest, fast_bf16, fit
+from polyrank.training.teachers import as_names, check_teachers, scored_by
 
 RATES = {"adapter": 5e-4, "mask": 1e-4, "full": 1e-4}
 PLAIN = Sparsity()
@@ -75,7 +76,7 @@ class Batches:
             example = self.examples[order[index]]
             chosen = random.permutation(len(example.negatives))[: self.negatives]
             positive = example.positives[random.integers(len(example.positives))]
-            rows.append((example, chosen))
+            rows.append((example, positive, chosen))
             for document in [positive, *(example.negatives[c] for c in chosen)]:
                 firsts.append(example.query.text)
                 seconds.append(self.passages[document].full_text)
@@ -87,13 +88,13 @@ class Batches:
             padding=True,
             return_tensors="pt",
         )
-        width = 1 + max(len(chosen) for _, chosen in rows)
-        mask = torch.tensor([[c <= len(chosen) for c in range(width)] for _, chosen in rows])
+        width = 1 + max(len(chosen) for _, _, chosen in rows)
+        mask = torch.tensor([[c <= len(chosen) for c in range(width)] for _, _, chosen in rows])
         batch: dict[str, Any] = {"pairs": dict(encoded), "mask": mask}
-        if all(example.teacher is not None for example, _ in rows):
+        if all(example.teacher is not None for example, _, _ in rows):
             teacher = torch.zeros(mask.shape)
-            for row, (example, chosen) in enumerate(rows):
-                scores = [example.teacher[0], *(example.teacher[1 + c] for c in chosen)]  # type: ignore[index]
+            for row, (example, positive, chosen) in enumerate(rows):
+                scores = example.scores(positive, chosen)
                 teacher[row, : len(scores)] = torch.tensor(scores)
             batch["teacher"] = teacher
         return batch
@@ -121,6 +122,8 @@ def train_ranking_module(
     source: str = "en",
     over: str | None = None,
     loss: str = "infonce",
+    teacher: str | Sequence[str] | None = None,
+    teacher_scale: str = "raw",
     steps: int = 500,
     batch_queries: int = 8,
     negatives: int = 3,
@@ -147,6 +150,10 @@ def train_ranking_module(
         source: language of the judgements.
         over: the language module of that kind beneath; None takes the one of `source`, '' none.
         loss: a name, or a weighted sum, of `polyrank.training.losses`: 'infonce+0.5*margin_mse'.
+        teacher: cross-encoders whose mean scores are distilled, see `teachers`; None takes the
+            scores in the rows.
+        teacher_scale: what is done to each teacher's scores of a query first: 'raw', 'min-max',
+            'z-score'.
         steps, batch_queries, negatives, length: optimizer steps, questions a step, negatives a
             question, tokens a pair.
         rate: peak learning rate; None takes 5e-4 for an adapter, 1e-4 for a mask or a full model.
@@ -170,14 +177,16 @@ def train_ranking_module(
     if kind not in RATES:
         raise UsageError(f"a ranking module is an adapter, a mask or full, not '{kind}'")
     objective = RankingLoss(parse_loss(loss))
-    loss = objective.loss.name
+    loss, taught = objective.loss.name, objective.loss.needs_teacher
+    teachers = as_names(teacher)
+    check_teachers(teachers, teacher_scale, taught, loss)
     output, source = Path(output), languages.normalise(source)
     check_name(output.name)
     loaded = load_base(base)
     check_length(length, loaded)
     work = Path(f"{output}.work")
     documents = {document.id: document for document in iter_documents(passages, source)}
-    read = read_examples(queries, documents, teacher=objective.loss.needs_teacher)
+    read = read_examples(queries, documents, teacher=taught and not teachers)
 
     torch.manual_seed(seed)
     bare = kind == "full" or over == ""
@@ -194,12 +203,14 @@ def train_ranking_module(
         sparsity = replace(sparsity, k=adapter_size(loaded, reduction, invertible=False))
     options = {"adapter": {"reduction": reduction}, "mask": asdict(sparsity)}.get(kind, {})
     schedule = Schedule(steps=steps, rate=rate or RATES[kind], warmup=0.1, seed=seed)
+    told = {"teacher": " + ".join(teachers), "teacher scale": teacher_scale} if teachers else {}
     settings = {
         "base": str(loaded.fingerprint),
         "parent": parent.sha256 if parent else None,
         "kind": kind,
         "source": source,
         "loss": loss,
+        **told,
         "steps": steps,
         "batch queries": batch_queries,
         "negatives": negatives,
@@ -211,11 +222,10 @@ def train_ranking_module(
         "data": digest(queries, passages),
     }
     begin(work, settings, resume)
-    kept = work / "examples.jsonl"
-    if not kept.is_file():
-        chosen = sample(read, steps * batch_queries, seed)
-        write_examples(kept, with_negatives(chosen, documents, loaded, mine, Path(queries)))
-    examples = read_examples(kept)
+    some = sample(read, steps * batch_queries, seed)
+    examples = prepared(
+        some, documents, loaded, work, mine, Path(queries), teachers, source, zoo, teacher_scale
+    )
     batches = Batches(examples, documents, loaded.tokenizer, batch_queries, negatives, length, seed)
     differences = None
     if kind == "mask":
@@ -235,6 +245,7 @@ def train_ranking_module(
         recipe={
             "command": command,
             "loss": loss,
+            **told,
             "batch_queries": batch_queries,
             "negatives": negatives,
             "length": length,
@@ -256,12 +267,51 @@ def train_ranking_module(
     return written
 
 
+def prepared(
+    examples: list[Example],
+    documents: dict[str, Document],
+    base: Base,
+    work: Path,
+    mine: int,
+    queries: Path,
+    teachers: Sequence[str] = (),
+    source: str = "en",
+    zoo: str | Path | None = None,
+    scale: str = "raw",
+) -> list[Example]:
+    """The examples with negatives and teachers' scores; both kept in `work` for a resumed run.
+
+    Teachers score anew what has scores already, which is counted and said.
+    """
+    mined, scored = work / "examples.jsonl", work / "scored.jsonl"
+    if teachers and scored.is_file():
+        return read_examples(scored)
+    if not mined.is_file():
+        replaced = sum(example.teacher is not None for example in examples) if teachers else 0
+        if replaced:
+            print(
+                f"polyrank: the scores in {replaced} rows are replaced by the teacher's",
+                file=sys.stderr,
+            )
+            examples = [replace(example, teacher=None) for example in examples]
+        write_examples(mined, with_negatives(examples, documents, base, mine, queries))
+    if not teachers:
+        return read_examples(mined)
+    write_examples(
+        scored,
+        scored_by(teachers, read_examples(mined), documents, base, work, source, zoo, scale),
+    )
+    return read_examples(scored)
+
+
 def with_negatives(
     examples: list[Example], documents: dict[str, Document], base: Base, mine: int, source: Path
 ) -> list[Example]:
     """The examples with mined negatives; those that still have none are left out and counted."""
     if mine:
         fast = load_base(base.folder, torch.bfloat16) if fast_bf16() else base
+        if spoken := getattr(base.model.config, "default_language", None):  # of an XMOD
+            fast.model.set_default_language(spoken)
         examples = mine_negatives(examples, documents, fast, each=mine)
     usable = [example for example in examples if example.negatives]
     if not usable:

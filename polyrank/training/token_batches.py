@@ -102,8 +102,7 @@ class TokenBatches:
 
 def _teacher(drawn: Sequence[tuple[Example, str, list[int]]], width: int) -> Tensor:
     teacher = torch.zeros(len(drawn), width)
-    for row, (example, _, chosen) in enumerate(drawn):
-        assert example.teacher is not None
-        scores = [example.teacher[0], *(example.teacher[1 + c] for c in chosen)]
+    for row, (example, positive, chosen) in enumerate(drawn):
+        scores = example.scores(positive, chosen)
         teacher[row, : len(scores)] = torch.tensor(scores)
     return teacher
