@@ -44,6 +44,15 @@ class Scale(Enum):
     z_score = "z-score"
 
 
+class Form(Enum):
+    auto = "auto"
+    polyrank = "polyrank"
+    flagembedding = "flagembedding"
+    tevatron = "tevatron"
+    margin_tsv = "margin-tsv"
+    datasets = "datasets"
+
+
 class Recipe(Enum):
     modular = "modular"
     colbert_xm = "colbert-xm"
@@ -77,6 +86,25 @@ Loss = Annotated[
     typer.Option(
         help="A loss, or a weighted sum such as infonce+0.5*margin_mse or kl(temperature=2); "
         "'polyrank train losses' lists them."
+    ),
+]
+Rows = Annotated[
+    str, typer.Option(help="JSON lines: _id, text, pos, neg, answers; or another project's rows.")
+]
+Passages = Annotated[
+    Path | None,
+    typer.Option(help="JSON lines: _id, title, text; or .tsv. Not needed where rows carry texts."),
+]
+RowsForm = Annotated[
+    Form, typer.Option("--rows", help="Form of --queries; recognised by its first line.")
+]
+QueryTexts = Annotated[
+    Path | None, typer.Option(help="Rows of margin-tsv: the queries, .tsv or .jsonl.")
+]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        help="Rows of datasets: our columns=theirs, such as query=question,pos=answer,neg=n1+n2."
     ),
 ]
 Teacher = Annotated[
@@ -208,9 +236,12 @@ def language(
 @app.command("ranking")
 def ranking(
     context: typer.Context,
-    queries: Annotated[Path, typer.Option(help="JSON lines: _id, text, pos, neg, answers.")],
-    passages: Annotated[Path, typer.Option(help="JSON lines: _id, title, text.")],
+    queries: Rows,
     output: Output,
+    passages: Passages = None,
+    rows: RowsForm = Form.auto,
+    query_texts: QueryTexts = None,
+    columns: Columns = None,
     base: options.Base = "mini",
     kind: Annotated[
         Kind, typer.Option(help="An adapter, a mask, or all parameters.")
@@ -283,15 +314,21 @@ def ranking(
         resume=resume,
         data=sources_of(sources),
         command=command_line(),
+        rows=rows.value,
+        query_texts=query_texts,
+        columns=_columns(columns),
     )
     note(f"wrote {output}: {json.dumps(dict(card.recipe))}")
 
 
 @app.command("late-interaction")
 def late_interaction(
-    queries: Annotated[Path, typer.Option(help="JSON lines: _id, text, pos, neg, answers.")],
-    passages: Annotated[Path, typer.Option(help="JSON lines: _id, title, text.")],
+    queries: Rows,
     output: Output,
+    passages: Passages = None,
+    rows: RowsForm = Form.auto,
+    query_texts: QueryTexts = None,
+    columns: Columns = None,
     base: options.Base = "mini",
     recipe: Annotated[
         Recipe,
@@ -381,6 +418,9 @@ def late_interaction(
         resume=resume,
         data=sources_of(sources),
         command=command_line(),
+        rows=rows.value,
+        query_texts=query_texts,
+        columns=_columns(columns),
     )
     note(f"wrote {output}: {json.dumps(dict(card.recipe))}")
 
@@ -430,6 +470,17 @@ def labels(
     found = labelled(comparisons, options.read_queries(queries, None), prior)
     write_examples(output, found.examples)
     note(f"wrote {output}: {found}")
+
+
+def _columns(text: str | None) -> dict[str, str]:
+    """'query=question,pos=answer' as a mapping."""
+    found = {}
+    for part in filter(None, (text or "").split(",")):
+        ours, equals, theirs = (piece.strip() for piece in part.partition("="))
+        if not equals or not theirs:
+            raise UsageError(f"--columns has '{part}'; write query=question,pos=answer")
+        found[ours] = theirs
+    return found
 
 
 def _of_use(context: typer.Context, kind: str) -> None:

@@ -8,7 +8,7 @@ a cross-encoder. What moves is said in `token_model`.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from torch.utils.checkpoint import checkpoint
 
 from polyrank import languages
 from polyrank.base import Base, load_base
-from polyrank.collections.jsonl import iter_documents
 from polyrank.errors import UsageError
 from polyrank.kernels import maxsim
 from polyrank.modules.card import LATE_INTERACTION, Data, ModuleCard, write_card
@@ -30,8 +29,9 @@ from polyrank.rerankers.marked_text import MarkedText
 from polyrank.training.averaging import Snapshots
 from polyrank.training.language import check_length, check_name, save_named
 from polyrank.training.losses import Loss, parse_loss
-from polyrank.training.negatives import read_examples, sample
+from polyrank.training.negatives import sample
 from polyrank.training.ranking import prepared
+from polyrank.training.rows import existing, read_rows
 from polyrank.training.steps import Batch, Schedule, begin, digest, fit
 from polyrank.training.teachers import as_names, check_teachers
 from polyrank.training.token_batches import TokenBatches
@@ -115,7 +115,7 @@ class Settings:
 def train_late_interaction(
     base: str,
     queries: str | Path,
-    passages: str | Path,
+    passages: str | Path | None,
     output: str | Path,
     source: str = "en",
     over: str | None = None,
@@ -125,6 +125,9 @@ def train_late_interaction(
     zoo: str | Path | None = None,
     data: Sequence[Data] = (),
     command: str = "",
+    rows: str = "auto",
+    query_texts: str | Path | None = None,
+    columns: Mapping[str, str] | None = None,
     **settings: Any,
 ) -> ModuleCard:
     """Trains a late-interaction module in one language.
@@ -132,8 +135,10 @@ def train_late_interaction(
     Args:
         base: 'mini', a Hub id or a folder.
         queries: JSON lines of `_id`, `text`, `pos`, optionally `neg`, `answers`, `pos_score` with
-            `neg_scores`.
-        passages: JSON lines of `_id`, `title`, `text`.
+            `neg_scores`; or another project's rows, see `rows.read_rows`.
+        passages: JSON lines of `_id`, `title`, `text`, or a .tsv; None where rows carry texts.
+        rows: the form of `queries`, 'auto' to recognise it.
+        query_texts, columns: of some forms, see `rows.read_rows`.
         output: module folder to write; `<output>.work` holds mined negatives and checkpoints.
         source: language of the judgements.
         over: the language adapter beneath, frozen; None takes the one of `source`, '' none.
@@ -179,8 +184,9 @@ def train_late_interaction(
     teachers = as_names(teacher)
     check_teachers(teachers, teacher_scale, loss.needs_teacher, loss.name)
     told = {"teacher": " + ".join(teachers), "teacher scale": teacher_scale} if teachers else {}
-    documents = {document.id: document for document in iter_documents(passages, source)}
-    read = read_examples(queries, documents, teacher=loss.needs_teacher and not teachers)
+    read, documents = read_rows(
+        queries, passages, rows, query_texts, columns, source, loss.needs_teacher and not teachers
+    )
     rules = default_rules(
         loaded,
         dim=chosen.dim,
@@ -200,7 +206,7 @@ def train_late_interaction(
         "base": str(loaded.fingerprint),
         "parent": parent.sha256 if parent else None,
         **told,
-        "data": digest(queries, passages),
+        "data": digest(*existing(queries, passages, query_texts)),
         **vars(chosen),
     }
     begin(work, marks, resume)

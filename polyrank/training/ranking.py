@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from torch import Tensor
 
 from polyrank import languages
 from polyrank.base import Base, load_base
-from polyrank.collections.jsonl import iter_documents
 from polyrank.collections.records import Document
 from polyrank.errors import DataError, UsageError
 from polyrank.modules.card import Data, ModuleCard
@@ -41,6 +40,7 @@ from polyrank.training.negatives import (
     sample,
     write_examples,
 )
+from polyrank.training.rows import existing, read_rows
 from polyrank.training.sparse import Sparsity, train_sparse
 from polyrank.training.stack import adapter_stack, language_below, parent_of
 from polyrank.training.steps import Batch, Schedule, begin, digest, fast_bf16, fit
@@ -116,7 +116,7 @@ class RankingLoss:
 def train_ranking_module(
     base: str,
     queries: str | Path,
-    passages: str | Path,
+    passages: str | Path | None,
     output: str | Path,
     kind: str = "adapter",
     source: str = "en",
@@ -137,14 +137,19 @@ def train_ranking_module(
     zoo: str | Path | None = None,
     data: Sequence[Data] = (),
     command: str = "",
+    rows: str = "auto",
+    query_texts: str | Path | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> ModuleCard:
     """Trains a ranking module in one language.
 
     Args:
         base: 'mini', a Hub id or a folder.
         queries: JSON lines of `_id`, `text`, `pos`, optionally `neg`, `answers`, `pos_score` with
-            `neg_scores`.
-        passages: JSON lines of `_id`, `title`, `text`.
+            `neg_scores`; or another project's rows, see `rows.read_rows`.
+        passages: JSON lines of `_id`, `title`, `text`, or a .tsv; None where rows carry texts.
+        rows: the form of `queries`, 'auto' to recognise it.
+        query_texts, columns: of some forms, see `rows.read_rows`.
         output: module folder to write; `<output>.work` holds mined negatives and checkpoints.
         kind: 'adapter', 'mask', or 'full': all parameters, no modules.
         source: language of the judgements.
@@ -185,8 +190,9 @@ def train_ranking_module(
     loaded = load_base(base)
     check_length(length, loaded)
     work = Path(f"{output}.work")
-    documents = {document.id: document for document in iter_documents(passages, source)}
-    read = read_examples(queries, documents, teacher=taught and not teachers)
+    read, documents = read_rows(
+        queries, passages, rows, query_texts, columns, source, taught and not teachers
+    )
 
     torch.manual_seed(seed)
     bare = kind == "full" or over == ""
@@ -219,7 +225,7 @@ def train_ranking_module(
         **options,
         "mined": mine,
         "seed": seed,
-        "data": digest(queries, passages),
+        "data": digest(*existing(queries, passages, query_texts)),
     }
     begin(work, settings, resume)
     some = sample(read, steps * batch_queries, seed)
