@@ -12,6 +12,7 @@ from polyrank.errors import PolyrankError
 
 from . import (
     collections,
+    compare,
     compose,
     demo,
     detect,
@@ -94,6 +95,7 @@ app.command("loyalty", short_help="Compare a student's run with its teacher's.")
 app.command("experiment", short_help="Run a comparison described in YAML, and report it.")(
     experiment.experiment
 )
+app.command("compare", short_help="Test runs against a baseline.")(compare.compare)
 app.command("detect", short_help="Identify the language of texts.")(detect.detect)
 app.command("distill", short_help="Distil a smaller model for a pair of languages.")(
     distill.distill

@@ -1,63 +1,181 @@
-"""polyrank evaluate: measures of a run, and a paired test against another."""
+"""polyrank evaluate: measures of a run, by languages, and a paired test against another."""
 
 from __future__ import annotations
 
-import re
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from polyrank.errors import UsageError
 
-from .options import AsJson
+from .judged import By, Judged, Measures, Missing, Truth, split_measures, truth
+from .options import AsJson, DocumentLanguage, DocumentsFile, QueriesFile, QueryLanguage
 
-COMMA = r",(?![^()]*\))"  # not those inside AP(rel=2,cutoff=5)
+if TYPE_CHECKING:
+    from polyrank.collections.records import Run
+    from polyrank.evaluation import Languages, Report
+    from polyrank.evaluation.by_language import Groups
 
 
 def evaluate(
     run: Annotated[Path, typer.Argument(help="The run: TREC, or .jsonl.")],
     qrels: Annotated[Path | None, typer.Argument(help="Relevance judgements, TREC or TSV.")] = None,
-    collection: Annotated[
-        str | None, typer.Option(help="A collection whose judgements are taken.")
+    collection: Judged = None,
+    queries: QueriesFile = None,
+    documents: DocumentsFile = None,
+    query_language: QueryLanguage = None,
+    document_language: DocumentLanguage = None,
+    measures: Measures = "nDCG@10,AP,RR",
+    by: By = "all",
+    against_language: Annotated[
+        str | None,
+        typer.Option(
+            help="With --by query-language: the difference to the same topics asked in this one."
+        ),
     ] = None,
-    query_language: Annotated[
-        str | None, typer.Option(help="With --collection: as the run was made with.")
+    per_query: Annotated[
+        Path | None, typer.Option(help="Write every query's values here, TSV or .jsonl.")
     ] = None,
-    document_language: Annotated[
-        str | None, typer.Option(help="With --collection: as the run was made with.")
-    ] = None,
-    split: Annotated[
-        str | None, typer.Option(help="With --collection: which of its judgements.")
-    ] = None,
-    measures: Annotated[str, typer.Option(help="Measures, separated by commas.")] = "nDCG@10,AP,RR",
     baseline: Annotated[
         Path | None, typer.Option(help="A second run, to test the first against, query by query.")
     ] = None,
+    missing: Missing = "refuse",
     as_json: AsJson = False,
 ) -> None:
     """Evaluate a run; with --baseline, a paired test of the difference.
 
+    Values are those of 'trec_eval -c': ties by document id downwards, a judged query that the run
+    lacks counts 0. By language of documents, or by pair, a mixed ranking is measured once for each
+    language of documents, the others taken out of it.
+
     \b
-    Examples (the first two write the runs that the third compares):
+    Examples (the first three write runs, which the others measure):
       polyrank search --collection ntrex --query-language tr --document-language en \\
           --first-stage bm25 --no-rerank --output bm25.trec
       polyrank search --collection ntrex --query-language tr --document-language en \\
           --no-rerank --output dense.trec
+      polyrank search --collection xquad --query-language tr --limit 50 --no-rerank \\
+          --output mixed.trec
       polyrank evaluate dense.trec --collection ntrex --baseline bm25.trec
+      polyrank evaluate mixed.trec --collection xquad --query-language tr \\
+          --missing intersect --measures nDCG@10,LPR,LangnDCG@10,PEER@20,FourWay
+      polyrank evaluate mixed.trec --collection xquad --query-language tr \\
+          --missing intersect --by pair
     """
-    if (qrels is None) == (collection is None):
-        raise UsageError("give the judgements: a QRELS file, or --collection NAME")
-    from polyrank.collections.load import load_judgements
-    from polyrank.collections.trec import read_qrels, read_run
+    from polyrank.collections.trec import read_run
     from polyrank.evaluation import evaluate as measured
 
+    if baseline is not None and by != "all":
+        raise UsageError("to test by languages:  polyrank compare RUN RUN --by " + by)
+    if against_language is not None and by != "query-language":
+        raise UsageError("--against-language goes with --by query-language")
+    ranked = read_run(run)
+    other = read_run(baseline) if baseline is not None else None
+    runs = [ranked] if other is None else [ranked, other]
+    known = truth(runs, qrels, collection, queries, documents, query_language, document_language)
+    names = split_measures(measures)
     report = measured(
-        read_run(run),
-        read_qrels(qrels)
-        if qrels is not None
-        else load_judgements(str(collection), query_language, document_language, split),
-        [name.strip() for name in re.split(COMMA, measures) if name.strip()],
-        baseline=read_run(baseline) if baseline is not None else None,
+        ranked, known.qrels, names, baseline=other, collection=known.pool, missing=missing
     )
-    print(report.json() if as_json else report.text())
+    kept = {i for values in report.per_query.values() for i in values}
+    kept |= {i for ids in report.undefined.values() for i in ids}
+    known = Truth([j for j in known.qrels if j.query_id in kept], known.pool)
+    groups = _groups(ranked, known, names, by)
+    if per_query is not None:
+        from polyrank.evaluation import write_values
+
+        write_values(groups, per_query)
+    if as_json:
+        print(
+            json.dumps(
+                _as_dict(report, groups, names, by, against_language), ensure_ascii=False, indent=2
+            )
+        )
+        return
+    if by == "all":
+        print(report.text())
+        return
+    print("\n".join(_lines(report, groups, names, by, against_language)))
+
+
+def _groups(ranked: Run, known: Truth, names: list[str], by: str) -> Groups:
+    from polyrank.evaluation import by_language
+    from polyrank.evaluation.measures import parse_measures
+
+    return by_language("the run", ranked, known.qrels, parse_measures(names), known.pool, by)
+
+
+def _means(groups: Groups, names: list[str]) -> dict[str, dict[Languages, float]]:
+    from polyrank.evaluation.by_language import means
+    from polyrank.evaluation.measures import parse_measures
+
+    return means(groups, parse_measures(names))
+
+
+def _effects(groups: Groups, reference: str | None) -> dict[str, dict[str, float]]:
+    """Measure → language → difference to the reference language."""
+    from polyrank.evaluation import mother_tongue_effect
+
+    if reference is None:
+        return {}
+    measures = next(iter(groups.values()))
+    return {
+        name: mother_tongue_effect({str(x): v[name] for x, v in groups.items()}, reference)
+        for name in measures
+    }
+
+
+def _lines(
+    report: Report, groups: Groups, names: list[str], by: str, reference: str | None
+) -> list[str]:
+    """A row per group of languages, then one per measure that sums them up."""
+    from polyrank.evaluation import aggregates
+    from polyrank.evaluation.tables import aligned, shown
+
+    means, effects = _means(groups, names), _effects(groups, reference)
+    header = [by.replace("pair", "query→documents"), "queries"]
+    for name in means:
+        header += [name] + [f"− {reference}"] * bool(effects)
+    rows = [header]
+    for languages, values in groups.items():
+        row = [str(languages), str(max(map(len, values.values())))]
+        for name in means:
+            row.append(shown(means[name][languages]))
+            if effects:
+                row.append(shown(effects[name].get(str(languages)), "+.4f"))
+        rows.append(row)
+    lines = [*aligned(rows), ""]
+    for name, by_languages in means.items():
+        defined = {str(x): v for x, v in by_languages.items() if v == v}
+        lines.append(f"{name}: {aggregates(defined)}" if defined else f"{name}: undefined")
+    return [*lines, *report.notes()]
+
+
+def _as_dict(
+    report: Report, groups: Groups, names: list[str], by: str, reference: str | None
+) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from polyrank.evaluation import aggregates
+
+    if by == "all":
+        return report.to_dict()
+    means = _means(groups, names)
+    rows = [
+        {
+            "query_language": x.query,
+            "document_language": x.document,
+            "queries": max(map(len, per.values())),
+            "mean": {m: None if (v := means[m][x]) != v else v for m in means},
+        }
+        for x, per in groups.items()
+    ]
+    summed = {
+        m: asdict(aggregates({str(x): float(v) for x, v in row.items()}))
+        for m, row in means.items()
+        if any(v == v for v in row.values())
+    }
+    found = {**report.to_dict(), "by": by, "groups": rows, "aggregates": summed}
+    return {**found, "effects": _effects(groups, reference)} if reference else found

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from polyrank.collections.texts import to_frame
     from polyrank.collections.trec import read_run, write_run
     from polyrank.composition import Composition, compose
-    from polyrank.evaluation import evaluate
+    from polyrank.evaluation import compare, evaluate
     from polyrank.fusion import fuse
     from polyrank.index.dense import Dense
     from polyrank.index.lexical import BM25
@@ -48,6 +48,7 @@ _HOMES = {
     "MultiVectorIndex": "polyrank.index.multivector",
     "Query": "polyrank.collections.records",
     "Reranker": "polyrank.rerankers.cross_encoder",
+    "compare": "polyrank.evaluation",
     "compose": "polyrank.composition",
     "distill_bilingual": "polyrank.training.bilingual.distil",
     "evaluate": "polyrank.evaluation",
@@ -79,6 +80,7 @@ __all__ = [
     "Query",
     "Reranker",
     "__version__",
+    "compare",
     "compose",
     "distill_bilingual",
     "evaluate",

@@ -98,10 +98,8 @@ class Comparisons:
                 "a topic asked in several languages is one observation, its mean over them"
             )
         if self.left_out:
-            whose = "all" if s.missing == "intersect" else "any"
-            notes.append(
-                f"{self.left_out} judged queries that not {whose} of the runs have left out"
-            )
+            have = "not every run has" if s.missing == "intersect" else "no run has"
+            notes.append(f"{self.left_out} judged queries that {have}, left out")
         if s.missing == "zero":
             notes.append("a query that a run lacks counts 0")
         sizes: dict[tuple[Languages, str], set[int]] = {}

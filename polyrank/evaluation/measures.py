@@ -54,7 +54,8 @@ def evaluate(
         seed: of the test and the interval.
         collection: languages and parallel groups, for language-aware measures.
         missing: what to do when run and baseline have different judged queries: 'refuse', count
-            'zero', or 'intersect' (compare, and average, where both have them).
+            'zero', or 'intersect': measure where both have them. Without a baseline 'intersect'
+            measures the queries that the run has.
 
     Raises:
         UsageError: for an unknown measure, no judgements, a document twice for a query, a run
@@ -63,25 +64,29 @@ def evaluate(
     parsed = parse_measures(measures)
     judged = unique_judgements(qrels)
     pool = as_pool(collection)
-    grouped = run if isinstance(run, dict) else as_run(run)
-    query_ids = list(dict.fromkeys(judgement.query_id for judgement in judged))
-    known, absent = set(query_ids), [i for i in query_ids if i not in grouped]
-    comparison, values = {}, per_query("the run", grouped, judged, parsed, pool)
+    runs = {"the run": run if isinstance(run, dict) else as_run(run)}
     if baseline is not None:
-        other = baseline if isinstance(baseline, dict) else as_run(baseline)
-        others = per_query("the baseline", other, judged, parsed, pool)
-        kept = same_queries({"the run": grouped, "the baseline": other}, query_ids, missing)
-        if missing != "intersect":
-            kept = known  # a query that both lack counts 0 for both, as in the means
-        else:
-            values = {m: {i: v for i, v in row.items() if i in kept} for m, row in values.items()}
-            absent = []
-        comparison = _compare(values, others, kept, seed)
-        query_ids = [i for i in query_ids if i in kept] if missing == "intersect" else query_ids
+        runs["the baseline"] = baseline if isinstance(baseline, dict) else as_run(baseline)
+    query_ids = list(dict.fromkeys(judgement.query_id for judgement in judged))
+    known, left_out = set(query_ids), 0
+    for whose, each in runs.items():
+        _has_some(whose, each, query_ids)
+    if len(runs) > 1 or missing != "refuse":
+        kept = same_queries(runs, query_ids, missing)
+        if missing == "intersect":
+            left_out = len(known - kept)
+            judged = [j for j in judged if j.query_id in kept]
+            query_ids = [i for i in query_ids if i in kept]
+    grouped = runs["the run"]
+    values = per_query("the run", grouped, judged, parsed, pool)
+    comparison = {}
+    if baseline is not None:  # a query that both lack counts 0 for both, as in the means
+        others = per_query("the baseline", runs["the baseline"], judged, parsed, pool)
+        comparison = _compare(values, others, seed)
     return Report(
         mean={str(m): aggregate(m, values[str(m)]) for m in parsed},
         per_query=values,
-        missing=absent,
+        missing=[i for i in query_ids if i not in grouped],
         unjudged=[i for i in grouped if i not in known],
         comparison=comparison,
         undefined={
@@ -90,6 +95,7 @@ def evaluate(
             if (lacking := [i for i in query_ids if i not in row])
         },
         found=any_judged(grouped, judged),
+        left_out=left_out,
     )
 
 
@@ -183,11 +189,7 @@ def per_query(
     import ir_measures
 
     query_ids = list(dict.fromkeys(judgement.query_id for judgement in qrels))
-    if not any(i in run for i in query_ids):
-        raise UsageError(
-            f"{whose} has none of the {len(query_ids)} judged queries; "
-            f"judged is {query_ids[0]!r}, ranked is {next(iter(run), 'nothing')!r}"
-        )
+    _has_some(whose, run, query_ids)
     scored = [hit for i in query_ids for hit in _by_rank(whose, i, run.get(i, []))]
     names = {str(m): m for m in measures}
     values: Values = {}
@@ -214,6 +216,14 @@ def per_query(
                 f"cannot compute {', '.join(names)}: {error}; try {EXAMPLES}"
             ) from error
     return {m: {i: row[i] for i in query_ids if i in row} for m, row in values.items()}
+
+
+def _has_some(whose: str, run: Run, query_ids: Sequence[str]) -> None:
+    if not any(i in run for i in query_ids):
+        raise UsageError(
+            f"{whose} has none of the {len(query_ids)} judged queries; "
+            f"judged is {query_ids[0]!r}, ranked is {next(iter(run), 'nothing')!r}"
+        )
 
 
 def _for_trec_eval(qrels: Sequence[Judgement]) -> list[Judgement]:
@@ -266,10 +276,10 @@ def aggregate(measure: Measure | LanguageMeasure, values: Mapping[str, float]) -
     return float(aggregator.result())
 
 
-def _compare(ours: Values, theirs: Values, kept: set[str], seed: int) -> dict[str, Comparison]:
+def _compare(ours: Values, theirs: Values, seed: int) -> dict[str, Comparison]:
     columns = {}
     for name in ours:
-        shared = [i for i in ours[name] if i in theirs[name] and i in kept]
+        shared = [i for i in ours[name] if i in theirs[name]]
         if not shared:
             raise UsageError(f"{name} is defined for no query of both runs; leave it out")
         columns[name] = [ours[name][i] for i in shared], [theirs[name][i] for i in shared]

@@ -45,6 +45,7 @@ class Report:
         unjudged: queries of the run without judgements; they are left out.
         comparison: measure → comparison; empty without a baseline.
         undefined: measure → judged queries for which it is undefined; its mean is over the others.
+        left_out: judged queries that were left out because a run lacks them, as was asked.
         found: whether any ranked document is judged; where not, the ids may not fit.
     """
 
@@ -55,6 +56,7 @@ class Report:
     comparison: dict[str, Comparison] = field(default_factory=dict)
     undefined: dict[str, list[str]] = field(default_factory=dict)
     found: bool = True
+    left_out: int = 0
 
     @property
     def queries(self) -> int:
@@ -92,8 +94,15 @@ class Report:
             notes.append(f"{some(self.missing)} missing from the run, counted as 0")
         if self.unjudged:
             notes.append(f"{some(self.unjudged)} in the run without judgements, left out")
+        if self.left_out:
+            notes.append(f"{self.left_out} judged queries that not every run has, left out")
+        alike: dict[tuple[str, ...], list[str]] = {}
         for name, ids in self.undefined.items():
-            notes.append(f"{name} is undefined for {some(ids)}, left out of its mean")
+            alike.setdefault(tuple(ids), []).append(name)
+        for some_ids, names in alike.items():
+            notes.append(
+                f"{', '.join(names)} undefined for {some(list(some_ids))}, left out of the mean"
+            )
         for name, compared in self.comparison.items():
             if compared.queries < self.queries:
                 notes.append(f"{name} is compared over the {compared.queries} where both define it")

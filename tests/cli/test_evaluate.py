@@ -44,3 +44,78 @@ def test_the_judgements_of_a_collection(runs, polyrank, tmp_path):
     report = json.loads(result.stdout)
     assert len(report["missing"]) == 1190 - 30
     assert report["mean"]["RR"] * 1190 / 30 > 0.5  # German questions over German passages
+
+
+MIXED = {  # a group of two passages; the query is Turkish
+    "queries.jsonl": '{"_id": "q1", "text": "su", "language": "tr"}\n',
+    "documents.jsonl": "".join(
+        f'{{"_id": "{g}.{tag}", "text": "x", "language": "{tag}", "group": "{g}"}}\n'
+        for g in "ab"
+        for tag in ("en", "tr")
+    ),
+    "qrels": "q1 0 a.en 1\n",  # the translation is judged by nobody
+    "run.trec": "q1 Q0 a.en 1 3 x\nq1 Q0 a.tr 2 2 x\nq1 Q0 b.tr 3 1 x\n",
+}
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    for name, text in MIXED.items():
+        (tmp_path / name).write_text(text)
+    given = ["--queries", tmp_path / "queries.jsonl", "--documents", tmp_path / "documents.jsonl"]
+    return [tmp_path / "run.trec", tmp_path / "qrels", *given]
+
+
+def test_language_aware_measures_of_own_data(mixed, polyrank):
+    names = "SemnDCG@10,LPR,LangnDCG(same=2,other=1)@10,FourWay"
+    result = polyrank("evaluate", *mixed, "--measures", names, "--json")
+    mean = json.loads(result.stdout)["mean"]
+    assert (mean["SemnDCG@10"], mean["LPR"]) == (1.0, 0.0)
+    # (1 + 2 / log2 3) / (2 + 1 / log2 3)
+    assert mean["LangnDCG(same=2,other=1)@10"] == pytest.approx(0.8597, abs=1e-4)
+    assert mean["RightOther"] == 1.0
+
+
+def test_by_pair_and_every_query(mixed, polyrank, tmp_path):
+    values = tmp_path / "values.tsv"
+    (tmp_path / "qrels").write_text("q1 0 a.en 1\nq1 0 b.tr 1\n")
+    options = ["--measures", "RR", "--by", "pair", "--per-query", values]
+    result = polyrank("evaluate", *mixed, *options)
+    assert result.exit_code == 0
+    rows = [line.split() for line in result.stdout.splitlines()[:3]]
+    assert rows == [
+        ["query→documents", "queries", "RR"],
+        ["tr→en", "1", "1.0000"],
+        ["tr→tr", "1", "0.5000"],
+    ]
+    assert "gap 0.5000" in result.stdout
+    assert values.read_text().splitlines()[1:] == ["tr\ten\tq1\tRR\t1.0", "tr\ttr\tq1\tRR\t0.5"]
+
+
+def test_the_view_of_a_bundled_collection_is_found_by_its_ids(polyrank, tmp_path):
+    run = tmp_path / "run.trec"
+    run.write_text("bbc.381790 Q0 bbc.381790.ky 1 2 x\nbbc.381790 Q0 bbc.381790.en 2 1 x\n")
+    options = ["--collection", "ntrex", "--measures", "LPR", "--json"]
+    result = polyrank("evaluate", run, *options, "--query-language", "ky")
+    assert json.loads(result.stdout)["mean"] == {"LPR": 1.0}
+    assert "queries in ky, documents in all languages" in result.stderr
+    unknown = polyrank("evaluate", run, *options)
+    assert unknown.exit_code == 2 and "--query-language TAG" in unknown.stderr
+    run.write_text("x Q0 y 1 2 x\n")
+    other = polyrank("evaluate", run, *options)
+    assert other.exit_code == 2 and "are not those of ntrex" in other.stderr
+
+
+def test_against_the_same_topics_in_english(polyrank, tmp_path):
+    run = tmp_path / "run.trec"
+    run.write_text(
+        "bbc.381790.ky Q0 bbc.381790 1 1 x\n"
+        "bbc.381790.en Q0 x 1 2 x\nbbc.381790.en Q0 bbc.381790 2 1 x\n"
+    )
+    options = ["--collection", "ntrex", "--document-language", "en", "--missing", "intersect"]
+    options += ["--measures", "RR", "--by", "query-language", "--against-language", "en"]
+    lines = polyrank("evaluate", run, *options).stdout.splitlines()
+    assert [line.split() for line in lines[1:3]] == [
+        ["en", "1", "0.5000", "–"],
+        ["ky", "1", "1.0000", "+0.5000"],
+    ]

@@ -174,7 +174,7 @@ def test_a_pool_of_one_language():
     )
     assert other["LangnDCG@10"] == pytest.approx(report["nDCG@10"])
     assert isnan(other["LPR"]) and other.undefined == {"LPR": ["q"]}
-    assert "LPR is undefined for 1 query (q)" in str(other)
+    assert "LPR undefined for 1 query (q)" in str(other)
 
 
 def test_missing_queries_count_zero_or_are_undefined(pool):

@@ -107,6 +107,9 @@ def test_an_arm_that_did_not_run_is_not_compared():
     assert (zero.comparison["RR"].baseline, zero.queries) == (0.25, 2)
     both = evaluate(ours, QRELS, "RR", baseline=theirs, missing="intersect")
     assert (both["RR"], both.comparison["RR"].baseline, both.queries) == (1.0, 0.5, 1)
+    alone = evaluate(theirs, QRELS, "RR", missing="intersect")
+    assert (alone["RR"], alone.queries, alone.left_out) == (0.5, 1, 1)
+    assert evaluate(theirs, QRELS, "RR")["RR"] == 0.25
 
 
 def test_ids_of_another_collection_are_pointed_out():
