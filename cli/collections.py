@@ -26,6 +26,7 @@ class Source(Enum):
     bundled = "bundled"
     irds = "irds"
     clef = "clef"
+    hf = "hf"
     beir = "beir"
 
 

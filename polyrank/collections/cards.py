@@ -21,7 +21,7 @@ class CollectionCard:
     Attributes:
         name: what `load_collection` and --collection take.
         title: what it is, in a line.
-        source: `bundled`, `irds`, `clef` or `beir`.
+        source: `bundled`, `irds`, `clef`, `hf` or `beir`.
         queries, documents: languages, as normalised tags; empty where the user's data says.
         sizes: number of queries and documents; None where it depends or is not known.
         licence: as its publisher states it; read it there before use.
@@ -252,6 +252,23 @@ IRDS_CARDS = (
 )  # fmt: skip
 
 OTHER_CARDS = (
+    CollectionCard(
+        "clirudit", "English keywords and French abstracts of research articles", "hf",
+        ("en",), ("fr",), (357710, 16389), "CC BY-NC 4.0",
+        "https://huggingface.co/datasets/ftvalentini/clirudit", 36173928, "test", _CLEAN,
+        "CLIRudit, 2025, arXiv 2504.16264", "it is fetched from the Hub at the first use",
+        "polyrank rerank --collection clirudit --run first.trec --output reranked.trec",
+    ),
+    CollectionCard(
+        "hf:MAPPING.json", "Parquet, JSON lines or a data set of the Hub, by its columns",
+        "hf", (), (), (None, None), "the data's own", "https://huggingface.co/datasets", None,
+        "as the mapping says", "as its publisher says", "-",
+        'a file such as {"documents": {"data": "docs.parquet", "id": "docid", "text": "abstract", '
+        '"language": "fr"}, "queries": {"data": "OWNER/NAME", "config": "queries", '
+        '"split": "test", "id": "qid", "text": "query"}, "qrels": {"data": "qrels.jsonl", "query": "qid", '
+        '"document": "docid", "relevance": "rel"}}; files stand beside it',
+        "polyrank rerank --collection hf:MAPPING.json --run first.trec --output reranked.trec",
+    ),
     CollectionCard(
         "clef:FOLDER", "CLEF 2000–2003 ad hoc: topics over newspapers of 1994 and 1995", "clef",
         _tags("de en es fi fr it nl ru so sv sw"), _tags("de en es fi fr it nl ru sv"),

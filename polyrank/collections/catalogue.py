@@ -37,6 +37,8 @@ def collection_card(name: str) -> CollectionCard:
         return _named("irds:ID", name)
     if name.startswith("clef:"):
         return _named("clef:FOLDER", name)
+    if name.startswith("hf:"):
+        return _named("hf:MAPPING.json", name)
     near = difflib.get_close_matches(name, [card.name for card in CARDS], n=3)
     hint = f" (like it: {', '.join(near)})" if near else ""
     raise UsageError(

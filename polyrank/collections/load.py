@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 
 from polyrank.collections.beir import beir_judgements, read_beir
 from polyrank.collections.bundled import BUNDLED, bundled_judgements, read_bundled
 from polyrank.collections.clef import clef_judgements, read_clef
+from polyrank.collections.columns import columns_judgements, read_columns
 from polyrank.collections.irds import irds_judgements, read_irds
 from polyrank.collections.records import Collection, Judgement
 from polyrank.errors import UsageError
+from polyrank.languages import normalise
 
 
 def load_collection(
@@ -26,7 +29,7 @@ def load_collection(
 
     Args:
         name: a bundled one (`xquad`, `ntrex`, `flores`, `sib200`, `afriqa`), `irds:ID`,
-            `clef:FOLDER`, or a BEIR folder.
+            `clef:FOLDER`, `hf:MAPPING.json`, or a BEIR folder.
         queries, documents: languages. They choose the side of a bundled collection (all languages
             when None) and name the language of records that do not name their own elsewhere.
         split: of a BEIR folder (`test` when None), of AfriQA, or of CLEF; the others have one.
@@ -44,6 +47,9 @@ def load_collection(
     if name.startswith("irds:"):
         _no_split(name, split)
         return read_irds(name.removeprefix("irds:"), queries, documents, limit)
+    if name.startswith("hf:") or name == "clirudit":
+        _no_split(name, split)
+        return read_columns(_mapping_of(name, queries, documents), queries, documents, limit)
     if name.startswith("clef:"):
         return read_clef(name.removeprefix("clef:"), queries, documents, split, limit)
     if Path(name).is_dir():
@@ -68,6 +74,9 @@ def load_judgements(
     if name.startswith("irds:"):
         _no_split(name, split)
         return irds_judgements(name.removeprefix("irds:"))
+    if name.startswith("hf:") or name == "clirudit":
+        _no_split(name, split)
+        return columns_judgements(_mapping_of(name, queries, documents))
     if name.startswith("clef:"):
         return clef_judgements(name.removeprefix("clef:"), queries, documents, split)
     if Path(name).is_dir():
@@ -75,13 +84,25 @@ def load_judgements(
     raise _unknown(name)
 
 
+def _mapping_of(name: str, queries: str | None, documents: str | None) -> Path:
+    """The file of a mapping of columns; that of CLIRudit comes with the package."""
+    if name != "clirudit":
+        return Path(name.removeprefix("hf:"))
+    if (normalise(queries or "en"), normalise(documents or "fr")) != ("en", "fr"):
+        raise UsageError(
+            "clirudit has queries in en and documents in fr; leave out other languages"
+        )
+    return Path(str(resources.files("polyrank.data") / "clirudit.json"))
+
+
 def _no_split(name: str, split: str | None) -> None:
     if split is not None:
-        raise UsageError(f"{name} takes no split {split!r}; an ir_datasets id names its own")
+        raise UsageError(f"{name} takes no split {split!r}; it names its own")
 
 
 def _unknown(name: str) -> UsageError:
     return UsageError(
         f"there is no collection {name!r}; give {', '.join(BUNDLED)}, the path of a BEIR folder, "
-        "clef: and a folder, or irds: and an ir_datasets id; 'polyrank collections list' shows all"
+        "clef: and a folder, hf: and a mapping of columns, "
+        "or irds: and an ir_datasets id; 'polyrank collections list' shows all"
     )

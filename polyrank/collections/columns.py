@@ -1,0 +1,177 @@
+"""Data sets of Hugging Face `datasets`, or local Parquet and JSON lines, by a mapping of columns.
+
+The mapping is a JSON file; `hf:FILE.json` names it:
+
+    {"documents": {"data": "docs.parquet", "id": "docid", "title": "title", "text": ["abstract"],
+                   "language": "fr"},
+     "queries":   {"data": "OWNER/NAME", "config": "queries", "split": "test",
+                   "id": "qid", "text": "query", "language": "en"},
+     "qrels":     {"data": "qrels.jsonl", "query": "qid", "document": "docid", "relevance": "rel"},
+     "licence": "CC BY 4.0"}
+
+`data` is a file or folder beside the mapping, else a data set of the Hub. Several columns of text
+are joined by spaces.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from polyrank.collections.records import Collection, Document, Judgement, Query
+from polyrank.errors import DataError
+from polyrank.languages import normalise
+
+_NEEDED = {
+    "documents": ("data", "id", "text"),
+    "queries": ("data", "id", "text"),
+    "qrels": ("data", "query", "document", "relevance"),
+}
+_OPTIONAL = {"documents": ("title", "language"), "queries": ("language",), "qrels": ()}
+_FORMATS = {".parquet": "parquet", ".jsonl": "json", ".jsonl.gz": "json", ".json": "json"}
+
+
+def read_columns(
+    path: str | Path,
+    queries: str | None = None,
+    documents: str | None = None,
+    limit: int | None = None,
+) -> Collection:
+    """The collection that a mapping describes; it holds the judged queries and all documents.
+
+    Args:
+        path: the mapping.
+        queries, documents: languages, instead of those of the mapping.
+        limit: at most this many queries.
+
+    Raises:
+        DataError: for a mapping, a file or a row that is not as it should be (rows count from 1),
+            an id that occurs twice, or a judgement of an unknown query or relevant document.
+    """
+    path = Path(path)
+    mapping = _mapping(path)
+    corpus: dict[str, Document] = {}
+    tag = _tag(documents, mapping["documents"])
+    for number, row in _rows(path, mapping["documents"], ("id",)):
+        part = mapping["documents"]
+        identity = _new(path, number, row[part["id"]], corpus, "document")
+        title = _text(path, number, row, part.get("title", []))
+        corpus[identity] = Document(identity, _text(path, number, row, part["text"]), title, tag)
+    asked: dict[str, Query] = {}
+    tag = _tag(queries, mapping["queries"])
+    for number, row in _rows(path, mapping["queries"], ("id",)):
+        part = mapping["queries"]
+        identity = _new(path, number, row[part["id"]], asked, "query")
+        asked[identity] = Query(identity, _text(path, number, row, part["text"]), tag)
+    qrels = columns_judgements(path)
+    for judgement in qrels:
+        if judgement.query_id not in asked:
+            raise DataError(path, None, f"qrels: query {judgement.query_id} is not among queries")
+        if judgement.relevance > 0 and judgement.document_id not in corpus:
+            reason = f"qrels: document {judgement.document_id} is not among documents"
+            raise DataError(path, None, reason)
+    judged = {judgement.query_id for judgement in qrels}
+    kept = dict(islice(((i, q) for i, q in asked.items() if i in judged), limit))
+    licence = mapping.get("licence", "")
+    return Collection(f"hf:{path}", corpus, kept, [j for j in qrels if j.query_id in kept], licence)
+
+
+def columns_judgements(path: str | Path) -> list[Judgement]:
+    """The judgements alone; errors as `read_columns`."""
+    path = Path(path)
+    part = _mapping(path)["qrels"]
+    found: dict[tuple[str, str], Judgement] = {}
+    for number, row in _rows(path, part, ("query", "document", "relevance")):
+        value = row[part["relevance"]]
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise DataError(
+                path, None, f"qrels, row {number}: the relevance {value!r} is no integer"
+            )
+        pair = _id(path, number, row[part["query"]]), _id(path, number, row[part["document"]])
+        if pair in found:
+            raise DataError(path, None, f"qrels, row {number}: {' '.join(pair)} is judged twice")
+        found[pair] = Judgement(*pair, value)
+    return list(found.values())
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    try:
+        mapping = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(path, None, "there is no such file; hf: takes a mapping in JSON") from None
+    except (ValueError, OSError) as error:
+        raise DataError(path, None, f"no mapping in JSON: {error}") from None
+    if not isinstance(mapping, dict) or set(mapping) - {*_NEEDED, "licence"}:
+        raise DataError(path, None, f"a mapping has {', '.join(_NEEDED)} and licence, no more")
+    for name, needed in _NEEDED.items():
+        part = mapping.get(name)
+        allowed = {*needed, *_OPTIONAL[name], "config", "split"}
+        if not isinstance(part, dict) or set(needed) - set(part) or set(part) - allowed:
+            may = ", ".join(sorted(allowed - set(needed)))
+            reason = f"'{name}' must have {', '.join(needed)}, and may have {may}"
+            raise DataError(path, None, reason)
+    return mapping
+
+
+def _rows(
+    path: Path, part: dict[str, Any], keys: tuple[str, ...]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(row number from 1, row) of a part's data, its columns being there."""
+    import datasets
+
+    local = path.parent / part["data"]
+    suffix = next((s for s in _FORMATS if local.name.endswith(s)), None)
+    try:
+        if local.is_file() and suffix:
+            table = datasets.load_dataset(
+                _FORMATS[suffix], data_files=str(local), split="train", streaming=True
+            )
+        else:
+            name = str(local) if local.is_dir() else part["data"]
+            split = part.get("split", "train")
+            table = datasets.load_dataset(
+                name, part.get("config"), split=split, streaming=local.is_dir()
+            )
+        wanted = [part[key] for key in keys]
+        for key in ("text", "title"):
+            value = part.get(key, [])
+            wanted += [value] if isinstance(value, str) else value
+        for number, row in enumerate(table, start=1):
+            if absent := [column for column in wanted if column not in row]:
+                reason = f"{part['data']} has no column {absent[0]!r}; it has {', '.join(row)}"
+                raise DataError(path, None, reason)
+            yield number, row
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        raise DataError(path, None, f"{part['data']} cannot be read: {error}") from error
+
+
+def _new(path: Path, number: int, value: Any, seen: dict[str, Any], what: str) -> str:
+    identity = _id(path, number, value)
+    if identity in seen:
+        raise DataError(path, None, f"row {number}: a second {what} {identity}")
+    return identity
+
+
+def _id(path: Path, number: int, value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        raise DataError(
+            path, None, f"row {number}: the id {value!r} is neither text nor an integer"
+        )
+    return str(value)
+
+
+def _text(path: Path, number: int, row: dict[str, Any], columns: str | list[str]) -> str:
+    """The texts of columns; one that is absent from a row (null) adds nothing."""
+    parts = [row[column] for column in ([columns] if isinstance(columns, str) else columns)]
+    for value in parts:
+        if value is not None and not isinstance(value, str):
+            raise DataError(path, None, f"row {number}: {value!r} is no text")
+    return " ".join(part for part in parts if part)
+
+
+def _tag(given: str | None, part: dict[str, Any]) -> str | None:
+    language = given or part.get("language")
+    return normalise(language) if language else None
