@@ -265,8 +265,8 @@ OTHER_CARDS = (
         "as the mapping says", "as its publisher says", "-",
         'a file such as {"documents": {"data": "docs.parquet", "id": "docid", "text": "abstract", '
         '"language": "fr"}, "queries": {"data": "OWNER/NAME", "config": "queries", '
-        '"split": "test", "id": "qid", "text": "query"}, "qrels": {"data": "qrels.jsonl", "query": "qid", '
-        '"document": "docid", "relevance": "rel"}}; files stand beside it',
+        '"split": "test", "id": "qid", "text": "query"}, "qrels": {"data": "qrels.jsonl", '
+        '"query": "qid", "document": "docid", "relevance": "rel"}}; files stand beside it',
         "polyrank rerank --collection hf:MAPPING.json --run first.trec --output reranked.trec",
     ),
     CollectionCard(
