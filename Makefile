@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.polyrank-installed
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-slow check zoo transfer clean
+.PHONY: help demo test test-slow check zoo transfer distillation clean
 
 help:
 	@echo "make demo       rerank bundled queries and show what it changes (under 3 minutes on 2 cores)"
@@ -14,6 +14,7 @@ help:
 	@echo "make check      ruff, mypy, and whether the index and cards of the zoo are up to date"
 	@echo "make zoo        rebuild the bundled base and modules (hours on a CPU)"
 	@echo "make transfer   measure zero-shot transfer: the table of README.md"
+	@echo "make distillation  distil two pairs of languages and measure them (an hour or two)"
 	@echo "make clean      remove .venv and caches"
 
 # The stamp is older than pyproject.toml or constraints.txt when either changed: then install again.
@@ -95,6 +96,22 @@ $(FULL): | $(ZOO)/base/config.json
 	$(BIN)/polyrank train ranking --kind full --queries $(TEXT)/squad/queries.jsonl.gz \
 	    --passages $(TEXT)/squad/passages.jsonl.gz --sources $(TEXT)/squad/sources.tsv \
 	    --steps $(call steps,ranking) --output $(@D) --resume
+
+# Both pairs of languages distilled, under RUNS, then measured beside their teacher. Timing wants a
+# quiet machine.
+#   make distillation TEXT=text
+RUNS  ?= runs
+PAIRS := $(RUNS)/en-sw $(RUNS)/en-tr
+
+distillation: $(PAIRS:%=%/distilled.json)
+	$(BIN)/python benchmarks/distillation.py $(PAIRS) --work $(RUNS)/distillation \
+	    --output benchmarks/results/distillation.json
+
+$(RUNS)/en-%/distilled.json: | $(ZOO)/ranking/adapter/squad/polyrank.json
+	$(BIN)/polyrank distill --source en --target $* --source-text $(TEXT)/text/en.txt.gz \
+	    --target-text $(TEXT)/text/$*.txt.gz --queries $(TEXT)/squad/queries.jsonl.gz \
+	    --passages $(TEXT)/squad/passages.jsonl.gz --sources $(TEXT)/squad/sources.tsv --mine 0 \
+	    --output $(@D) --resume
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
