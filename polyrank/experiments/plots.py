@@ -157,7 +157,8 @@ def latency_plot(results: Results) -> tuple[str, str, str]:
             points.append((name, time, sum(v for v in values if v is not None) / len(values)))
     if len(points) < 2:
         return "", "", ""
-    figure, axes = _figure(7.5, 2.4 + 0.2 * len(points))
+    height = 2.4 + 0.2 * len(points)
+    figure, axes = _figure(7.5, height)
     for number, (name, time, value) in enumerate(points):
         axes.plot(
             time,
@@ -168,9 +169,7 @@ def latency_plot(results: Results) -> tuple[str, str, str]:
             linestyle="none",
             label=f"{number + 1}  {name}",
         )
-        axes.annotate(
-            str(number + 1), (time, value), xytext=(5, 4), textcoords="offset points", fontsize=8
-        )
+    _number(axes, points, height)
     axes.set_xscale("log")
     axes.grid(color="#e5e5e5", linewidth=0.6)
     axes.set_axisbelow(True)
@@ -182,3 +181,25 @@ def latency_plot(results: Results) -> tuple[str, str, str]:
         "groups, or whose time nobody knows, are left out."
     )
     return "Quality against latency", what, _svg(figure)
+
+
+def _number(axes: Any, points: list[tuple[str, float, float]], height: float) -> None:
+    """Write each point's number beside it; of points that lie together, one above the other."""
+    values = [value for _, _, value in points]
+    span = (max(values) - min(values)) or 1.0
+    inch = 72 * 0.75 * height / span  # typographic points of the axes per unit of the measure
+    placed: list[tuple[float, float]] = []  # time, height of the label
+    for number, (_, time, value) in sorted(enumerate(points, 1), key=lambda row: row[1][2]):
+        y = value * inch
+        near = [other for at, other in placed if 0.5 < at / time < 2]
+        y = max([y, *(other + 9 for other in near)])
+        placed.append((time, y))
+        moved = y - value * inch
+        axes.annotate(
+            str(number),
+            (time, value),
+            xytext=(12, moved - 3),
+            textcoords="offset points",
+            fontsize=8,
+            arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.5},
+        )

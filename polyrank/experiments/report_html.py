@@ -18,7 +18,8 @@ h3 { font-size: 1.05rem; margin-bottom: .2rem; }
 p, li { max-width: 48rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .88rem; margin: .8rem 0; }
-th, td { padding: .3rem .7rem; text-align: left; vertical-align: bottom; }
+th, td { padding: .3rem .7rem; text-align: left; vertical-align: top; }
+th { vertical-align: bottom; }
 thead th { border-bottom: 2px solid #444; }
 tbody tr { border-bottom: 1px solid #e2e2e2; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }

@@ -15,6 +15,7 @@ from polyrank.errors import DataError
 from polyrank.experiments.modules import Missing
 from polyrank.experiments.runner import Found, mean
 from polyrank.experiments.specification import Specification, System
+from polyrank.experiments.stages import settings_of
 from polyrank.experiments.topics import routings, tests, topic_means
 from polyrank.modules.card import sha256
 
@@ -121,14 +122,9 @@ def _group(specification: Specification, found: Found, group: Any) -> dict[str, 
 
 def _system(system: System, found: Found, missing: list[Missing]) -> dict[str, Any]:
     """A row's settings, cost and state."""
-    settings = {
-        key: value
-        for key in ("search", "rerank", "base", "ranking", "ranking_kind", "routing", "over",
-                    "depth", "max_length", "dtype", "model", "run")
-        if (value := getattr(system, key)) is not None
-    }  # fmt: skip
-    if system.search is not None:
-        settings.pop("depth")
+    settings = {key: value for key, value in settings_of(system).items() if value is not None}
+    if system.rerank is not None:
+        settings |= {"over": system.over, "depth": system.depth}
     if system.interpolate is not None:
         settings["interpolate"] = f"{system.interpolate.weight}, {system.interpolate.normalise}"
     row: dict[str, Any] = {"family": system.family, "settings": settings}

@@ -169,8 +169,7 @@ class Stages:
             from polyrank.index.lexical import BM25
 
             return BM25(documents, analysis=system.analysis, base=system.base)
-        name = f"{system.search}.{slug(task.collection.name)}.{task.documents}.{key}"
-        folder = self.indexes / name
+        folder = self.indexes / f"{system.search}.{task.documents}.{key}"
         if system.search == "dense":
             from polyrank.index.dense import Dense
 

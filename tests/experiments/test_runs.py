@@ -193,6 +193,38 @@ def test_only_takes_what_a_system_is_over(small):
         chosen(specification, ["x"])
 
 
+def test_query_languages_and_collections_share_an_index(small, tmp_path):
+    text = small.read_text()
+    again = text[text.index("  small: ") : text.index("systems:")].replace("  small:", "  again:")
+    small.write_text(text.replace("systems:", again + "systems:"))
+    run(small, tmp_path, only=["dense"])
+    assert len(list((tmp_path / "w/indexes").iterdir())) == 1  # four pairs, all over English
+
+
+def test_a_late_index_is_not_of_a_query_language(small, tmp_path, monkeypatch):
+    from polyrank.experiments.specification import System
+    from polyrank.experiments.stages import Stages
+
+    keys = []
+
+    class Index:
+        def search(self, queries, depth=100):
+            return {q.id: [ScoredDocument(q.id, "d0", 1.0)] for q in queries}
+
+    def searched(self, system, task, texts, bound):
+        keys.append((task.queries, json.dumps(bound, sort_keys=True)))
+        return Index()
+
+    monkeypatch.setattr(Stages, "search", searched)
+    specification = read_specification(small)
+    late = System("late", search="late", base=specification.systems[0].base, ranking="squad",
+                  routing="split", max_length=48)  # fmt: skip
+    Runner(specification, [late], tmp_path / "w").run(lambda line: None)
+    assert [language for language, _ in keys] == ["tr", "de"]
+    assert len({bound for _, bound in keys}) == 1  # the modules of tr and de are not in it
+    assert "/en" in keys[0][1]  # that of the documents is
+
+
 def test_a_work_folder_is_for_one_process(small, tmp_path):
     from polyrank.experiments.store import locked
 
