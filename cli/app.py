@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from polyrank.errors import PolyrankError
 
 from . import (
+    alignment,
     collections,
     compare,
     compose,
@@ -95,6 +96,7 @@ app.command("loyalty", short_help="Compare a student's run with its teacher's.")
 app.command("experiment", short_help="Run a comparison described in YAML, and report it.")(
     experiment.experiment
 )
+app.command("alignment", short_help="Show which language needs a module most.")(alignment.alignment)
 app.command("compare", short_help="Test runs against a baseline.")(compare.compare)
 app.command("detect", short_help="Identify the language of texts.")(detect.detect)
 app.command("distill", short_help="Distil a smaller model for a pair of languages.")(

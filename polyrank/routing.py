@@ -11,7 +11,7 @@ there the query's invertible layer runs over the document too; here each token g
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -98,17 +98,38 @@ class RoutedEncoder:
         Raises:
             CompositionError: an index outside `languages`, or of another shape than `input_ids`.
         """
+        hidden = input_ids
+        for state in self.states(
+            input_ids, attention_mask, token_type_ids, module_index, word_embeddings
+        ):
+            hidden = state  # one is held at a time
+        return hidden
+
+    __call__ = forward
+
+    @torch.inference_mode()
+    def states(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None = None,
+        module_index: Tensor | None = None,
+        word_embeddings: Tensor | None = None,
+    ) -> Iterator[Tensor]:
+        """`forward`, yielding what every layer makes: first the embeddings, coupled, last the end.
+
+        Each is (B, L, H), and held by nobody but the caller.
+        """
         groups = self._groups(input_ids, module_index)
         mask = _attention_bias(self.encoder, attention_mask)
         hidden = self.encoder.embeddings(
             input_ids=input_ids, token_type_ids=token_type_ids, inputs_embeds=word_embeddings
         )
         hidden = self._couple(hidden, groups)
+        yield hidden
         for number, layer in enumerate(self.encoder.encoder.layer):
             hidden = self._layer(number, layer, hidden, mask, groups)
-        return hidden
-
-    __call__ = forward
+            yield hidden
 
     def _groups(self, input_ids: Tensor, module_index: Tensor | None) -> Groups | Grouped:
         if module_index is None:

@@ -11,7 +11,7 @@ import pytest
 from polyrank.base import zoo_roots
 
 RUNNABLE = ["rerank", "search", "evaluate", "detect", "demo", "experiment", "zoo list"]
-RUNNABLE += ["compare", "zoo info"]
+RUNNABLE += ["compare", "alignment", "zoo info"]
 RUNNABLE += ["zoo verify", "zoo push", "zoo index"]
 RUNNABLE += ["distill", "train language", "train ranking", "compose", "zoo import", "zoo export"]
 # Over a late-interaction module.
