@@ -27,6 +27,10 @@ def peer(
     not, behind those that are, and a level with documents of one language only, or none ranked,
     is fair.
 
+    It needs several documents of a level in each language. Where each of L languages has one, as in
+    the bundled collections, H is L - 1 whatever their order, and PEER says only whether any was
+    ranked.
+
     Args:
         ranking, judged, pool: as in `semantic_ndcg`.
         query_language: not used.

@@ -95,6 +95,11 @@ def test_peer_by_hand():
     assert isnan(peer(ids, {"a.x": 0}, "x", pool))
 
 
+def test_peer_says_nothing_of_one_document_a_language(pool):
+    for ranking in (["g.en", "g.sw", "g.tr"], ["g.tr", "h.en", "g.en", "g.sw"]):
+        assert peer(ranking, JUDGED, "en", pool) == pytest.approx(chi2.sf(2, 2))
+
+
 def test_peer_weighs_levels():
     ids = ["a.x", "b.x", "a.y", "b.y", "c.x", "c.y"]
     pool = Pool({}, {i: i[2:] for i in ids}, {i: i for i in ids})
