@@ -15,13 +15,14 @@ from polyrank.evaluation.tables import aligned
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from polyrank.base import Base
 
     Vectors = NDArray[np.float32]
 
 Pairs = Mapping[str, Sequence[tuple[str, str]]]  # language → (text, the same in English)
+ROUNDING = 1e-6  # relative, of states in fp32: equal texts in one batch may differ by that much
 
 
 @dataclass(frozen=True)
@@ -167,14 +168,15 @@ def similarity(texts: Vectors, english: Vectors) -> Similarity:
     """One layer; (pairs, hidden size) each, two pairs or more.
 
     Ties in retrieval count against a text: a base that gives every text one vector finds nothing.
+    What the rounding of a batch may change is a tie.
     """
     import numpy as np
 
     raw = _cosines(texts, english)
-    centred = _cosines(texts - texts.mean(axis=0), english - english.mean(axis=0))
+    centred = _cosines(_centred(texts), _centred(english))
     own = np.diag(centred)
     others = np.where(np.eye(len(own), dtype=bool), -np.inf, centred)
-    forth, back = own > others.max(axis=1), own > others.max(axis=0)
+    forth, back = own > others.max(axis=1) + ROUNDING, own > others.max(axis=0) + ROUNDING
     return Similarity(
         *_pairs_and_others(raw),
         *_pairs_and_others(centred),
@@ -183,11 +185,21 @@ def similarity(texts: Vectors, english: Vectors) -> Similarity:
     )
 
 
-def _cosines(a: Vectors, b: Vectors) -> NDArray[np.float64]:
+def _centred(x: Vectors) -> NDArray[np.float64]:
+    """Rows less their mean; 0 where only the rounding of equal rows is left."""
+    import numpy as np
+
+    x = np.asarray(x, dtype=np.float64)
+    rest = x - x.mean(axis=0)
+    small = np.linalg.norm(rest, axis=1) < ROUNDING * np.linalg.norm(x, axis=1)
+    return np.where(small[:, None], 0.0, rest)
+
+
+def _cosines(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
     """(rows of a, rows of b); 0 where a vector is 0."""
     import numpy as np
 
-    def unit(x: Vectors) -> NDArray[np.float64]:
+    def unit(x: ArrayLike) -> NDArray[np.float64]:
         x = np.asarray(x, dtype=np.float64)
         return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
 
