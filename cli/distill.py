@@ -12,7 +12,7 @@ from polyrank.errors import UsageError
 
 from . import options
 from .options import Fallback, note
-from .train import Output, Resume, Seed, Sources, command_line, not_there, sources_of
+from .train import LanguageKind, Output, Resume, Seed, Sources, command_line, not_there, sources_of
 
 
 class Layers(Enum):
@@ -25,11 +25,6 @@ class Student(Enum):
     full = "full"
     mask = "mask"
     adapter = "adapter"
-
-
-class ModuleKind(Enum):
-    adapter = "adapter"
-    mask = "mask"
 
 
 PHASE_2 = (
@@ -56,8 +51,8 @@ def distill(
         typer.Option(help="A cross-encoder (folder or Hub id) in place of --ranking."),
     ] = None,
     kind: Annotated[
-        ModuleKind, typer.Option(help="Of the teacher's modules.")
-    ] = ModuleKind.adapter,
+        LanguageKind, typer.Option(help="Of the teacher's modules.")
+    ] = LanguageKind.adapter,
     fallback: options.FallbackOption = Fallback.error,
     factor: Annotated[int, typer.Option(min=1, help="Teacher layers to a student layer.")] = 2,
     layers: Annotated[
