@@ -44,6 +44,11 @@ class Fallback(Enum):
     none = "none"
 
 
+class Normalise(Enum):
+    min_max = "min-max"
+    z_score = "z-score"
+
+
 class FirstStage(Enum):
     bm25 = "bm25"
     dense = "dense"
@@ -108,6 +113,21 @@ Model = Annotated[
     ),
 ]
 WITH_MODEL = ("ranking", "kind", "ranking-kind", "routing", "fallback")  # that --model decides
+Interpolate = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        help="Mix with the first stage: weight of the reranker, such as 0.5; else 1.",
+    ),
+]
+NormaliseOption = Annotated[
+    Normalise | None,
+    typer.Option(
+        "--normalise",
+        help="With --interpolate: how scores are made alike within a query; else min-max.",
+    ),
+]
 MaxLength = Annotated[int, typer.Option(help="Tokens of a query-document pair.", min=16)]
 DataType = Annotated[
     str | None, typer.Option("--dtype", help="float32 (default), bfloat16 or float16.")
@@ -403,6 +423,17 @@ def search_first(
         return Fusion(list(retrievers.values())).search(queries, depth)
     run: Run = retrievers[stage.value].search(queries, depth)
     return run
+
+
+def normalisation(interpolate: float | None, normalise: Normalise | None) -> str:
+    """By which scores are mixed.
+
+    Raises:
+        UsageError: --normalise without --interpolate.
+    """
+    if normalise is not None and interpolate is None:
+        raise UsageError("--normalise goes with --interpolate")
+    return (normalise or Normalise.min_max).value
 
 
 def reranked(scorer: Scorer, texts: Collection, found: Run) -> Run:

@@ -68,6 +68,8 @@ def rerank(
     ranking_kind: options.RankingKindOption = None,
     routing: options.RoutingOption = None,
     fallback: options.FallbackOption = Fallback.error,
+    interpolate: options.Interpolate = None,
+    normalise: options.NormaliseOption = None,
     max_length: options.MaxLength = 256,
     limit: options.Limit = None,
     seed: options.Seed = 0,
@@ -83,7 +85,8 @@ def rerank(
     Each query is written when it is scored, so a long run that is stopped goes on with --resume.
     With --composition the modules are those of the file, with just the weights of then. With
     --model there are no modules: one cross-encoder scores, such as one of 'polyrank distill'. With
-    --ray several processes or machines score, and the output is the same.
+    --ray several processes or machines score, and the output is the same. --interpolate mixes the
+    scores with the first stage's, which often ranks better than either.
 
     \b
     Examples:
@@ -117,6 +120,7 @@ def rerank(
             base, ranking, kind, routing, fallback, max_length, device, dtype, seed, ranking_kind
         )
 
+    mixing = options.normalisation(interpolate, normalise)
     if query is not None or passages is not None:
         if query is None or passages is None:
             raise UsageError("--query and --passages go together")
@@ -126,6 +130,8 @@ def rerank(
             raise UsageError("--query with --passages takes no collection, run, first stage or Ray")
         if str(output) != "-" or resume:
             raise UsageError("--query with --passages writes to standard output")
+        if interpolate is not None:
+            raise UsageError("--interpolate mixes with a first stage, which --passages has not")
         candidates = options.read_passages(passages, document_language)
         scorer = reranker()
         hits = scorer.rank(query, candidates, query_language, document_language)
@@ -172,6 +178,8 @@ def rerank(
             limit=limit,
             tag=tag,
             as_json=as_json,
+            interpolate=interpolate,
+            normalise=mixing,
         )
         options.report(scoring)
     note(str(summary))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from polyrank import fusion
 from polyrank.errors import UsageError
 
 from . import index as indexes
@@ -59,6 +60,8 @@ def search(
     ranking_kind: options.RankingKindOption = None,
     routing: options.RoutingOption = None,
     fallback: options.FallbackOption = Fallback.error,
+    interpolate: options.Interpolate = None,
+    normalise: options.NormaliseOption = None,
     max_length: options.MaxLength = 256,
     limit: options.Limit = None,
     seed: options.Seed = 0,
@@ -80,6 +83,9 @@ def search(
 
     An index is made by 'polyrank index build', whose help shows a search over it.
     """
+    mixing = options.normalisation(interpolate, normalise)
+    if interpolate is not None and not rerank:
+        raise UsageError("--interpolate mixes in the reranker; leave out --no-rerank")
     if index is not None:
         options.not_beside(
             context, "index", ["documents", "document-language", "first-stage", "analysis"]
@@ -126,8 +132,13 @@ def search(
             )  # fmt: skip
 
         with options.scaled_out(reranker(), reranker, ray, ray_workers) as scorer:
-            found = options.reranked(scorer, texts, found)
+            scored = options.reranked(scorer, texts, found)
             options.report(scorer)
+        found = (
+            scored
+            if interpolate is None
+            else fusion.interpolate(found, scored, interpolate, mixing)
+        )
     if output is not None:
         from polyrank.collections.trec import write_run
 

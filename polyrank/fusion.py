@@ -69,6 +69,7 @@ METHODS: dict[str, Method] = {
     "z-score": z_score,
     "max": maximum,
 }
+NORMALISATIONS = ("min-max", "z-score")  # of scores that are interpolated
 
 
 def fuse(
@@ -118,6 +119,29 @@ def fuse(
         hits = ranked(ScoredDocument(query_id, i, score) for i, score in scores.items())
         fused[query_id] = hits[:depth]
     return fused
+
+
+def interpolate(first: Run, reranked: Run, weight: float, normalise: str = "min-max") -> Run:
+    """(1 − weight) · first stage + weight · reranker, each normalised over a query's candidates.
+
+    Args:
+        first: the first stage's run.
+        reranked: the reranker's scores of its candidates. What it left out is left out here.
+        weight: of the reranker, from 0 to 1.
+        normalise: 'min-max' or 'z-score'.
+
+    Raises:
+        UsageError: another normalisation, or a weight outside 0 to 1.
+    """
+    if normalise not in NORMALISATIONS:
+        raise UsageError(f"scores are normalised by {' or '.join(NORMALISATIONS)}, not {normalise}")
+    if not 0 <= weight <= 1:
+        raise UsageError(f"the weight is {weight}; give 0 (the first stage) to 1 (the reranker)")
+    kept = {query: {hit.document_id for hit in hits} for query, hits in reranked.items()}
+    both = {
+        query: [hit for hit in first[query] if hit.document_id in kept[query]] for query in kept
+    }
+    return fuse([both, reranked], normalise, [1 - weight, weight])
 
 
 def _summed(parts: Sequence[tuple[Mapping[str, float], float, float]]) -> dict[str, float]:

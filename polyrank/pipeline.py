@@ -14,7 +14,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -22,6 +22,7 @@ from polyrank.collections import jsonl
 from polyrank.collections.records import Collection, Document, Query, Run, ScoredDocument, ranked
 from polyrank.collections.stream import iter_run_by_query
 from polyrank.errors import DataError, PolyrankError, UsageError
+from polyrank.fusion import interpolate as interpolated
 from polyrank.progress import bar
 from polyrank.resume import (
     Job,
@@ -35,6 +36,7 @@ from polyrank.resume import (
 )
 
 Missing = Literal["error", "skip"]
+Ranking = tuple[str, list[ScoredDocument]]  # a query's id and its candidates
 
 
 class Scorer(Protocol):
@@ -122,6 +124,38 @@ def rerank_queries(
             yield query, rerank_query(scorer, query, documents)
 
 
+@dataclass
+class Interpolated:
+    """Mixes every ranking with the first stage's of the same query.
+
+    weight, normalise: as of `polyrank.fusion.interpolate`.
+    """
+
+    weight: float
+    normalise: str
+
+    def __post_init__(self) -> None:
+        self._first: Run = {}
+        interpolated({}, {}, self.weight, self.normalise)  # refuses now, not after scoring
+
+    def remember(self, rankings: Iterable[Ranking]) -> Iterator[Ranking]:
+        """The same rankings of the first stage; each is kept until its query has been scored."""
+        for query_id, hits in rankings:
+            self._first[query_id] = hits
+            yield query_id, hits
+
+    def mix(
+        self, scored: Iterable[tuple[Query, list[ScoredDocument]]]
+    ) -> Iterator[tuple[Query, list[ScoredDocument]]]:
+        """The scored rankings, in the order in which they were remembered, each mixed."""
+        for query, hits in scored:
+            while next(iter(self._first)) != query.id:  # was not scored: done before, or empty
+                del self._first[next(iter(self._first))]
+            first = {query.id: self._first.pop(query.id)}
+            mixed = interpolated(first, {query.id: hits}, self.weight, self.normalise)[query.id]
+            yield query, ranked(replace(hit, score=float(f"{hit.score:.9g}")) for hit in mixed)
+
+
 # ------------------------------------------------------------------------------- lines of a run
 
 
@@ -162,24 +196,23 @@ def line_format(output: Path | str, as_json: bool = False) -> LineFormat:
 # ----------------------------------------------------------------------------- what is to be done
 
 
-def _rankings(
-    run: str | Path | Run, depth: int | None, limit: int | None
-) -> Iterator[tuple[str, list[str]]]:
-    """Query id and candidate ids, streamed, the first `depth` of the first `limit` queries."""
-    stream: Iterable[tuple[str, list[ScoredDocument]]]
+def _rankings(run: str | Path | Run, depth: int | None, limit: int | None) -> Iterator[Ranking]:
+    """Query id and candidates, streamed, the first `depth` of the first `limit` queries."""
+    stream: Iterable[Ranking]
     stream = iter_run_by_query(run) if isinstance(run, str | Path) else iter(run.items())
     for query_id, hits in itertools.islice(stream, limit):
-        yield query_id, [hit.document_id for hit in hits[:depth]]
+        yield query_id, hits[:depth]
 
 
 def _work(
     collection: Collection,
-    rankings: Iterable[tuple[str, list[str]]],
+    rankings: Iterable[Ranking],
     missing: Missing,
     source: str | Path | Run,
 ) -> Iterator[Work]:
     """Each query with those of its candidates that the collection holds."""
-    for query_id, document_ids in rankings:
+    for query_id, hits in rankings:
+        document_ids = [hit.document_id for hit in hits]
         query = collection.queries.get(query_id)
         lacking = [i for i in document_ids if i not in collection.documents]
         if missing == "error" and (query is None or lacking):
@@ -229,6 +262,7 @@ def _survey(
     limit: int | None,
     layout: LineFormat,
     tag: str,
+    scores_count: bool,
 ) -> _Survey:
     """Read the whole run once, so that a bad line stops the command before hours of scoring."""
     if layout is TREC:
@@ -236,12 +270,12 @@ def _survey(
     asked: dict[str, int] = {}
     total = 0
 
-    def counted() -> Iterator[tuple[str, list[str]]]:
+    def counted() -> Iterator[Ranking]:
         nonlocal total
-        for query_id, document_ids in _rankings(run, depth, limit):
-            total += len(document_ids)
+        for query_id, hits in _rankings(run, depth, limit):
+            total += len(hits)
             asked.setdefault(query_id, 0)
-            yield query_id, document_ids
+            yield query_id, hits
 
     for query, documents in _work(collection, counted(), missing, run):
         asked[query.id] = len(documents)
@@ -255,7 +289,10 @@ def _survey(
         without_candidates=tuple(
             i for i in wanted if i in collection.queries and i not in ranked_queries
         ),
-        candidates=candidates_hash(_rankings(run, depth, limit)),
+        candidates=candidates_hash(
+            (query_id, [(h.document_id, h.score) if scores_count else h.document_id for h in hits])
+            for query_id, hits in _rankings(run, depth, limit)
+        ),
     )
 
 
@@ -285,6 +322,8 @@ def rerank_stream(
     tag: str = "polyrank",
     as_json: bool = False,
     progress: bool = True,
+    interpolate: float | None = None,
+    normalise: str = "min-max",
 ) -> Summary:
     """Rerank a first-stage run and write the result as it comes.
 
@@ -303,6 +342,8 @@ def rerank_stream(
         tag: the last column of a TREC run.
         as_json: JSON lines whatever the name of the output.
         progress: show a bar on stderr when it is a terminal.
+        interpolate: write (1 − w) · first stage + w · scorer with this w, each normalised over a
+            query's candidates by `normalise`: 'min-max' or 'z-score'.
 
     Returns:
         What was written, skipped, and left without candidates.
@@ -315,19 +356,29 @@ def rerank_stream(
     layout = line_format(output, as_json)
     if str(output).endswith(".gz"):
         raise UsageError(f"{output}: a compressed run cannot be resumed; write it without .gz")
-    survey = _survey(collection, run, missing, depth, limit, layout, tag)
+    mixer = None if interpolate is None else Interpolated(interpolate, normalise)
+    survey = _survey(collection, run, missing, depth, limit, layout, tag, mixer is not None)
     rankings = _rankings(run, depth, limit)
+    if mixer is not None:
+        rankings = mixer.remember(rankings)
     work = (item for item in _work(collection, rankings, missing, run) if item[1])
     if str(output) == "-":
         if resume:
             raise UsageError("--resume needs an --output file; standard output cannot be continued")
         with bar("reranking", survey.queries, progress) as drawn:
-            lines = _write(scorer, work, sys.stdout, layout, tag, drawn.advance)
+            lines = _write(scorer, work, mixer, sys.stdout, layout, tag, drawn.advance)
         return _summary(survey, lines, 0)
 
     path = Path(output)
     job = Job(
-        {**(settings or {}), "tag": tag, "missing": missing, "depth": depth, "limit": limit},
+        {
+            **(settings or {}),
+            "tag": tag,
+            "missing": missing,
+            "depth": depth,
+            "limit": limit,
+            "interpolate": mixer and [mixer.weight, mixer.normalise],
+        },
         survey.candidates,
         collection_hash(collection),
     )
@@ -343,7 +394,7 @@ def rerank_stream(
             bar("reranking", survey.queries, progress) as drawn,
         ):
             drawn.advance(done)
-            lines = _write(scorer, rest, file, layout, tag, drawn.advance)
+            lines = _write(scorer, rest, mixer, file, layout, tag, drawn.advance)
     except KeyboardInterrupt:
         raise Interrupted(
             f"{path} holds what was done so far; go on with the same command and --resume"
@@ -359,6 +410,7 @@ def _summary(survey: _Survey, lines: int, resumed: int) -> Summary:
 def _write(
     scorer: Scorer,
     work: Iterable[Work],
+    mixer: Interpolated | None,
     file: IO[str],
     layout: LineFormat,
     tag: str,
@@ -366,7 +418,8 @@ def _write(
 ) -> int:
     """Score and write one query after the other; the number of lines written."""
     lines = 0
-    for _, hits in rerank_queries(scorer, work):
+    scored = rerank_queries(scorer, work)
+    for _, hits in mixer.mix(scored) if mixer else scored:
         file.write("".join(layout.write(hit, rank, tag) for rank, hit in enumerate(hits, start=1)))
         file.flush()
         lines += len(hits)

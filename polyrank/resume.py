@@ -42,8 +42,8 @@ def collection_hash(collection: Collection) -> str:
     return digest.hexdigest()
 
 
-def candidates_hash(rankings: Iterable[tuple[str, Sequence[str]]]) -> str:
-    """SHA-256 over the query and document ids of a first stage, in order."""
+def candidates_hash(rankings: Iterable[tuple[str, Sequence[Any]]]) -> str:
+    """SHA-256 over the query and document ids of a first stage, in order, with scores if given."""
     digest = hashlib.sha256()
     for query_id, document_ids in rankings:
         digest.update(json.dumps([query_id, *document_ids]).encode())

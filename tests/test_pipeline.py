@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -87,18 +88,69 @@ def test_a_run_in_memory_gives_the_same_bytes(collection, run, tmp_path):
     assert whole(collection, first_stage(), tmp_path / "b.trec") == from_file
 
 
+def test_interpolation_by_hand(tmp_path):
+    class Fixed:
+        def score(self, pairs):
+            return [{"a": -1.0, "b": 3.0, "c": 1.0}[document.id] for _, document in pairs]
+
+    texts = Collection("toy", {i: Document(i, i) for i in "abc"}, {"q": Query("q", "")}, [])
+    hits = [("a", 10.0), ("b", 9.5), ("c", 8.0)]
+    first = {"q": [ScoredDocument("q", i, score) for i, score in hits]}
+    rerank_stream(Fixed(), texts, first, tmp_path / "out.trec", interpolate=0.25)
+    # first: 1, 0.75, 0; scorer: 0, 1, 0.5
+    wanted = {"b": 0.75 * 0.75 + 0.25, "a": 0.75, "c": 0.25 * 0.5}
+    assert {h.document_id: h.score for h in read_run(tmp_path / "out.trec")["q"]} == wanted
+    assert [h.document_id for h in read_run(tmp_path / "out.trec")["q"]] == list(wanted)
+
+
+@pytest.mark.parametrize("normalise", ["min-max", "z-score"])
+def test_weights_of_zero_and_one_keep_an_order(normalise, collection, run, tmp_path):
+    def order(path):
+        return {q: [hit.document_id for hit in hits] for q, hits in read_run(path).items()}
+
+    whole(collection, run, tmp_path / "scorer.trec")
+    for weight, same in ((0, run), (1, tmp_path / "scorer.trec")):
+        output = tmp_path / f"{weight}.trec"
+        whole(collection, run, output, interpolate=weight, normalise=normalise)
+        assert order(output) == order(same)
+
+
+def test_another_weight_is_refused(collection, run, tmp_path):
+    output = tmp_path / "out.trec"
+    with pytest.raises(Interrupted):
+        rerank_stream(Hashed(stop_at=3), collection, run, output, interpolate=0.5)
+    with pytest.raises(UsageError, match=r"interpolate was \[0.5, 'min-max'\] and is now"):
+        rerank_stream(Hashed(), collection, run, output, resume=True, interpolate=0.4)
+    moved = {q: [*hits[:-1], replace(hits[-1], score=0.5)] for q, hits in first_stage().items()}
+    with pytest.raises(UsageError, match="other candidates"):
+        rerank_stream(Hashed(), collection, moved, output, resume=True, interpolate=0.5)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"interpolate": 1.5}, {"interpolate": 0.5, "normalise": "max"}], ids=str
+)
+def test_a_wrong_interpolation_scores_nothing(wrong, collection, run, tmp_path):
+    scorer = Hashed()
+    with pytest.raises(UsageError, match="weight is 1.5|min-max or z-score"):
+        rerank_stream(scorer, collection, run, tmp_path / "out.trec", **wrong)
+    assert not scorer.asked and not (tmp_path / "out.trec").exists()
+
+
+@pytest.mark.parametrize("interpolate", [None, 0.5])
 @pytest.mark.parametrize("name", ["out.trec", "out.jsonl"])
-def test_a_cut_at_any_byte_resumes_to_the_same_bytes(name, collection, run, tmp_path):
-    full = whole(collection, run, tmp_path / ("full." + name))
+def test_a_cut_at_any_byte_resumes_to_the_same_bytes(name, interpolate, collection, run, tmp_path):
+    full = whole(collection, run, tmp_path / ("full." + name), interpolate=interpolate)
     output = tmp_path / name
     with pytest.raises(Interrupted, match="--resume"):
-        rerank_stream(Hashed(stop_at=3), collection, run, output)
+        rerank_stream(Hashed(stop_at=3), collection, run, output, interpolate=interpolate)
     settings = sidecar(output).read_bytes()
     for cut in [*range(0, len(full), 41), len(full) - 1, len(full)]:
         output.write_bytes(full[:cut])
         sidecar(output).write_bytes(settings)
         scorer = Hashed()
-        summary = rerank_stream(scorer, collection, run, output, resume=True)
+        summary = rerank_stream(
+            scorer, collection, run, output, resume=True, interpolate=interpolate
+        )
         assert output.read_bytes() == full, cut
         assert summary.resumed + len(scorer.asked) == QUERIES  # nothing done is done again
         assert summary.candidates == QUERIES * DEPTH

@@ -20,7 +20,6 @@ from polyrank.experiments.sampling import spread
 from polyrank.experiments.specification import (
     CHOSEN,
     WEIGHTS,
-    Interpolation,
     Specification,
     System,
     Task,
@@ -33,7 +32,7 @@ from polyrank.experiments.stages import (
     scorer_name,
     settings_of,
 )
-from polyrank.fusion import fuse
+from polyrank.fusion import interpolate
 from polyrank.modules.card import sha256
 
 BLOCK = 64  # pairs that are scored between two writes: what a kill can lose
@@ -283,7 +282,9 @@ class Pair:
         per_pair = scores.seconds / scores.pairs if scores.pairs else 0.0
         self._seconds[system.name] = self._seconds[over.name] + candidates * per_pair
         if system.interpolate is not None:
-            run = interpolated(top, run, system.interpolate, weight)
+            w = system.interpolate.weight if weight is None else weight
+            assert not isinstance(w, str)
+            run = interpolate(top, run, w, system.interpolate.normalise)
         return with_rest(run, first) if system.keep_rest else run
 
     def _scored(self, system: System, top: Run) -> store.Scores:
@@ -308,13 +309,6 @@ class Pair:
                 block.setdefault(query, {})[document] = value
             scores.add(block, seconds)
         return scores
-
-
-def interpolated(first: Run, reranked: Run, how: Interpolation, weight: float | None) -> Run:
-    """(1 − w) · first + w · reranked over the same candidates, each normalised within a query."""
-    w = weight if weight is not None else how.weight
-    assert not isinstance(w, str)
-    return fuse([first, reranked], how.normalise, [1 - w, w])
 
 
 def with_rest(run: Run, first: Run) -> Run:

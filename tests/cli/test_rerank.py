@@ -43,6 +43,32 @@ def test_the_first_stage_may_be_left_to_polyrank(first, source, tiny, polyrank):
     assert polyrank("rerank", *source, *tiny, "--first-stage", "dense").stdout == given
 
 
+def test_search_and_rerank_mix_alike(first, source, tiny, polyrank, files):
+    mixed = polyrank("rerank", *source, *tiny, "--run", first, "--interpolate", "0.5")
+    assert mixed.exit_code == 0, mixed.stderr
+    polyrank(
+        "search", *source, *tiny, "--interpolate", "0.5", "--normalise", "min-max",
+        "--output", files / "searched.trec",
+    )  # fmt: skip
+    (files / "mixed.trec").write_text(mixed.stdout)
+    searched, reranked = read_run(files / "searched.trec"), read_run(files / "mixed.trec")
+    assert searched.keys() == reranked.keys() and reranked != read_run(first)
+    for query_id, hits in reranked.items():
+        assert [h.document_id for h in searched[query_id]] == [h.document_id for h in hits]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--first-stage", "bm25", "--normalise", "z-score"], "goes with --interpolate"),
+        (["--query", "x", "--passages", "p.txt", "--interpolate", "0.5"], "has not"),
+    ],
+)
+def test_interpolation_that_cannot_be(arguments, message, polyrank):
+    result = polyrank("rerank", *arguments)
+    assert result.exit_code == 2 and message in result.stderr
+
+
 def test_routing_changes_scores(first, source, tiny, polyrank):
     split, none = (
         polyrank("rerank", *source, *tiny, "--run", first, "--routing", routing).stdout
