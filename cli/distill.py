@@ -12,7 +12,22 @@ from polyrank.errors import UsageError
 
 from . import options
 from .options import Fallback, note
-from .train import LanguageKind, Output, Resume, Seed, Sources, command_line, not_there, sources_of
+from .train import (
+    Columns,
+    Form,
+    LanguageKind,
+    Output,
+    Passages,
+    QueryTexts,
+    Resume,
+    RowsForm,
+    Seed,
+    Sources,
+    columns_of,
+    command_line,
+    not_there,
+    sources_of,
+)
 
 
 class Layers(Enum):
@@ -30,6 +45,7 @@ class Student(Enum):
 PHASE_2 = (
     *("student", "loss", "steps", "batch-queries", "negatives", "pair-length", "rate", "mine"),
     *("reduction", "k", "full-steps", "ranking", "teacher"),
+    *("passages", "rows", "query-texts", "columns"),
 )
 
 
@@ -41,9 +57,13 @@ def distill(
     target_text: Annotated[Path, typer.Option(help="The same in the other language.")],
     output: Output,
     queries: Annotated[
-        Path | None, typer.Option(help="JSON lines: _id, text, pos, neg, answers.")
+        str | None,
+        typer.Option(help="JSON lines: _id, text, pos, neg, answers; or another project's rows."),
     ] = None,
-    passages: Annotated[Path | None, typer.Option(help="JSON lines: _id, title, text.")] = None,
+    passages: Passages = None,
+    rows: RowsForm = Form.auto,
+    query_texts: QueryTexts = None,
+    columns: Columns = None,
     base: options.Base = "mini",
     ranking: options.Ranking = "squad",
     teacher: Annotated[
@@ -104,8 +124,8 @@ def distill(
     """Distil a base and its modules to a smaller model for a source and a target language.
 
     Phase 1 cuts the vocabulary to both languages and aligns the student with the base on text;
-    phase 2 teaches it to rank, on data in the source language. Without --queries and --passages it
-    ends after phase 1, with an encoder.
+    phase 2 teaches it to rank, on data in the source language. Without --queries it ends after
+    phase 1, with an encoder.
 
     \b
     Example (a toy; real ones have thousands of lines, and steps as by default):
@@ -145,6 +165,9 @@ def distill(
         output,
         queries=queries,
         passages=passages,
+        rows=rows.value,
+        query_texts=query_texts,
+        columns=columns_of(columns),
         ranking=ranking,
         teacher=teacher,
         kind=kind.value,
@@ -163,7 +186,7 @@ def distill(
 
 
 def _of_use(
-    context: typer.Context, queries: Path | None, student: Student, teacher: str | None
+    context: typer.Context, queries: str | None, student: Student, teacher: str | None
 ) -> None:
     """Refuse options that would be ignored."""
     idle: list[tuple[str, tuple[str, ...]]] = []

@@ -111,7 +111,8 @@ Teacher = Annotated[
     list[str] | None,
     typer.Option(
         help="A cross-encoder to distil, several times for their mean: a ranking module "
-        "(squad, mask/squad), its folder, or a file of 'polyrank compose'; else scores in the rows."
+        "(squad, mask/squad), its folder, a file of 'polyrank compose', or any of Hugging Face with "
+        "one logit (folder or Hub id); else scores in the rows."
     ),
 ]
 TeacherScale = Annotated[
@@ -316,7 +317,7 @@ def ranking(
         command=command_line(),
         rows=rows.value,
         query_texts=query_texts,
-        columns=_columns(columns),
+        columns=columns_of(columns),
     )
     note(f"wrote {output}: {json.dumps(dict(card.recipe))}")
 
@@ -420,7 +421,7 @@ def late_interaction(
         command=command_line(),
         rows=rows.value,
         query_texts=query_texts,
-        columns=_columns(columns),
+        columns=columns_of(columns),
     )
     note(f"wrote {output}: {json.dumps(dict(card.recipe))}")
 
@@ -472,7 +473,7 @@ def labels(
     note(f"wrote {output}: {found}")
 
 
-def _columns(text: str | None) -> dict[str, str]:
+def columns_of(text: str | None) -> dict[str, str]:
     """'query=question,pos=answer' as a mapping."""
     found = {}
     for part in filter(None, (text or "").split(",")):

@@ -37,6 +37,8 @@ class DistilledCard:
         figures: measured results.
         data: what it was trained on, with licences.
         files: sha256 of the other files, by path in the folder.
+        stored: the precision of the weights in the files, and by how much it changes the scores;
+            the readers compute in fp32.
     """
 
     form: str
@@ -52,6 +54,7 @@ class DistilledCard:
     figures: Mapping[str, Any] = field(default_factory=dict)
     data: tuple[Data, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
+    stored: Mapping[str, Any] = field(default_factory=dict)
     licence: str = "apache-2.0"
     format_version: int = FORMAT_VERSION
 
@@ -128,6 +131,7 @@ def _readme(name: str, card: DistilledCard) -> str:
         + (f" and the teacher {card.teacher}." if card.teacher else "."),
         f"{len(card.layers)} layers, {card.vocabulary['entries']} of "
         f"{card.vocabulary['entries before']} vocabulary entries, {card.parameters:,} parameters.",
+        *([str(card.stored["note"])] if card.stored else []),
         "",
     ]
     if card.form != "encoder":

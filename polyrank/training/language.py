@@ -369,11 +369,11 @@ def check_name(name: str) -> None:
         )
 
 
-def check_length(length: int, base: Base) -> None:
+def check_length(length: int, base: Base, option: str = "--length") -> None:
     """Raise UsageError for sequences longer than the base's positions."""
     longest = base.model.config.max_position_embeddings - 2  # RoBERTa keeps two for padding
     if length > longest:
-        raise UsageError(f"--length {length} is more than the base '{base.name}' reads: {longest}")
+        raise UsageError(f"{option} {length} is more than the base '{base.name}' reads: {longest}")
 
 
 def adapter_config(reduction: int) -> Any:

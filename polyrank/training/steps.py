@@ -49,7 +49,8 @@ class Schedule:
 
     steps: optimizer steps. rate: peak learning rate, linear warm-up then linear decay to 0.
     rates: learning rates of parameters by a prefix of their name. seed: of everything random.
-    save_every: steps between checkpoints. bf16: None takes it where the machine has it.
+    save_every, save_minutes: a checkpoint after so many steps, and after so many minutes, so that a
+    kill costs little whether steps are fast or slow. bf16: None takes it where the machine has it.
     """
 
     steps: int
@@ -59,6 +60,7 @@ class Schedule:
     weight_decay: float = 0.01
     seed: int = 13
     save_every: int = 200
+    save_minutes: float = 3.0
     bf16: bool | None = None
 
 
@@ -102,6 +104,26 @@ class StepTrainer(Trainer):
             ]
         )
         return self.optimizer
+
+
+class SaveByClock(TrainerCallback):
+    """Asks for a checkpoint when the last one, or the start, is `minutes` ago."""
+
+    def __init__(self, minutes: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.minutes, self.clock, self.last = minutes, clock, clock()
+
+    def on_train_begin(self, args, state, control, **kw):  # type: ignore[no-untyped-def]
+        """The clock starts."""
+        self.last = self.clock()
+
+    def on_step_end(self, args, state, control, **kw):  # type: ignore[no-untyped-def]
+        """Whether it is time."""
+        if self.clock() - self.last >= 60 * self.minutes:
+            control.should_save = True
+
+    def on_save(self, args, state, control, **kw):  # type: ignore[no-untyped-def]
+        """The clock starts anew, whatever asked for this checkpoint."""
+        self.last = self.clock()
 
 
 class Log(TrainerCallback):
@@ -203,7 +225,7 @@ def fit(
         data_collator=_only,
         loss=loss,
         schedule=schedule,
-        callbacks=[Log(), *callbacks],
+        callbacks=[Log(), SaveByClock(schedule.save_minutes), *callbacks],
     )
     trainer.remove_callback(PrinterCallback)  # `Log` prints the same, shorter, to stderr
     started = time.time()

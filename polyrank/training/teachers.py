@@ -1,9 +1,10 @@
 """Teachers: cross-encoders whose scores of the examples' passages are distilled.
 
 A teacher is a ranking module of the zoo by its name ('squad', 'mask/squad', 'full/squad'; without
-the kind, an adapter), a module's folder, or a file of `polyrank compose`. A module works over the
-language modules of the examples' language where there are some; a composition says itself what is
-active. A module for another base than the student's brings its own.
+the kind, an adapter), a module's folder, a file of `polyrank compose`, or a cross-encoder in one
+piece: a folder or Hub id of a Hugging Face sequence classifier of one logit. A module works over
+the language modules of the examples' language where there are some; a composition says itself what
+is active. A module for another base than the student's brings its own.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from numpy.typing import NDArray
 
 from polyrank.base import Base, load_base
 from polyrank.collections.records import Document
-from polyrank.errors import UsageError
+from polyrank.errors import HubError, ModuleError, UsageError
 from polyrank.modules.card import CARD_FILE, KINDS, read_card
+from polyrank.modules.names import is_hub
 from polyrank.modules.search import find
 from polyrank.progress import bar
 from polyrank.rerankers.cross_encoder import Reranker
+from polyrank.rerankers.standalone import CrossEncoder
 from polyrank.training.negatives import Example
 from polyrank.training.steps import digest
 
@@ -118,8 +121,14 @@ def scored_by(
     ]
 
 
-def load_teacher(name: str, base: Base, zoo: str | Path | None = None) -> tuple[Reranker, str]:
-    """A teacher, and what tells whether its weights are the same another time."""
+def load_teacher(
+    name: str, base: Base, zoo: str | Path | None = None
+) -> tuple[Reranker | CrossEncoder, str]:
+    """A teacher, and what tells whether its weights are the same another time.
+
+    Raises:
+        ModuleError, HubError, CompositionError: it is missing, cannot be read, or does not fit.
+    """
     path = Path(name).expanduser()
     if path.is_file():
         from polyrank.rerankers.composed import ComposedReranker
@@ -128,10 +137,20 @@ def load_teacher(name: str, base: Base, zoo: str | Path | None = None) -> tuple[
         saved = read_composition(path)
         same = saved.composition.fingerprint == base.fingerprint
         return ComposedReranker(saved, base if same else None, zoo), digest(path)
+    if (path / "config.json").is_file() and not (path / CARD_FILE).is_file():
+        return _in_one_piece(name)
     kind, _, short = name.rpartition("/") if name.split("/")[0] in KINDS else ("adapter", "", name)
     if (path / CARD_FILE).is_file():
         kind, short = read_card(path, verify=False).kind, name if "/" in name else f"./{name}"
-    folder = find(base.name, "ranking", kind, short, zoo)
+    try:
+        folder = find(base.name, "ranking", kind, short, zoo)
+    except HubError as no_module:
+        if not is_hub(name):
+            raise
+        try:
+            return _in_one_piece(name)
+        except ModuleError as error:
+            raise ModuleError(f"{no_module}\nNor is it a cross-encoder: {error}") from error
     card = read_card(folder)
     own = base if card.base == base.name else load_base(card.base)
     routing = "none" if kind == "full" else None
@@ -139,6 +158,11 @@ def load_teacher(name: str, base: Base, zoo: str | Path | None = None) -> tuple[
         own, ranking=str(folder), kind=kind, routing=routing, fallback="none", zoo=zoo
     )
     return scorer, " ".join(f"{file} {card.files[file][:12]}" for file in sorted(card.files))
+
+
+def _in_one_piece(name: str) -> tuple[CrossEncoder, str]:
+    scorer = CrossEncoder(name)
+    return scorer, scorer.identity()["model weights"]
 
 
 def _scores_of(

@@ -16,11 +16,10 @@ from typing import Any
 
 import numpy as np
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from polyrank import languages
 from polyrank.base import Base, load_base
-from polyrank.collections.jsonl import iter_documents
+from polyrank.collections.records import Document
 from polyrank.errors import DataError, UsageError
 from polyrank.modules.card import Data, ModuleCard
 from polyrank.modules.distilled import DistilledCard
@@ -47,8 +46,9 @@ from polyrank.training.bilingual.vocabulary import (
 )
 from polyrank.training.language import HELD_OUT, blocks, check_length, check_name
 from polyrank.training.losses import parse_loss
-from polyrank.training.negatives import read_examples, sample, write_examples
+from polyrank.training.negatives import Example, read_examples, sample, write_examples
 from polyrank.training.ranking import with_negatives
+from polyrank.training.rows import existing, read_rows
 from polyrank.training.sparse import Sparsity, train_sparse
 from polyrank.training.steps import Schedule, begin, digest, fit
 from polyrank.training.text import read_lines
@@ -56,6 +56,7 @@ from polyrank.training.text import read_lines
 STUDENTS = ("full", "mask", "adapter")
 RATES = {"full": 1e-4, "mask": 1e-4, "adapter": 5e-4}
 SPARSE = Sparsity(k=0.08, candidates="encoder")  # density as published
+PROBE = 4  # batches over which weights in half the precision are compared with the trained ones
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,9 @@ def distill_bilingual(
     output: str | Path,
     queries: str | Path | None = None,
     passages: str | Path | None = None,
+    rows: str = "auto",
+    query_texts: str | Path | None = None,
+    columns: Mapping[str, str] | None = None,
     ranking: str = "squad",
     teacher: str | None = None,
     kind: str = "adapter",
@@ -125,8 +129,9 @@ def distill_bilingual(
         source, target: languages; the ranking data are in the source's.
         texts: a file of each language, a sentence a line: by its tag, or source then target.
         output: folder to write; `<output>.work` holds what a stopped run goes on from.
-        queries, passages: ranking data as for a ranking module, in the source language. Without
-            them the result is an encoder.
+        queries, passages, rows, query_texts, columns: ranking data in the source language, in any
+            of the forms that a ranking module is trained on, see `rows.read_rows`. Without
+            queries the result is an encoder.
         ranking: the teacher's ranking module.
         teacher: a cross-encoder's folder or Hub id in place of that module.
         kind: of the language modules and the ranking module: 'adapter' or 'mask'.
@@ -153,7 +158,12 @@ def distill_bilingual(
     general, task, output = general or General(), task or Task(), Path(output)
     source, target = languages.normalise(source), languages.normalise(target)
     check_name(output.name)
-    _check_options(source, target, kind, task, queries, passages)
+    _check_options(source, target, kind, task)
+    if queries is None and not (passages is None and query_texts is None and not columns):
+        raise UsageError(
+            "--passages, --query-texts and --columns go with --queries; without it phase 2 is left "
+            "out"
+        )
     score_loss = parse_loss(task.loss)
     files = _files(texts, source, target)
     lines = {language: read_lines(path) for language, path in files.items()}
@@ -164,10 +174,14 @@ def distill_bilingual(
     check_length(general.length, loaded)
     chosen = layer_map(loaded.model.config.num_hidden_layers, factor, layers)
     plans = {name: plan_of(loaded, name, kind, fallback, zoo, None) for name in (source, target)}
-    plan = None
-    if queries is not None and teacher is None:
-        check_length(task.length, loaded)
-        plan = plan_of(loaded, source, kind, fallback, zoo, ranking)
+    plan = data_given = cross = None
+    if queries is not None:
+        check_length(task.length, loaded, "--pair-length")
+        data_given = _data(queries, passages, rows, query_texts, columns, source)
+        if teacher is None:
+            plan = plan_of(loaded, source, kind, fallback, zoo, ranking)
+        else:
+            cross = _cross_encoder(teacher, task.length)
     work = Path(f"{output}.work")
     settings = {
         "base": str(loaded.fingerprint),
@@ -180,7 +194,7 @@ def distill_bilingual(
         "ranking": None if queries is None else asdict(task),
         "seed": seed,
         "text": digest(*files.values()),
-        "data": None if queries is None else digest(queries, passages or ""),
+        "data": queries and digest(*existing(queries, passages, query_texts)),
     }
     begin(work, settings, resume)
 
@@ -223,28 +237,72 @@ def distill_bilingual(
         },
         data=tuple(data),
     )
-    if queries is None or passages is None:
-        written = save_classifier(student, trimmed.tokenizer, output, card)
+    if data_given is None:
+        texts = _text_batches(held, trimmed.tokenizer, general, seed)
+        probe = [texts(step)["inputs"] for step in range(PROBE)]
+        written = save_classifier(student, trimmed.tokenizer, output, card, probe)
     else:
         written = _ranking(
-            loaded, trimmed, kept, plan, teacher, student, queries, passages, task, score_loss,
-            output, card, seed, resume, zoo,
+            loaded, trimmed, kept, plan, cross, student, data_given, task, score_loss, output, card,
+            seed, resume, zoo,
         )  # fmt: skip
     shutil.rmtree(work)
     return written
 
 
-def _check_options(
-    source: str, target: str, kind: str, task: Task, queries: Any, passages: Any
-) -> None:
+@dataclass(frozen=True, eq=False)
+class RankingData:
+    """What phase 2 learns from, and where it was read from."""
+
+    examples: list[Example]
+    documents: dict[str, Document]
+    source: Path
+
+
+@dataclass(frozen=True, eq=False)
+class CrossEncoder:
+    """A teacher in one piece."""
+
+    name: str
+    model: Any
+    tokenizer: Any
+
+
+def _data(
+    queries: str | Path,
+    passages: str | Path | None,
+    rows: str,
+    query_texts: str | Path | None,
+    columns: Mapping[str, str] | None,
+    source: str,
+) -> RankingData:
+    """Read before hours of phase 1, so that a malformed row stops nothing but the start."""
+    read, documents = read_rows(queries, passages, rows, query_texts, columns, source)
+    if scored := sum(example.teacher is not None for example in read):
+        _say(f"the scores in {scored} rows are not used: the teacher scores what it teaches")
+    examples = [replace(example, teacher=None) for example in read]
+    return RankingData(examples, documents, Path(queries))
+
+
+def _cross_encoder(name: str, length: int) -> CrossEncoder:
+    from polyrank.rerankers.standalone import read_classifier
+
+    model, tokenizer = read_classifier(name, attention="eager")
+    positions = getattr(model.config, "max_position_embeddings", None) or 2**31
+    if length > (longest := int(positions - 2)):
+        raise UsageError(
+            f"--pair-length {length} is more than the teacher '{name}' reads: {longest}"
+        )
+    return CrossEncoder(name, model, tokenizer)
+
+
+def _check_options(source: str, target: str, kind: str, task: Task) -> None:
     if source == target:
         raise UsageError(f"source and target are both '{source}'; give two languages")
     if kind not in ("adapter", "mask"):
         raise UsageError(f"the teacher's modules are adapters or masks, not '{kind}'")
     if task.student not in STUDENTS:
         raise UsageError(f"a student is one of {', '.join(STUDENTS)}, not '{task.student}'")
-    if (queries is None) != (passages is None):
-        raise UsageError("--queries and --passages go together; without them phase 2 is left out")
 
 
 def _files(
@@ -307,21 +365,15 @@ def _general(
     names = list(seen)
     loss = GeneralLoss(language_teacher(base, trimmed, kept, dict(plans), zoo), names)
 
-    def batches(lines: Mapping[str, list[str]]) -> TextBatches:
-        rows: dict[str, Tensor] = {
-            name: blocks(lines[name], trimmed.tokenizer, general.length) for name in names
-        }
-        return TextBatches(rows, trimmed.tokenizer, general.batch_size, seed, general.balanced)
-
     finished = work / "student.safetensors"
     facts_file = work / "general.json"
     if not (resume and finished.is_file() and facts_file.is_file()):
-        made = batches(seen)
+        made = _text_batches(seen, trimmed.tokenizer, general, seed)
         _say(
             "phase 1: "
             + ", ".join(f"{len(rows)} sequences of {name}" for name, rows in made.blocks.items())
         )
-        unseen = batches(held)
+        unseen = _text_batches(held, trimmed.tokenizer, general, seed)
         before = held_out_loss(student, loss, unseen)
         schedule = Schedule(steps=general.steps, rate=general.rate, seed=seed)
         facts = fit(student, made, loss, schedule, work / "general", resume)
@@ -344,15 +396,21 @@ def _general(
     return student.eval(), _read(facts_file)
 
 
+def _text_batches(
+    lines: Mapping[str, list[str]], tokenizer: Any, general: General, seed: int
+) -> TextBatches:
+    rows = {name: blocks(some, tokenizer, general.length) for name, some in lines.items()}
+    return TextBatches(rows, tokenizer, general.batch_size, seed, general.balanced)
+
+
 def _ranking(
     base: Base,
     trimmed: Base,
     kept: list[int],
     plan: Any,
-    teacher: str | None,
+    cross: CrossEncoder | None,
     student: Any,
-    queries: str | Path,
-    passages: str | Path,
+    data: RankingData,
     task: Task,
     score_loss: Any,
     output: Path,
@@ -363,15 +421,13 @@ def _ranking(
 ) -> DistilledCard:
     """Phase 2, and the folder."""
     work = Path(f"{output}.work")
-    judge, head, other, described = _judge(base, trimmed, kept, plan, teacher, zoo)
-    documents = {d.id: d for d in iter_documents(passages, card.source)}
+    judge, head, other, described = _judge(base, trimmed, kept, plan, cross, zoo)
+    documents = data.documents
     kept_examples = work / "examples.jsonl"
     if not kept_examples.is_file():
-        read = read_examples(queries, documents)
-        read = [replace(example, teacher=None) for example in read]  # the teacher here scores
-        picked = sample(read, task.steps * task.batch_queries, seed)
+        picked = sample(data.examples, task.steps * task.batch_queries, seed)
         write_examples(
-            kept_examples, with_negatives(picked, documents, base, task.mine, Path(queries))
+            kept_examples, with_negatives(picked, documents, base, task.mine, data.source)
         )
     examples = read_examples(kept_examples)
     batches = PairBatches(
@@ -415,8 +471,9 @@ def _ranking(
         parameters=_size(model),
     )
     model = model.cpu().eval()
+    probe = [batches(task.steps + step)["pairs"] for step in range(PROBE)]
     if task.student != "adapter":
-        return save_classifier(model, trimmed.tokenizer, output, card)
+        return save_classifier(model, trimmed.tokenizer, output, card, probe)
     module = ModuleCard(
         role="ranking",
         kind="adapter",
@@ -427,29 +484,27 @@ def _ranking(
         recipe=used,
         data=card.data,
     )
-    return save_with_adapter(model, output.name, work / "student", output, card, module)
+    return save_with_adapter(model, output.name, work / "student", output, card, module, probe)
 
 
 def _judge(
-    base: Base, trimmed: Base, kept: list[int], plan: Any, teacher: str | None, zoo: Any
+    base: Base, trimmed: Base, kept: list[int], plan: Any, cross: CrossEncoder | None, zoo: Any
 ) -> tuple[Any, Any, Any, str]:
     """The teacher of phase 2, its head where a student can start from it, its tokenizer where it is
     another, and what it is in words."""
-    if teacher is None:
+    if cross is None:
         modular, head = ranking_teacher(base, trimmed, kept, plan, zoo)
         below = f" over the language {plan.kind} '{plan.document_module}'"
         described = f"ranking {plan.ranking_kind} '{Path(plan.ranking).name}'"
         described += below if plan.document_module else ""
         return ModularTeacher(modular, head, plan.document_language), head, None, described
-    from polyrank.rerankers.standalone import read_classifier
-
-    cross = CrossEncoderTeacher(*read_classifier(teacher, attention="eager"), base, trimmed, kept)
-    if not cross.aligned:
+    taught = CrossEncoderTeacher(cross.model, cross.tokenizer, base, trimmed, kept)
+    if not taught.aligned:
         _say(
-            f"the teacher '{teacher}' has another vocabulary or shape than the base "
+            f"the teacher '{cross.name}' has another vocabulary or shape than the base "
             f"'{base.name}': its scores are distilled, not its states"
         )
-    return cross, cross.head, cross.tokenizer, f"cross-encoder '{Path(teacher).name}'"
+    return taught, taught.head, taught.tokenizer, f"cross-encoder '{Path(cross.name).name}'"
 
 
 def _size(model: Any) -> int:

@@ -66,6 +66,34 @@ def test_a_full_student_needs_no_polyrank(distil):
     assert hit.score == pytest.approx(wanted, abs=1e-6)
 
 
+@pytest.mark.parametrize("student", ["full", "mask", "adapter"])
+def test_weights_are_kept_in_half_the_size(distil, student):
+    import json
+
+    from safetensors.torch import load_file
+
+    folder = distil("small", student)
+    for path in folder.rglob("*.safetensors"):
+        assert {tensor.dtype for tensor in load_file(path).values()} == {torch.float16}
+    stored = json.loads((folder / "distilled.json").read_text())["stored"]
+    assert (stored["dtype"], stored["compared"]) == ("float16", "scores")
+    assert 0 < stored["difference"] <= 0.02
+    assert "computed in fp32" in (folder / "README.md").read_text()
+    reader = pr.CrossEncoder(folder)
+    assert {p.dtype for p in reader.model.parameters()} == {torch.float32}
+
+
+def test_an_encoder_is_kept_in_half_the_size(distil):
+    import json
+
+    from safetensors.torch import load_file
+
+    folder = distil("small", queries=None, passages=None)
+    assert load_file(folder / "model.safetensors").popitem()[1].dtype == torch.float16
+    stored = json.loads((folder / "distilled.json").read_text())["stored"]
+    assert (stored["dtype"], stored["compared"]) == ("float16", "states")
+
+
 def test_resume_gives_the_same_bytes(distil, monkeypatch, tmp_path):
     whole = distil("whole")
     from polyrank.training.bilingual import distil as module
@@ -102,7 +130,8 @@ def test_a_resume_with_other_settings_is_refused(distil, tmp_path, monkeypatch):
     [
         ({"factor": 2}, "does not divide"),
         ({"layers": "middle"}, "unknown --layers"),
-        ({"passages": None}, "go together"),
+        ({"passages": None}, "give --passages"),
+        ({"queries": None}, "go with --queries"),
         ({"kind": "full"}, "adapters or masks"),
     ],
 )

@@ -2,11 +2,13 @@
 attention that gives its probabilities."""
 
 from functools import partial
+from itertools import count
 
 import pytest
 import torch
 
 import polyrank as pr
+from polyrank.training import steps
 from polyrank.training.bilingual import distil as module
 from polyrank.training.bilingual.distil import General, Task
 
@@ -64,30 +66,67 @@ def test_any_cross_encoder_may_teach(
     assert len(pr.CrossEncoder(folder).rank(QUERY, PASSAGES)) == 3
 
 
-def test_a_stop_inside_phase_2_costs_the_steps_since_the_last_checkpoint(
-    tiny_bert, distil, monkeypatch, tmp_path
+@pytest.mark.parametrize(
+    ("phase", "student", "stop", "run"),
+    [  # in phase 1 also asked for on held-out text, four times before the steps and four after
+        ("GeneralLoss", "full", 4 + 2, 4 + 2 + 4 + 1 + 4),
+        ("DistilledRankingLoss", "full", 3, 3 + 1),
+        ("DistilledRankingLoss", "adapter", 3, 3 + 1),
+        ("DistilledRankingLoss", "mask", 5, 5 + 2),  # its fifth step is the second of the sparse 3
+    ],
+)
+def test_a_stop_costs_the_steps_since_the_last_checkpoint(
+    phase, student, stop, run, tiny_bert, distil, monkeypatch, tmp_path
 ):
+    """On a clock by which every step takes longer than the minutes between checkpoints."""
     judge = str(classifier(tiny_bert, tmp_path / "judge"))
-    monkeypatch.setattr(module, "Schedule", partial(module.Schedule, save_every=1))
-    again = partial(distil, tiny_bert, "again", teacher=judge, fallback="none")
-    whole, _ = distil(tiny_bert, "whole", teacher=judge, fallback="none")
+    settings = {"student": student, "teacher": judge, "fallback": "none"}
+    whole, _ = distil(tiny_bert, "whole/small", **settings)
 
-    calls, real = [], module.DistilledRankingLoss.__call__
+    monkeypatch.setattr(steps, "SaveByClock", partial(steps.SaveByClock, clock=ticking()))
+    calls, real = [], getattr(module, phase).__call__
 
     def stopping(self, model, batch):
         calls.append(batch)
-        if len(calls) == 3:
+        if len(calls) == stop:
             raise KeyboardInterrupt
         return real(self, model, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module.DistilledRankingLoss, "__call__", stopping)
+        patch.setattr(getattr(module, phase), "__call__", stopping)
         with pytest.raises(KeyboardInterrupt):
-            again()
-        resumed, _ = again(resume=True)
-    assert len(calls) == 4  # the third step alone was run again
-    for name in ("model.safetensors", "tokenizer.json"):
-        assert (resumed / name).read_bytes() == (whole / name).read_bytes()
+            distil(tiny_bert, "again/small", **settings)
+        resumed, _ = distil(tiny_bert, "again/small", resume=True, **settings)
+    assert len(calls) == run
+    names = [path.relative_to(whole) for path in whole.rglob("*") if path.name in WRITTEN]
+    assert len(names) >= 2
+    for name in names:
+        assert (resumed / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+WRITTEN = ("model.safetensors", "adapter.safetensors", "model_head.safetensors", "tokenizer.json")
+
+
+def ticking():
+    """A clock that every look puts four minutes on."""
+    minutes = count(step=4)
+    return lambda: 60.0 * next(minutes)
+
+
+def test_checkpoints_by_the_clock():
+    from transformers import TrainerControl
+
+    now = [0.0]
+    clock = steps.SaveByClock(3, clock=lambda: now[0])
+    asked = []
+    clock.on_train_begin(None, None, TrainerControl())
+    for second in (60, 179, 180, 240, 360):
+        now[0], control = float(second), TrainerControl()
+        clock.on_step_end(None, None, control)
+        asked.append(control.should_save)
+        if control.should_save:
+            clock.on_save(None, None, control)
+    assert asked == [False, False, True, False, True]
 
 
 @pytest.mark.parametrize("student", ["full", "adapter"])
