@@ -111,8 +111,8 @@ Teacher = Annotated[
     list[str] | None,
     typer.Option(
         help="A cross-encoder to distil, several times for their mean: a ranking module "
-        "(squad, mask/squad), its folder, a file of 'polyrank compose', or any of Hugging Face with "
-        "one logit (folder or Hub id); else scores in the rows."
+        "(squad, mask/squad), its folder, a file of 'polyrank compose', or any of Hugging Face "
+        "with one logit (folder or Hub id); else scores in the rows."
     ),
 ]
 TeacherScale = Annotated[

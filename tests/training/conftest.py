@@ -72,3 +72,21 @@ def judgements(tmp_path_factory):
             row = {"_id": f"q{i}", "text": " ".join(text.split()[:3]), "pos": f"p{i}"}
             file.write(json.dumps(row) + "\n")
     return folder / "queries.jsonl", folder / "passages.jsonl"
+
+
+@pytest.fixture
+def cross_encoder():
+    """A random cross-encoder of one logit over a base's vocabulary: cross_encoder(base, folder,
+    config)."""
+    import torch
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+    def save(base, folder, config=None):
+        with torch.random.fork_rng():
+            torch.manual_seed(5)
+            config = config or AutoConfig.from_pretrained(base, num_labels=1)
+            AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
+        AutoTokenizer.from_pretrained(base).save_pretrained(folder)
+        return folder
+
+    return save

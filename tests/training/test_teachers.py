@@ -84,6 +84,48 @@ def test_a_composition_is_a_teacher(tiny_zoo, tiny_base, tmp_path, monkeypatch):
     assert found.teacher == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize("layout", ["tiny_bert", "tiny_xlmr"])
+def test_any_cross_encoder_is_a_teacher(layout, request, tiny_bert, cross_encoder, tmp_path):
+    """Its scores are those that the library's own model gives each pair."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    from polyrank.base import load_base
+
+    folder = cross_encoder(request.getfixturevalue(layout), tmp_path / "judge")
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    student = load_base(str(tiny_bert))
+    for example in scored_by((str(folder),), EXAMPLES, DOCUMENTS, student, tmp_path, "en"):
+        texts = [DOCUMENTS[i].full_text for i in example.candidates]
+        for text, found in zip(texts, example.teacher, strict=True):
+            with torch.no_grad():
+                inputs = tokenizer(example.query.text, text, return_tensors="pt")
+                assert found == pytest.approx(float(model(**inputs).logits), abs=1e-5)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1)
+    model.save_pretrained(folder)  # other weights of the same name
+    with pytest.raises(UsageError, match="other weights"):
+        scored_by((str(folder),), EXAMPLES, DOCUMENTS, student, tmp_path, "en")
+
+
+def test_what_is_neither_a_module_nor_a_cross_encoder(tiny_bert, tmp_path, monkeypatch):
+    from polyrank.base import load_base
+    from polyrank.errors import HubError, ModuleError
+
+    student = load_base(str(tiny_bert))
+    with pytest.raises(ModuleError, match="so it is no trained ranker|outputs"):
+        scored_by((str(tiny_bert),), EXAMPLES, DOCUMENTS, student, tmp_path, "en")
+
+    def refuse(*_):
+        raise HubError("org/judge holds no module")
+
+    monkeypatch.setattr(teachers, "find", refuse)
+    with pytest.raises(ModuleError, match="(?s)holds no module.*Nor is it a cross-encoder"):
+        scored_by(("org/judge",), EXAMPLES, DOCUMENTS, student, tmp_path, "en")
+
+
 def _folder(path):
     path.mkdir()
     return path
@@ -127,6 +169,19 @@ def test_ranking_is_trained_on_a_teachers_scores(tiny_mlm, judgements, tmp_path,
         ranking.train_ranking_module(
             str(tiny_mlm), *judgements, tmp_path / "x", teacher="squad", over="", length=64
         )
+
+
+def test_ranking_is_trained_on_a_cross_encoders_scores(
+    tiny_mlm, tiny_xlmr, judgements, cross_encoder, tmp_path
+):
+    from polyrank.training.ranking import train_ranking_module
+
+    judge = cross_encoder(tiny_xlmr, tmp_path / "judge")
+    card = train_ranking_module(
+        str(tiny_mlm), *judgements, tmp_path / "student", over="", loss="kl", teacher=str(judge),
+        steps=2, batch_queries=2, negatives=2, length=64, mine=2,
+    )  # fmt: skip
+    assert card.recipe["teacher"] == str(judge)
 
 
 def test_scores_of_several_positives(tmp_path):

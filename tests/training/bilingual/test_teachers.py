@@ -5,9 +5,9 @@ from functools import partial
 from itertools import count
 
 import pytest
-import torch
 
 import polyrank as pr
+from polyrank.errors import ModuleError, UsageError
 from polyrank.training import steps
 from polyrank.training.bilingual import distil as module
 from polyrank.training.bilingual.distil import General, Task
@@ -33,18 +33,6 @@ def distil(text_file, judgements, tmp_path):
     return run
 
 
-def classifier(base, folder):
-    """A random cross-encoder of one logit over a base's vocabulary."""
-    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
-
-    with torch.random.fork_rng():
-        torch.manual_seed(5)
-        config = AutoConfig.from_pretrained(base, num_labels=1)
-        AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(base).save_pretrained(folder)
-    return folder
-
-
 @pytest.mark.parametrize("kind", ["adapter", "mask"])
 def test_modules_of_either_kind_on_either_layout(kind, tiny_folder, tiny_zoo, mask_zoo, distil):
     zoo = tiny_zoo if kind == "adapter" else mask_zoo
@@ -57,9 +45,9 @@ def test_modules_of_either_kind_on_either_layout(kind, tiny_folder, tiny_zoo, ma
 
 @pytest.mark.parametrize(("teacher", "aligned"), [("tiny_bert", True), ("tiny_xlmr", False)])
 def test_any_cross_encoder_may_teach(
-    teacher, aligned, tiny_bert, request, distil, capsys, tmp_path
+    teacher, aligned, tiny_bert, request, distil, cross_encoder, capsys, tmp_path
 ):
-    judge = classifier(request.getfixturevalue(teacher), tmp_path / "judge")
+    judge = cross_encoder(request.getfixturevalue(teacher), tmp_path / "judge")
     folder, card = distil(tiny_bert, teacher=str(judge), fallback="none")
     assert card.teacher == "cross-encoder 'judge'"
     assert ("its scores are distilled, not its states" in capsys.readouterr().err) != aligned
@@ -76,10 +64,10 @@ def test_any_cross_encoder_may_teach(
     ],
 )
 def test_a_stop_costs_the_steps_since_the_last_checkpoint(
-    phase, student, stop, run, tiny_bert, distil, monkeypatch, tmp_path
+    phase, student, stop, run, tiny_bert, distil, cross_encoder, monkeypatch, tmp_path
 ):
     """On a clock by which every step takes longer than the minutes between checkpoints."""
-    judge = str(classifier(tiny_bert, tmp_path / "judge"))
+    judge = str(cross_encoder(tiny_bert, tmp_path / "judge"))
     settings = {"student": student, "teacher": judge, "fallback": "none"}
     whole, _ = distil(tiny_bert, "whole/small", **settings)
 
@@ -129,9 +117,23 @@ def test_checkpoints_by_the_clock():
     assert asked == [False, False, True, False, True]
 
 
+def test_a_teacher_that_cannot_read_the_pairs_is_refused_before_anything_is_computed(
+    tiny_bert, tiny_xlmr, distil, cross_encoder, tmp_path
+):
+    from transformers import AutoConfig
+
+    short = AutoConfig.from_pretrained(tiny_xlmr, num_labels=1, max_position_embeddings=40)
+    judge = cross_encoder(tiny_xlmr, tmp_path / "judge", short)
+    with pytest.raises(UsageError, match="--pair-length 48 is more than the teacher .* reads: 38"):
+        distil(tiny_bert, teacher=str(judge), fallback="none")
+    with pytest.raises(ModuleError, match="cannot be read"):
+        distil(tiny_bert, teacher=str(tmp_path / "nowhere"), fallback="none")
+    assert not (tmp_path / "small.work").exists()
+
+
 @pytest.mark.parametrize("student", ["full", "adapter"])
 def test_nothing_runs_attention_that_hides_its_probabilities(
-    student, tiny_bert, distil, monkeypatch, tmp_path
+    student, tiny_bert, distil, cross_encoder, monkeypatch, tmp_path
 ):
     from adapters.models.bert import modeling_bert as adapted
     from transformers.models.bert import modeling_bert as plain
@@ -143,5 +145,5 @@ def test_nothing_runs_attention_that_hides_its_probabilities(
             return real(self, *args, **kwargs)
 
         monkeypatch.setattr(kind, "forward", asked)
-    judge = classifier(tiny_bert, tmp_path / "judge")
+    judge = cross_encoder(tiny_bert, tmp_path / "judge")
     distil(tiny_bert, student=student, teacher=str(judge), fallback="none")
