@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,19 @@ def _move_head(head: Head, device: torch.device | str) -> Head:
 
 
 # --- reading -------------------------------------------------------------------------------------
+
+
+def tensors_of(value: Any) -> list[Tensor]:
+    """All tensors of nested dataclasses, mappings and sequences."""
+    if isinstance(value, Tensor):
+        return [value]
+    if is_dataclass(value):
+        parts: Any = [getattr(value, field.name) for field in fields(value)]
+    elif isinstance(value, Mapping):
+        parts = value.values()
+    else:
+        parts = value if isinstance(value, tuple | list) else ()
+    return [tensor for part in parts for tensor in tensors_of(part)]
 
 
 def load_adapter_module(folder: str | Path) -> AdapterModule:

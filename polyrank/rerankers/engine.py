@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -23,7 +23,7 @@ from torch import Tensor
 from polyrank.base import Base
 from polyrank.composition import Composition
 from polyrank.errors import CompositionError, ModuleError
-from polyrank.modules.adapter import AdapterModule, Head, load_adapter_module
+from polyrank.modules.adapter import AdapterModule, Head, load_adapter_module, tensors_of
 from polyrank.modules.full import load_full_module
 from polyrank.modules.mask import load_mask_module
 from polyrank.modules.mask_sums import MaskSums
@@ -178,9 +178,9 @@ class Engine:
     def size(self) -> tuple[int, int]:
         """Parameters and bytes: of the encoder, the head, and the adapters read so far."""
         modules = [getattr(self._run, "ranking", None), *getattr(self._run, "languages", ())]
-        held = [*self.encoder.parameters(), *_tensors(self.head)]
+        held = [*self.encoder.parameters(), *tensors_of(self.head)]
         for module in modules:  # a ranking adapter brings the head that is counted already
-            held += _tensors(module and replace(module, head=None, card=None))
+            held += tensors_of(module and replace(module, head=None, card=None))
         return sum(t.numel() for t in held), sum(t.numel() * t.element_size() for t in held)
 
     # ------------------------------------------------------------------------------- encoding
@@ -219,19 +219,6 @@ class Engine:
         )
         hidden: Tensor = self._run(ids, mask, types if has_types else None, index)
         return hidden
-
-
-def _tensors(value: Any) -> list[Tensor]:
-    """All tensors of nested dataclasses, mappings and sequences."""
-    if isinstance(value, Tensor):
-        return [value]
-    if is_dataclass(value):
-        parts: Any = [getattr(value, field.name) for field in fields(value)]
-    elif isinstance(value, Mapping):
-        parts = value.values()
-    else:
-        parts = value if isinstance(value, tuple | list) else ()
-    return [tensor for part in parts for tensor in _tensors(part)]
 
 
 class WholeEncoder:

@@ -14,7 +14,7 @@ from torch import Tensor
 from polyrank.base import expanded
 from polyrank.collections.records import Document, Query
 from polyrank.errors import ModuleError
-from polyrank.modules.adapter import load_adapter_module
+from polyrank.modules.adapter import load_adapter_module, tensors_of
 from polyrank.modules.card import CARD_FILE, read_card, sha256
 from polyrank.modules.distilled import RANKING, verify
 from polyrank.rerankers.scorer import PairScorer, as_dtype, shortened
@@ -54,8 +54,15 @@ class CrossEncoder(PairScorer):
         if folder.is_dir():
             verify(folder)
         read = _with_adapter if (folder / RANKING / CARD_FILE).is_file() else _whole
-        self.model, self.tokenizer, self._run = read(str(model), self.device, as_dtype(dtype))
-        self.parameters = sum(p.numel() for p in self.model.parameters())
+        self.model, self.tokenizer, self._run, beside = read(
+            str(model), self.device, as_dtype(dtype)
+        )
+        self._held = [*self.model.parameters(), *beside]
+        self.parameters = sum(tensor.numel() for tensor in self._held)
+
+    def size(self) -> tuple[int, int]:
+        """Parameters and bytes of the weights as they are held, a ranking adapter included."""
+        return self.parameters, sum(t.numel() * t.element_size() for t in self._held)
 
     def identity(self) -> dict[str, str]:
         """Of which weights the scores are, for a later resume."""
@@ -111,13 +118,14 @@ class CrossEncoder(PairScorer):
         return logits
 
 
-Loaded = tuple[Any, Any, Callable[[dict[str, Tensor]], Tensor]]
+# A model, its tokenizer, what scores inputs with it, and tensors beside those of the model.
+Loaded = tuple[Any, Any, Callable[[dict[str, Tensor]], Tensor], list[Tensor]]
 
 
 def _whole(name: str, device: torch.device, dtype: torch.dtype) -> Loaded:
     model, tokenizer = read_classifier(name)
     model = model.to(device, dtype)
-    return model, tokenizer, lambda inputs: model(**inputs).logits.squeeze(-1)
+    return model, tokenizer, lambda inputs: model(**inputs).logits.squeeze(-1), []
 
 
 def _with_adapter(name: str, device: torch.device, dtype: torch.dtype) -> Loaded:
@@ -140,7 +148,7 @@ def _with_adapter(name: str, device: torch.device, dtype: torch.dtype) -> Loaded
         hidden = routed(inputs["input_ids"], inputs["attention_mask"], inputs.get("token_type_ids"))
         return score(hidden, module.head)
 
-    return encoder, base.tokenizer, run
+    return encoder, base.tokenizer, run, tensors_of(routed.ranking)
 
 
 def read_classifier(name: str | Path, attention: str | None = None) -> tuple[Any, Any]:

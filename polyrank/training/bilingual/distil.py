@@ -468,7 +468,7 @@ def _ranking(
         form="adapter" if task.student == "adapter" else "cross-encoder",
         teacher=described,
         recipe={**card.recipe, "ranking": used},
-        parameters=_size(model),
+        parameters=_size(model, pooler=task.student != "adapter"),
     )
     model = model.cpu().eval()
     probe = [batches(task.steps + step)["pairs"] for step in range(PROBE)]
@@ -507,8 +507,10 @@ def _judge(
     return taught, taught.head, taught.tokenizer, f"cross-encoder '{Path(cross.name).name}'"
 
 
-def _size(model: Any) -> int:
-    return sum(parameter.numel() for parameter in model.parameters())
+def _size(model: Any, pooler: bool = True) -> int:
+    """Parameters; the pooler is a part of BERT's own head, and idle beside another."""
+    named = model.named_parameters()
+    return sum(p.numel() for name, p in named if pooler or ".pooler." not in name)
 
 
 def _say(message: str) -> None:

@@ -81,6 +81,8 @@ def test_weights_are_kept_in_half_the_size(distil, student):
     assert "computed in fp32" in (folder / "README.md").read_text()
     reader = pr.CrossEncoder(folder)
     assert {p.dtype for p in reader.model.parameters()} == {torch.float32}
+    parameters = json.loads((folder / "distilled.json").read_text())["parameters"]
+    assert reader.size() == (parameters, 4 * parameters)  # by the trained model's own count
 
 
 def test_an_encoder_is_kept_in_half_the_size(distil):
