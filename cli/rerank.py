@@ -144,10 +144,10 @@ def rerank(
     from polyrank.pipeline import rerank_stream
 
     found: Path | Run
+    stage = first_stage or FirstStage.dense
     if run is not None:
         found = run
     else:
-        stage = first_stage or FirstStage.dense
         found = options.search_first(texts, stage, base, depth or 100, limit, device, analysis)
     scorer = reranker()
     with options.scaled_out(scorer, reranker, ray, ray_workers) as scoring:
@@ -165,6 +165,11 @@ def rerank(
                 "routing": options.routing_for(kind, routing, ranking_kind),
                 "fallback": fallback.value,
                 "composition": kept and kept.to_json(),
+                "split": split,
+                "query-language": query_language,
+                "document-language": document_language,
+                "first-stage": None if run is not None else stage.value,
+                "analysis": None if run is not None else analysis.value,
                 "max-length": max_length,
                 "device": device,
                 "dtype": dtype,

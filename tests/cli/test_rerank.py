@@ -142,3 +142,30 @@ def test_ctrl_c_says_how_to_go_on(first, source, tiny, polyrank, files, monkeypa
     resumed = polyrank(*arguments, output, "--resume")
     assert resumed.exit_code == 0 and "2 queries were already there" in resumed.stderr
     assert output.read_bytes() == whole.read_bytes()
+
+
+def test_another_split_of_equal_queries_is_refused(tiny, polyrank, tmp_path, monkeypatch):
+    from polyrank import pipeline
+
+    folder = tmp_path / "beir"
+    (folder / "qrels").mkdir(parents=True)
+    (folder / "corpus.jsonl").write_text('{"_id": "d", "text": "ice"}\n')
+    (folder / "queries.jsonl").write_text('{"_id": "q", "text": "ice"}\n')
+    for split in ("dev", "test"):
+        (folder / "qrels" / f"{split}.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n")
+    command = ["rerank", "--collection", folder, *tiny, "--output", tmp_path / "out.trec"]
+    command += ["--query-language", "ky", "--document-language", "en", "--first-stage", "bm25"]
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "rerank_query", interrupted)
+        assert polyrank(*command, "--split", "dev").exit_code == 130
+    for changed, message in (
+        ((), "split was 'dev' and is now None"),
+        (("--split", "dev", "--analysis", "words"), "analysis was 'stems' and is now 'words'"),
+    ):
+        refused = polyrank(*command, *changed, "--resume")
+        assert refused.exit_code == 2 and message in refused.stderr
+    assert polyrank(*command, "--split", "dev", "--resume").exit_code == 0
