@@ -10,7 +10,15 @@ import typer
 from polyrank.errors import UsageError
 
 from .judged import By, Judged, Measures, Missing, split_measures, truth
-from .options import AsJson, DocumentLanguage, DocumentsFile, QueriesFile, QueryLanguage, Seed
+from .options import (
+    AsJson,
+    DocumentLanguage,
+    DocumentsFile,
+    QueriesFile,
+    QueryLanguage,
+    Seed,
+    Split,
+)
 
 
 def compare(
@@ -19,6 +27,7 @@ def compare(
     collection: Judged = None,
     queries: QueriesFile = None,
     documents: DocumentsFile = None,
+    split: Split = None,
     query_language: QueryLanguage = None,
     document_language: DocumentLanguage = None,
     baseline: Annotated[
@@ -81,6 +90,7 @@ def compare(
         documents,
         query_language,
         document_language,
+        split,
     )
     reference = names[paths.index(baseline)] if baseline is not None else names[0]
     found = compared(

@@ -11,7 +11,17 @@ import typer
 from polyrank.errors import UsageError
 
 from .judged import By, Judged, Measures, Missing, Truth, split_measures, truth
-from .options import AsJson, DocumentLanguage, DocumentsFile, QueriesFile, QueryLanguage
+from .options import (
+    AsJson,
+    DocumentLanguage,
+    DocumentsFile,
+    QueriesFile,
+    QueryLanguage,
+    Split,
+    is_table,
+    note,
+    read_queries,
+)
 
 if TYPE_CHECKING:
     from polyrank.collections.records import Run
@@ -25,6 +35,7 @@ def evaluate(
     collection: Judged = None,
     queries: QueriesFile = None,
     documents: DocumentsFile = None,
+    split: Split = None,
     query_language: QueryLanguage = None,
     document_language: DocumentLanguage = None,
     measures: Measures = "nDCG@10,AP,RR",
@@ -33,6 +44,14 @@ def evaluate(
         str | None,
         typer.Option(
             help="With --by query-language: the difference to the same topics asked in this one."
+        ),
+    ] = None,
+    translated: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --by query-language: ids of the queries that were translated into their "
+            "language, one a line (or .jsonl, .tsv); the difference of the others, which were "
+            "written in it, to these."
         ),
     ] = None,
     per_query: Annotated[
@@ -71,10 +90,15 @@ def evaluate(
         raise UsageError("to test by languages:  polyrank compare RUN RUN --by " + by)
     if against_language is not None and by != "query-language":
         raise UsageError("--against-language goes with --by query-language")
+    if translated is not None and by != "query-language":
+        raise UsageError("--translated goes with --by query-language")
+    foreign = _ids(translated) if translated is not None else set()
     ranked = read_run(run)
     other = read_run(baseline) if baseline is not None else None
     runs = [ranked] if other is None else [ranked, other]
-    known = truth(runs, qrels, collection, queries, documents, query_language, document_language)
+    known = truth(
+        runs, qrels, collection, queries, documents, query_language, document_language, split
+    )
     names = split_measures(measures)
     report = measured(
         ranked, known.qrels, names, baseline=other, collection=known.pool, missing=missing
@@ -87,17 +111,22 @@ def evaluate(
         from polyrank.evaluation import write_values
 
         write_values(groups, per_query)
-    if as_json:
-        print(
-            json.dumps(
-                _as_dict(report, groups, names, by, against_language), ensure_ascii=False, indent=2
-            )
+    effects: list[Effect] = []
+    if against_language is not None:
+        effects.append(
+            ("effects", f"− {against_language}", _mother_tongue(groups, against_language))
         )
+    if translated is not None:
+        effects.append(("locality", "written − translated", _locality(groups, foreign, translated)))
+    if as_json:
+        found = _as_dict(report, groups, names, by)
+        found |= {field: values for field, _, values in effects}
+        print(json.dumps(found, ensure_ascii=False, indent=2))
         return
     if by == "all":
         print(report.text())
         return
-    print("\n".join(_lines(report, groups, names, by, against_language)))
+    print("\n".join(_lines(report, groups, names, by, effects)))
 
 
 def _groups(ranked: Run, known: Truth, names: list[str], by: str) -> Groups:
@@ -114,12 +143,14 @@ def _means(groups: Groups, names: list[str]) -> dict[str, dict[Languages, float]
     return means(groups, parse_measures(names))
 
 
-def _effects(groups: Groups, reference: str | None) -> dict[str, dict[str, float]]:
-    """Measure → language → difference to the reference language."""
+Differences = dict[str, dict[str, float]]  # measure → language → difference
+Effect = tuple[str, str, Differences]  # the field in JSON, the heading of a column
+
+
+def _mother_tongue(groups: Groups, reference: str) -> Differences:
+    """The difference to the same topics in the reference language."""
     from polyrank.evaluation import mother_tongue_effect
 
-    if reference is None:
-        return {}
     measures = next(iter(groups.values()))
     return {
         name: mother_tongue_effect({str(x): v[name] for x, v in groups.items()}, reference)
@@ -127,24 +158,64 @@ def _effects(groups: Groups, reference: str | None) -> dict[str, dict[str, float
     }
 
 
+def _ids(path: Path) -> set[str]:
+    """Ids of queries: of a .jsonl or .tsv file of queries, else one a line."""
+    if is_table(path) or path.name.removesuffix(".gz").endswith((".jsonl", ".json")):
+        return set(read_queries(path, None))
+    from polyrank.collections.files import numbered_lines
+
+    return {line.strip() for _, line in numbered_lines(path)}
+
+
+def _locality(groups: Groups, translated: set[str], path: Path) -> Differences:
+    """The difference of queries written in a language to those translated into it; languages that
+    have but one of the two are left out and named."""
+    from polyrank.evaluation import locality_effect
+
+    measures = next(iter(groups.values()))
+    asked = {i for values in groups.values() for row in values.values() for i in row}
+    if unknown := translated - asked:
+        note(f"{len(unknown)} of {len(translated)} ids in {path} are of no query that is measured")
+    found: Differences = {}
+    for name in measures:
+        rows = {str(x): values[name] for x, values in groups.items()}
+        sides = [
+            {
+                x: {i: v for i, v in row.items() if (i in translated) is side}
+                for x, row in rows.items()
+            }
+            for side in (False, True)
+        ]
+        both = [x for x in rows if sides[0][x] and sides[1][x]]
+        if not both:
+            raise UsageError(
+                f"no language has both queries that {path} names and others; the effect of being "
+                "written in a language needs both"
+            )
+        if len(both) < len(rows):
+            listed = ", ".join(x for x in rows if x not in both)
+            note(f"{name}: no difference for {listed}, where all or none are translated")
+        found[name] = locality_effect(*({x: side[x] for x in both} for side in sides))
+    return found
+
+
 def _lines(
-    report: Report, groups: Groups, names: list[str], by: str, reference: str | None
+    report: Report, groups: Groups, names: list[str], by: str, effects: list[Effect]
 ) -> list[str]:
     """A row per group of languages, then one per measure that sums them up."""
     from polyrank.evaluation import aggregates
     from polyrank.evaluation.tables import aligned, shown
 
-    means, effects = _means(groups, names), _effects(groups, reference)
+    means = _means(groups, names)
     header = [by.replace("pair", "query→documents"), "queries"]
     for name in means:
-        header += [name] + [f"− {reference}"] * bool(effects)
+        header += [name, *(heading for _, heading, _ in effects)]
     rows = [header]
     for languages, values in groups.items():
         row = [str(languages), str(max(map(len, values.values())))]
         for name in means:
             row.append(shown(means[name][languages]))
-            if effects:
-                row.append(shown(effects[name].get(str(languages)), "+.4f"))
+            row += [shown(e[name].get(str(languages)), "+.4f") for _, _, e in effects]
         rows.append(row)
     lines = [*aligned(rows), ""]
     for name, by_languages in means.items():
@@ -153,9 +224,7 @@ def _lines(
     return [*lines, *report.notes()]
 
 
-def _as_dict(
-    report: Report, groups: Groups, names: list[str], by: str, reference: str | None
-) -> dict[str, Any]:
+def _as_dict(report: Report, groups: Groups, names: list[str], by: str) -> dict[str, Any]:
     from dataclasses import asdict
 
     from polyrank.evaluation import aggregates
@@ -177,5 +246,4 @@ def _as_dict(
         for m, row in means.items()
         if any(v == v for v in row.values())
     }
-    found = {**report.to_dict(), "by": by, "groups": rows, "aggregates": summed}
-    return {**found, "effects": _effects(groups, reference)} if reference else found
+    return {**report.to_dict(), "by": by, "groups": rows, "aggregates": summed}

@@ -67,6 +67,7 @@ def truth(
     documents: Path | None,
     query_language: str | None,
     document_language: str | None,
+    split: str | None = None,
 ) -> Truth:
     """Judgements from a file or a collection; languages from a collection, files, or options.
 
@@ -83,6 +84,8 @@ def truth(
 
     if (qrels is None) == (collection is None):
         raise UsageError("give the judgements: a QRELS file, or --collection NAME")
+    if split is not None and collection is None:
+        raise UsageError("--split goes with --collection")
     if collection is None:
         assert qrels is not None
         asked = read_queries(queries, query_language) if queries else {}
@@ -93,20 +96,24 @@ def truth(
     if queries is not None or documents is not None:
         raise UsageError("give --collection, or QRELS with --queries and --documents, not both")
     if collection not in BUNDLED:
-        found = load_collection(collection, queries=query_language, documents=document_language)
+        found = load_collection(collection, query_language, document_language, split)
         return Truth(found.qrels, Pool.of_collection(found))
-    return _bundled(collection, runs, query_language, document_language)
+    return _bundled(collection, runs, query_language, document_language, split)
 
 
 def _bundled(
-    name: str, runs: Sequence[Run], query_language: str | None, document_language: str | None
+    name: str,
+    runs: Sequence[Run],
+    query_language: str | None,
+    document_language: str | None,
+    split: str | None,
 ) -> Truth:
     from polyrank.evaluation import Pool
 
     ranked = {(q, h.document_id) for run in runs for q, hits in run.items() for h in hits}
     asked = {query_id for run in runs for query_id in run}
     documents = {document_id for _, document_id in ranked}
-    for view, found in _views(name, query_language, document_language):
+    for view, found in _views(name, query_language, document_language, split):
         if asked & found.queries.keys() and documents & found.documents.keys():
             pool = Pool.of_collection(found)
             shown = [
@@ -133,14 +140,14 @@ def _bundled(
 
 
 def _views(
-    name: str, query_language: str | None, document_language: str | None
+    name: str, query_language: str | None, document_language: str | None, split: str | None
 ) -> Iterator[tuple[tuple[str | None, str | None], Collection]]:
     """Views to try: with the languages given, else those of one language and of all."""
     from polyrank.collections.load import load_collection
 
     for query, document in BUNDLED_VIEWS:
         view = query and (query_language or query), document and (document_language or document)
-        yield view, load_collection(name, queries=view[0], documents=view[1])
+        yield view, load_collection(name, view[0], view[1], split)
 
 
 def _with_languages(

@@ -22,6 +22,7 @@ def loyalty(
     collection: options.CollectionName = None,
     queries: options.QueriesFile = None,
     documents: options.DocumentsFile = None,
+    split: options.Split = None,
     query_language: options.QueryLanguage = None,
     document_language: options.DocumentLanguage = None,
     missing: Annotated[
@@ -49,8 +50,10 @@ def loyalty(
     from polyrank.evaluation.loyalty import loyalty as compared
 
     texts = None
-    if collection is not None or queries is not None or documents is not None:
-        texts = options.load(collection, queries, documents, query_language, document_language)
+    if any(given is not None for given in (collection, queries, documents, split)):
+        texts = options.load(
+            collection, queries, documents, query_language, document_language, split
+        )
     report = compared(
         read_run(student),
         read_run(teacher),

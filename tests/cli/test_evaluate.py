@@ -119,3 +119,69 @@ def test_against_the_same_topics_in_english(polyrank, tmp_path):
         ["en", "1", "0.5000", "–"],
         ["ky", "1", "1.0000", "+0.5000"],
     ]
+
+
+@pytest.fixture
+def asked(tmp_path):
+    """Four queries of ky, of which two are translated, and one of en."""
+    ids = {"a": "ky", "b": "ky", "c": "ky", "d": "ky", "e": "en"}
+    rows = (f'{{"_id": "{i}", "text": "x", "language": "{tag}"}}\n' for i, tag in ids.items())
+    (tmp_path / "queries.jsonl").write_text("".join(rows))
+    (tmp_path / "qrels").write_text("".join(f"{i} 0 d 1\n" for i in ids))
+    ranks = {"a": 1, "b": 2, "c": 2, "d": 4, "e": 1}
+    (tmp_path / "run.trec").write_text(
+        "".join(
+            f"{i} Q0 {'d' if r == ranks[i] else f'x{r}'} {r} {9 - r} x\n"
+            for i in ids
+            for r in range(1, ranks[i] + 1)
+        )
+    )
+    (tmp_path / "translated.txt").write_text("c\nd\nz\n")
+    options = ["--queries", tmp_path / "queries.jsonl", "--measures", "RR"]
+    return [tmp_path / "run.trec", tmp_path / "qrels", *options, "--by", "query-language"], tmp_path
+
+
+def test_written_against_translated_by_hand(asked, polyrank):
+    options, folder = asked
+    result = polyrank("evaluate", *options, "--translated", folder / "translated.txt")
+    assert [line.split() for line in result.stdout.splitlines()[:3]] == [
+        ["query-language", "queries", "RR", "written", "−", "translated"],
+        ["en", "1", "1.0000", "–"],
+        ["ky", "4", "0.5625", "+0.3750"],  # (1 + 1/2) / 2 - (1/2 + 1/4) / 2
+    ]
+    assert "1 of 3 ids" in result.stderr and "no difference for en" in result.stderr
+    found = polyrank("evaluate", *options, "--translated", folder / "translated.txt", "--json")
+    assert json.loads(found.stdout)["locality"] == {"RR": {"ky": 0.375}}
+
+
+def test_translated_queries_need_others_beside_them(asked, polyrank):
+    options, folder = asked
+    (folder / "translated.txt").write_text("a\nb\nc\nd\n")
+    result = polyrank("evaluate", *options, "--translated", folder / "translated.txt")
+    assert result.exit_code == 2 and "no language has both" in result.stderr
+    result = polyrank("evaluate", *options[:-1], "all", "--translated", folder / "translated.txt")
+    assert result.exit_code == 2 and "goes with --by query-language" in result.stderr
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "compare"])
+def test_a_split_of_a_collection(verb, polyrank, tmp_path):
+    folder = tmp_path / "beir"
+    (folder / "qrels").mkdir(parents=True)
+    (folder / "corpus.jsonl").write_text('{"_id": "d", "text": "ice"}\n')
+    (folder / "queries.jsonl").write_text(
+        "".join(f'{{"_id": "{i}", "text": "ice"}}\n' for i in ("q-dev", "q-test"))
+    )
+    for split in ("dev", "test"):
+        (folder / "qrels" / f"{split}.tsv").write_text(
+            f"query-id\tcorpus-id\tscore\nq-{split}\td\t1\n"
+        )
+    for name in ("one.trec", "two.trec"):
+        (tmp_path / name).write_text("q-dev Q0 d 1 1 x\n")
+    runs = [tmp_path / "one.trec", tmp_path / "two.trec"][: 2 if verb == "compare" else 1]
+    options = ["--collection", folder, "--measures", "RR"]
+    found = polyrank(verb, *runs, *options, "--split", "dev")
+    assert found.exit_code == 0 and "1.0000" in found.stdout
+    other = polyrank(verb, *runs, *options)
+    assert other.exit_code == 2 and "q-test" in other.stderr
+    alone = polyrank(verb, *runs, "--split", "dev", *options[2:])
+    assert alone.exit_code == 2 and "give the judgements" in alone.stderr
