@@ -31,10 +31,16 @@ figcaption, .note { color: #444; font-size: .9rem; max-width: 48rem; }
 pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; font-size: .8rem; line-height: 1.35; }
 code { font-size: .88em; overflow-wrap: anywhere; }
 .trial { border: 2px solid #D55E00; padding: .5rem .8rem; }
-@media print { body { margin: 0; max-width: none; font-size: 11px; }
+@page { size: A4 landscape; margin: 12mm; }
+@media print { body { margin: 0; padding: 0; max-width: none; font-size: 11px; }
   figure, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
-  .scroll { overflow: visible; } pre { white-space: pre-wrap; } }
+  .scroll { overflow: visible; } pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+  table { max-width: 100%; font-size: 10px; } thead { display: table-header-group; }
+  th, td { padding: .2rem .3rem; overflow-wrap: anywhere; } th.n { white-space: normal; }
+  td.n, td:first-child { overflow-wrap: normal; }
+  .wide table { font-size: 8px; width: 100%; } .wide th, .wide td { padding: 1px 2px; } }
 """
+MANY = 12  # columns that a page of A4 holds at the usual size
 WITHOUT = (
     "There are no pictures: matplotlib is not installed. Install it with "
     "pip install 'polyrank[plots]' and run the same command again; nothing is measured anew."
@@ -116,8 +122,9 @@ def _html_table(
             for (text, own), kind in zip(row, kinds, strict=True)
         )
         lines.append(f'<tr class="{rows[number] if rows else ""}">{cells}</tr>')
+    wide = " wide" if len(head) > MANY else ""
     return (
-        f'<div class="scroll"><table><thead><tr>{top}</tr></thead>'
+        f'<div class="scroll{wide}"><table><thead><tr>{top}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
 

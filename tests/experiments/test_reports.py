@@ -155,6 +155,28 @@ def test_a_browser_shows_it(results, tmp_path):
     assert dom.count("<table") >= 6 and dom.count("<img") == 3
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+def test_wide_tables_fit_a_printed_page(results, tmp_path):
+    """Twenty systems and more, by the browser's own measure of what sticks out."""
+    pairs = list(results["pairs"])
+    for number in range(20):
+        pairs += [{**row, "system": f"adapters, split, over mBERT, {number}"} for row in pairs[:4]]
+    wide = html({**results, "pairs": pairs})
+    assert 'class="scroll wide"' in wide and 'class="scroll wide"' not in html(results)
+    measure = "<script>document.title = document.documentElement.scrollWidth</script>"
+    page = tmp_path / "wide.html"
+    page.write_text(wide.replace("@media print", "@media all") + measure, encoding="utf-8")
+    a4 = 1032  # pixels of 273 mm: A4 upright on its side, less the margins
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"]
+    flags += ["--proxy-server=127.0.0.1:9", f"--user-data-dir={tmp_path / 'profile'}"]
+    dom = subprocess.run(
+        [CHROMIUM, *flags, f"--window-size={a4},2000", "--dump-dom", page.as_uri()],
+        check=True, capture_output=True, text=True, timeout=120,
+    ).stdout  # fmt: skip
+    assert int(re.search(r"<title>(\d+)</title>", dom)[1]) <= a4
+
+
 def _pixels(path):
     import numpy as np
     from PIL import Image
