@@ -3,12 +3,13 @@
     python benchmarks/distillation.py runs/en-sw runs/en-tr --work runs/distillation \\
         --output benchmarks/results/distillation.json
 
-Three rerankers reorder the same best candidates of the dense first stage: the teacher (the base,
-language adapters routed 'split', the ranking adapter), the same over the vocabulary of the student,
-and the student. Each pair of languages gets its own sample of topics, spread over the collection. A
-test compares two rerankers topic by topic, a topic's value being its mean over the pairs that it is
-asked in. Runs are kept in --work, and a stopped benchmark goes on. `--no-speed` leaves the timing
-out; the same command without it then times alone, on a quiet machine.
+Three rerankers reorder the same best candidates of the dense first stage: the teacher (the base
+with its modules, adapters routed 'split', or the cross-encoder that taught), the same over the
+vocabulary of the student, and the student. Each pair of languages gets its own sample of topics,
+spread over the collection. A test compares two rerankers topic by topic, a topic's value being its
+mean over the pairs that it is asked in. Runs are kept in --work, and a stopped benchmark goes on.
+`--no-speed` leaves the timing out; the same command without it then times alone, on a quiet
+machine.
 """
 
 from __future__ import annotations
@@ -17,37 +18,30 @@ import argparse
 import hashlib
 import json
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
 
-from polyrank.base import Base, load_base
+from polyrank.base import load_base
 from polyrank.collections.bundled import bundled_languages
 from polyrank.collections.load import load_collection
 from polyrank.collections.records import Collection, Run
 from polyrank.collections.trec import read_run, write_run
 from polyrank.evaluation import evaluate
+from polyrank.evaluation.contenders import TEACHER, Contender, contenders
 from polyrank.evaluation.loyalty import MEASURES, loyalty
 from polyrank.evaluation.side_by_side import Named, side_by_side
 from polyrank.evaluation.significance import bootstrap_interval, holm, randomisation_test
 from polyrank.index.dense import Dense
-from polyrank.modules.card import sha256
 from polyrank.modules.distilled import verify
-from polyrank.modules.search import find
-from polyrank.rerankers.cross_encoder import Reranker
-from polyrank.rerankers.standalone import CrossEncoder
-from polyrank.training.bilingual.vocabulary import trim
 from polyrank.training.steps import machine
 
-FIRST, TEACHER, TRIMMED, STUDENT = "dense", "teacher", "teacher, vocabulary cut", "student"
-RERANKERS = (TEACHER, TRIMMED, STUDENT)
+FIRST = "dense"
 MEASURE = "nDCG@10"
 COLLECTIONS = {"ntrex": "NTREX", "xquad": "XQuAD"}
 SETTINGS = ("topics", "depth", "max_length", "ranking", "seed")
@@ -64,90 +58,6 @@ class Task:
 
     def __str__(self) -> str:
         return f"{self.collection} {self.query_language}-{self.document_language}"
-
-
-@dataclass(frozen=True, eq=False)
-class Contender:
-    """A reranker, and what it weighs.
-
-    identity: of its weights, for the names of runs. megabytes: of its weights and tokenizer on
-    disk, in the precision they are stored in.
-    """
-
-    name: str
-    scorer: Any
-    identity: str
-    parameters: int
-    megabytes: float
-
-
-# --- the rerankers -------------------------------------------------------------------------------
-
-
-def contenders(folder: Path, card: dict[str, Any], options: argparse.Namespace) -> list[Contender]:
-    """The teacher of a distilled model, the teacher with its vocabulary, and the model itself."""
-    base = load_base(card["base"])
-    if asdict(base.fingerprint) != card["fingerprint"]:
-        sys.exit(f"{folder} was made from other weights than those of the base '{card['base']}'")
-    modules = [find(base.name, "ranking", "adapter", options.ranking, None)]
-    modules += [
-        find(base.name, "language", "adapter", tag, None)
-        for tag in (card["source"], card["target"])
-    ]
-    student = CrossEncoder(folder, max_length=options.max_length)
-    cut = trim(base, kept_by(student.tokenizer, base))
-    beside = sum(weights(module) for module in modules), sum(disk(module) for module in modules)
-    found = [
-        Contender(
-            name,
-            Reranker(body, options.ranking, routing="split", max_length=options.max_length),
-            digest(
-                [str(base.fingerprint), sorted(body.tokenizer.get_vocab().items())],
-                [sha256(module / "adapter.safetensors") for module in modules],
-            ),
-            sum(p.numel() for p in body.model.parameters()) + beside[0],
-            size + beside[1],
-        )
-        for name, body, size in (
-            (TEACHER, base, disk(Path(base.folder))),
-            (TRIMMED, cut, saved_size(cut, Path(base.folder))),
-        )
-    ]
-    own = Contender(
-        STUDENT, student, digest(sorted(card["files"].items())), student.parameters, disk(folder)
-    )
-    return [*found, own]
-
-
-def kept_by(tokenizer: Any, base: Base) -> list[int]:
-    """Ids in the base's vocabulary of the entries of a trimmed tokenizer, in its order."""
-    whole, own = base.tokenizer.get_vocab(), tokenizer.get_vocab()
-    return [whole[entry] for entry in sorted(own, key=own.__getitem__)]
-
-
-def weights(folder: Path) -> int:
-    """Parameters in a module's folder."""
-    with safe_open(folder / "adapter.safetensors", "pt") as file:
-        return sum(int(np.prod(file.get_slice(name).get_shape())) for name in file.keys())  # noqa: SIM118
-
-
-def disk(folder: Path) -> float:
-    """MB (10⁶ bytes) of the weights and the tokenizer in a folder, as stored."""
-    files = [*folder.rglob("*.safetensors"), *folder.glob("tokenizer*.json")]
-    return sum(file.stat().st_size for file in files) / 1e6
-
-
-def saved_size(base: Base, like: Path) -> float:
-    """MB of a base if it were saved in the precision of the checkpoint in the folder `like`."""
-    stored = torch.float32
-    for file in like.glob("*.safetensors"):
-        with safe_open(file, "pt") as opened:
-            stored = opened.get_tensor(next(iter(opened.keys()))).dtype
-    bytes_each = torch.empty((), dtype=stored).element_size()
-    with tempfile.TemporaryDirectory() as folder:
-        base.tokenizer.save_pretrained(folder)
-        size = sum(p.numel() for p in base.model.parameters()) * bytes_each / 1e6
-        return size + disk(Path(folder))
 
 
 def digest(*parts: Any) -> str:
@@ -207,7 +117,7 @@ class Runner:
         return self.kept(
             task,
             one.name,
-            one.identity,
+            digest(one.weights),
             lambda: one.scorer.rerank(texts, first, progress=False),
         )
 
@@ -246,7 +156,11 @@ def quality(
         pairs[str(task)] = {
             "topics": len(texts.queries),
             MEASURE: {name: mean(values[task][name].values()) for name in runs},
-            "loyalty": {name: loyal(runs[name], runs[TEACHER]) for name in (TRIMMED, STUDENT)},
+            "loyalty": {
+                one.name: loyal(runs[one.name], runs[TEACHER])
+                for one in systems
+                if one.name != TEACHER
+            },
         }
         print(f"{task}: {pairs[str(task)]}", file=sys.stderr, flush=True)
     return values, pairs
@@ -273,12 +187,14 @@ def topic_means(values: Values, collection: str, name: str) -> dict[str, float]:
     return {topic: float(np.mean(row)) for topic, row in sorted(found.items())}
 
 
-def compare(values: Values, model: str, seed: int) -> list[dict[str, Any]]:
+def compare(
+    values: Values, model: str, systems: Sequence[Contender], seed: int
+) -> list[dict[str, Any]]:
     """Paired randomisation tests of nDCG@10 against the teacher."""
     found = []
     for collection in dict.fromkeys(task.collection for task in values):
         theirs = topic_means(values, collection, TEACHER)
-        for name in (STUDENT, TRIMMED):
+        for name in [one.name for one in reversed(systems) if one.name != TEACHER]:
             ours = topic_means(values, collection, name)
             one, two = np.array(list(ours.values())), np.array([theirs[topic] for topic in ours])
             low, high = bootstrap_interval(one, two, seed=seed)
@@ -325,14 +241,13 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     models: dict[str, Any] = {}
     tests: list[dict[str, Any]] = []
     for folder in options.models:
+        systems = contenders(folder, ranking=options.ranking, max_length=options.max_length)
         card = verify(folder)
-        if card is None or card["form"] == "encoder":
-            sys.exit(f"{folder} is no reranker that 'polyrank distill' wrote")
+        assert card is not None  # or it would be no contender
         name = f"{card['source']}–{card['target']}"
-        systems = contenders(folder, card, options)
         where = tasks(card["source"], card["target"])
         values, pairs = quality(runner, systems, where)
-        tests += compare(values, name, options.seed)
+        tests += compare(values, name, systems, options.seed)
         collections = dict.fromkeys(task.collection for task in where)
         models[name] = {
             "layers": card["layers"],
@@ -344,7 +259,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             },
             MEASURE: {
                 COLLECTIONS[c]: {
-                    s: mean(topic_means(values, c, s).values()) for s in (FIRST, *RERANKERS)
+                    s: mean(topic_means(values, c, s).values())
+                    for s in (FIRST, *(one.name for one in systems))
                 }
                 for c in collections
             },
@@ -369,7 +285,7 @@ def rows(result: dict[str, Any]) -> Iterator[str]:
     yield f"| {' | '.join(heads)} |"
     yield "|---|" + "---:|" * (len(heads) - 1)
     for model, facts in result["models"].items():
-        for name in (FIRST, *RERANKERS):
+        for name in (FIRST, *facts["systems"]):
             size = facts["systems"].get(name)
             cells = [
                 f"{model} {name}",
@@ -415,7 +331,7 @@ def main() -> None:
     parser.add_argument("models", type=Path, nargs="+", help="folders of polyrank distill")
     parser.add_argument("--work", type=Path, required=True, help="folder of runs; kept")
     parser.add_argument("--output", type=Path, required=True, help="JSON to write")
-    parser.add_argument("--ranking", default="squad", help="the teacher's ranking adapter")
+    parser.add_argument("--ranking", help="the teacher's ranking module; else that of the card")
     parser.add_argument("--topics", type=int, default=30, help="queries of a pair of languages")
     parser.add_argument("--depth", type=int, default=10, help="candidates that are reranked")
     parser.add_argument("--max-length", type=int, default=160)

@@ -12,6 +12,7 @@ from polyrank.errors import PolyrankError
 
 from . import (
     alignment,
+    bench,
     collections,
     compare,
     compose,
@@ -92,6 +93,7 @@ app.command("rerank", short_help="Rerank the candidates of a first stage.")(rera
 app.command("search")(search.search)
 app.command("compose", short_help="Plan a reranker, print and keep it.")(compose.compose)
 app.command("evaluate", short_help="Measure a run, and test it against another.")(evaluate.evaluate)
+app.command("bench", short_help="Measure a distilled model beside its teacher.")(bench.bench)
 app.command("loyalty", short_help="Compare a student's run with its teacher's.")(loyalty.loyalty)
 app.command("experiment", short_help="Run a comparison described in YAML, and report it.")(
     experiment.experiment

@@ -21,8 +21,10 @@ from .train import (
     QueryTexts,
     Resume,
     RowsForm,
+    Scale,
     Seed,
     Sources,
+    TeacherScale,
     columns_of,
     command_line,
     not_there,
@@ -45,7 +47,7 @@ class Student(Enum):
 PHASE_2 = (
     *("student", "loss", "steps", "batch-queries", "negatives", "pair-length", "rate", "mine"),
     *("reduction", "k", "full-steps", "ranking", "teacher"),
-    *("passages", "rows", "query-texts", "columns"),
+    *("passages", "rows", "query-texts", "columns", "teacher-scale", "row-scores"),
 )
 
 
@@ -67,9 +69,21 @@ def distill(
     base: options.Base = "mini",
     ranking: options.Ranking = "squad",
     teacher: Annotated[
-        str | None,
-        typer.Option(help="A cross-encoder (folder or Hub id) in place of --ranking."),
+        list[str] | None,
+        typer.Option(
+            help="A cross-encoder (folder or Hub id) in place of --ranking; several times for "
+            "their mean."
+        ),
     ] = None,
+    teacher_scale: TeacherScale = Scale.raw,
+    row_scores: Annotated[
+        bool,
+        typer.Option(
+            "--row-scores",
+            help="Phase 2: imitate the scores in the rows (of 'train labels', say), and the "
+            "teacher's states alone.",
+        ),
+    ] = False,
     kind: Annotated[
         LanguageKind, typer.Option(help="Of the teacher's modules.")
     ] = LanguageKind.adapter,
@@ -170,6 +184,8 @@ def distill(
         columns=columns_of(columns),
         ranking=ranking,
         teacher=teacher,
+        teacher_scale=teacher_scale.value,
+        row_scores=row_scores,
         kind=kind.value,
         fallback=fallback.value,
         factor=factor,
@@ -186,14 +202,16 @@ def distill(
 
 
 def _of_use(
-    context: typer.Context, queries: str | None, student: Student, teacher: str | None
+    context: typer.Context, queries: str | None, student: Student, teacher: list[str] | None
 ) -> None:
     """Refuse options that would be ignored."""
     idle: list[tuple[str, tuple[str, ...]]] = []
     if queries is None:
         idle.append(("without --queries", PHASE_2))
-    if teacher is not None:
+    if teacher:
         idle.append(("with --teacher", ("ranking",)))
+    else:
+        idle.append(("without --teacher", ("teacher-scale",)))
     if student is not Student.adapter:
         idle.append((f"with --student {student.value}", ("reduction",)))
     if student is not Student.mask:

@@ -66,11 +66,7 @@ class CrossEncoder(PairScorer):
 
     def identity(self) -> dict[str, str]:
         """Of which weights the scores are, for a later resume."""
-        folder = expanded(self.name)
-        if not folder.is_dir():
-            return {"model weights": f"{self.name} {self.model.config._commit_hash}"}
-        files = sorted(folder.rglob("*.safetensors")) + sorted(folder.glob("tokenizer*.json"))
-        return {"model weights": ", ".join(f"{f.name} {sha256(f)[:12]}" for f in files)}
+        return {"model weights": weights_of(self.name, self.model)}
 
     def score(self, pairs: Sequence[tuple[Query, Document]]) -> list[float]:
         """Raw logits in fp32, in the order given; equal pairs are scored once."""
@@ -120,6 +116,15 @@ class CrossEncoder(PairScorer):
 
 # A model, its tokenizer, what scores inputs with it, and tensors beside those of the model.
 Loaded = tuple[Any, Any, Callable[[dict[str, Tensor]], Tensor], list[Tensor]]
+
+
+def weights_of(name: str | Path, model: Any) -> str:
+    """What tells whether a folder's weights and tokenizer, or those of a Hub id, are the same."""
+    folder = expanded(name)
+    if not folder.is_dir():
+        return f"{name} {model.config._commit_hash}"
+    files = sorted(folder.rglob("*.safetensors")) + sorted(folder.glob("tokenizer*.json"))
+    return ", ".join(f"{f.name} {sha256(f)[:12]}" for f in files)
 
 
 def _whole(name: str, device: torch.device, dtype: torch.dtype) -> Loaded:

@@ -29,10 +29,12 @@ from polyrank.training.bilingual.general import GeneralLoss, TextBatches, held_o
 from polyrank.training.bilingual.ranking import (
     CrossEncoderTeacher,
     DistilledRankingLoss,
+    MeanTeacher,
     ModularTeacher,
     PairBatches,
     adapter_student,
     full_student,
+    is_aligned,
 )
 from polyrank.training.bilingual.student import layer_map, make_student
 from polyrank.training.bilingual.teacher import language_teacher, plan_of, ranking_teacher
@@ -51,6 +53,7 @@ from polyrank.training.ranking import with_negatives
 from polyrank.training.rows import existing, read_rows
 from polyrank.training.sparse import Sparsity, train_sparse
 from polyrank.training.steps import Schedule, begin, digest, fit
+from polyrank.training.teachers import as_names, check_teachers
 from polyrank.training.text import read_lines
 
 STUDENTS = ("full", "mask", "adapter")
@@ -108,7 +111,9 @@ def distill_bilingual(
     query_texts: str | Path | None = None,
     columns: Mapping[str, str] | None = None,
     ranking: str = "squad",
-    teacher: str | None = None,
+    teacher: str | Sequence[str] | None = None,
+    teacher_scale: str = "raw",
+    row_scores: bool = False,
     kind: str = "adapter",
     fallback: str = "error",
     factor: int = 2,
@@ -133,7 +138,12 @@ def distill_bilingual(
             of the forms that a ranking module is trained on, see `rows.read_rows`. Without
             queries the result is an encoder.
         ranking: the teacher's ranking module.
-        teacher: a cross-encoder's folder or Hub id in place of that module.
+        teacher: a cross-encoder's folder or Hub id in place of that module; of several the mean
+            scores.
+        teacher_scale: what is done to each one's scores of a query first: 'raw', 'min-max',
+            'z-score'.
+        row_scores: take the scores in the rows as what the student's scores are to be like, and
+            the teacher's states alone.
         kind: of the language modules and the ranking module: 'adapter' or 'mask'.
         fallback: for a language without module: 'error', 'related' or 'none'.
         factor: teacher layers to one student layer.
@@ -174,19 +184,25 @@ def distill_bilingual(
     check_length(general.length, loaded)
     chosen = layer_map(loaded.model.config.num_hidden_layers, factor, layers)
     plans = {name: plan_of(loaded, name, kind, fallback, zoo, None) for name in (source, target)}
-    plan = data_given = cross = None
+    names = as_names(teacher)
+    check_teachers(names, teacher_scale, True, task.loss)
+    plan, data_given, judges = None, None, []
     if queries is not None:
         check_length(task.length, loaded, "--pair-length")
-        data_given = _data(queries, passages, rows, query_texts, columns, source)
-        if teacher is None:
+        judges = [_cross_encoder(name, task.length) for name in names]
+        if not names:
             plan = plan_of(loaded, source, kind, fallback, zoo, ranking)
-        else:
-            cross = _cross_encoder(teacher, task.length)
+        elif row_scores and not any(is_aligned(j.model, j.tokenizer, loaded) for j in judges):
+            raise UsageError(
+                f"no teacher has the vocabulary and shape of the base '{loaded.name}', so only "
+                "scores can be distilled; leave --row-scores out, or --teacher"
+            )
+        data_given = _data(queries, passages, rows, query_texts, columns, source, row_scores)
     work = Path(f"{output}.work")
     settings = {
         "base": str(loaded.fingerprint),
         "pair": [source, target],
-        "modules": _modules(loaded, kind, plans, plan, teacher, zoo),
+        "modules": _modules(loaded, kind, plans, plan, names, zoo),
         "factor": factor,
         "layers": layers,
         "smallest probability": min_probability,
@@ -195,6 +211,12 @@ def distill_bilingual(
         "seed": seed,
         "text": digest(*files.values()),
         "data": queries and digest(*existing(queries, passages, query_texts)),
+        **(
+            {"teacher weights": [j.weights for j in judges], "scale": teacher_scale}
+            if names
+            else {}
+        ),
+        **({"row scores": True} if row_scores else {}),
     }
     begin(work, settings, resume)
 
@@ -238,13 +260,13 @@ def distill_bilingual(
         data=tuple(data),
     )
     if data_given is None:
-        texts = _text_batches(held, trimmed.tokenizer, general, seed)
-        probe = [texts(step)["inputs"] for step in range(PROBE)]
+        unseen = _text_batches(held, trimmed.tokenizer, general, seed)
+        probe = [unseen(step)["inputs"] for step in range(PROBE)]
         written = save_classifier(student, trimmed.tokenizer, output, card, probe)
     else:
         written = _ranking(
-            loaded, trimmed, kept, plan, cross, student, data_given, task, score_loss, output, card,
-            seed, resume, zoo,
+            loaded, trimmed, kept, plan, judges, teacher_scale, student, data_given, task,
+            score_loss, output, card, seed, resume, zoo,
         )  # fmt: skip
     shutil.rmtree(work)
     return written
@@ -252,20 +274,22 @@ def distill_bilingual(
 
 @dataclass(frozen=True, eq=False)
 class RankingData:
-    """What phase 2 learns from, and where it was read from."""
+    """What phase 2 learns from, where it was read from, and whether its scores are the targets."""
 
     examples: list[Example]
     documents: dict[str, Document]
     source: Path
+    scored: bool
 
 
 @dataclass(frozen=True, eq=False)
-class CrossEncoder:
-    """A teacher in one piece."""
+class Judge:
+    """A teacher in one piece, and what tells its weights."""
 
     name: str
     model: Any
     tokenizer: Any
+    weights: str
 
 
 def _data(
@@ -275,17 +299,19 @@ def _data(
     query_texts: str | Path | None,
     columns: Mapping[str, str] | None,
     source: str,
+    scored: bool,
 ) -> RankingData:
     """Read before hours of phase 1, so that a malformed row stops nothing but the start."""
-    read, documents = read_rows(queries, passages, rows, query_texts, columns, source)
-    if scored := sum(example.teacher is not None for example in read):
-        _say(f"the scores in {scored} rows are not used: the teacher scores what it teaches")
-    examples = [replace(example, teacher=None) for example in read]
-    return RankingData(examples, documents, Path(queries))
+    examples, documents = read_rows(queries, passages, rows, query_texts, columns, source, scored)
+    there = sum(example.teacher is not None for example in examples)
+    if there and not scored:
+        _say(f"the scores in {there} rows are not used, but the teacher's; or give --row-scores")
+        examples = [replace(example, teacher=None) for example in examples]
+    return RankingData(examples, documents, Path(queries), scored)
 
 
-def _cross_encoder(name: str, length: int) -> CrossEncoder:
-    from polyrank.rerankers.standalone import read_classifier
+def _cross_encoder(name: str, length: int) -> Judge:
+    from polyrank.rerankers.standalone import read_classifier, weights_of
 
     model, tokenizer = read_classifier(name, attention="eager")
     positions = getattr(model.config, "max_position_embeddings", None) or 2**31
@@ -293,7 +319,7 @@ def _cross_encoder(name: str, length: int) -> CrossEncoder:
         raise UsageError(
             f"--pair-length {length} is more than the teacher '{name}' reads: {longest}"
         )
-    return CrossEncoder(name, model, tokenizer)
+    return Judge(name, model, tokenizer, weights_of(name, model))
 
 
 def _check_options(source: str, target: str, kind: str, task: Task) -> None:
@@ -321,7 +347,12 @@ def _files(
 
 
 def _modules(
-    base: Base, kind: str, plans: Mapping[str, Any], plan: Any, teacher: str | None, zoo: Any
+    base: Base,
+    kind: str,
+    plans: Mapping[str, Any],
+    plan: Any,
+    teachers: Sequence[str],
+    zoo: Any,
 ) -> list[Any]:
     """Of which weights the teacher is, so that a resumed run has the same."""
     from polyrank.modules.card import read_card
@@ -329,7 +360,8 @@ def _modules(
     used = [("language", p.document_module) for p in plans.values() if p.document_module]
     used += [("ranking", plan.ranking)] if plan else []
     cards = [read_card(find(base.name, role, kind, name, zoo)) for role, name in used]
-    return [*(sorted(card.files.items()) for card in cards), teacher]
+    last = teachers[0] if len(teachers) == 1 else list(teachers) or None
+    return [*(sorted(card.files.items()) for card in cards), last]
 
 
 def _split(
@@ -408,7 +440,8 @@ def _ranking(
     trimmed: Base,
     kept: list[int],
     plan: Any,
-    cross: CrossEncoder | None,
+    judges: Sequence[Judge],
+    scale: str,
     student: Any,
     data: RankingData,
     task: Task,
@@ -421,7 +454,7 @@ def _ranking(
 ) -> DistilledCard:
     """Phase 2, and the folder."""
     work = Path(f"{output}.work")
-    judge, head, other, described = _judge(base, trimmed, kept, plan, cross, zoo)
+    teacher, head, others, described = _teacher(base, trimmed, kept, plan, judges, scale, zoo)
     documents = data.documents
     kept_examples = work / "examples.jsonl"
     if not kept_examples.is_file():
@@ -432,9 +465,9 @@ def _ranking(
     examples = read_examples(kept_examples)
     batches = PairBatches(
         examples, documents, trimmed.tokenizer, task.batch_queries, task.negatives, task.length,
-        seed, other=other,
+        seed, others=others,
     )  # fmt: skip
-    loss = DistilledRankingLoss(judge, score_loss)
+    loss = DistilledRankingLoss(teacher, score_loss)
     schedule = Schedule(
         steps=task.steps, rate=task.rate or RATES[task.student], warmup=0.1, seed=seed
     )
@@ -457,7 +490,11 @@ def _ranking(
     used = {
         "student": task.student,
         "loss": score_loss.name,
+        "teacher": {"cross-encoders": [j.name for j in judges]}
+        if judges
+        else {"ranking": plan.ranking},
         "queries": len(examples),
+        **({"targets": "the scores in the rows"} if data.scored else {}),
         **{k: getattr(task, k) for k in ("batch_queries", "negatives", "length", "mine")},
         "rate": schedule.rate,
         **({"reduction": task.reduction} if task.student == "adapter" else {}),
@@ -487,24 +524,38 @@ def _ranking(
     return save_with_adapter(model, output.name, work / "student", output, card, module, probe)
 
 
-def _judge(
-    base: Base, trimmed: Base, kept: list[int], plan: Any, cross: CrossEncoder | None, zoo: Any
-) -> tuple[Any, Any, Any, str]:
-    """The teacher of phase 2, its head where a student can start from it, its tokenizer where it is
-    another, and what it is in words."""
-    if cross is None:
+def _teacher(
+    base: Base,
+    trimmed: Base,
+    kept: list[int],
+    plan: Any,
+    judges: Sequence[Judge],
+    scale: str,
+    zoo: Any,
+) -> tuple[Any, Any, dict[str, Any], str]:
+    """The teacher of phase 2, its head where a student can start from it, the tokenizers of those
+    that have another, and what it is in words."""
+    if not judges:
         modular, head = ranking_teacher(base, trimmed, kept, plan, zoo)
         below = f" over the language {plan.kind} '{plan.document_module}'"
         described = f"ranking {plan.ranking_kind} '{Path(plan.ranking).name}'"
         described += below if plan.document_module else ""
-        return ModularTeacher(modular, head, plan.document_language), head, None, described
-    taught = CrossEncoderTeacher(cross.model, cross.tokenizer, base, trimmed, kept)
-    if not taught.aligned:
-        _say(
-            f"the teacher '{cross.name}' has another vocabulary or shape than the base "
-            f"'{base.name}': its scores are distilled, not its states"
-        )
-    return taught, taught.head, taught.tokenizer, f"cross-encoder '{Path(cross.name).name}'"
+        return ModularTeacher(modular, head, plan.document_language), head, {}, described
+    teachers = [
+        CrossEncoderTeacher(j.name, j.model, j.tokenizer, base, trimmed, kept) for j in judges
+    ]
+    for one in teachers:
+        if not one.aligned:
+            _say(
+                f"the teacher '{one.name}' has another vocabulary or shape than the base "
+                f"'{base.name}': its scores are distilled, not its states"
+            )
+    first = next((one.head for one in teachers if one.aligned), None)
+    others = {one.name: one.tokenizer for one in teachers if not one.aligned}
+    described = ", ".join(f"cross-encoder '{Path(one.name).name}'" for one in teachers)
+    if len(teachers) == 1:
+        return teachers[0], first, others, described
+    return MeanTeacher(teachers, scale), first, others, f"the mean ({scale}) of {described}"
 
 
 def _size(model: Any, pooler: bool = True) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from polyrank.training.bilingual.vocabulary import trimmed_embeddings
 from polyrank.training.ranking import Batches
 from polyrank.training.stack import adapter_stack
 from polyrank.training.steps import Batch
+from polyrank.training.teachers import averaged
 
 _ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu, None: lambda x: x}
 
@@ -50,19 +52,34 @@ class ModularTeacher:
         return states, head_scores(states.hidden[-1], head)
 
 
+def is_aligned(model: Any, tokenizer: Any, base: Base) -> bool:
+    """Whether a cross-encoder has the vocabulary and the shape of the base."""
+    config, like = model.config, base.model.config
+    sizes = ("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads")
+    same = all(getattr(config, name, None) == getattr(like, name) for name in sizes)
+    return same and tokenizer.get_vocab() == base.tokenizer.get_vocab()
+
+
 class CrossEncoderTeacher:
     """Any cross-encoder of one logit.
 
     One that was fine-tuned from the student's base, over the same vocabulary and of the same shape,
     gives states and scores; any other gives scores alone, of texts that its own tokenizer reads.
+
+    Args:
+        name: under which a batch has the pairs for its tokenizer.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, base: Base, trimmed: Base, kept: list[int]):
-        config, like = model.config, base.model.config
-        sizes = ("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads")
-        self.aligned = tokenizer.get_vocab() == base.tokenizer.get_vocab() and all(
-            getattr(config, name, None) == getattr(like, name) for name in sizes
-        )
+    def __init__(
+        self,
+        name: str,
+        model: Any,
+        tokenizer: Any,
+        base: Base,
+        trimmed: Base,
+        kept: list[int],
+    ) -> None:
+        self.name, self.aligned = name, is_aligned(model, tokenizer, base)
         self.tokenizer = None if self.aligned else tokenizer
         if self.aligned:
             model = copy.deepcopy(model)
@@ -78,7 +95,7 @@ class CrossEncoderTeacher:
     @torch.no_grad()
     def __call__(self, batch: Batch) -> tuple[States | None, Tensor]:
         if not self.aligned:
-            pairs = batch["teacher_pairs"]
+            pairs = batch["teacher_pairs"][self.name]
             logits = self.model.to(pairs["input_ids"].device)(**pairs).logits
             return None, logits.float().squeeze(-1)
         pairs = batch["pairs"]
@@ -87,33 +104,58 @@ class CrossEncoderTeacher:
         return States.of(output), output.logits.float().squeeze(-1)
 
 
+class MeanTeacher:
+    """Several teachers: the mean of their scores, and the states of the first that gives some.
+
+    Args:
+        scale: what is done to each teacher's scores of a query first, see `teachers.averaged`.
+    """
+
+    def __init__(self, teachers: Sequence[CrossEncoderTeacher], scale: str) -> None:
+        self.teachers, self.scale = teachers, scale
+
+    def __call__(self, batch: Batch) -> tuple[States | None, Tensor]:
+        found = [teacher(batch) for teacher in self.teachers]
+        states = next((states for states, _ in found if states is not None), None)
+        queries = batch["mask"].sum(dim=1).tolist()  # candidates of each
+        columns = [scores.split(queries) for _, scores in found]
+        means = [
+            averaged([column[q].tolist() for column in columns], self.scale)
+            for q in range(len(queries))
+        ]
+        flat = [value for mean in means for value in mean]
+        return states, torch.tensor(flat, device=found[0][1].device)
+
+
 class PairBatches(Batches):
-    """Batches of lists as for any ranking module, also encoded for a teacher that reads them its
+    """Batches of lists as for any ranking module, also encoded for teachers that read them their
     own way.
 
     Args:
-        other: that teacher's tokenizer; None where it reads the student's ids.
+        others: the tokenizers of those teachers, by name.
     """
 
-    def __init__(self, *arguments: Any, other: Any = None) -> None:
+    def __init__(self, *arguments: Any, others: Mapping[str, Any]) -> None:
         super().__init__(*arguments)
-        self._beside = None
-        if other is not None:
-            examples, passages, _, queries, negatives, length, seed = arguments
-            self._beside = Batches(examples, passages, other, queries, negatives, length, seed)
+        examples, passages, _, *rest = arguments
+        self._beside = {
+            name: Batches(examples, passages, own, *rest) for name, own in others.items()
+        }
 
     def __call__(self, step: int) -> Batch:
         batch = super().__call__(step)
-        if self._beside is None:
+        if not self._beside:
             return batch
-        return {**batch, "teacher_pairs": self._beside(step)["pairs"]}
+        pairs = {name: own(step)["pairs"] for name, own in self._beside.items()}
+        return {**batch, "teacher_pairs": pairs}
 
 
 class DistilledRankingLoss:
     """Hidden + attention distance + a score loss, with weight 1 each.
 
     Args:
-        teacher: gives states (or None) and scores of a batch.
+        teacher: gives states (or None) and scores of a batch; where a batch brings scores of its
+            rows, those are the targets.
         loss: of (scores, teacher scores, mask), each (B, N).
     """
 
@@ -121,12 +163,11 @@ class DistilledRankingLoss:
         self.teacher, self.loss = teacher, loss
 
     def __call__(self, model: Any, batch: Batch) -> Tensor:
-        theirs, targets = self.teacher(batch)
+        theirs, scores = self.teacher(batch)
         mine = model(**batch["pairs"], output_hidden_states=True, output_attentions=True)
         mask = batch["mask"]
-        total = self.loss(
-            _lists(mine.logits.float().squeeze(-1), mask), _lists(targets, mask), mask
-        )
+        targets = batch["teacher"] if "teacher" in batch else _lists(scores, mask)
+        total = self.loss(_lists(mine.logits.float().squeeze(-1), mask), targets, mask)
         if theirs is not None:
             attended = batch["pairs"]["attention_mask"]
             total = total + alignment(States.of(mine), theirs, attended)

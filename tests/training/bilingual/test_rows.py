@@ -93,3 +93,27 @@ def test_a_malformed_row_stops_before_phase_1(distil, tmp_path):
     with pytest.raises(UsageError, match="go with --queries"):
         distil(None, query_texts=path)
     assert not (tmp_path / "small.work").exists()
+
+
+def test_scores_in_the_rows_reach_the_loss(distil, tmp_path, monkeypatch):
+    seen = []
+    real = module.DistilledRankingLoss.__call__
+
+    def kept(self, model, batch):
+        seen.append(batch)
+        return real(self, model, batch)
+
+    monkeypatch.setattr(module.DistilledRankingLoss, "__call__", kept)
+    rows = [
+        {"_id": q, "text": QUERIES[q], "pos": p, "neg": [n], "pos_score": 7, "neg_scores": [-2]}
+        for q, (p, n) in LISTS.items()
+    ]
+    passages = lines(tmp_path / "p.jsonl", *({"_id": i, "text": t} for i, t in TEXTS.items()))
+    path = lines(tmp_path / "q.jsonl", *rows)
+    distil(path, passages=passages, row_scores=True)
+    assert seen[0]["teacher"].tolist() == [[7.0, -2.0]] * 2
+    card = json.loads((tmp_path / "small" / "distilled.json").read_text())
+    assert card["recipe"]["ranking"]["targets"] == "the scores in the rows"
+    unscored = lines(tmp_path / "u.jsonl", {k: v for k, v in rows[0].items() if "score" not in k})
+    with pytest.raises(DataError, match="u.jsonl:1"):
+        distil(unscored, passages=passages, row_scores=True)

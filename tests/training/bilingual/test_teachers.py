@@ -117,6 +117,24 @@ def test_checkpoints_by_the_clock():
     assert asked == [False, False, True, False, True]
 
 
+def test_several_cross_encoders_teach_together(
+    tiny_bert, tiny_xlmr, distil, cross_encoder, capsys, tmp_path
+):
+    judges = [
+        str(cross_encoder(base, tmp_path / name))
+        for base, name in ((tiny_xlmr, "other"), (tiny_bert, "like"))
+    ]
+    folder, card = distil(tiny_bert, teacher=judges, teacher_scale="z-score", fallback="none")
+    assert card.teacher == "the mean (z-score) of cross-encoder 'other', cross-encoder 'like'"
+    told = capsys.readouterr().err
+    assert "other' has another vocabulary" in told and "like' has another" not in told
+    assert len(pr.CrossEncoder(folder).rank(QUERY, PASSAGES)) == 3
+    with pytest.raises(UsageError, match="named twice"):
+        distil(tiny_bert, "twice", teacher=[judges[0]] * 2, fallback="none")
+    with pytest.raises(UsageError, match="only scores can be distilled"):
+        distil(tiny_bert, "rows", teacher=judges[0], row_scores=True, fallback="none")
+
+
 def test_a_teacher_that_cannot_read_the_pairs_is_refused_before_anything_is_computed(
     tiny_bert, tiny_xlmr, distil, cross_encoder, tmp_path
 ):

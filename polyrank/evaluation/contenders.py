@@ -1,0 +1,242 @@
+"""A distilled model, its teacher, and its teacher over the model's vocabulary, as rerankers."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+
+from polyrank.base import Base, fingerprint_of, load_base
+from polyrank.errors import ModuleError, UsageError
+from polyrank.modules.card import Parent, read_card, sha256
+from polyrank.modules.distilled import verify
+from polyrank.modules.mask import MASK_FILE, load_mask_module, save_mask_module
+from polyrank.modules.search import find
+from polyrank.rerankers.cross_encoder import Reranker
+from polyrank.rerankers.scorer import PairScorer
+from polyrank.rerankers.standalone import CrossEncoder, read_classifier
+from polyrank.training.bilingual.ranking import is_aligned
+from polyrank.training.bilingual.vocabulary import trim, trim_differences, trimmed_embeddings
+
+TEACHER, TRIMMED, STUDENT = "teacher", "teacher, vocabulary cut", "student"
+
+
+@dataclass(frozen=True, eq=False)
+class Contender:
+    """A reranker, and what it weighs.
+
+    Attributes:
+        weights: what tells whether its scores are the same another time.
+        parameters: of the encoder, the head, and the adapters of both languages; a mask adds none.
+        megabytes: of its weights and tokenizer on disk (10⁶ bytes), as they are stored.
+        folder: what it reads from while it lives, where that is temporary.
+    """
+
+    name: str
+    scorer: PairScorer
+    weights: tuple[str, ...]
+    parameters: int
+    megabytes: float
+    folder: Any = None
+
+
+def contenders(
+    model: str | Path,
+    base: str | None = None,
+    ranking: str | None = None,
+    fallback: str = "error",
+    max_length: int = 256,
+    device: str | None = None,
+    zoo: str | Path | None = None,
+) -> list[Contender]:
+    """The teacher of a distilled model, the teacher with its vocabulary, and the model itself.
+
+    Args:
+        model: a folder that `polyrank distill` wrote.
+        base: where the base of then is; None for the name in the card.
+        ranking: the teacher's ranking module; None for the one that the card names.
+        fallback: for a language without module: 'error', 'related' or 'none'.
+
+    Raises:
+        UsageError: a folder that is no distilled reranker, or one of several teachers.
+        ModuleError: a teacher that is missing, or other weights of the base than then.
+    """
+    folder = Path(model)
+    card = verify(folder) if folder.is_dir() else None
+    if card is None or card["form"] == "encoder":
+        raise UsageError(f"'{model}' is no reranker that 'polyrank distill' wrote; give its folder")
+    whole = load_base(base or card["base"])
+    if asdict(whole.fingerprint) != card["fingerprint"]:
+        raise ModuleError(
+            f"'{model}' was made from other weights than those of the base '{whole.name}' "
+            f"({whole.fingerprint}).\nGive the base of then."
+        )
+    student = CrossEncoder(folder, max_length=max_length, device=device)
+    kept = kept_by(student.tokenizer, whole)
+    own = Contender(
+        STUDENT, student, (student.identity()["model weights"],), student.parameters, disk(folder)
+    )
+    told = card["recipe"].get("ranking", {}).get("teacher", {})
+    options = {"max_length": max_length, "device": device}
+    if judges := told.get("cross-encoders"):
+        if ranking is not None:
+            raise UsageError(f"'{model}' learned from {', '.join(judges)}, not from a module")
+        if len(judges) > 1:
+            raise UsageError(f"'{model}' learned from the mean of several: {', '.join(judges)}")
+        return [*_whole(judges[0], whole, kept, options), own]
+    name = ranking or told.get("ranking", "squad")
+    kind = card["recipe"]["modules"]
+    pair = (card["source"], card["target"])
+    return [*_modular(whole, kept, kind, name, pair, fallback, zoo, options), own]
+
+
+def kept_by(tokenizer: Any, base: Base) -> list[int]:
+    """Ids in the base's vocabulary of the entries of a trimmed tokenizer, in its order."""
+    whole, own = base.tokenizer.get_vocab(), tokenizer.get_vocab()
+    return [whole[entry] for entry in sorted(own, key=own.__getitem__)]
+
+
+# --- a teacher of modules ------------------------------------------------------------------------
+
+
+def _modular(
+    base: Base,
+    kept: Sequence[int],
+    kind: str,
+    ranking: str,
+    pair: tuple[str, str],
+    fallback: str,
+    zoo: str | Path | None,
+    options: dict[str, Any],
+) -> list[Contender]:
+    cut = trim(base, kept)
+    built = Reranker(base, ranking, kind=kind, fallback=fallback, zoo=zoo, **options)
+    used = {  # both ways, so that the modules of both languages are there whatever the routing
+        module
+        for first, second in (pair, pair[::-1])
+        for names in built.composition(first, second).active().values()
+        for module in names
+    }
+    folders = [find(base.name, "ranking", kind, ranking, zoo)]
+    folders += [find(base.name, "language", kind, name, zoo) for name in sorted(used)]
+    found = []
+    for name, body in ((TEACHER, base), (TRIMMED, cut)):
+        held: Any = None
+        scorer, parts = built, folders
+        if body is cut:
+            where = zoo
+            if kind == "mask":
+                held = tempfile.TemporaryDirectory()
+                parts = _cut_masks(folders, kept, base, Path(held.name))
+                where = held.name
+            short = str(parts[0])
+            scorer = Reranker(body, short, kind=kind, fallback=fallback, zoo=where, **options)
+        beside = sum(_weights(part) for part in parts) if kind == "adapter" else _head(parts[0])
+        there = Path(base.folder)
+        size = disk(there) if body is base and there.is_dir() else _saved(body, there)
+        found.append(
+            Contender(
+                name,
+                scorer,
+                (str(fingerprint_of(body.model, body.tokenizer)), *map(_sha256, folders)),
+                sum(p.numel() for p in body.model.parameters()) + beside,
+                size + sum(disk(part) for part in parts),
+                held,
+            )
+        )
+    return found
+
+
+def _cut_masks(folders: Sequence[Path], kept: Sequence[int], base: Base, root: Path) -> list[Path]:
+    """The modules as a zoo of masks for the trimmed base; the ranking mask is the first."""
+    ranking, *languages = folders
+    written, parents = [], {}
+    for folder in (*languages, ranking):
+        mask = load_mask_module(folder)
+        card = mask.card if mask.card is not None else read_card(folder)
+        if card.parent is not None and card.parent.sha256 in parents:
+            whole = card.parent
+            card = replace(card, parent=Parent(whole.name, whole.language, parents[whole.sha256]))
+        place = root / base.name / card.role / "mask" / card.name
+        saved = save_mask_module(trim_differences(mask.differences, kept), place, card, mask.head)
+        parents[sha256(folder / MASK_FILE)] = saved.files[MASK_FILE]
+        written.append(place)
+    return [written[-1], *written[:-1]]
+
+
+def _sha256(folder: Path) -> str:
+    """Of a module's weights."""
+    names = ("adapter.safetensors", MASK_FILE)
+    return next(sha256(folder / name) for name in names if (folder / name).is_file())
+
+
+def _weights(folder: Path) -> int:
+    """Parameters in an adapter's folder, its head included."""
+    return sum(_count(path) for path in folder.glob("*.safetensors"))
+
+
+def _count(path: Path) -> int:
+    with safe_open(path, "pt") as file:
+        return sum(file.get_tensor(name).numel() for name in file.keys())  # noqa: SIM118
+
+
+def _head(folder: Path) -> int:
+    """Parameters of the head of a ranking mask."""
+    head = load_mask_module(folder).head
+    linears = head.layers if head is not None else ()
+    return sum(w.numel() + (0 if b is None else b.numel()) for w, b in linears)
+
+
+# --- a teacher in one piece ----------------------------------------------------------------------
+
+
+def _whole(name: str, base: Base, kept: Sequence[int], options: dict[str, Any]) -> list[Contender]:
+    teacher = CrossEncoder(name, **options)
+    there = Path(name).expanduser()
+    size = disk(there) if there.is_dir() else teacher.size()[1] / 1e6
+    weights = (teacher.identity()["model weights"],)
+    found = [Contender(TEACHER, teacher, weights, teacher.parameters, size)]
+    model, tokenizer = read_classifier(name)
+    if not is_aligned(model, tokenizer, base):
+        return found  # another vocabulary: there is none to cut
+    cut = trim(base, kept).tokenizer
+    model = copy.deepcopy(model)
+    model.base_model.set_input_embeddings(trimmed_embeddings(model, kept, cut.pad_token_id))
+    model.config.vocab_size = len(kept)
+    held = tempfile.TemporaryDirectory()
+    model.save_pretrained(held.name)
+    cut.save_pretrained(held.name)
+    scorer = CrossEncoder(held.name, **options)
+    weights = (scorer.identity()["model weights"],)
+    found.append(
+        Contender(TRIMMED, scorer, weights, scorer.parameters, disk(Path(held.name)), held)
+    )
+    return found
+
+
+# --- bytes ---------------------------------------------------------------------------------------
+
+
+def disk(folder: Path) -> float:
+    """MB (10⁶ bytes) of the weights and the tokenizer in a folder, as stored."""
+    files = [*folder.rglob("*.safetensors"), *folder.glob("tokenizer*.json")]
+    return sum(file.stat().st_size for file in files) / 1e6
+
+
+def _saved(base: Base, like: Path) -> float:
+    """MB of a base if it were saved in the precision of the checkpoint in the folder `like`."""
+    stored = torch.float32
+    for file in like.glob("*.safetensors"):
+        with safe_open(file, "pt") as opened:
+            stored = opened.get_tensor(next(iter(opened.keys()))).dtype
+    bytes_each = torch.empty((), dtype=stored).element_size()
+    with tempfile.TemporaryDirectory() as folder:
+        base.tokenizer.save_pretrained(folder)
+        size = sum(p.numel() for p in base.model.parameters()) * bytes_each / 1e6
+        return size + disk(Path(folder))

@@ -1,0 +1,120 @@
+"""A distilled model beside its teacher, whole and with the model's vocabulary."""
+
+import json
+
+import pytest
+
+import polyrank as pr
+from polyrank.errors import ModuleError, UsageError
+from polyrank.evaluation.contenders import STUDENT, TEACHER, TRIMMED, contenders
+from polyrank.training.bilingual.distil import General, Task
+
+WORDS = ["ice", "melts", "every", "year", "cats", "sleep", "stars", "are", "far", "away"]
+PASSAGES = ["ice melts every year", "cats sleep", "stars are far away"]
+
+
+@pytest.fixture
+def distilled(tiny_base, tiny_folder, tmp_path):
+    """distilled(**options) -> the folder of a student that learned for a step."""
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join(" ".join(WORDS[i:] + WORDS[:i]) for i in range(10)) * 3 + "\n")
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(
+        "".join(
+            json.dumps({"query": p.split()[0], "pos": [p], "neg": [n]}) + "\n"
+            for p, n in zip(PASSAGES, PASSAGES[1:] + PASSAGES[:1], strict=True)
+        )
+    )
+
+    def run(**options):
+        pr.distill_bilingual(
+            str(tiny_folder), "en", "ky", (text, text), tmp_path / "small", queries=rows, factor=3,
+            general=General(steps=1, batch_size=2, length=16),
+            task=Task(steps=1, batch_queries=2, negatives=1, length=48, mine=0), **options,
+        )  # fmt: skip
+        return tmp_path / "small"
+
+    return run
+
+
+@pytest.mark.parametrize("kind", ["adapter", "mask"])
+def test_modules(kind, distilled, tiny_base, tiny_zoo, mask_zoo, tiny_folder):
+    zoo = tiny_zoo if kind == "adapter" else mask_zoo
+    folder = distilled(kind=kind, zoo=zoo)
+    beside = {c.name: c for c in contenders(folder, str(tiny_folder), zoo=zoo)}
+    assert list(beside) == [TEACHER, TRIMMED, STUDENT]
+    languages = {"query_language": "ky", "document_language": "en"}
+    scores = {
+        name: {h.document_id: h.score for h in c.scorer.rank("melts", PASSAGES, **languages)}
+        for name, c in beside.items()
+    }
+    assert scores[TRIMMED] == pytest.approx(scores[TEACHER], abs=1e-5)
+    assert scores[STUDENT] == {
+        h.document_id: h.score for h in pr.CrossEncoder(folder).rank("melts", PASSAGES)
+    }
+    card = json.loads((folder / "distilled.json").read_text())
+    assert card["recipe"]["ranking"]["teacher"] == {"ranking": "squad"}
+    gone = card["vocabulary"]["entries before"] - card["vocabulary"]["entries"]
+    assert gone > 0
+    assert beside[TEACHER].parameters - beside[TRIMMED].parameters == 32 * gone
+    assert beside[STUDENT].parameters == card["parameters"]
+    if kind == "adapter":  # as the reranker itself counts what it has used
+        assert beside[TEACHER].scorer.size()[0] == beside[TEACHER].parameters
+    else:  # a mask adds nothing but the head
+        head = 32 * 32 + 32 + 32 + 1
+        encoder = sum(p.numel() for p in tiny_base.model.parameters())
+        assert beside[TEACHER].parameters == encoder + head
+    assert beside[STUDENT].megabytes < beside[TRIMMED].megabytes < beside[TEACHER].megabytes
+    assert len({c.weights for c in beside.values()}) == 3
+
+
+@pytest.fixture
+def judge(tiny_folder, tmp_path):
+    import torch
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        config = AutoConfig.from_pretrained(tiny_folder, num_labels=1)
+        AutoModelForSequenceClassification.from_config(config).save_pretrained(tmp_path / "judge")
+    AutoTokenizer.from_pretrained(tiny_folder).save_pretrained(tmp_path / "judge")
+    return str(tmp_path / "judge")
+
+
+def test_a_cross_encoder(distilled, judge, tiny_folder):
+    folder = distilled(teacher=judge, fallback="none")
+    beside = {c.name: c for c in contenders(folder, str(tiny_folder))}
+    scores = {
+        name: {h.document_id: h.score for h in c.scorer.rank("melts", PASSAGES)}
+        for name, c in beside.items()
+    }
+    assert list(scores) == [TEACHER, TRIMMED, STUDENT]
+    assert scores[TRIMMED] == pytest.approx(scores[TEACHER], abs=1e-5)
+    with pytest.raises(UsageError, match="not from a module"):
+        contenders(folder, str(tiny_folder), ranking="squad")
+    card = json.loads((folder / "distilled.json").read_text())
+    card["fingerprint"]["weights"] = "0" * 12
+    (folder / "distilled.json").write_text(json.dumps(card))
+    with pytest.raises(ModuleError, match="other weights"):
+        contenders(folder, str(tiny_folder))
+    with pytest.raises(UsageError, match="no reranker that"):
+        contenders(judge)
+
+
+def test_the_verb(distilled, judge, tiny_folder, tmp_path):
+    from polyrank.cli.app import app
+    from typer.testing import CliRunner
+
+    folder = distilled(teacher=judge, fallback="none")
+    (tmp_path / "q.tsv").write_text("q1\tice\nq2\tcats\n")
+    (tmp_path / "d.tsv").write_text("".join(f"d{i}\t{t}\n" for i, t in enumerate(PASSAGES)))
+    command = ["bench", folder, "--queries", tmp_path / "q.tsv", "--documents", tmp_path / "d.tsv"]
+    command += ["--base", tiny_folder, "--first-stage", "bm25", "--passes", "1", "--depth", "3"]
+    result = CliRunner().invoke(app, [str(word) for word in command])
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("| reranker | parameters | MB | pairs/s |")
+    assert [line.split(" | ")[0] for line in lines[2:5]] == [
+        f"| {name}" for name in (TEACHER, TRIMMED, STUDENT)
+    ]
+    assert "loyalty to teacher" in lines[-1]
