@@ -156,7 +156,8 @@ def _modular(
 def _cut_masks(folders: Sequence[Path], kept: Sequence[int], base: Base, root: Path) -> list[Path]:
     """The modules as a zoo of masks for the trimmed base; the ranking mask is the first."""
     ranking, *languages = folders
-    written, parents = [], {}
+    written: list[Path] = []
+    parents: dict[str, str] = {}  # sha256 of the whole → of the cut one
     for folder in (*languages, ranking):
         mask = load_mask_module(folder)
         card = mask.card if mask.card is not None else read_card(folder)
