@@ -230,6 +230,8 @@ def fit(
     trainer.remove_callback(PrinterCallback)  # `Log` prints the same, shorter, to stderr
     started = time.time()
     trainer.train(resume_from_checkpoint=checkpoint)
+    # else whoever runs the model later would do so in bf16, by the autocast around its forward
+    trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     return {
         "steps": trainer.state.global_step,
         "minutes": round((time.time() - started) / 60, 1),
