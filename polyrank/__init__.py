@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from polyrank.collections.trec import read_run, write_run
     from polyrank.composition import Composition, compose
     from polyrank.evaluation import compare, evaluate
-    from polyrank.fusion import fuse
+    from polyrank.fusion import fuse, interpolate
     from polyrank.index.dense import Dense
     from polyrank.index.lexical import BM25
     from polyrank.index.multivector import MultiVectorIndex
@@ -53,6 +53,7 @@ _HOMES = {
     "distill_bilingual": "polyrank.training.bilingual.distil",
     "evaluate": "polyrank.evaluation",
     "fuse": "polyrank.fusion",
+    "interpolate": "polyrank.fusion",
     "load_collection": "polyrank.collections.load",
     "read_composition": "polyrank.saved_composition",
     "read_run": "polyrank.collections.trec",
@@ -85,6 +86,7 @@ __all__ = [
     "distill_bilingual",
     "evaluate",
     "fuse",
+    "interpolate",
     "load_collection",
     "read_composition",
     "read_run",

@@ -7,7 +7,7 @@ import pytest
 
 from polyrank.collections.records import ScoredDocument
 from polyrank.errors import UsageError
-from polyrank.fusion import METHODS, fuse
+from polyrank.fusion import METHODS, fuse, interpolate
 
 
 def run(**scores):
@@ -136,3 +136,9 @@ def test_depth_and_the_order_of_queries():
 def test_refusals(call, message):
     with pytest.raises(UsageError, match=message):
         call()
+
+
+def test_interpolation_leaves_out_what_the_reranker_left_out():
+    first, reranked = {"q": LEXICAL["q"], "r": LEXICAL["q"]}, {"q": LEXICAL["q"][:1]}
+    assert list(interpolate(first, reranked, 0.5)) == ["q"]
+    assert scores(interpolate(first, reranked, 0.5)) == {LEXICAL["q"][0].document_id: 1.0}
