@@ -6,21 +6,21 @@ The contract is that of `maxsim`: an empty document (or one whose tokens are all
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from polyrank.errors import UsageError
+from polyrank.kernels import scan as blockwise
+from polyrank.kernels.contract import Layout, Problem
+from polyrank.kernels.scan import Prepare, Similarity
 
-TOKENS = 1 << 15  # of documents, at once on a CPU
-COLUMNS = 512  # query tokens at once on a CPU: similarities are then at most 64 MiB
+COLUMNS = 512  # query tokens that meet the documents together on a CPU
 # Query tokens in one GPU tile. There are no tensor cores for exact fp32: narrow tiles stay in
 # registers.
 TILE = {torch.float32: 32, torch.float16: 128}
-
-Similarity = Callable[[slice], Tensor]  # tokens of the documents → (tokens, query tokens)
 
 
 def check_offsets(offsets: Tensor, tokens: int) -> None:
@@ -77,52 +77,40 @@ def scan(
     queries: Tensor,
     offsets: Tensor,
     document_mask: Tensor | None,
-    prepare: Callable[[Tensor], Similarity],
+    prepare: Callable[[Tensor], Callable[[], Similarity]],
 ) -> Tensor:
     """MaxSim of every query with every document, a block of queries and of tokens at a time.
 
     Args:
         queries: (Q, Lq, d), masked tokens zero.
-        offsets: (D + 1,).
+        offsets: (D + 1,), from 0.
         document_mask: (T,), True for tokens that count.
-        prepare: from a block's query tokens (C, d) to their similarity with any document tokens.
+        prepare: from a block's query tokens (C, d) to what makes, for each thread, their similarity
+            with any document tokens.
 
     Returns:
         (Q, D), fp32.
     """
-    scores = torch.empty(len(queries), len(offsets) - 1)
-    bounds = offsets.tolist()
+    count, tokens = len(offsets) - 1, int(offsets[-1])
+    documents = Layout(count, -(-tokens // max(count, 1)), offsets, document_mask)
+    scores = torch.empty(len(queries), count)
     at_once = max(1, COLUMNS // queries.shape[1])
     for first in range(0, len(queries), at_once):
         block = queries[first : first + at_once].float()
-        similarity = prepare(block.flatten(0, 1))
-        for start, stop in _batches(bounds):
-            tokens = slice(bounds[start], bounds[stop])
-            found = similarity(tokens)  # (t, C)
-            if document_mask is not None:
-                found.masked_fill_(~document_mask[tokens, None], -torch.inf)
-            best = _segment_max(found, offsets[start : stop + 1].diff())  # (documents, C)
-            sums = best.unflatten(1, block.shape[:2]).sum(dim=2)  # (documents, block)
-            scores[first : first + at_once, start:stop] = sums.t()
+        columns = block.flatten(0, 1)
+        problem = Problem(Layout(len(block), block.shape[1]), documents, count)
+        make = prepare(columns)
+        scores[first : first + at_once] = _scan(columns, problem, make)
     return scores
 
 
-def _batches(bounds: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Runs of documents of about `TOKENS` tokens; a longer document is alone."""
-    start = 0
-    for stop in range(1, len(bounds)):
-        if stop == len(bounds) - 1 or bounds[stop + 1] - bounds[start] > TOKENS:
-            yield start, stop
-            start = stop
+def _scan(columns: Tensor, problem: Problem, make: Callable[[], Similarity]) -> Tensor:
+    def worker() -> Prepare:
+        similarity = make()
+        return lambda _: similarity  # all columns are in every piece
 
-
-def _segment_max(values: Tensor, lengths: Tensor) -> Tensor:
-    """The largest row of each run of rows: (t, C), (D,) → (D, C), -inf for a run of none."""
-    if len(lengths) and bool((lengths == lengths[0]).all()) and int(lengths[0]) > 0:
-        return values.unflatten(0, (len(lengths), -1)).amax(dim=1)
-    segments = torch.repeat_interleave(lengths)[:, None].expand_as(values)
-    lowest = values.new_full((len(lengths), values.shape[1]), -torch.inf)
-    return lowest.scatter_reduce_(0, segments, values, "amax")
+    scores, _ = blockwise.scan(columns, problem, worker, copied=True)
+    return scores
 
 
 # --- GPU -----------------------------------------------------------------------------------------

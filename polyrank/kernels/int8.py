@@ -9,6 +9,7 @@ There is nothing to fit.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,7 +17,9 @@ from torch import Tensor
 
 from polyrank.errors import UsageError
 from polyrank.kernels.backend import use_triton
-from polyrank.kernels.compressed import Similarity, check_offsets, check_queries, live, scan
+from polyrank.kernels.compressed import check_offsets, check_queries, live, scan
+from polyrank.kernels.product import product, workspace
+from polyrank.kernels.scan import Rows, Similarity
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,11 +104,21 @@ def maxsim_int8(
 
         return score(queries, documents, document_mask)
 
-    def prepare(columns: Tensor) -> Similarity:
-        def similarity(tokens: slice) -> Tensor:
-            found = documents.values[tokens].float() @ columns.t()
-            return found.mul_(documents.scales[tokens, None])
-
-        return similarity
+    def prepare(columns: Tensor) -> Callable[[], Similarity]:
+        return lambda: _similarity(documents, columns)
 
     return scan(queries, documents.offsets, document_mask, prepare)
+
+
+def _similarity(documents: Int8Documents, columns: Tensor) -> Similarity:
+    """The CPU path: bytes widened to fp32, times the query tokens (C, d), times the scales."""
+    copies, products = (
+        workspace(use, columns.device, torch.float32) for use in ("copy", "product")
+    )
+    multiply = product(columns.device, torch.float32)
+
+    def similarity(rows: Rows, count: int) -> Tensor:
+        vectors = copies.take(count, columns.shape[1]).copy_(documents.values[rows])
+        return multiply(vectors, columns, products).mul_(documents.scales[rows, None])
+
+    return similarity

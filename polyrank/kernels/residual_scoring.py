@@ -10,6 +10,7 @@ Scoring then reads a token's code, its residual bytes and its norm, and never a 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,8 +18,10 @@ from torch import Tensor
 
 from polyrank.errors import UsageError
 from polyrank.kernels.backend import use_triton
-from polyrank.kernels.compressed import Similarity, check_offsets, check_queries, live, scan
+from polyrank.kernels.compressed import check_offsets, check_queries, live, scan
+from polyrank.kernels.product import Workspace, product, workspace
 from polyrank.kernels.residual import ResidualCodec
+from polyrank.kernels.scan import Rows, Similarity
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,13 +158,25 @@ class _Prepared:
             used, self.codes = self.codes.unique(return_inverse=True)
             self.centroids = self.centroids[used]
 
-    def __call__(self, columns: Tensor) -> Similarity:
-        table = self.centroids.float() @ columns.t()  # (K, C)
+    def __call__(self, columns: Tensor) -> Callable[[], Similarity]:
+        multiply = product(columns.device, torch.float32)
+        room = Workspace(columns.device, torch.float32)
+        table = multiply(self.centroids.float(), columns, room)  # (K, C)
+        decode = self.documents.codec.decoder()
 
-        def similarity(tokens: slice) -> Tensor:
-            found = table[self.codes[tokens]]  # (t, C)
-            residuals = self.documents.codec.unpack_weights(self.documents.residuals[tokens])
-            found.addmm_(residuals, columns.t())
-            return found.mul_(self.documents.inverse_norms[tokens, None])
+        def make() -> Similarity:
+            copies, products, sums = (
+                workspace(use, columns.device, torch.float32) for use in ("copy", "product", "sum")
+            )
 
-        return similarity
+            def similarity(rows: Rows, count: int) -> Tensor:
+                found = sums.take(count, len(columns))
+                torch.index_select(table, 0, self.codes[rows], out=found)
+                weights = copies.take(count, columns.shape[1])
+                decode(self.documents.residuals[rows], weights)
+                found += multiply(weights, columns, products)
+                return found.mul_(self.documents.inverse_norms[rows, None])
+
+            return similarity
+
+        return make

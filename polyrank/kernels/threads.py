@@ -22,35 +22,38 @@ Piece = TypeVar("Piece")
 def each(
     pieces: Iterable[Piece], worker: Callable[[], Callable[[Piece], None]], threads: int
 ) -> None:
-    """Do every piece, in any order, on as many threads.
+    """Do every piece, in any order, on as many threads, the calling one among them.
 
     Args:
         worker: makes what does a piece, once for every thread, so that a thread can have memory of
             its own. No gradients are recorded in it.
-        threads: with 1, the pieces are done here, in their order.
+        threads: with 1, the pieces are done in their order.
     """
-    if threads <= 1:
-        do = worker()
-        for piece in pieces:
-            do(piece)
-        return
     queue = deque(pieces)
 
     def work() -> None:
-        with torch.inference_mode():  # may write to tensors of either mode
-            do = worker()
-            while queue:
-                try:
-                    piece = queue.popleft()
-                except IndexError:  # another thread took the last one
-                    return
-                do(piece)
+        try:
+            with torch.inference_mode():  # may write to tensors of either mode
+                do = worker()
+                while queue:
+                    try:
+                        piece = queue.popleft()
+                    except IndexError:  # another thread took the last one
+                        return
+                    do(piece)
+        except BaseException:
+            queue.clear()  # the others stop, too
+            raise
 
     own = torch.get_num_threads()
-    pool = _pool(os.getpid(), threads)
-    running = [pool.submit(work) for _ in range(threads)]
-    wait(running)
-    torch.set_num_threads(own)  # what a thread sets, threads started later begin with
+    helpers = _pool(os.getpid(), threads - 1) if threads > 1 else None
+    running = [helpers.submit(work) for _ in range(threads - 1)] if helpers else []
+    torch.set_num_threads(1)
+    try:
+        work()
+    finally:
+        wait(running)
+        torch.set_num_threads(own)  # what a thread sets, threads started later begin with
     for done in running:
         done.result()
 

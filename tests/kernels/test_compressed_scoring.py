@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from polyrank.errors import UsageError
-from polyrank.kernels import compressed, reference
+from polyrank.kernels import compressed, reference, scan
 from polyrank.kernels.int8 import Int8Documents, encode_int8, maxsim_int8
 from polyrank.kernels.residual import ResidualCodec, fit_codec
 from polyrank.kernels.residual_scoring import maxsim_residual, pack_documents
@@ -122,7 +122,7 @@ def test_half_precision_queries_lose_no_more_than_their_rounding(path, bits, dty
 def test_blocks_change_nothing(monkeypatch, bits):
     documents, queries = case(bits, 64), unit(5, 8, 64, seed=1)
     whole = cpu_path(queries, documents)
-    monkeypatch.setattr(compressed, "TOKENS", 10)
+    monkeypatch.setattr(scan, "COPIED_ROWS", 10)
     monkeypatch.setattr(compressed, "COLUMNS", 8)
     torch.testing.assert_close(cpu_path(queries, documents), whole, rtol=1e-6, atol=1e-6)
 

@@ -8,7 +8,7 @@ import torch
 
 import polyrank.kernels as kernels
 from polyrank.errors import UsageError
-from polyrank.kernels import autograd, backend, configuration, cpu, reference, topk
+from polyrank.kernels import autograd, backend, configuration, cpu, product, reference, scan, topk
 
 INF = float("inf")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -174,8 +174,8 @@ def test_what_a_masked_row_holds_is_never_seen(path):
 def test_blocks_do_not_change_the_scores(block, monkeypatch):
     arguments = layouts(*batch(torch.float64))
     whole = {name: getattr(kernels, name)(*arguments[name]) for name in LAYOUTS}
-    monkeypatch.setattr(cpu, "BLOCK", block)
-    monkeypatch.setattr(cpu, "QUERY_ROWS", 6)
+    monkeypatch.setattr(scan, "BLOCK", block)
+    monkeypatch.setattr(scan, "QUERY_ROWS", 6)
     for name in LAYOUTS:
         torch.testing.assert_close(getattr(kernels, name)(*arguments[name]), whole[name])
 
@@ -285,7 +285,7 @@ def threads():
 def test_threads_do_not_change_a_bit(mask, threads):
     queries, documents, prefix, holes = ragged_corpus()
     mask = {"none": None, "prefix": prefix, "holes": holes}[mask]
-    assert len(queries) * 20 * documents.numel() > cpu.SHARED  # threads do take part
+    assert len(queries) * 20 * 400 * 70 > scan.SHARED  # threads do take part
     results = []
     for number in (1, 2, 3):
         threads(number)
@@ -319,7 +319,7 @@ def test_an_error_in_a_thread_reaches_the_caller(threads, monkeypatch):
     def fails(*_):
         raise MemoryError("no room")
 
-    monkeypatch.setattr(cpu, "_best", fails)
+    monkeypatch.setattr(cpu, "_vectors", fails)
     with pytest.raises(MemoryError, match="no room"):
         kernels.maxsim(queries, documents)
     assert torch.get_num_threads() == 2
@@ -339,10 +339,12 @@ def test_products_by_onednn_are_those_of_float64(width, lengths):
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="PyTorch without oneDNN")
 def test_less_than_fp32_only_when_asked(monkeypatch):
     place = torch.device("cpu")
-    assert cpu.product(place, torch.float32) is cpu._convolve
-    assert cpu.product(place, torch.float64) is cpu._multiply
+    assert product.product(place, torch.float32) is product._linear
+    assert product.product(place, torch.float64) is product._multiply
     monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "medium")
-    assert cpu.product(place, torch.float32) is cpu._multiply  # torch.mm knows what was asked
+    assert (
+        product.product(place, torch.float32) is product._multiply
+    )  # torch.mm knows what was asked
 
 
 def test_inputs_that_are_not_contiguous(path):

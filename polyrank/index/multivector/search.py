@@ -7,7 +7,7 @@ centroids are candidates, the best of them by centroids alone are scored in full
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,8 @@ from polyrank.errors import UsageError
 from polyrank.index.multivector.segment import Numbers, Segment
 from polyrank.index.multivector.snapshot import Snapshot
 from polyrank.index.multivector.storage import pad
-from polyrank.kernels.compressed import Similarity, scan
+from polyrank.kernels.compressed import scan
+from polyrank.kernels.scan import Similarity
 
 TOKENS = 1 << 18  # document tokens scored at once: 64 MB of fp16 at 128 dimensions
 QUERIES = 64  # queries scored at once
@@ -189,7 +190,7 @@ def _by_centroids(segment: Segment, query: Tensor, table: Tensor, numbers: Numbe
     """MaxSim as if every token were its centroid: (1, len(numbers))."""
     arrays, offsets = segment.take(numbers, ["codes"])
 
-    def prepare(columns: Tensor) -> Similarity:  # one query: its columns are those of the table
-        return lambda tokens: table[arrays["codes"][tokens].long()]
+    def prepare(columns: Tensor) -> Callable[[], Similarity]:  # one query: those of the table
+        return lambda: lambda rows, count: table[arrays["codes"][rows].long()]
 
     return scan(query[None], offsets, None, prepare)
