@@ -14,13 +14,11 @@ from torch import Tensor
 
 from polyrank.errors import UsageError
 from polyrank.kernels import scan as blockwise
+from polyrank.kernels.configuration import Tile, architecture, bytes_tile, power_of_two
 from polyrank.kernels.contract import Layout, Problem
 from polyrank.kernels.scan import Prepare, Similarity
 
 COLUMNS = 512  # query tokens that meet the documents together on a CPU
-# Query tokens in one GPU tile. There are no tensor cores for exact fp32: narrow tiles stay in
-# registers.
-TILE = {torch.float32: 32, torch.float16: 128}
 
 
 def check_offsets(offsets: Tensor, tokens: int) -> None:
@@ -126,6 +124,7 @@ class Tiles:
         width: columns in a tile, 16 to 128, a power of two.
         length: of those, the columns that one sum runs over: a query, or a part of one.
         queries, parts: how many queries there are, and the parts that each is cut into.
+        chosen: the kernel's configuration.
     """
 
     columns: Tensor
@@ -133,6 +132,7 @@ class Tiles:
     length: int
     queries: int
     parts: int
+    chosen: Tile
 
     @property
     def blocks(self) -> int:
@@ -144,14 +144,19 @@ class Tiles:
         return used.unflatten(1, (self.queries, self.parts)).sum(dim=2).t().contiguous()
 
 
-def tiles(queries: Tensor) -> Tiles:
+def tiles(queries: Tensor, tokens: int) -> Tiles:
     """Cut (Q, Lq, d) queries into tiles, in the dtype the products are taken in.
 
     fp32 stays fp32; fp16 and bf16 are multiplied in fp16, which holds normalised vectors best.
+
+    Args:
+        tokens: of a document, on average.
     """
     count, length, width = queries.shape
     dtype = torch.float32 if queries.dtype == torch.float32 else torch.float16
-    tile = TILE[dtype]
+    rows = power_of_two(max(count, 1)) * max(16, power_of_two(length))
+    chosen = bytes_tile(architecture(queries.device), dtype.itemsize, rows, tokens)
+    tile = chosen.rows
     padded = max(16, power_of_two(length)) if length <= tile else -(-length // tile) * tile
     sum_length = min(padded, tile)
     per_tile = min(tile // sum_length, power_of_two(count)) if padded <= tile else 1
@@ -159,10 +164,10 @@ def tiles(queries: Tensor) -> Tiles:
     columns = queries.new_zeros(rows, padded, width, dtype=dtype)
     columns[:count, :length] = queries
     return Tiles(
-        columns.flatten(0, 1), per_tile * sum_length, sum_length, count, padded // sum_length
+        columns=columns.flatten(0, 1),
+        width=per_tile * sum_length,
+        length=sum_length,
+        queries=count,
+        parts=padded // sum_length,
+        chosen=chosen,
     )
-
-
-def power_of_two(number: int) -> int:
-    """The smallest power of two that is at least `number`."""
-    return 1 << (number - 1).bit_length()

@@ -1,8 +1,8 @@
-"""Which tile a MaxSim kernel uses: a fixed table, so that nothing is tuned in the middle of work.
+"""Which tile a kernel uses: one fixed table, so that nothing is tuned in the middle of work.
 
-Lengths are arguments of the kernels, not part of them; only these buckets are compiled apart. The
-entries follow from registers and shared memory (a tile of R query rows and T document tokens holds
-2 R T fp32 values, 3 R T with winners); they have not been timed on a GPU yet.
+Lengths are arguments of the kernels, not part of them; only the buckets here are compiled apart.
+The entries follow from registers and shared memory (a MaxSim tile of R query rows and T document
+tokens holds 2 R T fp32 values, 3 R T with winners); they have not been timed on a GPU yet.
 """
 
 from __future__ import annotations
@@ -19,30 +19,63 @@ _TYPES = (torch.float16, torch.bfloat16, torch.float32)
 
 @dataclass(frozen=True)
 class Tile:
-    """tokens: document tokens a step. query_rows: at most so many query tokens a program."""
+    """tokens: text tokens a step. rows: of what they meet, at most, in a program: query tokens for
+    MaxSim and codecs, weight columns a step for adapters, nothing for sums."""
 
     tokens: int
-    query_rows: int
+    rows: int
     warps: int
     stages: int
 
 
-# (architecture, bytes of a number) -> query rows that a program has -> tile
+# What a program has of the thing that buckets count -> tile.
+_Buckets = dict[int, Tile]
+
+# MaxSim over vectors; buckets of query rows.
 _HOPPER_HALF = {32: Tile(128, 32, 4, 3), 64: Tile(128, 64, 8, 3), 128: Tile(128, 128, 8, 3)}
 _AMPERE_HALF = {32: Tile(128, 32, 4, 3), 64: Tile(64, 64, 4, 3), 128: Tile(64, 128, 8, 2)}
 _SMALL_HALF = {32: Tile(64, 32, 4, 3), 64: Tile(64, 64, 4, 2), 128: Tile(64, 128, 8, 2)}
 _LARGE_FULL = {32: Tile(32, 32, 4, 2), 64: Tile(32, 64, 8, 2), 128: Tile(32, 64, 8, 2)}
 _SMALL_FULL = {32: Tile(32, 32, 4, 2), 64: Tile(32, 32, 4, 2), 128: Tile(32, 32, 4, 2)}
-_TABLE = {
-    ("sm_100", 2): _HOPPER_HALF,
-    ("sm_90", 2): _HOPPER_HALF,
-    ("sm_80", 2): _AMPERE_HALF,
-    ("other", 2): _SMALL_HALF,
-    ("sm_100", 4): _LARGE_FULL,
-    ("sm_90", 4): _LARGE_FULL,
-    ("sm_80", 4): _LARGE_FULL,
-    ("other", 4): _SMALL_FULL,
+# MaxSim over bytes, which a program widens itself; buckets of query rows. 64 tokens are the rows of
+# a Hopper matrix product. fp32 has no tensor cores: narrow tiles stay in registers.
+_BYTES_HALF = {32: Tile(64, 32, 4, 2), 64: Tile(64, 64, 4, 2), 128: Tile(64, 128, 8, 2)}
+_BYTES_SMALL = {32: Tile(64, 32, 4, 2), 64: Tile(64, 64, 4, 2), 128: Tile(32, 128, 8, 2)}
+_BYTES_FULL = {32: Tile(64, 32, 4, 2)}
+# Adapters; buckets of tokens that a module has on average.
+_ADAPTER_HALF = {16: Tile(16, 64, 4, 2), 32: Tile(32, 64, 4, 2), 64: Tile(64, 64, 8, 2)}
+_ADAPTER_FULL = {16: Tile(16, 64, 4, 2), 32: Tile(32, 64, 4, 2), 64: Tile(32, 64, 4, 2)}
+_ADAPTER_SMALL = {16: Tile(16, 32, 4, 2), 32: Tile(32, 32, 4, 2), 64: Tile(32, 32, 4, 2)}
+# Weighted sums of rows; buckets of rows that a sum has on average.
+_SUM = {4: Tile(4, 1, 1, 3), 16: Tile(16, 1, 2, 3)}
+
+# (kernel, architecture, bytes of a number) -> buckets
+_TABLE: dict[tuple[str, str, int], _Buckets] = {
+    ("maxsim", "sm_100", 2): _HOPPER_HALF,
+    ("maxsim", "sm_90", 2): _HOPPER_HALF,
+    ("maxsim", "sm_80", 2): _AMPERE_HALF,
+    ("maxsim", "other", 2): _SMALL_HALF,
+    ("maxsim", "sm_100", 4): _LARGE_FULL,
+    ("maxsim", "sm_90", 4): _LARGE_FULL,
+    ("maxsim", "sm_80", 4): _LARGE_FULL,
+    ("maxsim", "other", 4): _SMALL_FULL,
+    ("bytes", "sm_100", 2): _BYTES_HALF,
+    ("bytes", "sm_90", 2): _BYTES_HALF,
+    ("bytes", "sm_80", 2): _BYTES_HALF,
+    ("bytes", "other", 2): _BYTES_SMALL,
+    ("bytes", "other", 4): _BYTES_FULL,
+    ("adapter", "sm_100", 2): _ADAPTER_HALF,
+    ("adapter", "sm_90", 2): _ADAPTER_HALF,
+    ("adapter", "sm_80", 2): _ADAPTER_HALF,
+    ("adapter", "other", 2): _ADAPTER_SMALL,
+    ("adapter", "sm_100", 4): _ADAPTER_FULL,
+    ("adapter", "sm_90", 4): _ADAPTER_FULL,
+    ("adapter", "sm_80", 4): _ADAPTER_FULL,
+    ("adapter", "other", 4): _ADAPTER_SMALL,
+    ("sum", "other", 2): _SUM,
+    ("sum", "other", 4): _SUM,
 }
+_ADAPTER_WEIGHTS = 1 << 13  # numbers of a weight at once: 64 columns of a bottleneck of 128
 
 
 def fits(queries: Tensor, documents: Tensor) -> bool:
@@ -51,20 +84,54 @@ def fits(queries: Tensor, documents: Tensor) -> bool:
     return types and queries.shape[-1] <= MAX_WIDTH
 
 
-def tile(
+def maxsim_tile(
     architecture: str, bytes_each: int, width: int, query_rows: int, tokens: int, winners: bool
 ) -> Tile:
     """The tile for vectors of this width, this many query rows, documents about this long."""
-    rows = _TABLE.get((architecture, bytes_each)) or _TABLE["other", bytes_each]
-    entry = rows[min(max(power_of_two(query_rows), 32), 128)]
-    crowded = width > 128 or (winners and entry.tokens * entry.query_rows > 8192)
+    entry = _entry("maxsim", architecture, bytes_each, query_rows)
+    crowded = width > 128 or (winners and entry.tokens * entry.rows > 8192)
     most = entry.tokens // 2 if crowded else entry.tokens
     return Tile(
-        min(most, max(power_of_two(tokens), 16)),
-        entry.query_rows if width <= 128 else min(entry.query_rows, 64),
+        _step(most, tokens),
+        entry.rows if width <= 128 else min(entry.rows, 64),
         entry.warps,
         entry.stages,
     )
+
+
+def bytes_tile(architecture: str, bytes_each: int, query_rows: int, tokens: int) -> Tile:
+    """The tile for compressed documents about this long; bytes_each: of a query's numbers."""
+    entry = _entry("bytes", architecture, bytes_each, query_rows)
+    return Tile(_step(entry.tokens, tokens), entry.rows, entry.warps, entry.stages)
+
+
+def adapter_tokens(architecture: str, tokens: int, modules: int) -> int:
+    """Tokens of one module that a program works on, whatever the type of its numbers."""
+    full, half = (_entry("adapter", architecture, n, tokens // max(modules, 1)) for n in (4, 2))
+    return min(full.tokens, half.tokens)
+
+
+def adapter_tile(architecture: str, bytes_each: int, tokens: int, rank: int) -> Tile:
+    """The tile for so many tokens (of `adapter_tokens`) and a bottleneck of this width."""
+    entry = _entry("adapter", architecture, bytes_each, tokens)
+    columns = max(16, min(entry.rows, _ADAPTER_WEIGHTS // rank))
+    return Tile(tokens, columns, entry.warps, entry.stages)
+
+
+def sum_tile(architecture: str, bytes_each: int, rows: int) -> Tile:
+    """The tile for sums of so many rows each."""
+    return _entry("sum", architecture, bytes_each, rows)
+
+
+def _entry(kernel: str, architecture: str, bytes_each: int, size: int) -> Tile:
+    """The smallest bucket that holds the size, else the largest."""
+    buckets = _TABLE.get((kernel, architecture, bytes_each)) or _TABLE[kernel, "other", bytes_each]
+    return buckets[min((key for key in buckets if key >= size), default=max(buckets))]
+
+
+def _step(most: int, tokens: int) -> int:
+    """Document tokens a step: a power of two from 16 on, no more than a document of that length."""
+    return min(most, max(power_of_two(tokens), 16))
 
 
 @cache

@@ -9,31 +9,30 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from polyrank.kernels.compressed import power_of_two, tiles
+from polyrank.kernels.compressed import tiles
+from polyrank.kernels.configuration import power_of_two
+from polyrank.kernels.launcher import launch
 
 if TYPE_CHECKING:
     from polyrank.kernels.int8 import Int8Documents
 
-TOKENS = 64
 
-
-@triton.jit
+@triton.jit(do_not_specialize=["blocks"])
 def _kernel(
     queries,  # (LANES, columns)
     values,
     scales,
     offsets,
-    mask,
+    mask,  # (tokens,) or None
     sums,  # (documents, columns / LENGTH)
-    columns,
+    blocks,  # tiles of columns
     DIMENSIONS: tl.constexpr,
     LANES: tl.constexpr,
     WIDTH: tl.constexpr,
     LENGTH: tl.constexpr,
     TOKENS: tl.constexpr,
-    MASKED: tl.constexpr,
 ):
-    blocks = columns // WIDTH
+    columns = blocks * WIDTH  # of whole tiles, so that rows are known to be aligned
     program = tl.program_id(0)
     document = (program // blocks).to(tl.int64)
     block = program % blocks
@@ -47,7 +46,7 @@ def _kernel(
         place = first + tl.arange(0, TOKENS)
         token = start + place  # 64 bits
         alive = place < length
-        if MASKED:
+        if mask is not None:
             alive = alive & (tl.load(mask + token, mask=alive, other=0) != 0)
         value = tl.load(
             values + token[:, None] * DIMENSIONS + lane[None, :],
@@ -65,29 +64,27 @@ def _kernel(
 
 def score(queries: Tensor, documents: Int8Documents, document_mask: Tensor | None) -> Tensor:
     """(Q, Lq, d) with masked tokens zero → (Q, D)."""
-    tiled = tiles(queries)
-    width, columns = documents.values.shape[1], len(tiled.columns)
+    width, count = documents.values.shape[1], len(documents)
+    tiled = tiles(queries, len(documents.values) // max(count, 1))
+    columns = len(tiled.columns)
     lanes = max(16, power_of_two(width))
     laid_out = tiled.columns.new_zeros(lanes, columns)
     laid_out[:width] = tiled.columns.t()
-    sums = queries.new_empty(len(documents), columns // tiled.length, dtype=torch.float32)
-    if len(documents) == 0:
-        return tiled.scores(sums)
-    _kernel[(len(documents) * tiled.blocks,)](
-        laid_out,
-        documents.values,
-        documents.scales,
-        documents.offsets,
-        documents.values if document_mask is None else document_mask.to(torch.uint8),
-        sums,
-        columns,
-        DIMENSIONS=width,
-        LANES=lanes,
-        WIDTH=tiled.width,
-        LENGTH=tiled.length,
-        TOKENS=TOKENS,
-        MASKED=document_mask is not None,
-        num_warps=4,
-        num_stages=2,
+    sums = queries.new_empty(count, columns // tiled.length, dtype=torch.float32)
+    launch(
+        _kernel,
+        count * tiled.blocks,
+        (
+            laid_out,
+            documents.values,
+            documents.scales,
+            documents.offsets,
+            document_mask,
+            sums,
+        ),
+        (tiled.blocks,),
+        (width, lanes, tiled.width, tiled.length, tiled.chosen.tokens),
+        tiled.chosen.warps,
+        tiled.chosen.stages,
     )
     return tiled.scores(sums)

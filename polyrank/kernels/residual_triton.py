@@ -14,17 +14,18 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from polyrank.kernels.compressed import power_of_two, tiles
+from polyrank.kernels.compressed import tiles
+from polyrank.kernels.configuration import power_of_two
+from polyrank.kernels.launcher import launch
 from polyrank.kernels.residual import reversed_bits
 
 if TYPE_CHECKING:
     from polyrank.kernels.residual_scoring import ResidualDocuments
 
 TABLE = 1 << 26  # centroid scores held at once: 256 MiB
-TOKENS = 64  # document tokens of a tile: the rows of a Hopper matrix product
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["blocks"])
 def _kernel(
     queries,  # (SLOTS, LANES, columns)
     table,  # (K, columns) fp32: centroid scores
@@ -32,20 +33,19 @@ def _kernel(
     residuals,
     norms,
     offsets,
-    mask,
+    mask,  # (tokens,) or None
     weights,
     sums,  # (documents, columns / LENGTH)
-    columns,
+    blocks,  # tiles of columns
     BITS: tl.constexpr,
     BYTES: tl.constexpr,
     LANES: tl.constexpr,
     WIDTH: tl.constexpr,
     LENGTH: tl.constexpr,
     TOKENS: tl.constexpr,
-    MASKED: tl.constexpr,
 ):
     SLOTS: tl.constexpr = 8 // BITS
-    blocks = columns // WIDTH
+    columns = blocks * WIDTH  # of whole tiles, so that rows are known to be aligned
     program = tl.program_id(0)
     document = (program // blocks).to(tl.int64)
     block = program % blocks
@@ -58,7 +58,7 @@ def _kernel(
         place = first + tl.arange(0, TOKENS)
         token = start + place  # 64 bits
         alive = place < length
-        if MASKED:
+        if mask is not None:
             alive = alive & (tl.load(mask + token, mask=alive, other=0) != 0)
         packed = tl.load(
             residuals + token[:, None] * BYTES + lane[None, :],
@@ -94,36 +94,40 @@ def score(queries: Tensor, documents: ResidualDocuments, document_mask: Tensor |
 def _pass(
     queries: Tensor, documents: ResidualDocuments, centroids: Tensor, document_mask: Tensor | None
 ) -> Tensor:
-    tiled = tiles(queries)
-    codec, columns = documents.codec, len(tiled.columns)
+    codec, count = documents.codec, len(documents)
+    tiled = tiles(queries, len(documents.codes) // max(count, 1))
+    columns = len(tiled.columns)
     table = centroids @ tiled.columns.float().t()  # (K, columns)
     slots, lanes = 8 // codec.bits, max(16, power_of_two(codec.token_bytes))
     laid_out = tiled.columns.new_zeros(slots, lanes, columns)
     # Dimension `byte · slots + slot` of every query token.
     laid_out[:, : codec.token_bytes] = tiled.columns.t().unflatten(0, (-1, slots)).transpose(0, 1)
     order = reversed_bits(codec.bits, codec.weights.device)
-    sums = table.new_empty(len(documents), columns // tiled.length)
-    if len(documents) == 0:
-        return tiled.scores(sums)
-    _kernel[(len(documents) * tiled.blocks,)](
-        laid_out,
-        table,
-        documents.codes,
-        documents.residuals,
-        documents.inverse_norms,
-        documents.offsets,
-        documents.codes if document_mask is None else document_mask.to(torch.uint8),
-        codec.weights[order].to(laid_out.dtype),
-        sums,
-        columns,
-        BITS=codec.bits,
-        BYTES=codec.token_bytes,
-        LANES=lanes,
-        WIDTH=tiled.width,
-        LENGTH=tiled.length,
-        TOKENS=TOKENS,
-        MASKED=document_mask is not None,
-        num_warps=4,
-        num_stages=2,
+    sums = table.new_empty(count, columns // tiled.length)
+    launch(
+        _kernel,
+        count * tiled.blocks,
+        (
+            laid_out,
+            table,
+            documents.codes,
+            documents.residuals,
+            documents.inverse_norms,
+            documents.offsets,
+            document_mask,
+            codec.weights[order].to(laid_out.dtype),
+            sums,
+        ),
+        (tiled.blocks,),
+        (
+            codec.bits,
+            codec.token_bytes,
+            lanes,
+            tiled.width,
+            tiled.length,
+            tiled.chosen.tokens,
+        ),
+        tiled.chosen.warps,
+        tiled.chosen.stages,
     )
     return tiled.scores(sums)

@@ -18,9 +18,7 @@ from torch import Tensor
 
 from polyrank.activations import activate
 from polyrank.kernels.backend import use_triton
-from polyrank.kernels.compressed import power_of_two
-
-TILE = 32  # tokens of one module that a program works on
+from polyrank.kernels.configuration import adapter_tokens, architecture, power_of_two
 
 Linear = tuple[Tensor, Tensor | None]  # weight (out, in), bias (out,)
 Adapter = tuple[Linear, Linear]  # Down, Up
@@ -55,12 +53,14 @@ class Assignment:
         ends: (M + 1,) int64, where each module's tokens end in `order`; 0 for tiles of no token.
         tile_module: (G,) int32, the module of each tile, or M for none.
         tile_start: (G,) int64, where the tile starts in `order`.
+        tile: tokens in a tile.
     """
 
     order: Tensor
     ends: Tensor
     tile_module: Tensor
     tile_start: Tensor
+    tile: int
 
 
 def stack_adapters(adapters: Sequence[Adapter | None], activation: str) -> AdapterStack | None:
@@ -98,12 +98,13 @@ def assign(module: Tensor, modules: int) -> Assignment:
     Args:
         module: (N,) int64, each token's module, 0 to modules - 1.
     """
+    tile = adapter_tokens(architecture(module.device), len(module), modules)
     counts = module.new_zeros(modules).scatter_add_(0, module, torch.ones_like(module))
     ends = counts.cumsum(0)
-    tiles = (counts + TILE - 1) // TILE
+    tiles = (counts + tile - 1) // tile
     tile_ends = tiles.cumsum(0)
     # As many tiles as there can be; those beyond the last one find no module.
-    number = torch.arange(len(module) // TILE + modules, device=module.device)
+    number = torch.arange(len(module) // tile + modules, device=module.device)
     tile_module = torch.searchsorted(tile_ends, number, right=True)  # modules: none
     none = module.new_zeros(1)
     first_tile = torch.cat([tile_ends - tiles, none])[tile_module]
@@ -112,7 +113,8 @@ def assign(module: Tensor, modules: int) -> Assignment:
         order=module.argsort(stable=True),
         ends=torch.cat([ends, none]),
         tile_module=tile_module.int(),
-        tile_start=start + (number - first_tile) * TILE,
+        tile_start=start + (number - first_tile) * tile,
+        tile=tile,
     )
 
 
@@ -129,9 +131,9 @@ def add_adapters(z: Tensor, onto: Tensor, stack: AdapterStack, assignment: Assig
         without adapter keep their bits.
     """
     if use_triton(z):
-        from polyrank.kernels.routed_adapter_triton import launch
+        from polyrank.kernels import routed_adapter_triton
 
-        return launch(z, onto, stack, assignment)
+        return routed_adapter_triton.add_adapters(z, onto, stack, assignment)
     present, ends = stack.present.tolist(), assignment.ends.tolist()
     starts = [0, *ends[:-1]]
     for number in range(len(stack.down)):

@@ -6,9 +6,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from polyrank.kernels.routed_adapter import TILE, AdapterStack, Assignment
-
-WEIGHTS = 1 << 13  # numbers of Down or Up held at once: 64 columns of a bottleneck of 128
+from polyrank.kernels.configuration import adapter_tile, architecture
+from polyrank.kernels.launcher import launch
+from polyrank.kernels.routed_adapter import AdapterStack, Assignment
 
 
 @triton.jit
@@ -42,8 +42,8 @@ def _kernel(
     down_bias,
     up,
     up_bias,
-    z_stride,
-    onto_stride,
+    Z_STRIDE: tl.constexpr,  # known, so that rows are known to be aligned
+    ONTO_STRIDE: tl.constexpr,
     WIDTH_IN: tl.constexpr,
     WIDTH_OUT: tl.constexpr,
     RANK: tl.constexpr,
@@ -63,7 +63,7 @@ def _kernel(
             column = first + tl.arange(0, STEP)
             inside = column < WIDTH_IN
             x = tl.load(
-                z + token[:, None] * z_stride + column[None, :],
+                z + token[:, None] * Z_STRIDE + column[None, :],
                 mask=alive[:, None] & inside[None, :],
                 other=0.0,
             )
@@ -85,36 +85,45 @@ def _kernel(
             )
             bias = tl.load(up_bias + module * WIDTH_OUT + column, mask=inside, other=0.0)
             added = tl.dot(inner, weight, input_precision="ieee") + bias[None, :].to(tl.float32)
-            address = onto + token[:, None] * onto_stride + column[None, :]
+            address = onto + token[:, None] * ONTO_STRIDE + column[None, :]
             live = alive[:, None] & inside[None, :]
             before = tl.load(address, mask=live, other=0.0).to(tl.float32)
             tl.store(address, (before + added).to(onto.dtype.element_ty), mask=live)
 
 
-def launch(z: Tensor, onto: Tensor, stack: AdapterStack, assignment: Assignment) -> Tensor:
-    """See `add_adapters`."""
+def add_adapters(z: Tensor, onto: Tensor, stack: AdapterStack, assignment: Assignment) -> Tensor:
+    """See `routed_adapter.add_adapters`."""
     _, rank, width_in = stack.down.shape
-    _kernel[(len(assignment.tile_module),)](
-        z,
-        onto,
-        assignment.order,
-        assignment.ends,
-        assignment.tile_module,
-        assignment.tile_start,
-        stack.present,
-        stack.down,
-        stack.down_bias,
-        stack.up,
-        stack.up_bias,
-        z.stride(0),
-        onto.stride(0),
-        WIDTH_IN=width_in,
-        WIDTH_OUT=stack.up.shape[1],
-        RANK=rank,
-        TILE=TILE,
-        STEP=max(16, min(64, WEIGHTS // rank)),
-        ACTIVATION=stack.activation,
-        num_warps=4,
-        num_stages=2,
+    bytes_each = stack.down.element_size()
+    chosen = adapter_tile(architecture(z.device), bytes_each, assignment.tile, rank)
+    launch(
+        _kernel,
+        len(assignment.tile_module),
+        (
+            z,
+            onto,
+            assignment.order,
+            assignment.ends,
+            assignment.tile_module,
+            assignment.tile_start,
+            stack.present,
+            stack.down,
+            stack.down_bias,
+            stack.up,
+            stack.up_bias,
+        ),
+        (),
+        (
+            z.stride(0),
+            onto.stride(0),
+            width_in,
+            stack.up.shape[1],
+            rank,
+            assignment.tile,
+            chosen.rows,
+            stack.activation,
+        ),
+        chosen.warps,
+        chosen.stages,
     )
     return onto

@@ -7,10 +7,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from polyrank.kernels.configuration import power_of_two
+from polyrank.kernels.configuration import architecture, power_of_two, sum_tile
 from polyrank.kernels.launcher import launch
-
-_ROWS = 16  # rows that a program gathers at a time
 
 
 def weighted_sum(rows: Tensor, index: Tensor, weight: Tensor, ends: Tensor) -> Tensor:
@@ -18,7 +16,9 @@ def weighted_sum(rows: Tensor, index: Tensor, weight: Tensor, ends: Tensor) -> T
     width, bags = rows.shape[1], len(ends) - 1
     sums = rows.new_empty(bags, width, dtype=torch.float32)
     tensors = (rows.contiguous(), index, weight.float(), ends, sums)
-    launch(_kernel, bags, tensors, (), (width, max(power_of_two(width), 16), _ROWS), 2, 3)
+    chosen = sum_tile(architecture(rows.device), rows.element_size(), len(index) // max(bags, 1))
+    constants = (width, max(power_of_two(width), 16), chosen.tokens)
+    launch(_kernel, bags, tensors, (), constants, chosen.warps, chosen.stages)
     return sums
 
 
@@ -31,7 +31,7 @@ def _kernel(
     sums,  # (B, WIDTH)
     WIDTH: tl.constexpr,
     LANES: tl.constexpr,
-    ROWS: tl.constexpr,
+    ROWS: tl.constexpr,  # that the program gathers at a time
 ):
     bag = tl.program_id(0).to(tl.int64)
     lane = tl.arange(0, LANES)

@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from polyrank.kernels.configuration import Tile, architecture, power_of_two, tile
+from polyrank.kernels.configuration import Tile, architecture, maxsim_tile, power_of_two
 from polyrank.kernels.contract import Problem
 from polyrank.kernels.launcher import launch
 
@@ -28,7 +28,7 @@ def forward(
     dot = torch.promote_types(queries.dtype, documents.dtype)
     together = 1 if problem.own else layout.count  # queries that can share a program
     length = min(max(power_of_two(layout.length), 16), 128)  # rows that a query takes at a time
-    chosen = tile(
+    chosen = maxsim_tile(
         architecture(queries.device),
         dot.itemsize,
         power_of_two(width),
@@ -36,8 +36,8 @@ def forward(
         problem.documents.length,
         argmax,
     )
-    length = min(length, chosen.query_rows)
-    shared = max(min(chosen.query_rows // length, power_of_two(together)), 1)
+    length = min(length, chosen.rows)
+    shared = max(min(chosen.rows // length, power_of_two(together)), 1)
     scores = queries.new_empty(layout.count, problem.columns, dtype=torch.float32)
     winners = None
     if argmax:  # rows between packed texts stay without a winner

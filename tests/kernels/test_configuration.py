@@ -7,7 +7,15 @@ import sys
 import pytest
 import torch
 
-from polyrank.kernels.configuration import fits, power_of_two, tile
+from polyrank.kernels.configuration import (
+    adapter_tile,
+    adapter_tokens,
+    bytes_tile,
+    fits,
+    maxsim_tile,
+    power_of_two,
+    sum_tile,
+)
 
 
 def test_power_of_two():
@@ -15,7 +23,7 @@ def test_power_of_two():
 
 
 def test_lengths_fall_into_few_buckets():
-    tiles = {tile("sm_90", 2, 128, 128, length, False) for length in range(1, 2000)}
+    tiles = {maxsim_tile("sm_90", 2, 128, 128, length, False) for length in range(1, 2000)}
     assert len(tiles) == 4  # 16, 32, 64 and 128 tokens a step: four things to compile, ever
 
 
@@ -26,8 +34,8 @@ def test_a_tile_fits_in_shared_memory(architecture, bytes_each, width):
     room = {"sm_100": 227, "sm_90": 227, "sm_80": 163, "other": 99}[architecture] * 1024
     for rows in (16, 32, 64, 128):
         for winners in (False, True):
-            chosen = tile(architecture, bytes_each, width, rows, 10_000, winners)
-            numbers = width * (chosen.query_rows + chosen.stages * chosen.tokens)
+            chosen = maxsim_tile(architecture, bytes_each, width, rows, 10_000, winners)
+            numbers = width * (chosen.rows + chosen.stages * chosen.tokens)
             assert numbers * bytes_each <= room, (rows, winners)
 
 
@@ -38,34 +46,87 @@ def test_what_the_kernels_take():
     assert not fits(torch.ones(1, 257), torch.ones(1, 257))
 
 
+@pytest.mark.parametrize("architecture", ["sm_100", "sm_90", "sm_80", "other"])
+@pytest.mark.parametrize("bytes_each", [2, 4])
+def test_tiles_of_the_other_kernels_fit(architecture, bytes_each):
+    room = {"sm_100": 227, "sm_90": 227, "sm_80": 163, "other": 99}[architecture] * 1024
+    for rows in (16, 32, 64, 128, 1000):  # 8 bits, 128 wide: bytes as they lie and widened
+        chosen = bytes_tile(architecture, bytes_each, rows, 10_000)
+        numbers = 128 * (chosen.rows + chosen.tokens) * bytes_each
+        assert numbers + chosen.stages * chosen.tokens * 128 <= room, rows
+    for rank in (16, 64, 128, 256):
+        for tokens in {adapter_tokens(architecture, n, 10) for n in (1, 200, 5000)}:
+            chosen = adapter_tile(architecture, bytes_each, tokens, rank)
+            assert chosen.tokens == tokens
+            numbers = chosen.stages * chosen.rows * (tokens + rank) + tokens * rank
+            assert numbers * bytes_each <= room, (rank, tokens)
+
+
+def test_every_kernel_compiles_for_few_lengths_only():
+    assert len({bytes_tile("sm_90", 2, 64, n) for n in range(1, 2000)}) == 3  # 16, 32, 64
+    assert {adapter_tokens("sm_90", n, 10) for n in range(0, 20_000, 10)} == {16, 32}
+    assert len({sum_tile("sm_90", 2, n) for n in range(2000)}) == 2
+
+
 _COMPILE = """
 import torch, triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from polyrank.kernels import triton_forward as forward
-from polyrank.kernels.configuration import tile
+from polyrank.kernels import compressed, int8, int8_triton, residual, residual_scoring
+from polyrank.kernels import residual_triton, routed_adapter, routed_adapter_triton
+from polyrank.kernels import triton_backward, triton_forward
+from polyrank.kernels.contract import Layout, Problem
 
-for winners in (None, "*i32"):
-    chosen = tile("sm_90", 2, 128, 128, 180, winners is not None)
-    types = dict(queries="*bf16", documents="*bf16", query_mask="*i1", document_mask="*i1",
-                 query_offsets=None, document_offsets="*i64", scores="*fp32", winners=winners)
-    constants = dict(WIDTH=128, LANES=128, SHARED=4, LENGTH=32, TOKENS=chosen.tokens, OWN=False,
-                     ZERO=False, DOT=forward._DOT[torch.bfloat16], PRECISION="ieee")
-    constants |= {name: None for name, kind in types.items() if kind is None}
-    names = forward._kernel.arg_names
-    signature = {n: "constexpr" if n in constants else types.get(n, "i32") for n in names}
-    attributes = {(i,): [["tt.divisibility", 16]] for i, n in enumerate(names) if types.get(n)}
-    source = ASTSource(forward._kernel, signature,
-                       {(names.index(n),): value for n, value in constants.items()}, attributes)
-    options = dict(num_warps=chosen.warps, num_stages=chosen.stages)
-    made = triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options)
-    assert made.asm["ptx"].count("wgmma.mma_async") > 0, "no tensor cores"
-    assert made.metadata.shared <= 227 * 1024
+TYPES = {torch.float32: "*fp32", torch.float16: "*fp16", torch.bfloat16: "*bf16", torch.bool: "*i1",
+         torch.int64: "*i64", torch.int32: "*i32", torch.int8: "*i8", torch.uint8: "*u8"}
+
+def compile_it(kernel, programs, tensors, sizes, constants, warps, stages):
+    "What would be launched, as the compiler for a Hopper GPU takes it."
+    kinds = [None if t is None else TYPES[t.dtype] for t in tensors] + ["i32"] * len(sizes)
+    kinds += [None] * len(constants)
+    values = [*tensors, *sizes, *constants]
+    assert len(values) == len(kernel.arg_names), kernel
+    signature = {n: k or "constexpr" for n, k in zip(kernel.arg_names, kinds)}
+    fixed = {(i,): v for i, (k, v) in enumerate(zip(kinds, values)) if k is None}
+    aligned = {(i,): [["tt.divisibility", 16]] for i, t in enumerate(tensors) if t is not None}
+    source = ASTSource(kernel, signature, fixed, aligned)
+    made = triton.compile(source, target=GPUTarget("cuda", 90, 32),
+                          options=dict(num_warps=warps, num_stages=stages))
+    assert made.metadata.shared <= 227 * 1024, made.metadata
+    print(kernel.fn.__module__, made.metadata.shared, made.asm["ptx"].count("wgmma.mma_async"),
+          made.asm["ptx"].count("mma.sync"))
+
+plain, both = [triton_forward, triton_backward], [routed_adapter_triton]
+for module in (*plain, *both, int8_triton, residual_triton):
+    module.launch = compile_it
+for module in (*plain, *both, compressed, routed_adapter):
+    module.architecture = lambda device: "sm_90"
+
+half = dict(dtype=torch.bfloat16)
+queries, documents = torch.ones(4 * 32, 128, **half), torch.ones(3 * 180, 128, **half)
+offsets = torch.arange(4) * 180
+problem = Problem(Layout(4, 32), Layout(3, 180, offsets, torch.ones(540).bool()), 3)
+for winners in (False, True):
+    triton_forward.forward(queries, documents, problem, winners)
+triton_backward.weighted_sum(documents, torch.arange(9), torch.ones(9), torch.tensor([0, 3, 9]))
+for dtype in (torch.float16, torch.float32):
+    asked = torch.ones(4, 32, 128, dtype=dtype)
+    int8_triton.score(asked, int8.encode_int8(documents, offsets), torch.ones(540).bool())
+    for bits in (1, 2, 4, 8):
+        buckets = torch.linspace(-1, 1, 2**bits)
+        codec = residual.ResidualCodec(torch.ones(5, 128), buckets[1:], buckets)
+        packed = residual_scoring.pack_documents(codec, *codec.encode(documents), offsets)
+        residual_triton.score(asked, packed, None)
+    linear = lambda out, into: (torch.ones(out, into, dtype=dtype), torch.ones(out, dtype=dtype))
+    stack = routed_adapter.stack_adapters([(linear(96, 384), linear(384, 96))], "gelu")
+    tokens = torch.ones(200, 384, dtype=dtype)
+    assignment = routed_adapter.assign(torch.zeros(200, dtype=torch.int64), 1)
+    routed_adapter_triton.add_adapters(tokens, tokens.clone(), stack, assignment)
 """
 
 
 @pytest.mark.slow
-def test_the_forward_compiles_for_hopper_without_one():
+def test_every_kernel_compiles_for_hopper_without_one():
     pytest.importorskip("triton")
     done = subprocess.run(
         [sys.executable, "-c", _COMPILE],
@@ -74,3 +135,7 @@ def test_the_forward_compiles_for_hopper_without_one():
         text=True,
     )
     assert done.returncode == 0, done.stderr
+    made = [line.split() for line in done.stdout.splitlines()]
+    assert len(made) == 2 + 1 + 2 * (1 + 4 + 1)
+    forward = [int(line[2]) for line in made if line[0].endswith("triton_forward")]
+    assert min(forward) > 0, "no tensor cores"

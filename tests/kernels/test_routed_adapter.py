@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from polyrank.activations import ACTIVATIONS
 from polyrank.kernels import routed_adapter
 from polyrank.kernels.routed_adapter import (
-    TILE,
     add_adapters,
     assign,
     stack_adapters,
@@ -63,7 +62,7 @@ def test_each_token_goes_through_its_own_module(path, activation):
     # Bottlenecks of different widths, none a power of two; module 2 has none, module 4 no token.
     adapters = [adapter(40, rank, 40, generator) for rank in (5, 17, 24, 3, 8)]
     adapters[2] = None
-    module = torch.tensor([0] * 70 + [1] * TILE + [2] * 9 + [3])
+    module = torch.tensor([0] * 70 + [1] * 32 + [2] * 9 + [3])
     module = module[torch.randperm(len(module), generator=generator)]
     z, onto = (torch.randn(len(module), 40, generator=generator) for _ in range(2))
     result = run(z, onto, adapters, module, activation)
@@ -114,13 +113,14 @@ def test_half_precision_is_near(path, dtype):
 
 
 def test_an_assignment_by_hand(monkeypatch):
-    monkeypatch.setattr(routed_adapter, "TILE", 2)
+    monkeypatch.setattr(routed_adapter, "adapter_tokens", lambda *_: 2)
     found = assign(torch.tensor([2, 0, 2, 2, 0, 2, 2]), 4)
     assert found.order.tolist() == [1, 4, 0, 2, 3, 5, 6]
     assert found.ends.tolist() == [2, 2, 7, 7, 0]
     # One tile of module 0, three of module 2; of the 7 // 2 + 4 that there could be, 3 are idle.
     assert found.tile_module.tolist() == [0, 2, 2, 2, 4, 4, 4]
     assert found.tile_start.tolist()[:4] == [0, 2, 4, 6]
+    assert found.tile == 2
 
 
 def test_no_module_has_an_adapter_here():
