@@ -24,7 +24,12 @@ class Workspace:
         return self._flat[: rows * columns].view(rows, columns)
 
 
-_kept = local()
+class _Kept(local):
+    def __init__(self) -> None:
+        self.rooms: dict[tuple[str, torch.dtype], Workspace] = {}
+
+
+_kept = _Kept()
 
 
 def workspace(use: str, device: torch.device, dtype: torch.dtype) -> Workspace:
@@ -35,8 +40,7 @@ def workspace(use: str, device: torch.device, dtype: torch.dtype) -> Workspace:
     """
     if device.type != "cpu":
         return Workspace(device, dtype)
-    rooms: dict[tuple[str, torch.dtype], Workspace] = _kept.__dict__
-    return rooms.setdefault((use, dtype), Workspace(device, dtype))
+    return _kept.rooms.setdefault((use, dtype), Workspace(device, dtype))
 
 
 # (vectors (rows, d), tokens (R, d), room) -> vectors @ tokens.T, (rows, R), until the next product

@@ -82,23 +82,35 @@ def test_zero_mask_lets_a_masked_token_win_over_negative_ones(path):
     assert torch.equal(zero, pylate.sum(-1))
 
 
+def without(masks, arguments):
+    """The arguments of a layout, whose last two are the masks, with only some of these."""
+    *rest, query_mask, document_mask = arguments
+    return (
+        *rest,
+        query_mask if masks in ("both", "queries") else None,
+        document_mask if masks in ("both", "documents") else None,
+    )
+
+
+@pytest.mark.parametrize("masks", ["both", "queries", "documents", "none"])
 @pytest.mark.parametrize("zero_mask", [False, True])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_equals_the_reference(layout, zero_mask, path):
-    arguments = layouts(*batch())[layout]
+def test_equals_the_reference(layout, zero_mask, masks, path):
+    arguments = without(masks, layouts(*batch())[layout])
     ours = getattr(kernels, layout)(*arguments, zero_mask=zero_mask)
     theirs = getattr(reference, layout)(*arguments, zero_mask=zero_mask)
     assert ours.dtype == torch.float32
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("masks", ["both", "none"])
 @pytest.mark.parametrize("zero_mask", [False, True])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_gradients_equal_the_reference(layout, zero_mask, path):
-    queries, documents, *masks = batch()
+def test_gradients_equal_the_reference(layout, zero_mask, masks, path):
+    queries, documents, *both = batch()
     queries.requires_grad_()
     documents.requires_grad_()
-    arguments = layouts(queries, documents, *masks)[layout]
+    arguments = without(masks, layouts(queries, documents, *both)[layout])
     ours = getattr(kernels, layout)(*arguments, zero_mask=zero_mask)
     theirs = getattr(reference, layout)(*arguments, zero_mask=zero_mask)
     weight = torch.randn(ours.shape, device=DEVICE)
@@ -133,8 +145,9 @@ def test_shapes_that_fill_no_tile(queries, query_length, documents, length, widt
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("zero_mask", [False, True])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_gradcheck(layout):
+def test_gradcheck(layout, zero_mask):
     queries, documents, query_mask, document_mask = batch(torch.float64)
     documents[1, 4] += 0.1  # a tie has no derivative
     queries.requires_grad_()
@@ -142,32 +155,56 @@ def test_gradcheck(layout):
 
     def score(queries, documents):
         arguments = layouts(queries, documents, query_mask, document_mask)[layout]
-        return getattr(kernels, layout)(*arguments).nan_to_num(neginf=0.0)
+        return getattr(kernels, layout)(*arguments, zero_mask=zero_mask).nan_to_num(neginf=0.0)
 
     assert torch.autograd.gradcheck(score, (queries, documents))
 
 
 def test_a_tie_sends_its_gradient_to_the_lowest_index(path):
-    queries = torch.ones(1, 1, 2, device=DEVICE)
-    documents = torch.tensor(
-        [[[0.0, 1.0], [2.0, 0.0], [0.0, 2.0], [1.0, 1.0]]], device=DEVICE
-    ).requires_grad_()
-    mask = torch.tensor(
-        [[True, False, True, True]], device=DEVICE
-    )  # [2, 0] would tie, but is masked
-    kernels.maxsim(queries, documents, None, mask).sum().backward()
-    assert documents.grad.abs().sum(-1).tolist() == [[0.0, 0.0, 2.0, 0.0]]
-    documents.grad = None
-    kernels.maxsim(queries, documents).sum().backward()
-    assert documents.grad.abs().sum(-1).tolist() == [[0.0, 2.0, 0.0, 0.0]]
+    query = torch.ones(1, 1, 2, device=DEVICE)
+    rows = torch.tensor([[0.0, 1.0], [2.0, 0.0], [0.0, 2.0], [1.0, 1.0]], device=DEVICE)
+    short = torch.tensor([[[0.0, 1.0]]], device=DEVICE)  # a document of one token beside it
+    mask = torch.tensor([[True, False, True, True]], device=DEVICE)  # [2, 0] would tie
+
+    def gradients(live):
+        """Of the four rows, in each layout."""
+        document = rows[None].clone().requires_grad_()
+        ends = torch.tensor([0, 1]), torch.tensor([0, 4, 5])
+        flat = None if live is None else torch.cat([live[0], live[0, :1]])
+        lists = None if live is None else live[None]
+        packed = torch.cat([document[0], short[0]])
+        for scores in (
+            kernels.maxsim(query, document, None, live),
+            kernels.maxsim_pairs(query, document, None, live),
+            kernels.maxsim_per_query(query, document[None], None, lists),
+            kernels.maxsim_packed(query[0], ends[0], packed, ends[1], None, flat)[:, :1],
+        ):
+            yield torch.autograd.grad(scores.sum(), document, retain_graph=True)[0].abs().sum(-1)
+
+    assert [found.tolist() for found in gradients(None)] == [[[0.0, 2.0, 0.0, 0.0]]] * 4
+    assert [found.tolist() for found in gradients(mask)] == [[[0.0, 0.0, 2.0, 0.0]]] * 4
 
 
-def test_what_a_masked_row_holds_is_never_seen(path):
-    queries, documents, query_mask, document_mask = batch()
-    clean = kernels.maxsim(queries, documents, query_mask, document_mask)
-    queries[~query_mask] = torch.nan
-    documents[~document_mask] = torch.nan
-    assert torch.equal(kernels.maxsim(queries, documents, query_mask, document_mask), clean)
+@pytest.mark.parametrize("zero_mask", [False, True])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("live", [0.6, 0.95])  # few: rows are left out; most: all are multiplied
+def test_what_a_masked_row_holds_is_never_seen(live, layout, zero_mask, path):
+    queries, documents, query_mask, _ = batch()
+    document_mask = torch.rand(documents.shape[:2], device=DEVICE) < live
+
+    def score_and_gradients(value):
+        asked, given = queries.clone(), documents.clone()
+        asked[~query_mask] = given[~document_mask] = value
+        asked.requires_grad_(), given.requires_grad_()
+        arguments = layouts(asked, given, query_mask, document_mask)[layout]
+        scores = getattr(kernels, layout)(*arguments, zero_mask=zero_mask)
+        live_scores = scores.masked_fill(scores == -INF, 0.0)
+        return scores.detach(), *torch.autograd.grad(live_scores.sum(), (asked, given))
+
+    for with_nan, clean in zip(
+        score_and_gradients(torch.nan), score_and_gradients(0.0), strict=True
+    ):
+        assert torch.equal(with_nan, clean)
 
 
 @pytest.mark.parametrize("block", [1, 40, 10_000])
@@ -294,6 +331,24 @@ def test_threads_do_not_change_a_bit(mask, threads):
     assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
     expected = reference.maxsim(queries.double(), documents.double(), None, mask)
     torch.testing.assert_close(results[0].double(), expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_gradients_have_the_same_bits_from_run_to_run(layout, threads, path):
+    queries, documents, query_mask, document_mask = batch()
+    document_mask |= True  # many queries meet in each token
+    queries.requires_grad_()
+    documents.requires_grad_()
+    found = []
+    for number in (1, 2, 1, 3):
+        threads(number)
+        arguments = layouts(queries, documents, query_mask, document_mask)[layout]
+        scores = getattr(kernels, layout)(*arguments)
+        weight = torch.linspace(0.1, 1.7, scores.numel(), device=DEVICE).view_as(scores)
+        scores = scores.masked_fill(scores == -INF, 0.0)
+        found.append(torch.autograd.grad((scores * weight).sum(), (queries, documents)))
+    for other in found[1:]:
+        assert torch.equal(other[0], found[0][0]) and torch.equal(other[1], found[0][1])
 
 
 def test_gradients_and_inference_mode_work_from_threads(threads):
