@@ -40,14 +40,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from polyrank.kernels import maxsim, maxsim_packed, maxsim_per_query, maxsim_topk, reference, scan
+from polyrank.kernels.int8 import Int8Documents, encode_int8, maxsim_int8
 from polyrank.kernels.product import Workspace, product
+from polyrank.kernels.residual import ResidualCodec
+from polyrank.kernels.residual_scoring import ResidualDocuments, maxsim_residual, pack_documents
 from polyrank.kernels.threads import each
 from polyrank.training.steps import machine
 
 GPU = torch.cuda.is_available()
 DEVICE = "cuda" if GPU else "cpu"
 DTYPE = torch.bfloat16 if GPU else torch.float32
+SEED = 0
 EAGER_SCORES = 1 << 29  # similarities that eager PyTorch may hold: 2 GB
+COMPRESSED = ("int8", "residual-2", "residual-4")
 PEERS = (
     "maxsim-cpu",
     "sentence-transformers",
@@ -61,7 +66,7 @@ PEERS = (
 class Shape:
     """kind: rerank, ragged (lengths from a sixth of `length` up), holes (a fifth of those tokens
     masked), train, lists (each query its own `documents`), scan (top 100), packed (ragged without
-    padding)."""
+    padding); int8, residual-2 and residual-4 (bits; random bytes and `centroids`, ragged)."""
 
     kind: str
     queries: int
@@ -70,11 +75,13 @@ class Shape:
     query_length: int = 32
     width: int = 128
     backward: bool = False
+    centroids: int = 0
 
     def __str__(self) -> str:
         both = " forward+backward" if self.backward else ""
         size = f"{self.queries}×{self.query_length} · {self.documents}×{self.length}×{self.width}"
-        return f"{self.kind} {size}{both}"
+        codec = f" of {self.centroids} centroids" if self.centroids else ""
+        return f"{self.kind} {size}{codec}{both}"
 
 
 CPU_SHAPES = [
@@ -84,6 +91,8 @@ CPU_SHAPES = [
     Shape("train", 32, 32),
     Shape("train", 32, 32, backward=True),
     Shape("scan", 4, 4000),
+    *(Shape("int8", q, 1000) for q in (1, 16)),
+    *(Shape(f"residual-{b}", q, 1000, centroids=4096) for b in (2, 4) for q in (1, 16)),
 ]
 GPU_SHAPES = [
     *(
@@ -103,6 +112,14 @@ GPU_SHAPES = [
     ),
     *(Shape("lists", 32, 32, 300, backward=backward) for backward in (False, True)),
     Shape("rerank", 1, 1000, 1024, 1024),
+    Shape("holes", 1, 10_000, 300),
+    *(Shape("int8", q, 100_000) for q in (1, 16)),
+    *(
+        Shape(f"residual-{bits}", q, 100_000, centroids=k)
+        for bits in (2, 4)
+        for k in (1 << 14, 1 << 16)
+        for q in (1, 16)
+    ),
 ]
 
 
@@ -117,14 +134,14 @@ class Case:
 
     @classmethod
     def make(cls, shape: Shape, dtype: torch.dtype = DTYPE) -> Case:
-        torch.manual_seed(0)
+        torch.manual_seed(SEED)
         queries = _unit(shape.queries, shape.query_length, shape.width, dtype)
         count = shape.documents * (shape.queries if shape.kind == "lists" else 1)
         documents = torch.empty(count, shape.length, shape.width, dtype=dtype, device=DEVICE)
         for part in documents.split(20_000):
             part.copy_(_unit(len(part), shape.length, shape.width, dtype))
         mask = None
-        if shape.kind in ("ragged", "holes", "packed"):
+        if shape.kind in ("ragged", "holes", "packed", *COMPRESSED):
             lengths = torch.randint(shape.length // 6, shape.length + 1, (count, 1), device=DEVICE)
             mask = torch.arange(shape.length, device=DEVICE) < lengths
         if shape.kind == "holes":
@@ -286,6 +303,52 @@ def _drop(_: Tensor) -> None:
     """Nothing is kept of a product that is only timed."""
 
 
+def compressed(case: Case) -> ResidualDocuments | Int8Documents:
+    """The documents' live tokens in int8; for the speed of a residual codec its bytes are random
+    ones in the format of ColBERT and fast-plaid."""
+    assert case.mask is not None
+    ends = F.pad(case.mask.sum(1).cumsum(0), (1, 0))
+    if case.shape.kind == "int8":
+        return encode_int8(case.documents[case.mask], ends)
+    bits, tokens = int(case.shape.kind[-1]), int(ends[-1])
+    centroids = _unit(1, case.shape.centroids, case.shape.width, torch.float16)[0]
+    weights = torch.linspace(-0.1, 0.1, 2**bits, device=DEVICE)
+    codec = ResidualCodec(centroids, (weights[1:] + weights[:-1]) / 2, weights)
+    codes = torch.randint(case.shape.centroids, (tokens,), device=DEVICE)
+    size = (tokens, codec.token_bytes)
+    residuals = torch.randint(256, size, dtype=torch.uint8, device=DEVICE)
+    return pack_documents(codec, codes, residuals, ends)
+
+
+def ours_compressed(case: Case) -> Call:
+    documents = compressed(case)
+    return lambda: _score_compressed(case, documents)
+
+
+def _score_compressed(case: Case, documents: ResidualDocuments | Int8Documents) -> Tensor:
+    if isinstance(documents, Int8Documents):
+        return maxsim_int8(case.queries, documents)
+    return maxsim_residual(case.queries, documents)
+
+
+def decoded(case: Case) -> Call:
+    """Restore the vectors, then score them: what engines do that have no kernel for it."""
+    documents, queries = compressed(case), case.queries.flatten(0, 1)
+    ends = torch.arange(len(case.queries) + 1, device=DEVICE) * case.shape.query_length
+    return lambda: maxsim_packed(queries, ends, documents.decode(), documents.offsets)
+
+
+def late_interaction_kernels_residual(case: Case) -> Call:
+    """Its kernel reads the slots of a byte in another order, so that only its speed compares."""
+    _only(case, GPU and case.shape.kind != "int8", "residual codes on a GPU")
+    documents = compressed(case)
+    assert isinstance(documents, ResidualDocuments)
+    codec, ends = documents.codec, documents.offsets.int()
+    function = import_module("late_interaction_kernels.plaid").maxsim_residual_varlen
+    parts = (documents.codes, documents.residuals, ends, codec.centroids, codec.weights)
+    return lambda: function(case.queries, *parts, codec.bits, max_seqlen_d=case.shape.length)
+
+
 SYSTEMS: dict[str, Callable[[Case], Call]] = {
     "polyrank": ours,
     "product alone": product_alone,
@@ -297,6 +360,14 @@ SYSTEMS: dict[str, Callable[[Case], Call]] = {
     "pylate": pylate,
     "late-interaction-kernels": late_interaction_kernels,
     "flash-maxsim": flash_maxsim,
+}
+
+
+COMPRESSED_SYSTEMS: dict[str, Callable[[Case], Call]] = {
+    "polyrank": ours_compressed,
+    "product alone": product_alone,
+    "decode, then score": decoded,
+    "late-interaction-kernels": late_interaction_kernels_residual,
 }
 
 
@@ -403,7 +474,12 @@ def floor_seconds(case: Case, measured: dict[str, float]) -> float | None:
     tokens = sum(case.lengths()) or case.documents.shape[:-1].numel()
     queries = 1 if case.shape.kind == "lists" else case.shape.queries
     flops = 2 * tokens * queries * case.shape.query_length * case.shape.width
-    bytes_read = tokens * case.shape.width * case.documents.element_size()
+    width = case.shape.width
+    bytes_read = tokens * width * case.documents.element_size()
+    if case.shape.kind == "int8":
+        bytes_read = tokens * (width + 4)
+    elif case.shape.kind in COMPRESSED:
+        bytes_read = tokens * (width * int(case.shape.kind[-1]) // 8 + 4 + 4)
     return max(bytes_read / measured["copy"], flops / measured["flops"])
 
 
@@ -420,6 +496,15 @@ def parity() -> dict[str, float]:
         except (Unable, ImportError, RuntimeError):
             continue
         errors[name] = float((scores.reshape(1, -1).double() - exact).abs().max())
+    for kind in COMPRESSED:
+        case = Case.make(Shape(kind, 3, 64, 50, centroids=50))
+        documents = compressed(case)
+        scores = _score_compressed(case, documents)
+        vectors, ends = documents.decode().double(), documents.offsets
+        queries = torch.arange(4, device=DEVICE) * case.shape.query_length
+        flat = case.queries.flatten(0, 1).double()
+        exact = reference.maxsim_packed(flat, queries, vectors, ends)
+        errors[f"polyrank {kind}"] = float((scores.double() - exact).abs().max())
     return errors
 
 
@@ -440,7 +525,8 @@ def measure(shape: Shape, rounds: int, measured: dict[str, float]) -> dict[str, 
     case = Case.make(shape)
     calls: dict[str, Call] = {}
     row: dict[str, Any] = {"shape": asdict(shape), "systems": {}, "not run": {}}
-    for name, make in SYSTEMS.items():
+    systems = COMPRESSED_SYSTEMS if shape.kind in COMPRESSED else SYSTEMS
+    for name, make in systems.items():
         try:
             call = _with_backward(make(case), case)
             start = time.perf_counter()
@@ -510,6 +596,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=50 if GPU else 15)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of a CPU")
     parser.add_argument("--only", default="", help="measure shapes whose name contains this")
+    parser.add_argument("--add", action="store_true", help="keep the file's other shapes")
     parser.add_argument(
         "--output", type=Path, help="default: benchmarks/results/maxsim-MACHINE.json"
     )
@@ -522,7 +609,7 @@ def main() -> int:
     errors = parity()
     allowed = 1e-3 if GPU else 1e-4
     print(f"{machine()}\nlargest difference to float64: {errors}")
-    if errors["polyrank"] > allowed:
+    if max(error for name, error in errors.items() if name.startswith("polyrank")) > allowed:
         print(f"polyrank differs by more than {allowed}: nothing was timed", file=sys.stderr)
         return 1
     measured = limits()
@@ -532,13 +619,19 @@ def main() -> int:
         "limits": measured,
         "parity": errors,
     }
-    results |= {"rounds": options.rounds, "shapes": []}
+    results |= {"seed": SEED, "rounds": options.rounds, "shapes": []}
+    before = json.loads(output.read_text("utf-8")) if options.add and output.exists() else results
+    if any(before.get(key) != results[key] for key in ("machine", "versions", "seed", "rounds")):
+        print(f"{output} is of another run; leave out --add, or give --output", file=sys.stderr)
+        return 2
+    rows = {json.dumps(row["shape"]): row for row in before["shapes"]}
     for shape in GPU_SHAPES if GPU else CPU_SHAPES:
         if options.only not in str(shape):
             continue
         row = measure(shape, options.rounds, measured)
-        results["shapes"].append(row)
+        rows[json.dumps(row["shape"])] = row
         print("\n".join(lines(shape, row)), flush=True)
+        results["shapes"] = list(rows.values())
         output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     return 0
 

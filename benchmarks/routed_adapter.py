@@ -8,6 +8,9 @@ parity: the mixed batch against each language alone in float64. Then all ways in
 round; medians, and ratios to one language. On a CPU it is one thread and its own CPU time, so that
 other work on the machine counts little; on a GPU it is wall time.
 
+The `adapters` library's BatchSplit takes rows sorted by language. It runs the first language's
+invertible layer for all of them, so that its scores differ by what that changes; its time compares.
+
 On a GPU the layer part times the grouped launch; on a CPU the loop of `polyrank.routing`.
 """
 

@@ -140,7 +140,7 @@ def add_adapters(z: Tensor, onto: Tensor, stack: AdapterStack, assignment: Assig
         tokens = assignment.order[starts[number] : ends[number]]
         if not present[number] or len(tokens) == 0:
             continue
-        inner = F.linear(z[tokens], stack.down[number], stack.down_bias[number])
+        inner = F.linear(z.index_select(0, tokens), stack.down[number], stack.down_bias[number])
         inner = activate(stack.activation, inner)
-        onto[tokens] += F.linear(inner, stack.up[number], stack.up_bias[number])
+        onto.index_add_(0, tokens, F.linear(inner, stack.up[number], stack.up_bias[number]))
     return onto
