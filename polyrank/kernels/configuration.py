@@ -43,9 +43,10 @@ _BYTES_HALF = {32: Tile(64, 32, 4, 2), 64: Tile(64, 64, 4, 2), 128: Tile(64, 128
 _BYTES_SMALL = {32: Tile(64, 32, 4, 2), 64: Tile(64, 64, 4, 2), 128: Tile(32, 128, 8, 2)}
 _BYTES_FULL = {32: Tile(64, 32, 4, 2)}
 # Adapters; buckets of tokens that a module has on average.
-_ADAPTER_HALF = {16: Tile(16, 64, 4, 2), 32: Tile(32, 64, 4, 2), 64: Tile(64, 64, 8, 2)}
-_ADAPTER_FULL = {16: Tile(16, 64, 4, 2), 32: Tile(32, 64, 4, 2), 64: Tile(32, 64, 4, 2)}
-_ADAPTER_SMALL = {16: Tile(16, 32, 4, 2), 32: Tile(32, 32, 4, 2), 64: Tile(32, 32, 4, 2)}
+_ADAPTER_HALF = {16: Tile(16, 64, 4, 2), 32: Tile(32, 64, 4, 2)}
+_ADAPTER_FULL = {16: Tile(16, 64, 4, 2), 32: Tile(32, 64, 4, 2)}
+_ADAPTER_SMALL_HALF = {16: Tile(16, 32, 4, 2), 32: Tile(32, 32, 4, 2)}
+_ADAPTER_SMALL_FULL = {16: Tile(16, 32, 4, 2), 32: Tile(32, 16, 4, 2)}
 # Weighted sums of rows; buckets of rows that a sum has on average.
 _SUM = {4: Tile(4, 1, 1, 3), 16: Tile(16, 1, 2, 3)}
 
@@ -67,11 +68,11 @@ _TABLE: dict[tuple[str, str, int], _Buckets] = {
     ("adapter", "sm_100", 2): _ADAPTER_HALF,
     ("adapter", "sm_90", 2): _ADAPTER_HALF,
     ("adapter", "sm_80", 2): _ADAPTER_HALF,
-    ("adapter", "other", 2): _ADAPTER_SMALL,
+    ("adapter", "other", 2): _ADAPTER_SMALL_HALF,
     ("adapter", "sm_100", 4): _ADAPTER_FULL,
     ("adapter", "sm_90", 4): _ADAPTER_FULL,
     ("adapter", "sm_80", 4): _ADAPTER_FULL,
-    ("adapter", "other", 4): _ADAPTER_SMALL,
+    ("adapter", "other", 4): _ADAPTER_SMALL_FULL,
     ("sum", "other", 2): _SUM,
     ("sum", "other", 4): _SUM,
 }

@@ -6,6 +6,7 @@ and fast-plaid assign codes; a centroid is the normalised sum of its vectors.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import log2, sqrt
 
@@ -14,8 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from polyrank.errors import UsageError
+from polyrank.kernels.product import product, workspace
+from polyrank.kernels.scan import BLOCK, SHARED
+from polyrank.kernels.threads import each
 
-CHUNK = 1 << 26  # similarities held at once: 256 MiB
+CHUNK = 1 << 26  # similarities held at once on a GPU: 256 MiB
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,13 +60,26 @@ def nearest(vectors: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         (N,) int64 codes, and (N,) the dot products with them, fp32.
     """
-    centroids = centroids.float().t()  # (d, K)
-    codes = torch.empty(len(vectors), dtype=torch.int64, device=vectors.device)
-    closeness = torch.empty(len(vectors), dtype=torch.float32, device=vectors.device)
-    step = max(1, CHUNK // centroids.shape[1])
-    for start in range(0, len(vectors), step):
-        best = (vectors[start : start + step].float() @ centroids).max(dim=1)
-        closeness[start : start + step], codes[start : start + step] = best
+    centroids = centroids.float().contiguous()
+    device = vectors.device
+    multiply = product(device, torch.float32)
+    codes = torch.empty(len(vectors), dtype=torch.int64, device=device)
+    closeness = torch.empty(len(vectors), dtype=torch.float32, device=device)
+    step = max(1, (BLOCK if device.type == "cpu" else CHUNK) // len(centroids))
+
+    def worker() -> Callable[[int], None]:
+        room = workspace("product", device, torch.float32)
+
+        def assign(start: int) -> None:
+            part = slice(start, start + step)
+            best = multiply(vectors[part].float(), centroids, room).max(dim=1)
+            closeness[part], codes[part] = best
+
+        return assign
+
+    starts = range(0, len(vectors), step)
+    together = device.type == "cpu" and len(vectors) * len(centroids) >= SHARED
+    each(starts, worker, min(torch.get_num_threads(), len(starts)) if together else 1)
     return codes, closeness
 
 

@@ -40,7 +40,9 @@ def workspace(use: str, device: torch.device, dtype: torch.dtype) -> Workspace:
     """
     if device.type != "cpu":
         return Workspace(device, dtype)
-    return _kept.rooms.setdefault((use, dtype), Workspace(device, dtype))
+    if (use, dtype) not in _kept.rooms:
+        _kept.rooms[use, dtype] = Workspace(device, dtype)
+    return _kept.rooms[use, dtype]
 
 
 # (vectors (rows, d), tokens (R, d), room) -> vectors @ tokens.T, (rows, R), until the next product

@@ -182,7 +182,7 @@ def _block(
     if layout.mask is not None and not problem.zero_mask:
         alive = layout.mask[every].nonzero().squeeze(1)
         if len(alive) < end - start:
-            edges = torch.tensor(bounds[first : last + 1], device=device).sub_(start)
+            edges = torch.tensor(bounds[first : last + 1], device=device) - start
             lengths = torch.searchsorted(alive, edges).diff()
             if len(alive) == 0:
                 return Block(every, 0, _runs(lengths), alive)

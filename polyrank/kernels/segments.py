@@ -50,11 +50,12 @@ def best(
     if not argmax and len(similarity) * columns > SPLIT * runs.count and runs.rows is None:
         parts = similarity.split(runs.lengths.tolist())
         return torch.stack([_greatest(part) for part in parts]), None
-    ends = runs.lengths.cumsum(0)
-    place = torch.arange(runs.longest, device=similarity.device)
-    place = place.minimum(runs.lengths[:, None] - 1).clamp_(min=0)
-    index = (place + (ends - runs.lengths)[:, None]).flatten()
-    index.clamp_(max=(len(similarity) if runs.rows is None else len(runs.rows)) - 1)
+    # n-th row of a document: its last one from there on; of a document without rows: anything.
+    eligible = len(similarity) if runs.rows is None else len(runs.rows)
+    starts = (runs.lengths.cumsum(0) - runs.lengths).clamp_(max=eligible - 1).int()
+    place = torch.arange(runs.longest, device=similarity.device, dtype=torch.int32)
+    last = (runs.lengths - 1).clamp_(min=0).int()
+    index = place.minimum(last[:, None]).add_(starts[:, None]).flatten()
     if runs.rows is not None:
         index = runs.rows[index]
     cube = torch.index_select(similarity, 0, index, out=room.take(len(index), columns))

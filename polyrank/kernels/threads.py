@@ -52,7 +52,8 @@ def each(
     try:
         work()
     finally:
-        wait(running)
+        if running:
+            wait(running)
         torch.set_num_threads(own)  # what a thread sets, threads started later begin with
     for done in running:
         done.result()

@@ -42,7 +42,8 @@ def test_the_seed_decides():
 def test_chunks_change_nothing(monkeypatch):
     vectors = random_vectors()
     whole = kmeans(vectors, 20)
-    monkeypatch.setattr("polyrank.kernels.kmeans.CHUNK", 20 * 7)
+    for limit in ("BLOCK", "CHUNK"):  # of a CPU, of a GPU
+        monkeypatch.setattr(f"polyrank.kernels.kmeans.{limit}", 20 * 7)
     assert torch.equal(kmeans(vectors, 20).sizes, whole.sizes)
 
 
