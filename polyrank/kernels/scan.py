@@ -161,6 +161,12 @@ def _bounds(layout: Layout) -> Sequence[int]:
     return range(0, (layout.count + 1) * layout.length, layout.length)
 
 
+def _tensor(numbers: Sequence[int], device: torch.device) -> Tensor:
+    if isinstance(numbers, range):  # many times as fast
+        return torch.arange(numbers.start, numbers.stop, numbers.step, device=device)
+    return torch.tensor(numbers, device=device)
+
+
 def _spans(bounds: Sequence[int], first: int, stop: int, rows: int) -> Iterator[tuple[int, int]]:
     """Runs of texts that hold at most so many rows together, and at most twice as many when all
     were as long as the longest; but at least one text."""
@@ -182,7 +188,7 @@ def _block(
     if layout.mask is not None and not problem.zero_mask:
         alive = layout.mask[every].nonzero().squeeze(1)
         if len(alive) < end - start:
-            edges = torch.tensor(bounds[first : last + 1], device=device) - start
+            edges = _tensor(bounds[first : last + 1], device) - start
             lengths = torch.searchsorted(alive, edges).diff()
             if len(alive) == 0:
                 return Block(every, 0, _runs(lengths), alive)
@@ -205,7 +211,7 @@ def _positions(
 ) -> Tensor:
     """From the n-th row that could win to the position in the document, int32, -1 for none."""
     runs, mask = block.runs, problem.documents.mask
-    starts = torch.tensor(bounds[first : first + runs.count], device=index.device)[:, None]
+    starts = _tensor(bounds[first : first + runs.count], index.device)[:, None]
     if block.alive is not None:
         lengths = (
             index.new_full((runs.count,), runs.longest) if runs.lengths is None else runs.lengths
