@@ -250,27 +250,30 @@ def write_card(folder: Path, card: ModuleCard) -> ModuleCard:
     return card
 
 
-def train_command(base: str, role: str, kind: str, name: str) -> str:
-    """The command that trains such a module, for messages."""
+def train_command(base: str, role: str, kind: str, name: str, late: bool = False) -> str:
+    """The command that trains such a module, for messages.
+
+    Args:
+        late: a ranking module for late interaction.
+    """
     if role == "language":
         what = f"train language --base {base} --language {name} --kind {kind} --text {name}.txt"
     else:
-        what = (
-            f"train ranking --base {base} --queries queries.jsonl --passages passages.jsonl "
-            f"--source en --kind {kind}"
-        )
+        rows = f"--base {base} --queries queries.jsonl --passages passages.jsonl --source en"
+        what = f"train ranking {rows} --kind {kind}"
+        if late:
+            what = f"train late-interaction {rows} {_LATE[kind]}"
     return f"polyrank {what} --output ZOO/{slug(base)}/{role}/{kind}/{name}"
+
+
+_LATE = {"adapter": "--kind adapter", "mask": "--kind mask", "full": "--recipe colbert-xm"}
 
 
 def train_command_of(card: ModuleCard, base: str | None = None) -> str:
     """The command that trains a module like this one, for its own base or another."""
     name = card.language if card.role == "language" else card.name
-    command = train_command(base or card.base, card.role, card.kind, name)
-    if card.recipe.get("model") == LATE_INTERACTION:
-        recipe = "modular" if card.kind == "adapter" else "colbert-xm"
-        command = command.replace("train ranking", "train late-interaction")
-        return command.replace(f"--kind {card.kind}", f"--recipe {recipe}")
-    return command
+    late = card.recipe.get("model") == LATE_INTERACTION
+    return train_command(base or card.base, card.role, card.kind, name, late)
 
 
 def readme(card: ModuleCard, published: str | None = None) -> str:

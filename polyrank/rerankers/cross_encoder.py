@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
 
 import torch
@@ -152,17 +151,13 @@ class Reranker(PairScorer):
         if not pairs:
             return []
         rows = self._encode(pairs, self._active(pairs))
-        order = sorted(range(len(rows)), key=lambda place: rows[place].active.masks)
-        scores = [0.0] * len(rows)
-        for masks, places in groupby(order, key=lambda place: rows[place].active.masks):
-            run = list(places)
-            with self._engine.under(masks):
-                found = self.in_batches(
-                    [rows[place] for place in run], lambda row: len(row.ids), self._forward
-                )
-            for place, value in zip(run, found, strict=True):
-                scores[place] = value
-        return scores
+        return self.by_masks(
+            rows,
+            lambda row: row.active.masks,
+            self._engine.under,
+            lambda row: len(row.ids),
+            self._forward,
+        )
 
     def _encode(
         self, pairs: Sequence[tuple[Query, Document]], active: Sequence[Active]

@@ -1,35 +1,28 @@
 """Encode rows under compositions: adapters act token by token, masks on the weights of a batch.
 
-An encoder may be shared: the base of one reranker is the base of another. Masks change its weights,
-so they are on only inside `Engine.under`, which takes them off again, to the bit, whatever happens
-inside. Engines of one encoder exclude each other by a lock, so threads may score with rerankers of
-one base; whoever else runs that encoder in another thread meanwhile sees the changed weights.
+Masks are on only inside `Engine.under`; see `polyrank.rerankers.masked`.
 """
 
 from __future__ import annotations
 
-import copy
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
 from polyrank.base import Base
 from polyrank.composition import Composition
-from polyrank.errors import CompositionError, ModuleError
+from polyrank.errors import ModuleError
 from polyrank.modules.adapter import AdapterModule, Head, load_adapter_module, tensors_of
 from polyrank.modules.full import load_full_module
 from polyrank.modules.mask import load_mask_module
-from polyrank.modules.mask_sums import MaskSums
 from polyrank.modules.projection import refuse_late_interaction
 from polyrank.modules.search import find
-from polyrank.modules.sparse import Differences, applied, check_fits
+from polyrank.rerankers.masked import MaskedEncoder, Masks, WholeEncoder
 from polyrank.routing import NO_MODULE, RoutedEncoder
 
 
@@ -44,7 +37,7 @@ class Active:
 
     query: int = NO_MODULE
     document: int = NO_MODULE
-    masks: tuple[Path, ...] = ()
+    masks: Masks = ()
 
 
 @dataclass(frozen=True)
@@ -123,11 +116,8 @@ class Engine:
             if ranking.head is None:
                 raise ModuleError(f"the ranking module in '{folder}' has no head.\nTrain it again.")
         self.head = ranking.head
-        encoder = ranking.encoder or base.model
-        if dtype != torch.float32:  # the base may be shared: cast a copy, of bare weights
-            with _lock_of(encoder):
-                encoder = copy.deepcopy(encoder)
-        self.encoder = encoder.to(device, dtype)
+        self._masked = MaskedEncoder(ranking.encoder or base.model, device, dtype)
+        self.encoder = self._masked.encoder
         self._adapters: dict[Path, int] = {}  # folder of a language adapter → its number
         only_masks = plan.kind == plan.ranking_kind == "mask"
         self._run: Any = (
@@ -136,10 +126,8 @@ class Engine:
             else RoutedEncoder(self.encoder, [], ranking.adapter)
         )
         self._ranking_masks = () if ranking.mask is None else (ranking.mask,)
-        self._sums = MaskSums(self._load_mask, device)
-        self._sums(self._ranking_masks)  # does not fit: now, and not with the first pair
+        self._masked.check(self._ranking_masks)  # does not fit: now, and not with the first pair
         self._active: dict[Composition, Active] = {}
-        self._lock = _lock_of(self.encoder)
 
     # ------------------------------------------------------------------------------- modules
 
@@ -170,11 +158,6 @@ class Engine:
             self._run.languages.append(module)
         return self._adapters[folder]
 
-    def _load_mask(self, folder: Path) -> Differences:
-        differences = load_mask_module(folder).differences
-        check_fits(self.encoder, differences)
-        return differences
-
     def size(self) -> tuple[int, int]:
         """Parameters and bytes: of the encoder, the head, and the adapters read so far."""
         modules = [getattr(self._run, "ranking", None), *getattr(self._run, "languages", ())]
@@ -185,15 +168,13 @@ class Engine:
 
     # ------------------------------------------------------------------------------- encoding
 
-    @contextmanager
-    def under(self, masks: tuple[Path, ...]) -> Iterator[None]:
+    def under(self, masks: Masks) -> AbstractContextManager[Any]:
         """Masks on the weights inside, off again after; other engines of the encoder wait.
 
         Args:
             masks: of the rows that are encoded inside.
         """
-        with self._lock, applied(self.encoder, self._sums(masks)):
-            yield
+        return self._masked.under(masks)
 
     @torch.inference_mode()
     def encode(self, rows: Sequence[Row]) -> Tensor:
@@ -219,37 +200,3 @@ class Engine:
         )
         hidden: Tensor = self._run(ids, mask, types if has_types else None, index)
         return hidden
-
-
-class WholeEncoder:
-    """An encoder's own forward: without adapters there is nothing to route, whatever its layout.
-
-    Raises:
-        CompositionError: an XMOD, whose layers want a language of their own.
-    """
-
-    def __init__(self, encoder: Any) -> None:
-        if encoder.config.model_type == "xmod":
-            raise CompositionError(
-                "an XMOD routes by its own language modules, so masks cannot be used with it.\n"
-                "Use polyrank.LateInteraction, or a base of type bert or xlm-roberta."
-            )
-        self._encoder = encoder
-
-    def __call__(
-        self, ids: Tensor, attended: Tensor, types: Tensor | None, index: Tensor
-    ) -> Tensor:
-        """As `RoutedEncoder`; `index` is without use."""
-        extra = {} if types is None else {"token_type_ids": types}
-        hidden: Tensor = self._encoder(ids, attention_mask=attended, **extra).last_hidden_state
-        return hidden
-
-
-_LOCKS: WeakKeyDictionary[Any, threading.Lock] = WeakKeyDictionary()
-_GUARD = threading.Lock()
-
-
-def _lock_of(encoder: Any) -> threading.Lock:
-    """The one lock of all engines of an encoder."""
-    with _GUARD:
-        return _LOCKS.setdefault(encoder, threading.Lock())

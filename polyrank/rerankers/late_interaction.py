@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+from polyrank import languages
 from polyrank.base import Base, base_name, fingerprint_of, load_base
 from polyrank.collections.records import Document, Query
 from polyrank.collections.texts import as_documents, as_queries
 from polyrank.composition import Composition, compose
-from polyrank.errors import ModuleError, UsageError
-from polyrank.modules.adapter import AdapterModule, load_adapter_module
-from polyrank.modules.card import ModuleCard, read_card, slug
+from polyrank.errors import LanguageError, ModuleError, UsageError
+from polyrank.modules.adapter import load_adapter_module
+from polyrank.modules.card import ModuleCard, read_card, train_command
 from polyrank.modules.checkpoints import (
     Checkpoint,
     is_checkpoint,
@@ -32,34 +33,43 @@ from polyrank.modules.checkpoints import (
 )
 from polyrank.modules.folder import replaced
 from polyrank.modules.full import load_full_encoder
+from polyrank.modules.mask import load_mask_module
 from polyrank.modules.projection import Projection, embed, load_projection
 from polyrank.modules.search import find
 from polyrank.modules.skiplist import skipped_ids
 from polyrank.progress import bar
 from polyrank.rerankers.marked_text import MarkedText, TextRow, padded
+from polyrank.rerankers.masked import MaskedEncoder
 from polyrank.rerankers.scorer import PairScorer, as_dtype
-from polyrank.rerankers.token_encoders import AdapterTokens, TokenEncoder, XmodTokens
+from polyrank.rerankers.token_encoders import (
+    ModuleTokens,
+    RankingPart,
+    TokenEncoder,
+    XmodTokens,
+)
 
-KINDS = ("adapter", "full")
+KINDS = ("adapter", "mask", "full")
+LANGUAGE_KINDS = ("adapter", "mask")
+ROUTINGS = ("split", "document", "query", "none")
 AT_ONCE = 256  # texts tokenised, and pairs scored, at a time
+
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True, eq=False)
 class Parts:
     """What a late-interaction model is put together from, however it was stored.
 
-    base: what language modules must fit. encoder: fine-tuned, or the base's own. ranking: the
-    ranking adapter, if any. source: language of the judgements. modular: whether language modules
-    belong under it. kind: of the ranking module.
+    base: what language modules must fit. encoder: fine-tuned, or the base's own. source: language
+    of the judgements. modular: whether language modules belong under it.
     """
 
     base: Base
     encoder: Any
     projection: Projection
-    ranking: AdapterModule | None = None
+    ranking: RankingPart = RankingPart("full")
     source: str = "en"
     modular: bool = False
-    kind: str = "full"
 
 
 class LateInteraction(PairScorer):
@@ -72,9 +82,11 @@ class LateInteraction(PairScorer):
         base: 'mini', a Hub id, a folder, or a loaded base.
         ranking: the late-interaction module's name or folder; or the folder of a PyLate or Stanford
             ColBERT checkpoint, which then is the base as well.
-        kind: of the ranking module: 'adapter', or 'full' where shared weights moved.
-        routing: 'split' (each text sees the module of its own language) or 'none'; by default
-            'split' where the ranking module was trained over a language module.
+        kind: of the ranking module: 'adapter', 'mask', or 'full' where shared weights moved.
+        routing: which language module a text passes through: 'split' that of its own language,
+            'document' that of the documents' language on both sides, 'query' that of the query's,
+            'none' none; by default 'split' where the ranking module was trained over a language
+            module. Every text is a sequence of its own, so masks may be 'split' too.
         fallback: for a language without module: 'error', 'related' or 'none'.
         query_length, document_length: tokens of a text that are read; None as in training.
         batch_tokens: tokens in one batch, padding included.
@@ -82,6 +94,10 @@ class LateInteraction(PairScorer):
         dtype: 'float32' (default), 'bfloat16' or 'float16', of the encoder; the projection and the
             vectors are fp32.
         zoo: a folder to search for modules before `$POLYRANK_ZOO` and the bundled zoo.
+        language_kind: of the language modules, 'adapter' or 'mask'; by default as the ranking
+            module, and adapters under a full model.
+
+    Models with masks may share a `Base` with each other and with rerankers, as those may.
 
     Raises:
         ModuleError: a module or base that is missing, broken, or does not fit the other.
@@ -101,22 +117,20 @@ class LateInteraction(PairScorer):
         device: str | None = None,
         dtype: str | torch.dtype | None = None,
         zoo: str | Path | None = None,
+        language_kind: str | None = None,
     ) -> None:
-        if routing not in (None, "split", "none"):
-            raise UsageError(
-                f"late interaction encodes texts one by one, so routing '{routing}' means nothing "
-                "there.\nUse 'split' (each text its own language) or 'none'."
-            )
+        _check_options(routing, kind, language_kind)
         self.ranking, self.fallback, self.zoo = ranking, fallback, zoo
         self.batch_tokens, self.notes = batch_tokens, Counter[str]()
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         parts = load_parts(base, ranking, kind, zoo)
-        self.base, self.kind = parts.base, parts.kind
+        self.base, self.kind = parts.base, parts.ranking.kind
         self.routing = routing or ("split" if parts.modular else "none")
-        dtype = as_dtype(dtype)
-        encoder = parts.encoder if dtype == torch.float32 else copy.deepcopy(parts.encoder)
-        self._encoder = encoder.to(self.device, dtype)
+        self.language_kind = language_kind or ("mask" if self.kind == "mask" else "adapter")
+        self._masked = MaskedEncoder(parts.encoder, self.device, as_dtype(dtype))
+        self._encoder = self._masked.encoder
         self._tokens = self._token_encoder(parts)
+        self._masked.check(self._tokens.masks(self._tokens.module(None)))
         self._projection = parts.projection.to(self.device)
         self._compositions: dict[tuple[str | None, str | None, str], Composition] = {}
         rules = replace(
@@ -124,19 +138,26 @@ class LateInteraction(PairScorer):
             query_length=query_length or parts.projection.rules.query_length,
             document_length=document_length or parts.projection.rules.document_length,
         )
-        positions = encoder.config.max_position_embeddings - 2  # RoBERTa keeps two for padding
+        positions = self._encoder.config.max_position_embeddings - 2  # RoBERTa: two for padding
         self._text = MarkedText(self.base.tokenizer, rules, positions)
         self.rules = self._text.rules
-        table = encoder.embeddings.word_embeddings
+        table = self._encoder.embeddings.word_embeddings
         self._skipped = skipped_ids(self.base.tokenizer, rules, table.num_embeddings + 2).to(
             self.device
         )
 
     def _token_encoder(self, parts: Parts) -> TokenEncoder:
-        name = None if self.kind == "full" else self.ranking
-        if self._encoder.config.model_type == "xmod":
-            return XmodTokens(self.base, self._encoder, self.ranking, parts.source, self.fallback)
-        return AdapterTokens(self.base, self._encoder, parts.ranking, name, self.fallback, self.zoo)
+        if self._encoder.config.model_type != "xmod":
+            kind = self.language_kind
+            return ModuleTokens(
+                self.base, self._encoder, parts.ranking, kind, self.fallback, self.zoo
+            )
+        if "mask" in (self.kind, self.language_kind):
+            raise UsageError(
+                "an XMOD has its language modules inside and takes no masks.\nUse it with "
+                "kind='full', or a base of type bert or xlm-roberta."
+            )
+        return XmodTokens(self.base, self._encoder, self.ranking, parts.source, self.fallback)
 
     @property
     def dim(self) -> int:
@@ -161,9 +182,10 @@ class LateInteraction(PairScorer):
         return self._tokens.compose(query_language, document_language, self.routing)
 
     def language_module(self, language: str | None, side: str = "document") -> str | None:
-        """The name of the module that a text of this language passes through; None for none.
+        """The name of the module that a text passes through; None for none.
 
         Args:
+            language: whose module the routing takes: under 'split' the text's own.
             side: 'query' or 'document'; only messages differ.
 
         Raises:
@@ -180,46 +202,78 @@ class LateInteraction(PairScorer):
             self._compositions[key] = self._tokens.compose(query, document, side)
         return self._compositions[key]
 
-    def _rows(
-        self, records: Sequence[Query] | Sequence[Document], rows: Sequence[TextRow], side: str
-    ) -> list[TextRow]:
-        """The rows with the modules of their records' languages."""
+    def _acting(
+        self, records: Sequence[Query] | Sequence[Document], side: str, other: str | None
+    ) -> list[str | None]:
+        """Per record of a side, the language whose module it passes through.
+
+        Args:
+            other: the language of the other side, which the routing may ask for.
+        """
         if self.routing == "none":
-            return [replace(row, module=self._tokens.module(None)) for row in rows]
-        found = []
-        for language, row in zip(self.identified(records), rows, strict=True):
-            plan = self._plan(language, side)
-            self.notes.update(
-                note for note in (plan.notes if plan else ()) if not note.startswith("zero-shot")
+            return [None] * len(records)
+        if self.routing in ("split", side):
+            return self.identified(records)
+        if other is None:
+            what = {"query": "queries", "document": "documents"}[side]
+            raise LanguageError(
+                f"routing '{self.routing}' encodes {what} through the module of the "
+                f"{self.routing}'s language.\nGive {self.routing}_language, or use routing "
+                "'split' (each text its own language)."
             )
-            found.append(replace(row, module=self._tokens.module(_used(plan))))
-        return found
+        return [languages.normalise(other)] * len(records)
+
+    def _with_modules(
+        self, rows: Sequence[TextRow], acting: Sequence[str | None], side: str
+    ) -> list[TextRow]:
+        """The rows with the modules of these languages."""
+        return [
+            replace(row, module=self._module(language, side))
+            for language, row in zip(acting, rows, strict=True)
+        ]
+
+    def _module(self, language: str | None, side: str) -> int:
+        """The number of a language's module; what it took to find one is noted."""
+        plan = self._plan(language, side)
+        self.notes.update(
+            note for note in (plan.notes if plan else ()) if not note.startswith("zero-shot")
+        )
+        return self._tokens.module(_used(plan))
 
     # -------------------------------------------------------------------------------- encoding
 
     def encode_queries(
-        self, queries: Sequence[str | Query], language: str | None = None
+        self,
+        queries: Sequence[str | Query],
+        language: str | None = None,
+        document_language: str | None = None,
     ) -> list[Tensor]:
         """Token vectors of queries.
 
         Args:
             queries: texts, or records with their languages.
             language: of texts and of records without one; None identifies it.
+            document_language: of the documents that they are to be compared with; routing
+                'document' needs it.
 
         Returns:
             Per query (n, dim), fp32, unit vectors, on the model's device; n counts the mask tokens
             of an augmented query too.
         """
         records = as_queries(queries, language)
+        return self._queries(records, self._acting(records, "query", document_language))
+
+    def _queries(self, records: Sequence[Query], acting: Sequence[str | None]) -> list[Tensor]:
         rows, cut = self._text.queries([query.text for query in records])
         self._count(cut, "queries", self.rules.query_length)
-        return self._encode(self._rows(records, rows, "query"))
+        return self._encode(self._with_modules(rows, acting, "query"))
 
     def encode_documents(
         self,
         documents: Sequence[str | Document],
         language: str | None = None,
         progress: bool = False,
+        query_language: str | None = None,
     ) -> list[Tensor]:
         """Token vectors of documents, punctuation left out.
 
@@ -227,14 +281,22 @@ class LateInteraction(PairScorer):
             documents: texts, or records with their languages; title and text are encoded.
             language: of texts and of records without one; None identifies it.
             progress: show a bar on stderr when it is a terminal.
+            query_language: of the queries that they are to be compared with; routing 'query' needs
+                it.
 
         Returns:
             Per document (n, dim), fp32, unit vectors, on the model's device; n is at least 1.
         """
         records = as_documents(documents, language)
+        acting = self._acting(records, "document", query_language)
+        return self._documents(records, acting, progress)
+
+    def _documents(
+        self, records: Sequence[Document], acting: Sequence[str | None], progress: bool = False
+    ) -> list[Tensor]:
         rows, cut = self._text.documents([document.full_text for document in records])
         self._count(cut, "documents", self.rules.document_length)
-        return self._encode(self._rows(records, rows, "document"), self._skipped, progress)
+        return self._encode(self._with_modules(rows, acting, "document"), self._skipped, progress)
 
     def _count(self, cut: int, what: str, length: int) -> None:
         if cut:
@@ -250,7 +312,13 @@ class LateInteraction(PairScorer):
                 drawn.advance(len(batch))
                 return vectors
 
-            return self.in_batches(rows, lambda row: len(row.ids), forward)
+            return self.by_masks(
+                rows,
+                lambda row: self._tokens.masks(row.module),
+                self._masked.under,
+                lambda row: len(row.ids),
+                forward,
+            )
 
     @torch.inference_mode()
     def _forward(self, rows: Sequence[TextRow], skipped: Tensor | None) -> list[Tensor]:
@@ -270,39 +338,89 @@ class LateInteraction(PairScorer):
         """
         queries = list(dict.fromkeys(query for query, _ in pairs))
         documents = list(dict.fromkeys(document for _, document in pairs))
-        query_vectors = dict(zip(queries, self.encode_queries(queries), strict=True))
-        document_vectors = dict(zip(documents, self.encode_documents(documents), strict=True))
+        known: dict[Any, str | None] = {}
+        if self.routing in ("split", "query"):
+            known |= zip(queries, self.identified(queries), strict=True)
+        if self.routing in ("split", "document"):
+            known |= zip(documents, self.identified(documents), strict=True)
+
+        def acting(text: Query | Document, query: Query, document: Document) -> str | None:
+            """The language whose module a text of this pair passes through."""
+            return known.get({"query": query, "document": document}.get(self.routing, text))
+
+        asked = [(query, acting(query, query, document)) for query, document in pairs]
+        held = [(document, acting(document, query, document)) for query, document in pairs]
+        query_keys, document_keys = list(dict.fromkeys(asked)), list(dict.fromkeys(held))
+        vectors: dict[Any, Tensor] = {}
+        vectors |= zip(query_keys, self._queries(*_columns(query_keys)), strict=True)
+        vectors |= zip(document_keys, self._documents(*_columns(document_keys)), strict=True)
         scores: list[float] = []
         for start in range(0, len(pairs), AT_ONCE):
-            some = pairs[start : start + AT_ONCE]
+            some = slice(start, start + AT_ONCE)
             scores += _maxsim(
-                [query_vectors[query] for query, _ in some],
-                [document_vectors[document] for _, document in some],
+                [vectors[key] for key in asked[some]], [vectors[key] for key in held[some]]
             )
         return scores
 
     # --------------------------------------------------------------------------------- writing
 
-    def export_pylate(self, folder: str | Path) -> None:
+    def export_pylate(self, folder: str | Path, language: str | None = None) -> None:
         """Write the model in PyLate's layout, whose vectors PyLate then computes alike.
+
+        Masks are merged into the weights.
 
         Args:
             folder: where to; an empty folder or none.
+            language: whose mask is merged too, under a routing that takes language masks; the
+                checkpoint is then for texts in that language alone.
 
         Raises:
-            ModuleError: a model with modules, an XMOD, or rules that PyLate does not have; or a
+            ModuleError: a model with adapters, an XMOD, or rules that PyLate does not have; or a
                 folder that holds something.
+            LanguageError: a language that has no mask, under fallback 'error'.
+            UsageError: masks of the texts' languages without a language, or one with nothing to
+                merge.
         """
-        if self.kind != "full" or self.routing != "none":
+        if self.kind == "adapter" or self.routing != "none" and self.language_kind == "adapter":
             raise ModuleError(
-                "PyLate has no language or ranking modules, so it cannot compute these vectors.\n"
-                "Export a full model (--recipe colbert-xm) with routing='none'."
+                "PyLate has no language or ranking adapters, so it cannot compute these vectors.\n"
+                "Export masks (kind='mask'), which are merged into the weights, or a full model "
+                "(--recipe colbert-xm) with routing='none'."
             )
+        if (self.routing == "none") != (language is None):
+            raise UsageError(
+                "routing 'none' takes no language mask, so leave out the language"
+                if language
+                else "PyLate has one encoder for all texts, so the mask of one language is merged."
+                "\nGive language, such as 'ky', or use routing='none' for no language mask."
+            )
+        masks = self._tokens.masks(self._module(language, "document"))
         projection = self._projection.to(torch.device("cpu"))
         projection = replace(projection, rules=self.rules)
-        encoder, tokenizer = copy.deepcopy((self._encoder, self.base.tokenizer))
+        encoder, tokenizer = self._masked.copy(masks), copy.deepcopy(self.base.tokenizer)
         with replaced(folder) as temporary:
             write_pylate(Checkpoint(encoder.cpu().float(), tokenizer, projection), temporary)
+
+
+def _check_options(routing: str | None, kind: str, language_kind: str | None) -> None:
+    if routing is not None and routing not in ROUTINGS:
+        raise UsageError(
+            f"late interaction encodes texts one by one, so routing '{routing}' means nothing "
+            "there.\nUse 'split' (each text its own language), 'document' or 'query' (both sides "
+            "that one's language), or 'none'."
+        )
+    if kind not in KINDS:
+        raise UsageError(
+            f"late interaction runs with modules of the kinds {', '.join(KINDS)}, not '{kind}'"
+        )
+    if language_kind is not None and language_kind not in LANGUAGE_KINDS:
+        raise UsageError(
+            f"language modules are of the kinds {', '.join(LANGUAGE_KINDS)}, not '{language_kind}'"
+        )
+
+
+def _columns(keys: Sequence[tuple[K, str | None]]) -> tuple[list[K], list[str | None]]:
+    return [text for text, _ in keys], [language for _, language in keys]
 
 
 def _used(plan: Composition | None) -> str | None:
@@ -331,40 +449,33 @@ def load_parts(base: str | Base, ranking: str, kind: str, zoo: str | Path | None
 
     Raises:
         ModuleError: missing, broken, a cross-encoder, or made for another base.
-        UsageError: an unknown kind.
     """
-    if kind not in KINDS:
-        raise UsageError(
-            f"late interaction runs with modules of the kinds {', '.join(KINDS)}, not '{kind}'"
-            " in this version.\nUse kind='adapter'."
-        )
     if is_checkpoint(ranking):
         return _checkpoint_parts(Path(ranking))
     loaded = load_base(base) if isinstance(base, str) else base
     try:
         folder = find(loaded.name, "ranking", kind, ranking, zoo)
     except ModuleError as error:  # it names the command for cross-encoders
-        raise ModuleError(
-            f"{str(error).splitlines()[0]}\nTrain one with:  polyrank train late-interaction "
-            "--queries queries.jsonl --passages passages.jsonl "
-            f"--output ZOO/{slug(loaded.name)}/ranking/{kind}/{Path(ranking).name}"
-        ) from error
+        command = train_command(loaded.name, "ranking", kind, Path(ranking).name, late=True)
+        raise ModuleError(f"{str(error).splitlines()[0]}\nTrain one with:  {command}") from error
     compose(loaded, ranking, routing="none", kind=kind, zoo=zoo)  # checks that it fits the base
     card, projection = read_card(folder), load_projection(folder)
     if kind == "adapter":
-        return _parts(loaded, loaded.model, projection, card, load_adapter_module(folder))
-    return _parts(loaded, load_full_encoder(folder), projection, card)
+        part = RankingPart(kind, ranking, adapter=load_adapter_module(folder))
+        return _parts(loaded, loaded.model, projection, card, part)
+    if kind == "mask":
+        load_mask_module(folder)  # a broken one is named now
+        return _parts(
+            loaded, loaded.model, projection, card, RankingPart(kind, ranking, mask=folder)
+        )
+    return _parts(loaded, load_full_encoder(folder), projection, card, RankingPart(kind))
 
 
 def _parts(
-    base: Base,
-    encoder: Any,
-    projection: Projection,
-    card: ModuleCard,
-    ranking: AdapterModule | None = None,
+    base: Base, encoder: Any, projection: Projection, card: ModuleCard, ranking: RankingPart
 ) -> Parts:
     modular = card.parent is not None or encoder.config.model_type == "xmod"
-    return Parts(base, encoder, projection, ranking, card.language, modular, card.kind)
+    return Parts(base, encoder, projection, ranking, card.language, modular)
 
 
 def _checkpoint_parts(folder: Path) -> Parts:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import AbstractContextManager
+from itertools import groupby
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -17,6 +19,7 @@ from polyrank.collections.texts import as_documents, as_queries
 from polyrank.errors import UsageError
 from polyrank.pipeline import rerank_query
 from polyrank.progress import track
+from polyrank.rerankers.masked import Masks
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -131,6 +134,30 @@ class PairScorer:
             results.update(zip(batch, found, strict=True))
             place += len(batch)
         return [results[row] for row in rows]
+
+    def by_masks(
+        self,
+        rows: Sequence[R],
+        masks: Callable[[R], Masks],
+        under: Callable[[Masks], AbstractContextManager[Any]],
+        length: Callable[[R], int],
+        forward: Callable[[Sequence[R]], Sequence[T]],
+    ) -> list[T]:
+        """`in_batches` of rows with the same masks together, so that masks are put on once each.
+
+        Args:
+            masks: of a row.
+            under: puts masks on while their rows are run.
+        """
+        results: list[Any] = [None] * len(rows)
+        order = sorted(range(len(rows)), key=lambda place: masks(rows[place]))
+        for shared, places in groupby(order, key=lambda place: masks(rows[place])):
+            run = list(places)
+            with under(shared):
+                found = self.in_batches([rows[place] for place in run], length, forward)
+            for place, value in zip(run, found, strict=True):
+                results[place] = value
+        return results
 
     def identified(self, records: Sequence[Query] | Sequence[Document]) -> list[str | None]:
         """Each record's language: its own, or the one identified; None where that fails."""

@@ -1,12 +1,13 @@
 """Encoders whose rows each pass through a language module of their own.
 
-`AdapterTokens` puts adapters into a BERT or XLM-R; `XmodTokens` uses the language modules that an
-XMOD checkpoint has inside. Both say which module a language gets, as a `Composition`.
+`ModuleTokens` puts adapters or masks on a BERT or XLM-R; `XmodTokens` uses the language modules
+that an XMOD checkpoint has inside. Both say which module a language gets, as a `Composition`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +20,7 @@ from polyrank.composition import Composition, compose
 from polyrank.errors import LanguageError
 from polyrank.modules.adapter import AdapterModule, load_adapter_module
 from polyrank.modules.search import find
+from polyrank.rerankers.masked import Masks, WholeEncoder
 from polyrank.routing import NO_MODULE, RoutedEncoder
 
 
@@ -30,7 +32,11 @@ class TokenEncoder(Protocol):
         ...
 
     def module(self, name: str | None) -> int:
-        """The number by which `__call__` knows a language module; None is no module."""
+        """The number by which `masks` and `__call__` know a language module; None is no module."""
+        ...
+
+    def masks(self, module: int) -> Masks:
+        """What must lie on the weights while rows of this module are run."""
         ...
 
     def __call__(self, ids: Tensor, attended: Tensor, modules: Tensor, words: Tensor) -> Tensor:
@@ -38,57 +44,116 @@ class TokenEncoder(Protocol):
         ...
 
 
-class AdapterTokens:
-    """A BERT or XLM-R with language adapters by row and at most one ranking adapter over them.
+@dataclass(frozen=True, eq=False)
+class RankingPart:
+    """The ranking module of a late-interaction model, less its projection.
+
+    kind: 'adapter', 'mask', or 'full', where the encoder itself was fine-tuned. name: for the
+    composition. adapter, mask: the module, or the folder, of those kinds.
+    """
+
+    kind: str
+    name: str | None = None
+    adapter: AdapterModule | None = None
+    mask: Path | None = None
+
+
+class ModuleTokens:
+    """A BERT or XLM-R with a language module for each row and at most one ranking module over them.
+
+    Adapters act on the rows of one batch alike; masks act on its weights, so that its rows must
+    have the same (see `masks`).
 
     Args:
-        base: whose fingerprint the language adapters must have.
+        base: whose fingerprint the language modules must have.
         encoder: of the base, or a fine-tuned copy of it.
-        ranking: the ranking adapter, and its name for the composition; None without one.
+        ranking: the ranking module.
+        kind: of the language modules, 'adapter' or 'mask'.
         fallback: for a language without module, as in `compose`.
         zoo: a folder to search first.
+
+    Raises:
+        CompositionError: an encoder that these kinds cannot be used with.
     """
 
     def __init__(
         self,
         base: Base,
         encoder: Any,
-        ranking: AdapterModule | None,
-        ranking_name: str | None,
+        ranking: RankingPart,
+        kind: str,
         fallback: str,
         zoo: str | Path | None,
     ) -> None:
-        self.base, self.ranking_name, self.fallback, self.zoo = base, ranking_name, fallback, zoo
+        self.base, self.ranking, self.kind = base, ranking, kind
+        self.fallback, self.zoo = fallback, zoo
         self._encoder, self._numbers = encoder, dict[str, int]()
-        self._engine = RoutedEncoder(encoder, [], ranking)
-        self._types = encoder.config.type_vocab_size > 1
+        self._folders: list[Path] = []  # of the language masks, by their numbers
+        self._ranking_masks = () if ranking.mask is None else (ranking.mask,)
+        bare = kind == "mask" and ranking.adapter is None
+        self._run: Any = (
+            WholeEncoder(encoder) if bare else RoutedEncoder(encoder, [], ranking.adapter)
+        )
+        self._types = getattr(encoder.config, "type_vocab_size", 0) > 1
 
     def compose(self, query: str | None, document: str | None, routing: str) -> Composition:
+        if (self.kind, routing) == ("mask", "split"):
+            return self._apart(query, document)
+        full = self.ranking.kind == "full"  # it is the encoder: no module over the others
         return compose(
             self.base,
-            self.ranking_name,
+            None if full else self.ranking.name,
             query,
             document,
             routing=routing,
+            kind=self.kind,
             fallback=self.fallback,
             zoo=self.zoo,
+            ranking_kind=None if full else self.ranking.kind,
+        )
+
+    def _apart(self, query: str | None, document: str | None) -> Composition:
+        """Masks in 'split', which one sequence of two languages could not have: here every text is
+        a sequence of its own."""
+        asked = self.compose(query, None, "query")
+        held = self.compose(None, document, "document")
+        return replace(
+            asked,
+            document_language=held.document_language,
+            document_module=held.document_module,
+            routing="split",
+            notes=tuple(dict.fromkeys(asked.notes + held.notes)),
         )
 
     def module(self, name: str | None) -> int:
         if name is None:
             return NO_MODULE
         if name not in self._numbers:
-            folder = find(self.base.name, "language", "adapter", name, self.zoo)
-            weight = self._encoder.embeddings.word_embeddings.weight
-            self._numbers[name] = len(self._engine.languages)
-            self._engine.languages.append(
-                load_adapter_module(folder).to(weight.device, weight.dtype)
-            )
+            folder = find(self.base.name, "language", self.kind, name, self.zoo)
+            self._numbers[name] = self._add(folder)
         return self._numbers[name]
+
+    def _add(self, folder: Path) -> int:
+        if self.kind == "mask":
+            self._folders.append(folder)
+            return len(self._folders) - 1
+        weight = self._encoder.embeddings.word_embeddings.weight
+        module = load_adapter_module(folder).to(weight.device, weight.dtype)
+        self._run.languages.append(module)
+        return len(self._run.languages) - 1
+
+    def masks(self, module: int) -> Masks:
+        if self.kind != "mask" or module == NO_MODULE:
+            return self._ranking_masks
+        return (*self._ranking_masks, self._folders[module])
 
     def __call__(self, ids: Tensor, attended: Tensor, modules: Tensor, words: Tensor) -> Tensor:
         types = torch.zeros_like(ids) if self._types else None
-        return self._engine(ids, attended, types, modules[:, None].expand_as(ids), words)
+        if self.kind == "mask":  # they lie on the weights
+            modules = torch.full_like(modules, NO_MODULE)
+        index = modules[:, None].expand_as(ids)
+        hidden: Tensor = self._run(ids, attended, types, index, words)
+        return hidden
 
 
 class XmodTokens:
@@ -156,6 +221,9 @@ class XmodTokens:
     def module(self, name: str | None) -> int:
         # Rows without a module exist only where routing is 'none': then all take the source's.
         return self._numbers[self.codes[self.source] if name is None else name]
+
+    def masks(self, module: int) -> Masks:
+        return ()
 
     def __call__(self, ids: Tensor, attended: Tensor, modules: Tensor, words: Tensor) -> Tensor:
         return xmod_hidden(self._encoder, attended, modules, words)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,18 @@ from polyrank.errors import UsageError
 from polyrank.kernels import maxsim
 from polyrank.modules.card import LATE_INTERACTION, Data, ModuleCard, write_card
 from polyrank.modules.folder import replaced
+from polyrank.modules.mask import save_mask_module
 from polyrank.modules.projection import save_projection
 from polyrank.modules.skiplist import skipped_ids
+from polyrank.modules.sparse import Differences
 from polyrank.rerankers.marked_text import MarkedText
 from polyrank.training.averaging import Snapshots
-from polyrank.training.language import check_length, check_name, save_named
+from polyrank.training.language import adapter_size, check_length, check_name, save_named
 from polyrank.training.losses import Loss, parse_loss
 from polyrank.training.negatives import sample
 from polyrank.training.ranking import prepared
 from polyrank.training.rows import existing, read_rows
+from polyrank.training.sparse import Sparsity, train_sparse
 from polyrank.training.steps import Batch, Schedule, begin, digest, fit
 from polyrank.training.teachers import as_names, check_teachers
 from polyrank.training.token_batches import TokenBatches
@@ -43,8 +46,8 @@ from polyrank.training.token_model import (
     token_model,
 )
 
-RATES = {"modular": 5e-4, "colbert-xm": 1e-4}
-KINDS = {"modular": "adapter", "colbert-xm": "full"}
+RATES = {"adapter": 5e-4, "mask": 1e-4, "full": 1e-4}
+PLAIN = Sparsity()
 APART = 10  # steps between the snapshots that are averaged
 
 
@@ -93,6 +96,7 @@ class Settings:
     """How late interaction is trained; see `train_late_interaction`."""
 
     recipe: str = "modular"
+    kind: str | None = None
     loss: str = "contrastive"
     steps: int = 350
     batch_queries: int = 32
@@ -128,6 +132,7 @@ def train_late_interaction(
     rows: str = "auto",
     query_texts: str | Path | None = None,
     columns: Mapping[str, str] | None = None,
+    sparsity: Sparsity = PLAIN,
     **settings: Any,
 ) -> ModuleCard:
     """Trains a late-interaction module in one language.
@@ -141,7 +146,8 @@ def train_late_interaction(
         query_texts, columns: of some forms, see `rows.read_rows`.
         output: module folder to write; `<output>.work` holds mined negatives and checkpoints.
         source: language of the judgements.
-        over: the language adapter beneath, frozen; None takes the one of `source`, '' none.
+        over: the language module beneath, frozen: a mask under a mask, else an adapter; None takes
+            the one of `source`, '' none.
         teacher: cross-encoders whose mean scores are distilled, see `teachers`; None takes the
             scores in the rows.
         teacher_scale: what is done to each teacher's scores of a query first: 'raw', 'min-max',
@@ -150,8 +156,12 @@ def train_late_interaction(
         zoo: where modules are searched first.
         data: sources and licences for the card.
         command: what the card quotes as its recipe.
+        sparsity: of a mask; without k it keeps as many coordinates as an adapter of that
+            reduction has parameters. The projection and the markers move in both phases.
         settings: fields of `Settings`.
-            recipe: 'modular' (a ranking adapter moves) or 'colbert-xm' (the shared weights move).
+            recipe: 'modular' (a ranking module moves) or 'colbert-xm' (the shared weights move).
+            kind: of the module: 'adapter' or 'mask' of 'modular', 'full' of 'colbert-xm'; None
+                takes the first of these.
             loss: a name, or a weighted sum, of `polyrank.training.losses`; 'contrastive' is
                 ColBERT-XM's.
             steps, batch_queries, negatives: optimizer steps, questions a step, negatives of each.
@@ -160,10 +170,11 @@ def train_late_interaction(
             query_length, document_length: tokens of a text that the module reads.
             train_length: tokens of a passage that are read in training.
             augment_to, attend, skiplist: see `TokenRules`.
-            rate: peak learning rate; None takes 5e-4, for 'colbert-xm' 1e-4.
+            rate: peak learning rate; None takes 5e-4 for an adapter, else 1e-4.
             reduction: width of the base over width of the ranking adapter's bottleneck.
             mine: negatives mined per question from BM25 and as many from the base; 0 for none.
-            average: how many snapshots of the last steps are averaged; 1 takes the last.
+            average: how many snapshots of the last steps are averaged; 1 takes the last. Of a
+                mask's second phase.
             seed: of everything random.
 
     Returns:
@@ -176,9 +187,9 @@ def train_late_interaction(
     """
     chosen = Settings(**settings)
     loss = parse_loss(chosen.loss, in_batch=True)
-    chosen = replace(chosen, loss=loss.name)
     output, source = Path(output), languages.normalise(source)
-    _check(chosen, output)
+    kind = _check(chosen, output)
+    chosen = replace(chosen, loss=loss.name, kind=kind, rate=chosen.rate or RATES[kind])
     loaded = load_base(base)
     check_length(max(chosen.query_length, chosen.train_length), loaded)
     teachers = as_names(teacher)
@@ -198,9 +209,12 @@ def train_late_interaction(
     )
     torch.manual_seed(chosen.seed)
     model, parent = token_model(
-        loaded, rules, chosen.recipe, output.name, source, over, chosen.reduction, zoo
+        loaded, rules, kind, output.name, source, over, chosen.reduction, zoo
     )
-    chosen = replace(chosen, rate=chosen.rate or RATES[chosen.recipe])
+    if sparsity.k is None:
+        size = adapter_size(loaded, chosen.reduction, invertible=False)
+        sparsity = replace(sparsity, k=size)
+    options = {"mask": asdict(sparsity)}.get(kind, {})
     work = Path(f"{output}.work")
     marks = {
         "base": str(loaded.fingerprint),
@@ -208,6 +222,7 @@ def train_late_interaction(
         **told,
         "data": digest(*existing(queries, passages, query_texts)),
         **vars(chosen),
+        **options,
     }
     begin(work, marks, resume)
     some = sample(read, chosen.steps * chosen.batch_queries, chosen.seed)
@@ -236,19 +251,18 @@ def train_late_interaction(
     assert chosen.rate is not None
     schedule = Schedule(steps=chosen.steps, rate=chosen.rate, warmup=0.1, seed=chosen.seed)
     snapshots = Snapshots(work / "snapshots", chosen.steps, chosen.average, APART)
-    facts = fit(
-        model,
-        batches,
-        TokenLoss(loss, chosen.chunk),
-        schedule,
-        work / "checkpoints",
-        resume,
-        callbacks=[snapshots],
-    )
-    snapshots.average_into(model)
+    objective, differences = TokenLoss(loss, chosen.chunk), None
+    if kind == "mask":
+        differences, facts = train_sparse(
+            model, batches, objective, schedule, sparsity, work, resume, snapshots
+        )
+    else:
+        checkpoints = work / "checkpoints"
+        facts = fit(model, batches, objective, schedule, checkpoints, resume, [snapshots])
+        snapshots.average_into(model)
     card = ModuleCard(
         role="ranking",
-        kind=KINDS[chosen.recipe],
+        kind=kind,
         name=output.name,
         language=source,
         base=loaded.name,
@@ -264,26 +278,45 @@ def train_late_interaction(
         },
         data=tuple(data),
     )
-    written = save_late_interaction(model, loaded, output, card)
+    written = save_late_interaction(model, loaded, output, card, differences)
     shutil.rmtree(work)
     return written
 
 
-def _check(chosen: Settings, output: Path) -> None:
+def _check(chosen: Settings, output: Path) -> str:
+    """The kind that is trained."""
     check_name(output.name)
     if chosen.recipe not in RECIPES:
         raise UsageError(f"unknown recipe '{chosen.recipe}'; use one of {', '.join(RECIPES)}")
+    kinds = RECIPES[chosen.recipe]
+    if chosen.kind not in (None, *kinds):
+        raise UsageError(
+            f"the recipe '{chosen.recipe}' trains {' or '.join(kinds)}, not '{chosen.kind}'.\n"
+            "A ranking adapter or mask is of the recipe 'modular', a full model of 'colbert-xm'."
+        )
     if chosen.average < 1:
         raise UsageError(f"{chosen.average} snapshots cannot be averaged; give 1 or more")
+    return chosen.kind or kinds[0]
 
 
 def save_late_interaction(
-    model: TokenModel, base: Base, output: Path, card: ModuleCard
+    model: TokenModel,
+    base: Base,
+    output: Path,
+    card: ModuleCard,
+    differences: Differences | None = None,
 ) -> ModuleCard:
-    """Writes a trained model as a module folder, the ranking adapter in fp16."""
+    """Writes a trained model as a module folder, a ranking adapter or mask in fp16.
+
+    Args:
+        differences: of a mask; those of other kinds are in the model.
+    """
     with replaced(output) as temporary:
         if card.kind == "adapter":
             save_named(model.model, card.name, temporary, card)
+        elif card.kind == "mask":
+            assert differences is not None
+            save_mask_module(differences, temporary, card)
         else:
             plain_encoder(model, base).save_pretrained(temporary)
             base.tokenizer.save_pretrained(temporary)

@@ -20,6 +20,7 @@ from torch.utils.hooks import RemovableHandle
 
 from polyrank.errors import UsageError
 from polyrank.modules.sparse import SparseDifference
+from polyrank.training.averaging import Snapshots
 from polyrank.training.selection import diverged, select_largest
 from polyrank.training.steps import Batch, Schedule, fit
 
@@ -68,6 +69,7 @@ def train_sparse(
     sparsity: Sparsity,
     work: Path,
     resume: bool = False,
+    average: Snapshots | None = None,
 ) -> tuple[dict[str, SparseDifference], dict[str, Any]]:
     """Train `model` in place so that exactly k coordinates of its encoder change.
 
@@ -83,6 +85,7 @@ def train_sparse(
         sparsity: how sparse.
         work: folder of checkpoints and of what was selected.
         resume: go on in the phase that was interrupted.
+        average: snapshots of the last sparse phase, whose mean the model is set to.
 
     Returns:
         The differences to θ0 by the tensor's name within the encoder, and facts for the card.
@@ -124,7 +127,8 @@ def train_sparse(
         selected = load_file(chosen)
         _restore(trained, begin)
         hooks = [_only_selected(now[name], selected[name]) for name in tensors]
-        facts = fit(model, make, loss, schedule, work / f"sparse-{number}", resume)
+        callbacks = [average] if average and number + 1 == sparsity.iterations else []
+        facts = fit(model, make, loss, schedule, work / f"sparse-{number}", resume, callbacks)
         minutes += facts["minutes"]
         for hook in hooks:
             hook.remove()
@@ -135,6 +139,8 @@ def train_sparse(
             _save(trained, finished)
     for pull in pulls:
         pull.remove()
+    if average is not None:
+        average.average_into(model)
     return {name: _difference(now[name], then[name], selected[name]) for name in tensors}, {
         **facts,
         **asdict(sparsity),

@@ -1,9 +1,10 @@
 """The model that late-interaction training moves: encoder, markers, projection.
 
 Two recipes say what moves. `modular` (ModularCLIR's division): base and language module stay, a
-ranking adapter is trained over them. `colbert-xm` (Louis et al. 2025, arXiv 2402.15059, §3.2): the
-shared weights move, embeddings and language modules stay, so that the language modules of other
-languages still fit. The markers and the projection are new and always move.
+ranking adapter is trained over them, or a ranking mask. `colbert-xm` (Louis et al. 2025, arXiv
+2402.15059, §3.2): the shared weights move, embeddings and language modules stay, so that the
+language modules of other languages still fit. The markers and the projection are new and always
+move.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from torch.nn.modules.module import _IncompatibleKeys
 from polyrank.base import Base, load_base
 from polyrank.errors import UsageError
 from polyrank.modules.card import Parent
+from polyrank.modules.mask import load_mask_module
 from polyrank.modules.projection import Projection, TokenRules, embed, project
+from polyrank.modules.sparse import apply
 from polyrank.rerankers.token_encoders import xmod_hidden, xmod_languages
 from polyrank.training.stack import adapter_stack, language_below, parent_of
 
-RECIPES = ("modular", "colbert-xm")
+RECIPES = {"modular": ("adapter", "mask"), "colbert-xm": ("full",)}  # and the kinds they train
 
 # Parts of parameter names that 'colbert-xm' leaves alone: embeddings, and language modules as the
 # adapters library and XMOD name them.
@@ -33,7 +36,8 @@ class TokenModel(nn.Module):
     """An encoder with a projection of every token.
 
     Args:
-        model: what is trained: a model of the `adapters` library, or an XMOD.
+        model: what is trained: a model of the `adapters` library, an encoder (for a mask), or an
+            XMOD.
         rules: of the module to be; its markers lie beyond the vocabulary.
         first_token_id: whose embedding the markers start from.
         language_id: XMOD's number of the language of training; None for others.
@@ -52,8 +56,13 @@ class TokenModel(nn.Module):
         self.markers = nn.Parameter(first.repeat(2, 1))
 
     @property
+    def base_model(self) -> Any:
+        """The encoder."""
+        return self.model.base_model
+
+    @property
     def table(self) -> nn.Embedding:
-        found: nn.Embedding = self.model.base_model.embeddings.word_embeddings
+        found: nn.Embedding = self.base_model.embeddings.word_embeddings
         return found
 
     def forward(self, ids: Tensor, attended: Tensor) -> Tensor:
@@ -88,41 +97,47 @@ class TokenModel(nn.Module):
 def token_model(
     base: Base,
     rules: TokenRules,
-    recipe: str,
+    kind: str,
     name: str,
     source: str,
     over: str | None,
     reduction: int,
     zoo: str | Path | None,
 ) -> tuple[TokenModel, Parent | None]:
-    """A model to train by a recipe, and the language module beneath it.
+    """A model to train, and the language module beneath it.
 
     Args:
-        name: of the ranking adapter ('modular').
+        kind: of the module to be: 'adapter', 'mask' or 'full'.
+        name: of the ranking adapter.
         source: language of the judgements.
-        over: the language adapter beneath; None takes the one of `source`, '' none.
+        over: the language module beneath, a mask under a mask, else an adapter; None takes the one
+            of `source`, '' none.
         reduction: width of the base over width of the ranking adapter's bottleneck.
 
     Raises:
-        UsageError: an unknown recipe, a language adapter made for another base, or an XMOD under
-            'modular' or without the source language.
+        UsageError: a language module made for another base, or an XMOD under another kind than
+            'full' or without the source language.
     """
-    if recipe not in RECIPES:
-        raise UsageError(f"unknown recipe '{recipe}'; use one of {', '.join(RECIPES)}")
     if base.model.config.model_type == "xmod":
-        return _xmod(base, rules, recipe, source), None
-    below = None if over == "" else language_below(base, "adapter", over or source, zoo)
-    model = adapter_stack(base, below, name if recipe == "modular" else None, reduction)
-    if recipe == "colbert-xm":
+        return _xmod(base, rules, kind, source), None
+    beneath = "mask" if kind == "mask" else "adapter"
+    below = None if over == "" else language_below(base, beneath, over or source, zoo)
+    if kind == "mask":
+        model = load_base(base.folder).model  # a copy: the base itself stays as it is
+        if below is not None:
+            apply(model, load_mask_module(below).differences)
+    else:
+        model = adapter_stack(base, below, name if kind == "adapter" else None, reduction)
+    if kind == "full":
         _free_shared(model)
-    parent = parent_of(below, "adapter") if below else None
+    parent = parent_of(below, beneath) if below else None
     return TokenModel(model, rules, base.tokenizer.cls_token_id), parent
 
 
-def _xmod(base: Base, rules: TokenRules, recipe: str, source: str) -> TokenModel:
-    if recipe == "modular":
+def _xmod(base: Base, rules: TokenRules, kind: str, source: str) -> TokenModel:
+    if kind != "full":
         raise UsageError(
-            "an XMOD base has its language modules inside and takes no adapters here; "
+            "an XMOD base has its language modules inside and takes no adapters or masks here; "
             "use --recipe colbert-xm"
         )
     model = load_base(base.folder).model  # a copy: the base itself stays as it is

@@ -11,17 +11,26 @@ import pytest
 def late_zoo(tiny_base, tiny_zoo, randomise):
     """The tiny zoo with the late-interaction modules `li` (an adapter over `en`), and `moved` (a
     full model whose shared weights differ from the base's, over `en`)."""
-    for recipe, name in (("modular", "li"), ("colbert-xm", "moved")):
-        _save(tiny_base, recipe, name, tiny_zoo, randomise)
+    for kind, name in (("adapter", "li"), ("full", "moved")):
+        _save(tiny_base, kind, name, tiny_zoo, randomise)
     yield tiny_zoo
     for place in ("adapter/li", "full/moved"):  # other tests count what is in the zoo
         shutil.rmtree(tiny_zoo / tiny_base.name / "ranking" / place)
 
 
 @pytest.fixture(scope="module")
+def late_masks(tiny_base, mask_zoo, random_mask, randomise):
+    """The zoo of masks with the late-interaction mask `li` (over `en`)."""
+    mask = random_mask(tiny_base.model, 200, std=0.05)
+    _save(tiny_base, "mask", "li", mask_zoo, randomise, mask=mask)
+    yield mask_zoo
+    shutil.rmtree(mask_zoo / tiny_base.name / "ranking" / "mask" / "li")
+
+
+@pytest.fixture(scope="module")
 def trained_tokens(tiny_base, late_zoo, randomise):
     """The model that `li` was saved from, as training holds it."""
-    return _model(tiny_base, "modular", "li", late_zoo, randomise)[0]
+    return _model(tiny_base, "adapter", "li", late_zoo, randomise)[0]
 
 
 @pytest.fixture(scope="session")
@@ -30,11 +39,11 @@ def xmod_zoo(tiny_xmod, randomise):
     from polyrank.base import load_base
 
     root = tiny_xmod.parent.parent
-    _save(load_base(str(tiny_xmod)), "colbert-xm", "li", root, randomise)
+    _save(load_base(str(tiny_xmod)), "full", "li", root, randomise)
     return root
 
 
-def _model(base, recipe, name, zoo, randomise):
+def _model(base, kind, name, zoo, randomise, over=None):
     import torch
 
     from polyrank.training.token_model import default_rules, token_model
@@ -42,25 +51,25 @@ def _model(base, recipe, name, zoo, randomise):
     rules = default_rules(base, dim=16, query_length=24, document_length=40, augment_to=12)
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(5)
-        model, parent = token_model(base, rules, recipe, name, "en", None, 2, zoo)
+        model, parent = token_model(base, rules, kind, name, "en", over, 2, zoo)
         randomise(model.model, name, seed=9)
         model.markers.normal_(0.0, 0.3)
         for parameter in model.model.parameters():
-            if parameter.requires_grad and recipe == "colbert-xm":
+            if parameter.requires_grad and kind == "full":
                 parameter.add_(torch.randn_like(parameter), alpha=0.02)
             elif parameter.requires_grad:
                 parameter.copy_(parameter.half().float())  # as adapters are stored
     return model.eval(), parent
 
 
-def _save(base, recipe, name, zoo, randomise):
+def _save(base, kind, name, zoo, randomise, over=None, mask=None):
     from polyrank.modules.card import ModuleCard
-    from polyrank.training.late_interaction import KINDS, save_late_interaction
+    from polyrank.training.late_interaction import save_late_interaction
 
-    model, parent = _model(base, recipe, name, zoo, randomise)
+    model, parent = _model(base, kind, name, zoo, randomise, over)
     card = ModuleCard(
         role="ranking",
-        kind=KINDS[recipe],
+        kind=kind,
         name=name,
         language="en",
         base=base.name,
@@ -68,5 +77,4 @@ def _save(base, recipe, name, zoo, randomise):
         parent=parent,
         recipe={"model": "late interaction", "command": "none: random weights"},
     )
-    folder = zoo / base.name / "ranking" / KINDS[recipe] / name
-    save_late_interaction(model, base, folder, card)
+    save_late_interaction(model, base, zoo / base.name / "ranking" / kind / name, card, mask)

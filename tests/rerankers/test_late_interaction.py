@@ -83,6 +83,26 @@ def test_query_and_document_use_their_own_languages(model):
     assert scorer.language_module("de", "query") == "de"
 
 
+def test_both_sides_may_use_the_language_of_one(model, texts):
+    """Routings 'document' and 'query', against vectors that are encoded as if in that language."""
+    pairs = [(Query(f"q{i}", "abc def", tag), d) for tag in ("de", "fi") for i, d in
+             enumerate(texts[:4])]  # fmt: skip
+    plain = model()
+    for routing in ("document", "query"):
+        scorer = model(routing=routing)
+        for (query, document), value in zip(pairs, scorer.score(pairs), strict=True):
+            acting = document.language if routing == "document" else query.language
+            (left,) = plain.encode_queries([query.text], acting)
+            (right,) = plain.encode_documents([document.full_text], acting)
+            assert value == pytest.approx((left @ right.T).amax(1).sum().item(), abs=1e-5)
+    document = model(routing="document")
+    (vectors,) = document.encode_queries(["abc"], "de", document_language="fi")
+    assert close([vectors], plain.encode_queries(["abc"], "fi"))
+    with pytest.raises(LanguageError, match="through the module of the document's language"):
+        document.encode_queries(["abc"], "de")
+    assert document.composition("de", "fi").active() == {"query": ("fi",), "document": ("fi",)}
+
+
 def test_vectors_are_those_of_the_library_that_trained_them(model, trained_tokens):
     """Training runs through the `adapters` library, inference through polyrank's own engine."""
     scorer = model()
@@ -190,11 +210,15 @@ def test_cross_encoders_and_late_interaction_refuse_each_other(model, tiny_base,
 
 def test_options_that_mean_nothing(model):
     with pytest.raises(UsageError, match="one by one"):
-        model(routing="query")
+        model(routing="both")
     with pytest.raises(UsageError, match="adapter"):
-        model(kind="mask")
-    with pytest.raises(ModuleError, match="train late-interaction"):
-        model(ranking="absent")
+        model(kind="masks")
+    with pytest.raises(UsageError, match="language modules are of the kinds adapter, mask"):
+        model(language_kind="full")
+    for kind, option in (("adapter", "--kind adapter"), ("mask", "--kind mask"),
+                         ("full", "--recipe colbert-xm")):  # fmt: skip
+        with pytest.raises(ModuleError, match=f"train late-interaction .* {option} "):
+            model(ranking="absent", kind=kind)
 
 
 def test_a_broken_projection_is_named(model, late_zoo, tiny_base, tmp_path):
@@ -246,6 +270,12 @@ def test_xmod_agrees_with_the_library(xmod, tiny_xmod):
     boundary = scorer.base.tokenizer.convert_tokens_to_ids("▁")  # not scored
     expected = expected[[token != boundary for token in rows[0].ids]]
     assert close(scorer.encode_documents(["abc def"], "ky"), [expected])
+
+
+def test_xmod_takes_no_masks(xmod):
+    for kinds in ({"language_kind": "mask"}, {"kind": "mask"}):
+        with pytest.raises((UsageError, ModuleError), match="no masks|no ranking mask"):
+            xmod(**kinds)
 
 
 def test_xmod_always_runs_a_language_module(xmod):

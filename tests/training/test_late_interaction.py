@@ -157,7 +157,7 @@ def test_gradient_caching_gives_the_gradient_of_the_whole_batch(tiny_mlm, judgem
     gradients = []
     for size in (0, chunk):
         torch.manual_seed(3)
-        model, _ = token_model(base, rules, "modular", "x", "en", None, 2, zoo)
+        model, _ = token_model(base, rules, "adapter", "x", "en", None, 2, zoo)
         TokenLoss(parse_loss("contrastive", in_batch=True), size)(model, batch).backward()
         gradients.append({n: p.grad for n, p in model.named_parameters() if p.grad is not None})
     whole, cached = gradients
