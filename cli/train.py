@@ -128,6 +128,7 @@ WITHOUT_USE: dict[str, tuple[str, ...]] = {  # options that a kind has no use fo
     "adapter": MASK_ONLY,
     "mask": (),
     "full": (*MASK_ONLY, "reduction", "over"),
+    "colbert-xm": (*MASK_ONLY, "reduction"),  # a full model, but over a language module
 }
 
 
@@ -324,6 +325,7 @@ def ranking(
 
 @app.command("late-interaction")
 def late_interaction(
+    context: typer.Context,
     queries: Rows,
     output: Output,
     passages: Passages = None,
@@ -333,12 +335,16 @@ def late_interaction(
     base: options.Base = "mini",
     recipe: Annotated[
         Recipe,
-        typer.Option(help="What moves: a ranking adapter, or all shared weights (a full model)."),
+        typer.Option(help="What moves: a ranking module, or all shared weights (a full model)."),
     ] = Recipe.modular,
+    kind: Annotated[
+        Kind | None,
+        typer.Option(help="Of modular: an adapter (default) or a mask; colbert-xm is full."),
+    ] = None,
     source: Annotated[str, typer.Option(help="Language of the judgements.")] = "en",
     over: Annotated[
         str | None,
-        typer.Option(help="Language adapter beneath: a name or folder; '' for none."),
+        typer.Option(help="Language module beneath: a name or folder; '' for none."),
     ] = None,
     loss: Loss = "contrastive",
     teacher: Teacher = None,
@@ -363,9 +369,15 @@ def late_interaction(
         bool, typer.Option("--attend", help="Let the other tokens attend to the mask tokens.")
     ] = False,
     rate: Annotated[
-        float | None, typer.Option(help="Peak learning rate; else 5e-4, colbert-xm 1e-4.")
+        float | None, typer.Option(help="Peak learning rate; else 5e-4, mask and full 1e-4.")
     ] = None,
     reduction: Annotated[int, typer.Option(min=1, help="Base width over adapter width.")] = 2,
+    k: K = None,
+    full_steps: FullSteps = None,
+    l1: L1 = 0.0,
+    freeze_norms: FreezeNorms = False,
+    candidates: Candidate = Candidates.all,
+    iterations: Iterations = 1,
     mine: Annotated[
         int, typer.Option(min=0, help="Negatives mined a question, by BM25 and by the base each.")
     ] = 4,
@@ -379,7 +391,7 @@ def late_interaction(
     """Train late interaction (ColBERT) once, in one language, for all that have a module.
 
     \b
-    Example (a toy of two questions; real ones have thousands):
+    Example (a toy of two questions; real ones have thousands; add --kind mask for a mask):
       printf '%s\\n' '{"_id":"p1","text":"Ice melts at 0 degrees."}' \\
           '{"_id":"p2","text":"Stars are far away."}' > passages.jsonl
       printf '%s\\n' '{"_id":"q1","text":"When does ice melt?","pos":"p1"}' \\
@@ -388,7 +400,10 @@ def late_interaction(
           --steps 3 --batch-queries 2 --output modules/toy-li
     """
     from polyrank.training.late_interaction import train_late_interaction
+    from polyrank.training.sparse import Sparsity
 
+    modular = recipe is Recipe.modular
+    _of_use(context, (kind or Kind.adapter).value if modular else recipe.value)
     not_there(output, resume)
     card = train_late_interaction(
         base,
@@ -396,6 +411,8 @@ def late_interaction(
         passages,
         output,
         recipe=recipe.value,
+        kind=kind and kind.value,
+        sparsity=Sparsity(k, full_steps, l1, freeze_norms, candidates.value, iterations),
         source=source,
         over=over,
         loss=loss,
@@ -490,7 +507,8 @@ def _of_use(context: typer.Context, kind: str) -> None:
     if kind == "mask" and options.is_given(context, "k") and options.is_given(context, "reduction"):
         idle = ["reduction"]  # it only says how large k is
     if idle:
-        beside = "--kind mask and --k" if kind == "mask" else f"--kind {kind}"
+        named = {"mask": "--kind mask and --k", "colbert-xm": "--recipe colbert-xm"}
+        beside = named.get(kind, f"--kind {kind}")
         listed = ", ".join(f"--{name}" for name in idle)
         raise UsageError(f"{listed} would be ignored with {beside}; leave it out")
 

@@ -3,6 +3,7 @@
 import pytest
 
 LANGUAGE = ("language", "--language", "ky", "--text", "absent.txt")
+LATE = ("late-interaction", "--queries", "absent.jsonl", "--passages", "absent.jsonl")
 RANKING = ("ranking", "--queries", "absent.jsonl", "--passages", "absent.jsonl")
 
 
@@ -16,6 +17,15 @@ RANKING = ("ranking", "--queries", "absent.jsonl", "--passages", "absent.jsonl")
         (
             (*RANKING, "--kind", "mask", "--k", "9", "--reduction", "4"),
             "--reduction would be ignored with --kind mask and --k",
+        ),
+        ((*LATE, "--full-steps", "9"), "--full-steps would be ignored with --kind adapter"),
+        (
+            (*LATE, "--recipe", "colbert-xm", "--reduction", "4", "--k", "9"),
+            "--k, --reduction would be ignored with --recipe colbert-xm",
+        ),
+        (
+            (*LATE, "--recipe", "colbert-xm", "--kind", "mask"),
+            "the recipe 'colbert-xm' trains full, not 'mask'",
         ),
     ],
 )

@@ -26,14 +26,14 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def zoo(tiny_mlm, text_file, tmp_path_factory):
-    """A zoo with the language adapters de and en."""
+    """A zoo with the language adapters de and en, and the language mask en."""
     from polyrank.training.language import train_language_module
 
     root = tmp_path_factory.mktemp("zoo")
-    for language in ("de", "en"):
+    for kind, language in (("adapter", "de"), ("adapter", "en"), ("mask", "en")):
         train_language_module(
-            str(tiny_mlm), language, text_file, root / "tiny-mlm/language/adapter" / language,
-            steps=2, batch_size=4, length=24, rate=1e-2,
+            str(tiny_mlm), language, text_file, root / f"tiny-mlm/language/{kind}" / language,
+            kind=kind, steps=2, batch_size=4, length=24, rate=1e-2,
         )  # fmt: skip
     return root
 
@@ -54,7 +54,9 @@ def tensors(folder):
     return {p.name: p.read_bytes() for p in sorted(folder.glob("*.safetensors"))}
 
 
-@pytest.mark.parametrize(("recipe", "kind"), [("modular", "adapter"), ("colbert-xm", "full")])
+@pytest.mark.parametrize(
+    ("recipe", "kind"), [("modular", "adapter"), ("modular", "mask"), ("colbert-xm", "full")]
+)
 def test_it_learns_to_rank_what_it_was_trained_on(
     train, zoo, tiny_mlm, judgements, recipe, kind, tmp_path
 ):
@@ -63,7 +65,7 @@ def test_it_learns_to_rank_what_it_was_trained_on(
     from polyrank.rerankers.late_interaction import LateInteraction
 
     folder = tmp_path / "toy"
-    train(folder, recipe=recipe, steps=40, average=2)
+    train(folder, recipe=recipe, kind=kind, steps=40, average=2)
     model = LateInteraction(str(tiny_mlm), str(folder), kind, zoo=zoo, device="cpu")
     passages = list(iter_documents(judgements[1], "en"))
     first = [model.rank(q, passages)[0].document_id for q in iter_queries(judgements[0], "en")]
@@ -88,22 +90,57 @@ def test_only_what_should_move_moves(tiny_mlm, train, tmp_path):
     assert moved >= {n for n in after if n.endswith(("query.weight", "output.dense.weight"))}
 
 
-@pytest.mark.parametrize("recipe", ["modular", "colbert-xm"])
+def test_a_mask_changes_k_coordinates_and_is_the_average_of_its_snapshots(
+    train, zoo, tiny_mlm, tmp_path
+):
+    """base + language mask + ranking mask = the mean of the weights at the last two snapshots."""
+    from polyrank.base import load_base
+    from polyrank.modules.mask import load_mask_module
+    from polyrank.modules.sparse import apply
+    from polyrank.training import averaging
+    from polyrank.training.sparse import Sparsity
+
+    kept = {}
+    with pytest.MonkeyPatch.context() as patch:
+        load = averaging.load_file
+        patch.setattr(averaging, "load_file", lambda p: kept.setdefault(p.name, load(p)))
+        card = train(tmp_path / "li", kind="mask", steps=14, average=2, sparsity=Sparsity(500, 3))
+    assert (card.recipe["k"], card.recipe["full_steps"], card.recipe["steps"]) == (500, 3, 14)
+    module = load_mask_module(tmp_path / "li")
+    assert len(module) <= 500 and module.head is None  # one that did not move at all is kept as 0
+    assert set(kept) == {"4.safetensors", "14.safetensors"}
+    encoder = load_base(str(tiny_mlm)).model
+    apply(encoder, load_mask_module(zoo / "tiny-mlm/language/mask/en").differences)
+    start = {name: tensor.clone() for name, tensor in encoder.named_parameters()}
+    apply(encoder, module.differences)
+    moved = 0
+    for name, tensor in encoder.named_parameters():
+        mean = torch.stack([kept[place][f"model.{name}"] for place in sorted(kept)]).mean(0)
+        assert torch.allclose(tensor, mean, atol=1e-4), name  # the mask is kept in fp16
+        moved += int((mean != start[name]).sum())
+    assert 0 < moved <= 500
+
+
+@pytest.mark.parametrize("recipe", ["modular", "mask", "colbert-xm"])
 def test_a_killed_run_resumes_to_the_same_bytes(train, tmp_path, monkeypatch, recipe):
     from polyrank.training import late_interaction
+    from polyrank.training.sparse import Sparsity
 
     schedule = late_interaction.Schedule
     monkeypatch.setattr(
         late_interaction, "Schedule", lambda **kw: schedule(**{**kw, "save_every": 3})
     )
-    options = {"recipe": recipe, "steps": 8, "average": 1, "chunk": 3}
+    kinds = (
+        {"kind": "mask", "sparsity": Sparsity(500, 4)} if recipe == "mask" else {"recipe": recipe}
+    )
+    options = {**kinds, "steps": 8, "average": 1, "chunk": 3}
     train(tmp_path / "whole" / "li", **options)
 
     loss, calls = late_interaction.TokenLoss.__call__, []
 
     def killed(self, model, batch):
         calls.append(1)
-        if len(calls) == 6:
+        if len(calls) == (10 if recipe == "mask" else 6):  # of a mask, in the second phase
             raise KeyboardInterrupt
         return loss(self, model, batch)
 
@@ -240,6 +277,7 @@ def test_xmod(train, judgements, tiny_xmod, tmp_path):
 def test_options_that_do_not_fit(train, tmp_path):
     for options, message in (
         ({"recipe": "all"}, "unknown recipe"),
+        ({"kind": "full"}, "trains adapter or mask, not 'full'"),
         ({"loss": "hinges"}, "unknown loss"),
         ({"train_length": 160}, "reads: 94"),
         ({"average": 0}, "snapshots"),
