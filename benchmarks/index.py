@@ -168,7 +168,9 @@ class Stored:
     def encode_documents(self, documents: Sequence[Document]) -> list[torch.Tensor]:
         return [self.passages[int(d.id) % len(self.passages)].float() for d in documents]
 
-    def encode_queries(self, queries: Sequence[Query]) -> list[torch.Tensor]:
+    def encode_queries(
+        self, queries: Sequence[Query], document_language: str | None = None
+    ) -> list[torch.Tensor]:
         raise NotImplementedError("queries are searched by their vectors")
 
 

@@ -16,7 +16,7 @@ import typer
 from polyrank.errors import DataError, UsageError
 
 from . import options
-from .options import AsJson, Fallback, note
+from .options import AsJson, Fallback, Kind, Routing, note
 
 if TYPE_CHECKING:
     from polyrank.collections.records import Document
@@ -30,9 +30,9 @@ app = typer.Typer(
 )
 
 
-class Kind(Enum):
+class LanguageKind(Enum):
     adapter = "adapter"
-    full = "full"
+    mask = "mask"
 
 
 class Codec(Enum):
@@ -99,6 +99,17 @@ def build(
         str, typer.Option(help="The late-interaction module: a name of the zoo or a folder.")
     ] = "squad-li",
     kind: Annotated[Kind, typer.Option(help="The kind of that module.")] = Kind.adapter,
+    language_kind: Annotated[
+        LanguageKind | None,
+        typer.Option(help="Of the language modules; else as --kind, adapters under a full model."),
+    ] = None,
+    routing: Annotated[
+        Routing | None,
+        typer.Option(
+            help="Which language module texts pass through: split their own language's, document "
+            "the documents' (queries too), none; else as the module was trained.",
+        ),
+    ] = None,
     fallback: options.FallbackOption = Fallback.error,
     document_length: Annotated[
         int | None, typer.Option(min=8, help="Tokens of a document that are read.")
@@ -116,6 +127,7 @@ def build(
 ) -> None:
     """Encode documents into a new index. A build that was stopped goes on with --resume.
 
+    The index keeps --routing and the modules of its documents, and searches with these.
     With --ray a worker gets a shard at a time, and its death costs that shard's encoding alone.
 
     \b
@@ -137,6 +149,8 @@ def build(
                 base,
                 ranking,
                 kind.value,
+                routing and routing.value,
+                language_kind=language_kind and language_kind.value,
                 fallback=fallback.value,
                 document_length=document_length,
                 device=device,
@@ -151,6 +165,9 @@ def build(
     report(local.model)
     words = f"{done.documents} documents, {done.tokens} token vectors"
     note(f"built {folder}: {words}{_empty(done.empty)}")
+    tags = {text.language for text in texts}
+    if local.binding.routing == "document" and len(tags) > 1:
+        note("routing 'document': a search encodes each query once per language of the documents")
     if done.resumed:
         note(f"{done.resumed} shards had been encoded before")
     if as_json:

@@ -208,8 +208,10 @@ class RayEncoder:
         (found,) = self.encode_shards([documents])
         return found
 
-    def encode_queries(self, queries: Sequence[Query]) -> list[Tensor]:
-        return self._encoder.encode_queries(queries)
+    def encode_queries(
+        self, queries: Sequence[Query], document_language: str | None = None
+    ) -> list[Tensor]:
+        return self._encoder.encode_queries(queries, document_language)
 
     def encode_shards(self, shards: Iterable[Sequence[Document]]) -> Iterator[list[Tensor]]:
         """Per shard, in order, the token vectors of its documents, rounded to fp16."""

@@ -8,6 +8,7 @@ from statistics import fmean
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from polyrank.collections.records import Judgement, Query, Run, ScoredDocument
 from polyrank.errors import UsageError
@@ -15,7 +16,7 @@ from polyrank.evaluation.measures import evaluate
 from polyrank.index.multivector.index import MultiVectorIndex
 from polyrank.index.multivector.search import Best, Pruning
 from polyrank.index.multivector.segment import UNKNOWN, normalised
-from polyrank.index.multivector.storage import pad
+from polyrank.index.multivector.storage import Queries, pad
 from polyrank.kernels import maxsim_packed
 from polyrank.progress import bar
 
@@ -123,29 +124,34 @@ def encoded_again(
     progress: bool = True,
 ) -> Run:
     """Exact search over the living documents of an index, encoded anew and never compressed."""
-    snapshot, asked = index.snapshot, pad([v.cpu() for v in index.encoder.encode_queries(queries)])
-    count, length, dim = asked.vectors.shape
-    best = Best(count, depth, snapshot.rank)
-    with bar("encoding documents", index.snapshot.manifest.live, progress) as drawn:
-        for first, segment in zip(snapshot.starts, snapshot.segments, strict=False):
-            kept = np.flatnonzero(segment.kept(normalised(languages)))
-            for start in range(0, len(kept), DOCUMENTS):
-                numbers = kept[start : start + DOCUMENTS]
-                vectors = index.encoder.encode_documents(segment.documents(numbers))
-                ends = torch.tensor([0, *(len(v) for v in vectors)]).cumsum(0)
-                scores = maxsim_packed(
-                    asked.vectors.reshape(-1, dim),
-                    torch.arange(count + 1) * length,
-                    torch.cat(vectors).cpu().float(),
-                    ends,
-                    asked.mask.reshape(-1),
-                )
-                best.add(scores, numbers + first)
-                drawn.advance(len(numbers))
+    snapshot = index.snapshot
+    best = Best(len(queries), depth, snapshot.rank)
+    with bar("encoding documents", snapshot.manifest.live, progress) as drawn:
+        for tags, query_vectors in index.encoded(queries, languages):
+            asked = pad([v.cpu() for v in query_vectors])
+            for first, segment in zip(snapshot.starts, snapshot.segments, strict=False):
+                kept = np.flatnonzero(segment.kept(normalised(tags)))
+                for start in range(0, len(kept), DOCUMENTS):
+                    numbers = kept[start : start + DOCUMENTS]
+                    vectors = index.encoder.encode_documents(segment.documents(numbers))
+                    best.add(_maxsim(asked, vectors), numbers + first)
+                    drawn.advance(len(numbers))
     return {
         query.id: [ScoredDocument(query.id, snapshot.ids[i], score) for i, score in hits]
         for query, hits in zip(queries, best.hits(), strict=True)
     }
+
+
+def _maxsim(asked: Queries, documents: Sequence[Tensor]) -> Tensor:
+    """Of every query with every document, (Q, D)."""
+    count, length, dim = asked.vectors.shape
+    return maxsim_packed(
+        asked.vectors.reshape(-1, dim),
+        torch.arange(count + 1) * length,
+        torch.cat(list(documents)).cpu().float(),
+        torch.tensor([0, *(len(v) for v in documents)]).cumsum(0),
+        asked.mask.reshape(-1),
+    )
 
 
 Values = Mapping[str, tuple[float, float]]  # query → the index's value and the exact one

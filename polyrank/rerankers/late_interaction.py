@@ -51,6 +51,7 @@ from polyrank.rerankers.token_encoders import (
 KINDS = ("adapter", "mask", "full")
 LANGUAGE_KINDS = ("adapter", "mask")
 ROUTINGS = ("split", "document", "query", "none")
+UNKNOWN = "und"  # BCP 47: a text whose language is not known
 AT_ONCE = 256  # texts tokenised, and pairs scored, at a time
 
 K = TypeVar("K", bound=Hashable)
@@ -221,7 +222,7 @@ class LateInteraction(PairScorer):
                 f"{self.routing}'s language.\nGive {self.routing}_language, or use routing "
                 "'split' (each text its own language)."
             )
-        return [languages.normalise(other)] * len(records)
+        return [None if other == UNKNOWN else languages.normalise(other)] * len(records)
 
     def _with_modules(
         self, rows: Sequence[TextRow], acting: Sequence[str | None], side: str
@@ -253,8 +254,8 @@ class LateInteraction(PairScorer):
         Args:
             queries: texts, or records with their languages.
             language: of texts and of records without one; None identifies it.
-            document_language: of the documents that they are to be compared with; routing
-                'document' needs it.
+            document_language: of the documents that they are to be compared with, 'und' for an
+                unknown one; routing 'document' needs it.
 
         Returns:
             Per query (n, dim), fp32, unit vectors, on the model's device; n counts the mask tokens
@@ -281,8 +282,8 @@ class LateInteraction(PairScorer):
             documents: texts, or records with their languages; title and text are encoded.
             language: of texts and of records without one; None identifies it.
             progress: show a bar on stderr when it is a terminal.
-            query_language: of the queries that they are to be compared with; routing 'query' needs
-                it.
+            query_language: of the queries that they are to be compared with, 'und' for an unknown
+                one; routing 'query' needs it.
 
         Returns:
             Per document (n, dim), fp32, unit vectors, on the model's device; n is at least 1.

@@ -1,10 +1,11 @@
 """polyrank index, and polyrank search over an index."""
 
 import json
+import os
 
 import pytest
 
-from ..rerankers.conftest import late_zoo  # noqa: F401
+from ..rerankers.conftest import late_masks, late_zoo  # noqa: F401
 
 
 @pytest.fixture
@@ -52,6 +53,39 @@ def test_search_over_an_index(built, files, polyrank):
     nothing = polyrank("search", "--index", built, *queries, "--languages", "ky", "--limit", "1")
     assert json.loads(nothing.stdout)["hits"] == []
     assert "the index has documents in: en 6" in nothing.stderr
+
+
+def test_masks_and_routings(tiny, late_zoo, late_masks, files, polyrank, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("POLYRANK_ZOO", os.pathsep.join([str(late_zoo), str(late_masks)]))
+    (files / "mixed.jsonl").write_text(
+        '{"_id": "k", "text": "iron birds", "language": "ky"}\n'
+        '{"_id": "e", "text": "old stone", "language": "en"}\n'
+    )
+    made = ("--documents", files / "mixed.jsonl", *tiny, "--ranking", "li")
+    scores = {}
+    for name, options in {
+        "mask": ("--kind", "mask"),
+        "mask over adapters": ("--kind", "mask", "--language-kind", "adapter"),
+        "document": ("--routing", "document"),
+        "none": ("--kind", "mask", "--routing", "none"),
+    }.items():
+        built = polyrank("index", "build", files / name, *made, *options)
+        assert built.exit_code == 0, built.stderr
+        assert ("once per language" in built.stderr) == (name == "document")
+        found = polyrank(
+            *("search", "--index", files / name, "--query", "old iron", "--query-language", "tr"),
+            *("--no-rerank", "--json"),
+        )
+        assert found.exit_code == 0, found.stderr
+        hits = json.loads(found.stdout)["hits"]
+        scores[name] = {hit["document_id"]: hit["score"] for hit in hits}
+        assert set(scores[name]) == {"e", "k"}
+    assert len({tuple(sorted(found.items())) for found in scores.values()}) == 4
+    info = polyrank("index", "info", files / "mask over adapters").stdout
+    assert "kind\tmask\nlanguage_kind\tadapter\nrouting\tsplit\n" in info
+    for routing, message in (("query", "before anyone asks"), ("both", "means nothing there")):
+        refused = polyrank("index", "build", files / "no", *made, "--routing", routing)
+        assert refused.exit_code == 2 and message in refused.stderr
 
 
 def test_one_query_reranked(built, tiny, polyrank):

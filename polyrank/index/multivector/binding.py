@@ -25,12 +25,15 @@ class Binding:
     """The parts of a late-interaction model, less its language modules.
 
     Attributes:
-        base, ranking, kind, fallback: names, by which the model is loaded again.
+        base, ranking, kind, fallback: names, by which the model is loaded again; `kind` is that of
+            the ranking module.
         base_weights, base_vocabulary: the base's fingerprint.
         ranking_files: sha256 of each file of the ranking module.
         projection: hash of the projection's weights, bias and marker embeddings.
         rules: markers, lengths, augmentation, skip-list and width, as in `TokenRules`.
-        routing: 'split' or 'none'.
+        routing: which language module a text passes through: 'split' that of its own language,
+            'document' that of the documents' language, queries too, 'none' none.
+        language_kind: of the language modules; adapters in the indexes of before.
     """
 
     base: str
@@ -41,6 +44,7 @@ class Binding:
     projection: str
     routing: str
     fallback: str = "error"
+    language_kind: str = "adapter"
     ranking_files: Mapping[str, str] = field(default_factory=dict)
     rules: Mapping[str, Any] = field(default_factory=dict)
 
@@ -56,6 +60,7 @@ class Binding:
             ("projection", self.projection, now.projection),
             ("kind", self.kind, now.kind),
             ("routing", self.routing, now.routing),
+            ("kind of the language modules", self.language_kind, now.language_kind),
             *_each("ranking module's", self.ranking_files, now.ranking_files),
             *_each("rule", self.rules, now.rules),
         ]

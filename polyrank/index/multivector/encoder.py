@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from polyrank.collections.records import Document, Query
+from polyrank.errors import CompositionError
 from polyrank.index.multivector.binding import Binding, Module
 from polyrank.modules.card import CARD_FILE, read_card, sha256
 from polyrank.modules.checkpoints import is_checkpoint
@@ -45,15 +46,33 @@ class Encoder(Protocol):
         """Per document (n, d) unit vectors, fp32."""
         ...
 
-    def encode_queries(self, queries: Sequence[Query]) -> list[Tensor]:
-        """Per query (n, d) unit vectors, fp32."""
+    def encode_queries(
+        self, queries: Sequence[Query], document_language: str | None = None
+    ) -> list[Tensor]:
+        """Per query (n, d) unit vectors, fp32.
+
+        Args:
+            document_language: of the documents they are for, 'und' for an unknown one; given under
+                routing 'document' alone.
+        """
         ...
 
 
 class ModelEncoder:
-    """A `LateInteraction` as an encoder."""
+    """A `LateInteraction` as an encoder.
+
+    Raises:
+        CompositionError: its routing is 'query', which no index can have.
+    """
 
     def __init__(self, model: LateInteraction) -> None:
+        if model.routing == "query":
+            raise CompositionError(
+                "documents cannot be indexed with routing 'query': they would pass through the "
+                "module of the query's language, and an index is made before anyone asks.\n"
+                "Use 'split' (each text its own language), 'document' (queries are encoded for "
+                "the documents' language), or 'none'."
+            )
         self.model = model
 
     @cached_property
@@ -69,6 +88,7 @@ class ModelEncoder:
             projection=self._projection(),
             routing=model.routing,
             fallback=model.fallback,
+            language_kind=model.language_kind,
             ranking_files=_files(self._ranking_folder()),
             rules={
                 name: list(value) if isinstance(value, tuple) else value  # as JSON has it
@@ -85,7 +105,9 @@ class ModelEncoder:
             return None
         if self.model.base.model.config.model_type == "xmod":
             return Module(name, None)  # inside the encoder, whose weights are bound already
-        folder = find(self.model.base.name, "language", "adapter", name, self.model.zoo)
+        folder = find(
+            self.model.base.name, "language", self.model.language_kind, name, self.model.zoo
+        )
         listed = read_card(folder, verify=False).files
         together = "".join(f"{file} {listed[file]}\n" for file in sorted(listed))
         return Module(name, hashlib.sha256(together.encode()).hexdigest())
@@ -93,8 +115,10 @@ class ModelEncoder:
     def encode_documents(self, documents: Sequence[Document]) -> list[Tensor]:
         return self.model.encode_documents(documents)
 
-    def encode_queries(self, queries: Sequence[Query]) -> list[Tensor]:
-        return self.model.encode_queries(queries)
+    def encode_queries(
+        self, queries: Sequence[Query], document_language: str | None = None
+    ) -> list[Tensor]:
+        return self.model.encode_queries(queries, document_language=document_language)
 
     def _projection(self) -> str:
         projection, digest = self.model.projection, hashlib.sha256()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -113,6 +113,7 @@ class MultiVectorIndex:
             "kind": binding.kind,
             "routing": binding.routing,
             "fallback": binding.fallback,
+            "language_kind": binding.language_kind,
             "query_length": binding.rules.get("query_length"),
             "document_length": binding.rules.get("document_length"),
         }
@@ -129,6 +130,9 @@ class MultiVectorIndex:
     ) -> Run:
         """The best documents of each query, best first; ties by document id.
 
+        Under routing 'document' the queries are encoded once for each language of the documents,
+        and what is found in each is merged by score.
+
         Args:
             depth: documents of each query; fewer only when there are fewer.
             languages: of documents that may be found; None for all, 'und' for unknown ones.
@@ -142,13 +146,34 @@ class MultiVectorIndex:
             LanguageError: an unknown language, or one that the model has no module for.
             CompositionError: the model is not that of the index.
         """
-        asked = list(queries)
-        vectors = self.encoder.encode_queries(asked) if asked else []
-        found = self.search_vectors(vectors, depth, languages, pruning)
+        asked, found = list(queries), []
+        for tags, vectors in self.encoded(asked, languages):
+            found.append(self.search_vectors(vectors, depth, tags, pruning))
         return {
-            query.id: [ScoredDocument(query.id, identity, score) for identity, score in hits]
-            for query, hits in zip(asked, found, strict=True)
+            query.id: [
+                ScoredDocument(query.id, identity, score)
+                for identity, score in _best([hits[place] for hits in found], depth)
+            ]
+            for place, query in enumerate(asked)
         }
+
+    def encoded(
+        self, queries: Sequence[Query], languages: Sequence[str] | None = None
+    ) -> Iterator[tuple[Sequence[str] | None, list[Tensor]]]:
+        """The vectors of queries, with the languages of the documents that they are for.
+
+        Once, for all documents; but under routing 'document' once for each of their languages.
+        """
+        if not queries:
+            return
+        if self.snapshot.manifest.binding.routing != "document":
+            yield languages, self.encoder.encode_queries(queries)
+            return
+        there = self.snapshot.counts
+        tags = normalised(languages)
+        for tag in sorted(there) if tags is None else dict.fromkeys(tags):
+            if tag in there:
+                yield [tag], self.encoder.encode_queries(queries, tag)
 
     def search_vectors(
         self,
@@ -232,6 +257,9 @@ class MultiVectorIndex:
             dim=manifest.binding.dim,
             base=manifest.binding.base,
             ranking=manifest.binding.ranking,
+            kind=manifest.binding.kind,
+            language_kind=manifest.binding.language_kind,
+            routing=manifest.binding.routing,
             modules={tag: str(m) if m else None for tag, m in self.snapshot.modules.items()},
             leftovers=[
                 str(path.relative_to(self.folder)) for path in leftovers(self.folder, manifest)
@@ -248,6 +276,8 @@ class Info:
         documents, deleted: living ones, and those whose space `compact` would free.
         languages: living documents of each.
         tokens, bytes: of all segments, deleted documents included.
+        kind, language_kind: of the ranking module, and of the language modules.
+        routing: which of these a text passes through, as in `Binding`.
         modules: per language, the module that its documents were encoded by.
         leftovers: what a killed process left; the next change removes it.
     """
@@ -265,6 +295,9 @@ class Info:
     dim: int
     base: str
     ranking: str
+    kind: str
+    language_kind: str
+    routing: str
     modules: dict[str, str | None]
     leftovers: list[str]
 
@@ -290,6 +323,14 @@ def verify(folder: str | Path) -> Verification:
     checked = (files.check(folder / name, file) for name, file in sorted(paths.items()))
     problems = [problem for problem in checked if problem]
     return Verification(len(paths), sum(file.bytes for file in paths.values()), problems)
+
+
+def _best(parts: Sequence[list[tuple[str, float]]], depth: int) -> list[tuple[str, float]]:
+    """The best of several rankings of other documents each; ties by id."""
+    if len(parts) == 1:
+        return parts[0]
+    together = [hit for part in parts for hit in part]
+    return sorted(together, key=lambda hit: (-hit[1], hit[0]))[:depth]
 
 
 def as_encoder(model: LateInteraction | Encoder) -> Encoder:

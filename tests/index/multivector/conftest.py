@@ -79,7 +79,7 @@ class WordEncoder:
         self.encoded += len(documents)
         return words(*(document.full_text for document in documents))
 
-    def encode_queries(self, queries):
+    def encode_queries(self, queries, document_language=None):
         return words(*(query.text for query in queries))
 
 

@@ -1,5 +1,6 @@
 """A real late-interaction model over an index: what binds it, and what is found."""
 
+import os
 import shutil
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ from polyrank.errors import CompositionError
 from polyrank.index.multivector import ModelEncoder, MultiVectorIndex, Plan, build, delete
 from polyrank.rerankers.late_interaction import LateInteraction
 
-from ...rerankers.conftest import late_zoo  # noqa: F401
+from ...rerankers.conftest import late_masks, late_zoo  # noqa: F401
 
 TEXTS = [
     Document(f"d{i}", text, language=language)
@@ -69,6 +70,92 @@ def test_a_model_of_other_lengths_or_weights_is_refused(index, tiny_base, late_z
         MultiVectorIndex(index.folder, moved).search(QUERIES)
 
 
+@pytest.fixture
+def zoos(late_zoo, late_masks, monkeypatch):  # noqa: F811
+    """Adapters and masks, where an index looks for its model."""
+    monkeypatch.setenv("POLYRANK_ZOO", os.pathsep.join([str(late_zoo), str(late_masks)]))
+    return late_masks
+
+
+def scores_of(model, query):
+    """The score of every text for a query, pair by pair."""
+    scores = model.score([(query, document) for document in TEXTS])
+    return {d.id: score for d, score in zip(TEXTS, scores, strict=True)}
+
+
+def test_an_index_made_with_masks(tmp_path, tiny_base, zoos):
+    model = LateInteraction(tiny_base, "li", "mask", device="cpu")
+    index = MultiVectorIndex.build(tmp_path / "index", TEXTS, model)
+    hits = {hit.document_id: hit.score for hit in index.search(QUERIES, 20)["q0"]}
+    assert hits == pytest.approx(scores_of(model, QUERIES[0]), abs=1e-2)
+    info = index.info()
+    assert (info.kind, info.language_kind, info.routing) == ("mask", "mask", "split")
+    assert str(info.modules["ky"]).startswith("'ky' (")
+    reopened = MultiVectorIndex(index.folder, options={"device": "cpu"})
+    assert reopened.search(QUERIES, 5) == index.search(QUERIES, 5)
+    mixed = LateInteraction(tiny_base, "li", "mask", language_kind="adapter", device="cpu")
+    with pytest.raises(CompositionError, match="language modules was 'mask' and is now 'adapter'"):
+        MultiVectorIndex(index.folder, mixed).search(QUERIES)
+    adapters = LateInteraction(tiny_base, "li", device="cpu")
+    with pytest.raises(CompositionError, match="kind was 'mask' and is now 'adapter'"):
+        MultiVectorIndex(index.folder, adapters).search(QUERIES)
+
+
+def test_a_mask_that_was_trained_again_is_named(tmp_path, tiny_base, zoos, monkeypatch):
+    model = LateInteraction(tiny_base, "li", "mask", device="cpu")
+    index = MultiVectorIndex.build(tmp_path / "index", TEXTS, model)
+    languages, other = zoos / tiny_base.name / "language" / "mask", tmp_path / "zoo"
+    place = other / tiny_base.name / "language" / "mask" / "ky"
+    shutil.copytree(languages / "tr", place)
+    card = (place / "polyrank.json").read_text().replace('"tr"', '"ky"')
+    (place / "polyrank.json").write_text(card)
+    monkeypatch.setenv("POLYRANK_ZOO", os.pathsep.join([str(other), os.environ["POLYRANK_ZOO"]]))
+    changed = LateInteraction(tiny_base, "li", "mask", device="cpu")
+    with pytest.raises(CompositionError, match="language module of 'ky' was 'ky' \\(") as error:
+        MultiVectorIndex(index.folder, changed).search(QUERIES)
+    assert "'tr'" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["adapter", "mask"])
+def test_routing_document_encodes_a_query_for_each_language(tmp_path, tiny_base, zoos, kind):
+    model = LateInteraction(tiny_base, "li", kind, "document", device="cpu")
+    index = MultiVectorIndex.build(tmp_path / "index", TEXTS, model)
+    reopened = MultiVectorIndex(index.folder, options={"device": "cpu"})
+    found = reopened.search(QUERIES, 20)
+    for query in QUERIES:
+        hits = {hit.document_id: hit.score for hit in found[query.id]}
+        assert hits == pytest.approx(scores_of(model, query), abs=1e-2)
+        ranked = sorted(found[query.id], key=lambda hit: (-hit.score, hit.document_id))
+        assert found[query.id] == ranked
+    five = reopened.search(QUERIES, 5)
+    assert five == {query_id: hits[:5] for query_id, hits in found.items()}
+    some = reopened.search(QUERIES, 20, languages=["ky", "zh"])["q0"]
+    assert {hit.document_id for hit in some} == {d.id for d in TEXTS if d.language in ("ky", "zh")}
+    assert reopened.search(QUERIES, 5, languages=["de"]) == {"q0": [], "q1": []}
+    assert reopened.info().routing == "document"
+    split = LateInteraction(tiny_base, "li", kind, "split", device="cpu")
+    with pytest.raises(CompositionError, match="routing was 'document' and is now 'split'"):
+        MultiVectorIndex(index.folder, split).search(QUERIES)
+
+
+def test_fidelity_of_a_compressed_index_under_routing_document(tmp_path, tiny_base, zoos):
+    from polyrank.evaluation.fidelity import encoded_again
+
+    model = LateInteraction(tiny_base, "li", routing="document", device="cpu")
+    index = MultiVectorIndex.build(tmp_path / "index", TEXTS, model, "residual-8")
+    exact = encoded_again(index, QUERIES, 20, progress=False)
+    for query in QUERIES:
+        hits = {hit.document_id: hit.score for hit in exact[query.id]}
+        assert hits == pytest.approx(scores_of(model, query), abs=1e-4)
+
+
+def test_an_index_cannot_know_the_language_of_its_queries(tmp_path, tiny_base, zoos):
+    model = LateInteraction(tiny_base, "li", routing="query", device="cpu")
+    with pytest.raises(CompositionError, match="before anyone asks"):
+        MultiVectorIndex.build(tmp_path / "index", TEXTS, model)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_language_module_that_was_trained_again_is_named(index, tiny_base, late_zoo, tmp_path):  # noqa: F811
     zoo = tmp_path / "zoo"
     languages = late_zoo / tiny_base.name / "language" / "adapter"
@@ -76,8 +163,6 @@ def test_a_language_module_that_was_trained_again_is_named(index, tiny_base, lat
     shutil.copytree(languages / "tr", other)
     card = (other / "polyrank.json").read_text().replace('"tr"', '"ky"')
     (other / "polyrank.json").write_text(card)
-    import os
-
     roots = os.pathsep.join([str(zoo), str(late_zoo)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("POLYRANK_ZOO", roots)
