@@ -133,10 +133,11 @@ def _complete(kind: str, stage: str, fields: Fields, values: dict[str, Any]) -> 
     if late or kind in KINDS:
         values["ranking"] = values["ranking"] or ("squad-li" if late else "squad")
     where = fields.values.get("routing", fields.values[stage])
-    if late and values["routing"] not in (None, "split", "none"):
-        where.wrong("late interaction encodes texts one by one: its routing is 'split' or 'none'")
-    if late and values["ranking_kind"] not in (None, "adapter", "full"):
-        fields.values["ranking_kind"].wrong("late interaction runs with an adapter or a full model")
+    if late and values["routing"] not in (None, "split", "document", "none"):
+        where.wrong(
+            "late interaction encodes texts one by one: its routing is 'split', 'document' or "
+            "'none'"
+        )
     if stage == "rerank" and kind in KINDS:
         ranking_kind = values["ranking_kind"] or kind
         usual = "full" if ranking_kind == "full" else kind

@@ -75,11 +75,8 @@ def missing_modules(system: System, tasks: Iterable[Task]) -> list[Missing]:
 
 
 def _train(system: System, role: str, kind: str, name: str | None = None) -> str:
-    command = train_command(system.base, role, kind, name or Path(system.ranking or "squad").name)
-    if system.is_late and role == "ranking":
-        recipe = "modular" if kind == "adapter" else "colbert-xm"
-        command = command.replace("train ranking", "train late-interaction")
-        command = command.replace(f"--kind {kind}", f"--recipe {recipe}")
+    name = name or Path(system.ranking or "squad").name
+    command = train_command(system.base, role, kind, name, late=system.is_late)
     return command.replace("ZOO", system.zoo) if system.zoo else command
 
 
@@ -90,7 +87,9 @@ def _ranking_kind(system: System) -> str:
 
 
 def _language_kind(system: System) -> str:
-    return "adapter" if system.is_late else system.rerank or "adapter"
+    if system.is_late:
+        return "mask" if _ranking_kind(system) == "mask" else "adapter"
+    return system.rerank or "adapter"
 
 
 def ranking_folder(system: System) -> Path:
@@ -108,14 +107,15 @@ def ranking_folder(system: System) -> Path:
 def languages_used(system: System, task: Task) -> list[str]:
     """The languages whose modules act in a pair."""
     routing = system.routing
-    if system.is_late and _ranking_kind(system) == "full":
-        return []  # shared weights; an XMOD has its language modules inside
-    if system.is_late and routing is None:
+    if system.is_late and (routing is None or _ranking_kind(system) == "full"):
+        full = _ranking_kind(system) == "full"
         try:
             modular = read_card(ranking_folder(system), verify=False).parent is not None
         except ModuleError:
-            modular = True
-        routing = "split" if modular else "none"
+            modular = not full
+        if full and not modular:
+            return []  # shared weights; an XMOD has its language modules inside
+        routing = routing or ("split" if modular else "none")
     pair = {
         "query": (task.queries,),
         "document": (task.documents,),
