@@ -7,7 +7,7 @@ import os
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,9 @@ from polyrank.base import expanded
 from polyrank.errors import UsageError
 
 from .options import AsJson, note
+
+if TYPE_CHECKING:
+    from polyrank.modules.search import ZooEntry
 
 
 class Role(Enum):
@@ -82,21 +85,54 @@ def export(
     base: Annotated[
         str | None, typer.Option(help="A mask's base, where it is not found by its name.")
     ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(help="Of a late-interaction mask: merge this language's mask, too."),
+    ] = None,
 ) -> None:
     """Write a module for another project: an adapter for the adapters library, a mask for
-    composable-sft.
+    composable-sft, late interaction without adapters for PyLate.
 
     An adapter becomes a folder that the library loads by its defaults (.bin); the module's own
-    folder is one that it loads with use_safetensors=True. A mask becomes a pytorch_diff.bin.
+    folder is one that it loads with use_safetensors=True. A mask becomes a pytorch_diff.bin. A
+    late-interaction mask, or a full model, becomes one checkpoint in PyLate's layout, which
+    sentence-transformers reads too; an adapter's projection is copied beside it.
 
     \b
     Example:
       polyrank zoo export mini/language/adapter/ky --output ky-for-adapters
     """
     from polyrank.modules.imports.module import export_module
+    from polyrank.modules.projection import is_late_interaction
     from polyrank.modules.search import info
 
-    print(export_module(info(name).path, output, base))
+    found = info(name)
+    if is_late_interaction(found.path) and found.card.kind != "adapter":
+        _export_pylate(found, output, base, language)
+        print(output)
+        return
+    if language is not None:
+        raise UsageError("--language goes with a late-interaction mask")
+    print(export_module(found.path, output, base))
+
+
+def _export_pylate(found: ZooEntry, output: Path, base: str | None, language: str | None) -> None:
+    from polyrank.modules.projection import load_projection
+    from polyrank.rerankers.late_interaction import LateInteraction
+
+    rules = load_projection(found.path).rules
+    length = rules.augment_to or rules.query_length
+    if length != rules.query_length:
+        note(f"PyLate reads queries to the length it fills them to: {length} tokens")
+    LateInteraction(
+        base or found.card.base,
+        str(found.path),
+        found.card.kind,
+        "none" if language is None else "split",
+        query_length=length,
+        device="cpu",
+        language_kind=None if language is None else "mask",
+    ).export_pylate(output, language)
 
 
 def _first_zoo() -> Path:

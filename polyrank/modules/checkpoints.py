@@ -184,7 +184,9 @@ def _check_exportable(checkpoint: Checkpoint) -> None:
     if rules.augment_to not in (0, rules.query_length):
         raise ModuleError(
             f"queries are filled up to {rules.augment_to} tokens but read to {rules.query_length}; "
-            "PyLate has one length for both.\nTrain with --augment-to as --query-length, or 0."
+            "PyLate has one length for both.\nLoad it with "
+            f"query_length={rules.augment_to}, which cuts longer queries, or train with "
+            "--augment-to as --query-length, or 0."
         )
 
 

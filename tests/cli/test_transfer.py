@@ -1,8 +1,14 @@
 """polyrank zoo import and export."""
 
 import json
+import os
 
 import pytest
+import torch
+
+from polyrank.rerankers.late_interaction import LateInteraction
+
+from ..rerankers.conftest import late_masks, late_zoo  # noqa: F401
 
 
 def test_out_and_in_again(polyrank, tiny, tmp_path):
@@ -25,8 +31,6 @@ def test_an_imported_module_is_used_with_a_note(polyrank, tiny, tmp_path, monkey
     base, out, zoo = tiny[1], tmp_path / "out", tmp_path / "zoo"
     polyrank("zoo", "export", f"{base}/language/adapter/ky", "--output", out)
     polyrank("zoo", "import", out, "--language", "kk", "--base", base, "--zoo", zoo)
-    import os
-
     monkeypatch.setenv("POLYRANK_ZOO", f"{zoo}{os.pathsep}{os.environ['POLYRANK_ZOO']}")
     pair = ["--query-language", "kk", "--document-language", "en"]
     result = polyrank("compose", *tiny, *pair)
@@ -47,6 +51,41 @@ def test_refusals(polyrank, tiny, tmp_path, monkeypatch):
     assert result.exit_code == 2 and "--zoo DIR, or set POLYRANK_ZOO" in result.stderr
     result = polyrank("zoo", "import", tmp_path / "full", "--language", "ky", "--zoo", tmp_path)
     assert result.exit_code == 2 and "is no module that polyrank reads" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "ranking", "more"),
+    [("mask", "li", []), ("mask", "li", ["--language", "ky"]), ("full", "moved", [])],
+)
+def test_late_interaction_for_pylate(
+    polyrank,
+    tiny,
+    late_zoo,  # noqa: F811
+    late_masks,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+    kind,
+    ranking,
+    more,
+):
+    """The checkpoint has the vectors of the module that it was written from."""
+    monkeypatch.setenv("POLYRANK_ZOO", os.pathsep.join([str(late_zoo), str(late_masks)]))
+    name, out = f"{tiny[1]}/ranking/{kind}/{ranking}", tmp_path / "out"
+    result = polyrank("zoo", "export", name, "--output", out, *more)
+    assert result.exit_code == 0 and "12 tokens" in result.stderr, result.stderr
+    routing = "split" if more else "none"
+    here = LateInteraction(tiny[1], ranking, kind, routing, device="cpu")
+    there = LateInteraction(ranking=str(out), device="cpu")
+    (one,), (two,) = (model.encode_documents(["abc, de"], "ky") for model in (here, there))
+    assert torch.allclose(one, two, atol=1e-5)
+
+
+def test_what_pylate_has_no_place_for(polyrank, tiny, late_zoo, tmp_path):  # noqa: F811
+    adapter = f"{tiny[1]}/ranking/adapter/li"
+    result = polyrank("zoo", "export", adapter, "--output", tmp_path / "a")
+    assert result.exit_code == 0 and (tmp_path / "a" / "projection.safetensors").is_file()
+    result = polyrank("zoo", "export", adapter, "--output", tmp_path / "b", "--language", "ky")
+    assert result.exit_code == 2 and "goes with a late-interaction mask" in result.stderr
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(polyrank, tiny, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 from polyrank import languages
@@ -14,6 +15,7 @@ from polyrank.modules.imports import adapterhub, masks, xmod
 from polyrank.modules.imports.composable_sft import SFT_FILE
 from polyrank.modules.imports.source import fetched
 from polyrank.modules.imports.target import Imported, Wanted
+from polyrank.modules.projection import PROJECTION_FILE, RULES_FILE
 
 # What tells a format: its file, how it is brought in, and the files that it needs.
 _FORMATS = {
@@ -75,7 +77,8 @@ def import_module(
 
 def export_module(folder: str | Path, output: str | Path, base: str | None = None) -> Path:
     """Write a module for the project that it can be used in: an adapter for the `adapters` library
-    (its default `.bin` files), a mask for composable-sft (`pytorch_diff.bin`).
+    (its default `.bin` files), a mask for composable-sft (`pytorch_diff.bin`). The projection of a
+    late-interaction module is copied beside it.
 
     Args:
         folder: of the module.
@@ -98,6 +101,9 @@ def export_module(folder: str | Path, output: str | Path, base: str | None = Non
             adapterhub.take(folder, temporary)
         else:
             masks.take(folder, temporary, _model_type(base or card.base))
+        for name in (RULES_FILE, PROJECTION_FILE):  # of late interaction; neither project has these
+            if (folder / name).is_file():
+                shutil.copy(folder / name, temporary / name)
     return Path(output)
 
 
