@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 
 import pytest
 import torch
@@ -88,8 +89,10 @@ def test_what_pylate_has_no_place_for(polyrank, tiny, late_zoo, tmp_path):  # no
     assert result.exit_code == 2 and "goes with a late-interaction mask" in result.stderr
 
 
-def test_a_full_disk_is_said_and_leaves_nothing(polyrank, tiny, tmp_path):
+def test_a_full_disk_is_said_and_leaves_nothing(polyrank, tiny, tmp_path, monkeypatch):
     resource = pytest.importorskip("resource")
+    # What is imported meanwhile would be cached cut short, and every later run would fail on it.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     name, before = f"{tiny[1]}/language/adapter/ky", resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
     try:

@@ -242,6 +242,7 @@ from polyrank.index.multivector import MultiVectorIndex, add, build
 
 texts = [Document(f"n{{i}}", "cold river " * 200, language="en") for i in range(20)]
 folder = {folder!r}
+sys.dont_write_bytecode = True  # it would be cut short, too, and harm later runs
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, resource.RLIM_INFINITY))
 try:
     {action}
