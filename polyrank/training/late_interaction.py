@@ -271,6 +271,7 @@ def train_late_interaction(
         recipe={
             "model": LATE_INTERACTION,
             "command": command,
+            "markers": [rules.query_marker, rules.document_marker],
             **vars(chosen),
             **told,
             "queries": len(examples),

@@ -13,7 +13,8 @@ from polyrank.base import zoo_roots
 RUNNABLE = ["rerank", "search", "evaluate", "detect", "demo", "experiment", "zoo list"]
 RUNNABLE += ["compare", "alignment", "zoo info"]
 RUNNABLE += ["zoo verify", "zoo push", "zoo index"]
-RUNNABLE += ["distill", "loyalty", "bench", "train language", "train ranking", "compose"]
+RUNNABLE += ["distill", "loyalty", "bench", "train language", "train ranking"]
+RUNNABLE += ["train late-interaction", "train labels", "train losses", "compose"]
 RUNNABLE += ["zoo import", "zoo export"]
 # Over a late-interaction module.
 INDEX = ["index build", "index add", "index delete", "index compact", "index info"]

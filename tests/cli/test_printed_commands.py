@@ -19,3 +19,16 @@ def test_a_train_command_parses(role, kind):
     command = typer.main.get_command(app).commands["train"].commands[role]
     parsed = command.make_context(role, words[3:])  # raises on an unknown or a missing option
     assert parsed.params["output"].name == "ky"
+
+
+@pytest.mark.parametrize("kind", ["adapter", "mask", "full"])
+def test_a_command_for_late_interaction_trains_that_kind(kind):
+    from polyrank.cli.app import app
+
+    words = shlex.split(train_command("mini", "ranking", kind, "li", late=True))
+    command = typer.main.get_command(app).commands["train"].commands["late-interaction"]
+    parsed = command.make_context("late-interaction", words[3:]).params
+    assert parsed["output"].parent.name == kind
+    asked = {"recipe": parsed["recipe"].value, "kind": parsed["kind"] and parsed["kind"].value}
+    expected = {"recipe": "colbert-xm" if kind == "full" else "modular"}
+    assert asked == {**expected, "kind": None if kind == "full" else kind}

@@ -73,6 +73,7 @@ def test_it_learns_to_rank_what_it_was_trained_on(
     card = read_card(folder)
     assert card.parent is not None and card.parent.name == "en"
     assert card.recipe["recipe"] == recipe and card.recipe["steps"] == 40
+    assert card.recipe["markers"] == [model.rules.query_marker, model.rules.document_marker]
     assert "pr.LateInteraction(" in (folder / "README.md").read_text()
     assert not (tmp_path / "toy.work").exists()
 

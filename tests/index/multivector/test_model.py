@@ -11,7 +11,7 @@ from polyrank.errors import CompositionError
 from polyrank.index.multivector import ModelEncoder, MultiVectorIndex, Plan, build, delete
 from polyrank.rerankers.late_interaction import LateInteraction
 
-from ...rerankers.conftest import late_masks, late_zoo  # noqa: F401
+from ...rerankers.conftest import late_masks, late_zoo, xmod_zoo  # noqa: F401
 
 TEXTS = [
     Document(f"d{i}", text, language=language)
@@ -147,6 +147,22 @@ def test_fidelity_of_a_compressed_index_under_routing_document(tmp_path, tiny_ba
     for query in QUERIES:
         hits = {hit.document_id: hit.score for hit in exact[query.id]}
         assert hits == pytest.approx(scores_of(model, query), abs=1e-4)
+
+
+@pytest.mark.parametrize("routing", ["split", "document", "none"])
+def test_an_index_over_xmod(tmp_path, tiny_xmod, xmod_zoo, monkeypatch, routing):  # noqa: F811
+    """Documents in three languages, each through the module that the checkpoint has for it."""
+    monkeypatch.setenv("POLYRANK_ZOO", str(xmod_zoo))
+    texts = [
+        replace(d, language={"tr": "de", "zh": "fi"}.get(d.language, d.language)) for d in TEXTS
+    ]
+    model = LateInteraction(str(tiny_xmod), "li", "full", routing, device="cpu")
+    index = MultiVectorIndex.build(tmp_path / "index", texts, model)
+    scores = model.score([(QUERIES[0], document) for document in texts])
+    hits = {hit.document_id: hit.score for hit in index.search(QUERIES[:1], 20)["q0"]}
+    assert hits == pytest.approx({d.id: s for d, s in zip(texts, scores, strict=True)}, abs=1e-2)
+    expected = {} if routing == "none" else {"ky": "'ky_KG'", "de": "'de_DE'"}
+    assert {tag: index.info().modules[tag] for tag in expected} == expected
 
 
 def test_an_index_cannot_know_the_language_of_its_queries(tmp_path, tiny_base, zoos):
