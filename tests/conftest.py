@@ -202,9 +202,10 @@ def ray_cluster():
     """A local Ray of two CPUs, for all tests of a file; pools and commands join it."""
     ray = pytest.importorskip("ray", reason="needs polyrank[ray]")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    quiet = {"log_to_driver": False, "logging_level": "error"}
     for attempt in (1, 2, 3):
         try:
-            ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+            ray.init(address="local", num_cpus=2, include_dashboard=False, **quiet)
             break
         except Exception:  # Ray's own: its node gets 30 seconds, too few on a busy machine
             ray.shutdown()
