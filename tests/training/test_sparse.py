@@ -142,9 +142,9 @@ def test_resumed_in_any_phase_equals_uninterrupted(tmp_path, monkeypatch, phase)
 
     real_fit = sparse.fit
 
-    def cut(model, make, loss, plan, work, resume):
+    def cut(model, make, loss, plan, work, resume, callbacks):
         if work.name != phase:
-            return real_fit(model, make, loss, plan, work, resume)
+            return real_fit(model, make, loss, plan, work, resume, callbacks)
 
         def until(step):
             if step == 5:
