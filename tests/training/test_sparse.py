@@ -142,7 +142,7 @@ def test_resumed_in_any_phase_equals_uninterrupted(tmp_path, monkeypatch, phase)
 
     real_fit = sparse.fit
 
-    def cut(model, make, loss, plan, work, resume, callbacks):
+    def cut(model, make, loss, plan, work, resume, callbacks=()):
         if work.name != phase:
             return real_fit(model, make, loss, plan, work, resume, callbacks)
 

@@ -146,6 +146,7 @@ class MultiVectorIndex:
             LanguageError: an unknown language, or one that the model has no module for.
             CompositionError: the model is not that of the index.
         """
+        _check_depth(depth)
         asked, found = list(queries), []
         for tags, vectors in self.encoded(asked, languages):
             found.append(self.search_vectors(vectors, depth, tags, pruning))
@@ -183,8 +184,7 @@ class MultiVectorIndex:
         pruning: Pruning | None = None,
     ) -> list[list[tuple[str, float]]]:
         """As `search`, of queries that are encoded: (n, d) each → ids and scores, best first."""
-        if depth < 1:
-            raise UsageError(f"depth is {depth}; give 1 or more")
+        _check_depth(depth)
         self._check_vectors(queries)
         tags = normalised(languages)
         vectors = [query.detach().cpu() for query in queries]
@@ -323,6 +323,11 @@ def verify(folder: str | Path) -> Verification:
     checked = (files.check(folder / name, file) for name, file in sorted(paths.items()))
     problems = [problem for problem in checked if problem]
     return Verification(len(paths), sum(file.bytes for file in paths.values()), problems)
+
+
+def _check_depth(depth: int) -> None:
+    if depth < 1:
+        raise UsageError(f"depth is {depth}; give 1 or more")
 
 
 def _best(parts: Sequence[list[tuple[str, float]]], depth: int) -> list[tuple[str, float]]:
