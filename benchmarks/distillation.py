@@ -19,6 +19,7 @@ import hashlib
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -235,16 +236,28 @@ def speed(
     }
 
 
+def named(folders: Sequence[Path]) -> dict[Path, str]:
+    """Folder → its pair of languages, and its own name where several are of one pair."""
+    cards = {folder: verify(folder) for folder in folders}
+    for folder, card in cards.items():
+        if card is None:
+            sys.exit(f"{folder} is no model that 'polyrank distill' wrote")
+    pairs = {folder: f"{card['source']}–{card['target']}" for folder, card in cards.items() if card}
+    alone = Counter(pairs.values())
+    return {f: p if alone[p] == 1 else f"{p} {f.name}" for f, p in pairs.items()}
+
+
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Everything, by model, and the tests over all of them."""
     runner = Runner(options)
     models: dict[str, Any] = {}
     tests: list[dict[str, Any]] = []
+    names = named(options.models)
     for folder in options.models:
         systems = contenders(folder, ranking=options.ranking, max_length=options.max_length)
         card = verify(folder)
         assert card is not None  # or it would be no contender
-        name = f"{card['source']}–{card['target']}"
+        name = names[folder]
         where = tasks(card["source"], card["target"])
         values, pairs = quality(runner, systems, where)
         tests += compare(values, name, systems, options.seed)
