@@ -68,6 +68,26 @@ def test_modules(kind, distilled, tiny_base, tiny_zoo, mask_zoo, tiny_folder):
     assert len({c.weights for c in beside.values()}) == 3
 
 
+def test_a_folder_of_an_earlier_version_is_read(distilled, tiny_zoo, tiny_folder):
+    """Its card names no ranking module and no precision, and its weights are fp32."""
+    from transformers import AutoModelForSequenceClassification
+
+    from polyrank.modules.card import sha256
+
+    folder = distilled(zoo=tiny_zoo)
+    before = pr.CrossEncoder(folder).rank("melts", PASSAGES)
+    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype="float32")
+    model.save_pretrained(folder)
+    card = json.loads((folder / "distilled.json").read_text())
+    del card["stored"], card["recipe"]["ranking"]["teacher"]
+    card["files"] = {name: sha256(folder / name) for name in card["files"]}
+    (folder / "distilled.json").write_text(json.dumps(card))
+    after = pr.CrossEncoder(folder).rank("melts", PASSAGES)
+    assert [h.score for h in after] == pytest.approx([h.score for h in before], abs=1e-6)
+    beside = contenders(folder, str(tiny_folder), zoo=tiny_zoo)
+    assert [c.name for c in beside] == [TEACHER, TRIMMED, STUDENT]
+
+
 @pytest.fixture
 def judge(tiny_folder, tmp_path):
     import torch
