@@ -595,7 +595,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=50 if GPU else 15)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of a CPU")
-    parser.add_argument("--only", default="", help="measure shapes whose name contains this")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], help="measure shapes whose name contains one of these"
+    )
     parser.add_argument("--add", action="store_true", help="keep the file's other shapes")
     parser.add_argument(
         "--output", type=Path, help="default: benchmarks/results/maxsim-MACHINE.json"
@@ -626,7 +628,7 @@ def main() -> int:
         return 2
     rows = {json.dumps(row["shape"]): row for row in before["shapes"]}
     for shape in GPU_SHAPES if GPU else CPU_SHAPES:
-        if options.only not in str(shape):
+        if not any(part in str(shape) for part in options.only):
             continue
         row = measure(shape, options.rounds, measured)
         rows[json.dumps(row["shape"])] = row
