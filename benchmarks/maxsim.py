@@ -1,6 +1,6 @@
 """MaxSim beside its peers: parity in float64 first, then every shape, in one run.
 
-    python benchmarks/maxsim.py --rounds 15
+    python benchmarks/maxsim.py --rounds 11
 
 Peers are whatever this environment can import: maxsim-cpu, sentence-transformers (>= 6), PyLate and
 late-interaction-kernels' reference on a CPU; late-interaction-kernels and flash-maxsim on a GPU;
@@ -8,7 +8,9 @@ PyTorch, eager and compiled, on both. What could not be run is in the results wi
 
 All systems take turns, round after round, so that other work on the machine falls on each alike. A
 ratio is the median over the rounds of (peer / ours) within a round; on a machine that others use,
-compare the least times too. Memory that an allocator has kept from before is not seen.
+compare the least times too. On a CPU 20 ms pass before each call: OpenMP's threads spin for some
+milliseconds after work, on the cores of the system that comes next. Memory that an allocator has
+kept from before is not seen.
 
 maxsim-cpu gets as many threads as PyTorch, and documents whose masked tokens were cut out before it
 is timed. Two einsums stand for a padded product: `torch eager` is "qsd,ntd->qnst" for any number of
@@ -51,6 +53,7 @@ GPU = torch.cuda.is_available()
 DEVICE = "cuda" if GPU else "cpu"
 DTYPE = torch.bfloat16 if GPU else torch.float32
 SEED = 0
+PAUSE = 0.02  # s
 EAGER_SCORES = 1 << 29  # similarities that eager PyTorch may hold: 2 GB
 COMPRESSED = ("int8", "residual-2", "residual-4")
 PEERS = (
@@ -398,6 +401,7 @@ def _with_backward(call: Call, case: Case) -> Call:
 
 def seconds(call: Call) -> float:
     if not GPU:
+        time.sleep(PAUSE)
         start = time.perf_counter()
         call()
         return time.perf_counter() - start
@@ -593,7 +597,7 @@ def versions() -> dict[str, str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=50 if GPU else 15)
+    parser.add_argument("--rounds", type=int, default=50 if GPU else 11)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of a CPU")
     parser.add_argument(
         "--only", nargs="+", default=[""], help="measure shapes whose name contains one of these"

@@ -17,7 +17,7 @@ from torch import Tensor
 from polyrank.errors import UsageError
 from polyrank.kernels.product import product, workspace
 from polyrank.kernels.scan import BLOCK, SHARED
-from polyrank.kernels.threads import each
+from polyrank.kernels.threads import each, one_thread
 
 CHUNK = 1 << 26  # similarities held at once on a GPU: 256 MiB
 
@@ -60,7 +60,8 @@ def nearest(vectors: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         (N,) int64 codes, and (N,) the dot products with them, fp32.
     """
-    centroids = centroids.float().contiguous()
+    with one_thread():
+        centroids = centroids.float().contiguous()
     device = vectors.device
     multiply = product(device, torch.float32)
     codes = torch.empty(len(vectors), dtype=torch.int64, device=device)

@@ -142,7 +142,9 @@ class ResidualCodec:
         parts = torch.arange(len(wide) // 256, device=wide.device, dtype=torch.int32)
 
         def write(residuals: Tensor, weights: Tensor) -> Tensor:
-            index = residuals.int()[..., None] * len(parts) + parts
+            index = residuals.int()
+            if len(parts) > 1:
+                index = index[..., None] * len(parts) + parts
             torch.index_select(wide, 0, index.flatten(), out=weights.view(kind).flatten())
             return weights
 

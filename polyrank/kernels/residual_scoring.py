@@ -19,9 +19,10 @@ from torch import Tensor
 from polyrank.errors import UsageError
 from polyrank.kernels.backend import use_triton
 from polyrank.kernels.compressed import check_offsets, check_queries, live, scan
-from polyrank.kernels.product import Workspace, product, workspace
+from polyrank.kernels.product import product, workspace
 from polyrank.kernels.residual import ResidualCodec
-from polyrank.kernels.scan import Rows, Similarity
+from polyrank.kernels.scan import BLOCK, Rows, Similarity
+from polyrank.kernels.threads import each, one_thread
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,14 +156,15 @@ class _Prepared:
         self.documents, self.codes = documents, documents.codes
         self.centroids = documents.codec.centroids
         if len(self.codes) < len(self.centroids):  # few tokens: only their centroids
-            used, self.codes = self.codes.unique(return_inverse=True)
-            self.centroids = self.centroids[used]
+            with one_thread():
+                used, self.codes = self.codes.unique(return_inverse=True)
+                self.centroids = self.centroids[used]
 
     def __call__(self, columns: Tensor) -> Callable[[], Similarity]:
         multiply = product(columns.device, torch.float32)
-        room = Workspace(columns.device, torch.float32)
-        table = multiply(self.centroids.float(), columns, room)  # (K, C)
-        decode = self.documents.codec.decoder()
+        table = self._table(columns)
+        with one_thread():
+            decode = self.documents.codec.decoder()
 
         def make() -> Similarity:
             copies, products, sums = (
@@ -180,3 +182,22 @@ class _Prepared:
             return similarity
 
         return make
+
+    def _table(self, columns: Tensor) -> Tensor:
+        """The similarity of every centroid with the query tokens: (C, d) → (K, C)."""
+        device, multiply = columns.device, product(columns.device, torch.float32)
+        table = torch.empty(len(self.centroids), len(columns), device=device)
+        step = max(BLOCK // max(len(columns), 1), 1)
+
+        def worker() -> Callable[[int], None]:
+            room = workspace("product", device, torch.float32)
+
+            def fill(start: int) -> None:
+                part = slice(start, start + step)
+                table[part] = multiply(self.centroids[part].float(), columns, room)
+
+            return fill
+
+        starts = range(0, len(table), step)
+        each(starts, worker, max(min(torch.get_num_threads(), len(starts)), 1))
+        return table

@@ -3,20 +3,35 @@
 PyTorch's own threads meet after every operation. While another process holds a core, each meeting
 waits for the scheduler, 4 ms on Linux: with a hundred short operations that is most of the time.
 Threads that each take whole pieces meet once.
+
+OpenMP's threads, which PyTorch uses, also spin for some milliseconds after work, on cores that the
+threads here want. So what comes before a call of `each` is done in `one_thread`, if it is short.
 """
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from functools import cache
 from typing import TypeVar
 
 import torch
 
 Piece = TypeVar("Piece")
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch uses the calling thread alone."""
+    own = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(own)  # what a thread sets, threads started later begin with
 
 
 def each(
@@ -45,16 +60,14 @@ def each(
             queue.clear()  # the others stop, too
             raise
 
-    own = torch.get_num_threads()
-    helpers = _pool(os.getpid(), threads - 1) if threads > 1 else None
-    running = [helpers.submit(work) for _ in range(threads - 1)] if helpers else []
-    torch.set_num_threads(1)
-    try:
-        work()
-    finally:
-        if running:
-            wait(running)
-        torch.set_num_threads(own)  # what a thread sets, threads started later begin with
+    with one_thread():
+        helpers = _pool(os.getpid(), threads - 1) if threads > 1 else None
+        running = [helpers.submit(work) for _ in range(threads - 1)] if helpers else []
+        try:
+            work()
+        finally:
+            if running:
+                wait(running)
     for done in running:
         done.result()
 

@@ -9,6 +9,7 @@ from polyrank.errors import UsageError
 from polyrank.kernels import contract
 from polyrank.kernels.autograd import forward
 from polyrank.kernels.contract import Layout, Problem
+from polyrank.kernels.threads import one_thread
 
 SCORES = 1 << 22  # of one step, all queries together: 16 MB
 
@@ -60,8 +61,9 @@ def maxsim_topk(
         part, vectors = _part(layout, flat_documents, first, last)
         problem = Problem(query_layout, part, last - first, zero_mask=zero_mask)
         scores, _ = forward(flat_queries, vectors, problem)
-        best = torch.cat([best, _keys(scores, first)], dim=1)
-        best = best.topk(min(k, best.shape[1]), dim=1).values  # sorted
+        with one_thread():
+            best = torch.cat([best, _keys(scores, first)], dim=1)
+            best = best.topk(min(k, best.shape[1]), dim=1).values  # sorted
     return _scores(best), _LAST - (best & _LAST)
 
 
