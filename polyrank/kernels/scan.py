@@ -25,7 +25,7 @@ from polyrank.kernels.threads import each
 BLOCK = 1 << 19  # similarities of one block: 2 MB in fp32
 COPIED_ROWS = 1 << 14  # document rows of one block where they are copied
 QUERY_ROWS = 1024  # query tokens of one block
-SHARED = 1 << 18  # similarities from which threads share the work: to start one takes 0.05 ms
+SHARED = 1 << 20  # similarities from which threads share the work: a millisecond or more
 SHARES = 8  # into so many blocks at least, where each then has SHARED similarities
 DENSE = 0.75  # live rows of a block from which dead ones are multiplied, too, rather than left out
 
