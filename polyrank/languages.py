@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from polyrank.errors import LanguageError
 
 ACCEPTED = "give a BCP-47 tag (ky, zh-Hant), an ISO 639-3 code (kir) or a FLORES code (kir_Cyrl)"
-_NOT_A_LANGUAGE = {"und", "mul", "zxx", "mis"}
+UNKNOWN = "und"  # BCP 47: of a text whose language is not known
+_NOT_A_LANGUAGE = {UNKNOWN, "mul", "zxx", "mis"}
 
 
 @lru_cache(maxsize=4096)

@@ -15,9 +15,10 @@ from polyrank.errors import UsageError
 from polyrank.evaluation.measures import evaluate
 from polyrank.index.multivector.index import MultiVectorIndex
 from polyrank.index.multivector.search import Best, Pruning
-from polyrank.index.multivector.segment import UNKNOWN, normalised
+from polyrank.index.multivector.segment import normalised
 from polyrank.index.multivector.storage import Queries, pad
 from polyrank.kernels import maxsim_packed
+from polyrank.languages import UNKNOWN
 from polyrank.progress import bar
 
 DOCUMENTS = 512  # encoded and scored at a time

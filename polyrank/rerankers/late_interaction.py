@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,32 +18,25 @@ import torch
 from torch import Tensor
 
 from polyrank import languages
-from polyrank.base import Base, base_name, fingerprint_of, load_base
+from polyrank.base import Base
 from polyrank.collections.records import Document, Query
 from polyrank.collections.texts import as_documents, as_queries
-from polyrank.composition import Composition, compose
+from polyrank.composition import Composition
 from polyrank.errors import LanguageError, ModuleError, UsageError
-from polyrank.modules.adapter import load_adapter_module
-from polyrank.modules.card import ModuleCard, read_card, train_command
 from polyrank.modules.checkpoints import (
     Checkpoint,
-    is_checkpoint,
-    read_checkpoint,
     write_pylate,
 )
 from polyrank.modules.folder import replaced
-from polyrank.modules.full import load_full_encoder
-from polyrank.modules.mask import load_mask_module
-from polyrank.modules.projection import Projection, embed, load_projection
-from polyrank.modules.search import find
+from polyrank.modules.projection import Projection, embed
 from polyrank.modules.skiplist import skipped_ids
 from polyrank.progress import bar
+from polyrank.rerankers.late_parts import Parts, load_parts
 from polyrank.rerankers.marked_text import MarkedText, TextRow, padded
 from polyrank.rerankers.masked import MaskedEncoder
 from polyrank.rerankers.scorer import PairScorer, as_dtype
 from polyrank.rerankers.token_encoders import (
     ModuleTokens,
-    RankingPart,
     TokenEncoder,
     XmodTokens,
 )
@@ -51,26 +44,9 @@ from polyrank.rerankers.token_encoders import (
 KINDS = ("adapter", "mask", "full")
 LANGUAGE_KINDS = ("adapter", "mask")
 ROUTINGS = ("split", "document", "query", "none")
-UNKNOWN = "und"  # BCP 47: a text whose language is not known
 AT_ONCE = 256  # texts tokenised, and pairs scored, at a time
 
 K = TypeVar("K", bound=Hashable)
-
-
-@dataclass(frozen=True, eq=False)
-class Parts:
-    """What a late-interaction model is put together from, however it was stored.
-
-    base: what language modules must fit. encoder: fine-tuned, or the base's own. source: language
-    of the judgements. modular: whether language modules belong under it.
-    """
-
-    base: Base
-    encoder: Any
-    projection: Projection
-    ranking: RankingPart = RankingPart("full")
-    source: str = "en"
-    modular: bool = False
 
 
 class LateInteraction(PairScorer):
@@ -222,7 +198,7 @@ class LateInteraction(PairScorer):
                 f"{self.routing}'s language.\nGive {self.routing}_language, or use routing "
                 "'split' (each text its own language)."
             )
-        return [None if other == UNKNOWN else languages.normalise(other)] * len(records)
+        return [None if other == languages.UNKNOWN else languages.normalise(other)] * len(records)
 
     def _with_modules(
         self, rows: Sequence[TextRow], acting: Sequence[str | None], side: str
@@ -443,46 +419,3 @@ def _maxsim(queries: list[Tensor], documents: list[Tensor]) -> list[float]:
     (q, q_mask), (d, d_mask) = batch(queries), batch(documents)
     found: list[float] = maxsim_pairs(q, d, q_mask, d_mask).tolist()
     return found
-
-
-def load_parts(base: str | Base, ranking: str, kind: str, zoo: str | Path | None) -> Parts:
-    """Read a late-interaction model: a module over a base.
-
-    Raises:
-        ModuleError: missing, broken, a cross-encoder, or made for another base.
-    """
-    if is_checkpoint(ranking):
-        return _checkpoint_parts(Path(ranking))
-    loaded = load_base(base) if isinstance(base, str) else base
-    try:
-        folder = find(loaded.name, "ranking", kind, ranking, zoo)
-    except ModuleError as error:  # it names the command for cross-encoders
-        command = train_command(loaded.name, "ranking", kind, Path(ranking).name, late=True)
-        raise ModuleError(f"{str(error).splitlines()[0]}\nTrain one with:  {command}") from error
-    compose(loaded, ranking, routing="none", kind=kind, zoo=zoo)  # checks that it fits the base
-    card, projection = read_card(folder), load_projection(folder)
-    if kind == "adapter":
-        part = RankingPart(kind, ranking, adapter=load_adapter_module(folder))
-        return _parts(loaded, loaded.model, projection, card, part)
-    if kind == "mask":
-        load_mask_module(folder)  # a broken one is named now
-        return _parts(
-            loaded, loaded.model, projection, card, RankingPart(kind, ranking, mask=folder)
-        )
-    return _parts(loaded, load_full_encoder(folder), projection, card, RankingPart(kind))
-
-
-def _parts(
-    base: Base, encoder: Any, projection: Projection, card: ModuleCard, ranking: RankingPart
-) -> Parts:
-    modular = card.parent is not None or encoder.config.model_type == "xmod"
-    return Parts(base, encoder, projection, ranking, card.language, modular)
-
-
-def _checkpoint_parts(folder: Path) -> Parts:
-    """A ColBERT checkpoint of another system: its encoder is the base too."""
-    found = read_checkpoint(folder)
-    fingerprint = fingerprint_of(found.encoder, found.tokenizer)
-    base = Base(base_name(str(folder)), str(folder), found.encoder, found.tokenizer, fingerprint)
-    modular = found.encoder.config.model_type == "xmod"
-    return Parts(base, found.encoder, found.projection, modular=modular)

@@ -17,8 +17,9 @@ from polyrank.index.multivector.binding import Module
 from polyrank.index.multivector.codec import Codec
 from polyrank.index.multivector.encoder import Encoder
 from polyrank.index.multivector.manifest import Entry
-from polyrank.index.multivector.segment import UNKNOWN, Numbers, write_segment
+from polyrank.index.multivector.segment import Numbers, write_segment
 from polyrank.index.multivector.storage import Storage
+from polyrank.languages import UNKNOWN
 
 SHARD = 2048  # documents encoded between two points from which a build can go on
 

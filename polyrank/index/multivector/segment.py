@@ -29,11 +29,10 @@ from polyrank.index.multivector.binding import Module
 from polyrank.index.multivector.codec import Codec
 from polyrank.index.multivector.manifest import Entry, entry_from
 from polyrank.index.multivector.storage import Queries, Storage
-from polyrank.languages import normalise
+from polyrank.languages import UNKNOWN, normalise
 from polyrank.modules.card import sha256
 
 ENTRY = "segment.json"
-UNKNOWN = "und"  # BCP 47: a text whose language is not known
 
 Numbers = NDArray[np.int64]
 

@@ -1,0 +1,78 @@
+"""What a late-interaction model is put together from, as it lies on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from polyrank.base import Base, base_name, fingerprint_of, load_base
+from polyrank.composition import compose
+from polyrank.errors import ModuleError
+from polyrank.modules.adapter import load_adapter_module
+from polyrank.modules.card import ModuleCard, read_card, train_command
+from polyrank.modules.checkpoints import is_checkpoint, read_checkpoint
+from polyrank.modules.full import load_full_encoder
+from polyrank.modules.mask import load_mask_module
+from polyrank.modules.projection import Projection, load_projection
+from polyrank.modules.search import find
+from polyrank.rerankers.token_encoders import RankingPart
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What a late-interaction model is put together from, however it was stored.
+
+    base: what language modules must fit. encoder: fine-tuned, or the base's own. source: language
+    of the judgements. modular: whether language modules belong under it.
+    """
+
+    base: Base
+    encoder: Any
+    projection: Projection
+    ranking: RankingPart = RankingPart("full")
+    source: str = "en"
+    modular: bool = False
+
+
+def load_parts(base: str | Base, ranking: str, kind: str, zoo: str | Path | None) -> Parts:
+    """Read a late-interaction model: a module over a base.
+
+    Raises:
+        ModuleError: missing, broken, a cross-encoder, or made for another base.
+    """
+    if is_checkpoint(ranking):
+        return _checkpoint_parts(Path(ranking))
+    loaded = load_base(base) if isinstance(base, str) else base
+    try:
+        folder = find(loaded.name, "ranking", kind, ranking, zoo)
+    except ModuleError as error:  # it names the command for cross-encoders
+        command = train_command(loaded.name, "ranking", kind, Path(ranking).name, late=True)
+        raise ModuleError(f"{str(error).splitlines()[0]}\nTrain one with:  {command}") from error
+    compose(loaded, ranking, routing="none", kind=kind, zoo=zoo)  # checks that it fits the base
+    card, projection = read_card(folder), load_projection(folder)
+    if kind == "adapter":
+        part = RankingPart(kind, ranking, adapter=load_adapter_module(folder))
+        return _parts(loaded, loaded.model, projection, card, part)
+    if kind == "mask":
+        load_mask_module(folder)  # a broken one is named now
+        return _parts(
+            loaded, loaded.model, projection, card, RankingPart(kind, ranking, mask=folder)
+        )
+    return _parts(loaded, load_full_encoder(folder), projection, card, RankingPart(kind))
+
+
+def _parts(
+    base: Base, encoder: Any, projection: Projection, card: ModuleCard, ranking: RankingPart
+) -> Parts:
+    modular = card.parent is not None or encoder.config.model_type == "xmod"
+    return Parts(base, encoder, projection, ranking, card.language, modular)
+
+
+def _checkpoint_parts(folder: Path) -> Parts:
+    """A ColBERT checkpoint of another system: its encoder is the base too."""
+    found = read_checkpoint(folder)
+    fingerprint = fingerprint_of(found.encoder, found.tokenizer)
+    base = Base(base_name(str(folder)), str(folder), found.encoder, found.tokenizer, fingerprint)
+    modular = found.encoder.config.model_type == "xmod"
+    return Parts(base, found.encoder, found.projection, modular=modular)
