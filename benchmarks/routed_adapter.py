@@ -38,6 +38,7 @@ from polyrank.routing import RoutedEncoder, score
 from polyrank.training.steps import machine
 
 LANGUAGES = ("de", "en", "es", "fi", "ky", "ru", "sw", "tr", "ug", "zh")
+SEED = 0
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -51,7 +52,7 @@ def engine(dtype: torch.dtype, device: str) -> RoutedEncoder:
 
 def batch(rows: int, length: int, device: str) -> dict[str, Tensor]:
     """Random ids without padding; the document starts a quarter into each row."""
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(SEED)
     ids = torch.randint(1000, 20000, (rows, length), generator=generator)
     types = (torch.arange(length) >= length // 4).long().expand(rows, length)
     sizes = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": types}
@@ -218,6 +219,7 @@ def main() -> None:
         "machine": machine(),
         "device": torch.cuda.get_device_name() if place == "cuda" else "cpu",
         "dtype": options.dtype,
+        "seed": SEED,
         "clock": "wall" if place == "cuda" else "CPU time of one thread",
         "rows": options.rows,
         "tokens per row": options.length,
