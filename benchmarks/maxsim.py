@@ -9,8 +9,9 @@ PyTorch, eager and compiled, on both. What could not be run is in the results wi
 All systems take turns, round after round, so that other work on the machine falls on each alike. A
 ratio is the median over the rounds of (peer / ours) within a round; on a machine that others use,
 compare the least times too. On a CPU 20 ms pass before each call: OpenMP's threads spin for some
-milliseconds after work, on the cores of the system that comes next. Memory that an allocator has
-kept from before is not seen.
+milliseconds after work, on the cores of the system that comes next. `cpu_s` is the CPU time of the
+process, which for one thread is nearly free of other work on the machine. Memory that an allocator
+has kept from before is not seen.
 
 maxsim-cpu gets as many threads as PyTorch, and documents whose masked tokens were cut out before it
 is timed. Two einsums stand for a padded product: `torch eager` is "qsd,ntd->qnst" for any number of
@@ -542,9 +543,12 @@ def measure(shape: Shape, rounds: int, measured: dict[str, float]) -> dict[str, 
         except (Unable, ImportError, RuntimeError, AssertionError) as reason:
             row["not run"][name] = " ".join(f"{type(reason).__name__}: {reason}".split())[:200]
     times: dict[str, list[float]] = {name: [] for name in calls}
+    busy: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
+            before = time.process_time()
             times[name].append(seconds(call))
+            busy[name].append(time.process_time() - before)
     for name, call in calls.items():
         ratio = median(a / b for a, b in zip(times[name], times["polyrank"], strict=True))
         row["systems"][name] |= {
@@ -552,6 +556,8 @@ def measure(shape: Shape, rounds: int, measured: dict[str, float]) -> dict[str, 
             "least_s": min(times[name]),
             "times_ours": ratio,
             "least_times_ours": min(times[name]) / min(times["polyrank"]),
+            "cpu_s": None if GPU else median(busy[name]),
+            "cpu_times_ours": None if GPU else median(busy[name]) / median(busy["polyrank"]),
             "peak_bytes": peak_bytes(call),
             "host_s": host_seconds(call),
         }
@@ -572,12 +578,13 @@ def lines(shape: Shape, row: dict[str, Any]) -> Iterator[str]:
     bits = "" if row["same_bits"] else "NOT THE SAME BITS TWICE"
     yield f"\n{shape}  load {row['load']:.1f}  {floor}  {bits}"
     for name, numbers in row["systems"].items():
-        memory, host = numbers["peak_bytes"], numbers["host_s"]
+        memory, host, cpu = (numbers[key] for key in ("peak_bytes", "host_s", "cpu_times_ours"))
         yield "  ".join(
             [
                 f"  {name:25s}{numbers['median_s'] * 1e3:10.3f} ms",
                 f"least {numbers['least_s'] * 1e3:9.3f}",
                 f"{numbers['times_ours']:6.2f}× ours (least {numbers['least_times_ours']:5.2f}×)",
+                "" if cpu is None else f"CPU time {cpu:5.2f}×",
                 "" if memory is None else f"{memory / 2**20:9.1f} MB",
                 f"first {numbers['first_call_s']:6.2f} s",
                 "" if host is None else f"host {host * 1e3:7.3f} ms",
