@@ -111,13 +111,14 @@ def distill(
     ] = Student.full,
     loss: Annotated[
         str, typer.Option(help="Phase 2: of the scores, such as kl(temperature=2)+0.1*infonce.")
-    ] = "soft_cross_entropy",
+    ] = "soft_cross_entropy+0.2*margin_mse",
     steps: Annotated[int, typer.Option(min=1, help="Phase 2: optimizer steps.")] = 400,
     batch_queries: Annotated[int, typer.Option(min=1, help="Phase 2: questions a step.")] = 8,
     negatives: Annotated[int, typer.Option(min=1, help="Phase 2: negatives a question.")] = 3,
     pair_length: Annotated[int, typer.Option(min=16, help="Phase 2: tokens a pair.")] = 160,
     rate: Annotated[
-        float | None, typer.Option(help="Phase 2: peak learning rate; else 1e-4, adapter 5e-4.")
+        float | None,
+        typer.Option(help="Phase 2: peak learning rate; else full 3e-4, mask 1e-4, adapter 5e-4."),
     ] = None,
     mine: Annotated[
         int, typer.Option(min=0, help="Negatives mined a question, by BM25 and by the base each.")
