@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
+from threading import Barrier
 from typing import TypeVar
 
 import torch
@@ -60,8 +61,9 @@ def each(
             queue.clear()  # the others stop, too
             raise
 
+    most = max(torch.get_num_threads(), threads)
     with one_thread():
-        helpers = _pool(os.getpid(), threads - 1) if threads > 1 else None
+        helpers = _pool(os.getpid(), most - 1) if threads > 1 else None
         running = [helpers.submit(work) for _ in range(threads - 1)] if helpers else []
         try:
             work()
@@ -74,6 +76,12 @@ def each(
 
 @cache
 def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    """Threads that stay, so that their memory does: fresh memory costs as much as a product. After
-    a fork there are none, hence the process's number."""
-    return ThreadPoolExecutor(threads, "polyrank", torch.set_num_threads, (1,))
+    """Threads that stay, so that their memory does: fresh memory costs as much as a product. They
+    are the same ones however many a call takes. After a fork there are none, hence the process's
+    number."""
+    pool = ThreadPoolExecutor(threads, "polyrank", torch.set_num_threads, (1,))
+    # All start here, inside `one_thread`: one that started later would leave its 1 to threads
+    # started after it.
+    started = Barrier(threads)
+    wait([pool.submit(started.wait) for _ in range(threads)])
+    return pool

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from polyrank import kernels
-from polyrank.kernels import reference, scan, segments
+from polyrank.kernels import reference, scan, segments, threads
 from polyrank.kernels.product import Workspace
 from polyrank.kernels.segments import Runs
 
@@ -66,3 +66,16 @@ def test_long_beside_short_documents(block, live, zero_mask, monkeypatch):
     got = torch.autograd.grad(ours, (queries, documents), weight)
     expected = torch.autograd.grad(theirs, (queries, documents), weight)
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_calls_of_any_size_share_one_pool():
+    own, done = torch.get_num_threads(), []
+    torch.set_num_threads(4)
+    threads._pool.cache_clear()
+    try:
+        for wanted in (1, 2, 3, 4, 2):
+            threads.each(range(50), lambda: done.append, wanted)
+        assert threads._pool.cache_info().currsize == 1 and torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(own)
+    assert sorted(done) == sorted([*range(50)] * 5)
