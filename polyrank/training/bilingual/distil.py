@@ -554,9 +554,11 @@ def _teacher(
     first = next((one.head for one in teachers if one.aligned), None)
     others = {one.name: one.tokenizer for one in teachers if not one.aligned}
     described = ", ".join(f"cross-encoder '{Path(one.name).name}'" for one in teachers)
-    if len(teachers) == 1:
+    if len(teachers) == 1 and scale == "raw":
         return teachers[0], first, others, described
-    return MeanTeacher(teachers, scale), first, others, f"the mean ({scale}) of {described}"
+    alone = len(teachers) == 1
+    described = f"{described} ({scale})" if alone else f"the mean ({scale}) of {described}"
+    return MeanTeacher(teachers, scale), first, others, described
 
 
 def _size(model: Any, pooler: bool = True) -> int:

@@ -5,6 +5,7 @@ import torch
 
 from polyrank.collections.records import Document, Query
 from polyrank.rerankers.cross_encoder import Reranker
+from polyrank.training.bilingual import distil
 from polyrank.training.bilingual.alignment import States
 from polyrank.training.bilingual.ranking import (
     CrossEncoderTeacher,
@@ -129,6 +130,21 @@ def test_the_mean_of_teachers_by_hand():
     assert found is states and scores.tolist() == [1.5, 5.5, 6.0, 4.5]
     _, scores = MeanTeacher(teachers, "min-max")(batch)  # per query: 0 1 | 1 0 and 1 0 | 0 1
     assert scores.tolist() == [0.5, 0.5, 0.5, 0.5]
+
+
+def test_a_single_teacher_is_scaled_too(monkeypatch):
+    class One:
+        name, aligned, tokenizer, head = "judges/one", True, None, None
+
+    monkeypatch.setattr(distil, "CrossEncoderTeacher", lambda *_: One())
+    judge = distil.Judge("judges/one", None, None, "")
+
+    def made(scale):
+        teacher, _, _, described = distil._teacher(None, None, [], None, [judge], scale, None)
+        return type(teacher), described
+
+    assert made("raw") == (One, "cross-encoder 'one'")
+    assert made("z-score") == (MeanTeacher, "cross-encoder 'one' (z-score)")
 
 
 class Student(torch.nn.Module):
