@@ -131,7 +131,8 @@ def interpolate(first: Run, reranked: Run, weight: float, normalise: str = "min-
         normalise: 'min-max' or 'z-score'.
 
     Raises:
-        UsageError: another normalisation, or a weight outside 0 to 1.
+        UsageError: another normalisation, a weight outside 0 to 1, or a reranked candidate that the
+            first stage lacks.
     """
     if normalise not in NORMALISATIONS:
         raise UsageError(f"scores are normalised by {' or '.join(NORMALISATIONS)}, not {normalise}")
@@ -139,8 +140,15 @@ def interpolate(first: Run, reranked: Run, weight: float, normalise: str = "min-
         raise UsageError(f"the weight is {weight}; give 0 (the first stage) to 1 (the reranker)")
     kept = {query: {hit.document_id for hit in hits} for query, hits in reranked.items()}
     both = {
-        query: [hit for hit in first[query] if hit.document_id in kept[query]] for query in kept
+        query: [hit for hit in first.get(query, []) if hit.document_id in documents]
+        for query, documents in kept.items()
     }
+    for query, documents in kept.items():
+        if foreign := documents - {hit.document_id for hit in both[query]}:
+            raise UsageError(
+                f"the first stage has not found '{min(foreign)}' for query '{query}', which is "
+                "reranked; give the run that the reranker reordered, first"
+            )
     return fuse([both, reranked], normalise, [1 - weight, weight])
 
 

@@ -130,6 +130,8 @@ def test_depth_and_the_order_of_queries():
         (lambda: fuse([LEXICAL], depth=0), "depth is 0"),
         (lambda: fuse([LEXICAL], k=-1), "k is -1"),
         (lambda: fuse([{"q": LEXICAL["q"] * 2}]), "'a' twice"),
+        (lambda: interpolate({}, LEXICAL, 0.5), "has not found 'a' for query 'q'"),
+        (lambda: interpolate({"q": LEXICAL["q"][1:]}, LEXICAL, 0.5), "has not found 'a'"),
         (lambda: fuse([run(a=math.inf)]), "score inf"),
     ],
 )
