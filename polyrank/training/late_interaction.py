@@ -221,6 +221,7 @@ def train_late_interaction(
         "parent": parent.sha256 if parent else None,
         **told,
         "data": digest(*existing(queries, passages, query_texts)),
+        **({"columns": dict(columns)} if columns else {}),
         **vars(chosen),
         **options,
     }

@@ -226,6 +226,7 @@ def train_ranking_module(
         "mined": mine,
         "seed": seed,
         "data": digest(*existing(queries, passages, query_texts)),
+        **({"columns": dict(columns)} if columns else {}),
     }
     begin(work, settings, resume)
     some = sample(read, steps * batch_queries, seed)

@@ -212,6 +212,7 @@ def distill_bilingual(
         "seed": seed,
         "text": digest(*files.values()),
         "data": queries and digest(*existing(queries, passages, query_texts)),
+        **({"columns": dict(columns)} if columns else {}),
         **(
             {"teacher weights": [j.weights for j in judges], "scale": teacher_scale}
             if names
