@@ -40,6 +40,7 @@ from polyrank.rerankers.token_encoders import (
     TokenEncoder,
     XmodTokens,
 )
+from polyrank.routing import NO_MODULE
 
 KINDS = ("adapter", "mask", "full")
 LANGUAGE_KINDS = ("adapter", "mask")
@@ -107,7 +108,7 @@ class LateInteraction(PairScorer):
         self._masked = MaskedEncoder(parts.encoder, self.device, as_dtype(dtype))
         self._encoder = self._masked.encoder
         self._tokens = self._token_encoder(parts)
-        self._masked.check(self._tokens.masks(self._tokens.module(None)))
+        self._masked.check(self._tokens.masks(NO_MODULE))
         self._projection = parts.projection.to(self.device)
         self._compositions: dict[tuple[str | None, str | None, str], Composition] = {}
         rules = replace(
