@@ -12,6 +12,7 @@ from .options import Analysis, Fallback, FirstStage, note
 
 
 def bench(
+    context: typer.Context,
     model: Annotated[Path, typer.Argument(help="A folder of 'polyrank distill'.")],
     collection: options.CollectionName = None,
     queries: options.QueriesFile = None,
@@ -67,6 +68,8 @@ def bench(
     from polyrank.evaluation.side_by_side import Named, side_by_side
     from polyrank.modules.distilled import verify
 
+    if run is not None:
+        options.not_beside(context, "run", ["first-stage"])
     torch.manual_seed(seed)
     texts = options.load(collection, queries, documents, query_language, document_language, split)
     beside = contenders(model, base, ranking, fallback.value, max_length, device)
