@@ -88,7 +88,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         if old.get(name) != new.get(name):
             lines.append(f"{name} was {old.get(name)!r} and is now {new.get(name)!r}")
     if before.get("candidates") != now["candidates"]:
-        lines.append("the first-stage run has other candidates")
+        lines.append("the first-stage run has other candidates or scores")
     if before.get("collection") != now["collection"]:
         lines.append("the collection has other queries or documents")
     if before.get("format") != now["format"]:

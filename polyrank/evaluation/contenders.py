@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -207,7 +206,6 @@ def _whole(name: str, base: Base, kept: Sequence[int], options: dict[str, Any]) 
     if not is_aligned(model, tokenizer, base):
         return found  # another vocabulary: there is none to cut
     cut = trim(base, kept).tokenizer
-    model = copy.deepcopy(model)
     model.base_model.set_input_embeddings(trimmed_embeddings(model, kept, cut.pad_token_id))
     model.config.vocab_size = len(kept)
     held = tempfile.TemporaryDirectory()

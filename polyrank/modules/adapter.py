@@ -127,9 +127,6 @@ def _move_head(head: Head, device: torch.device | str) -> Head:
     return replace(head, layers=layers)
 
 
-# --- reading -------------------------------------------------------------------------------------
-
-
 def tensors_of(value: Any) -> list[Tensor]:
     """All tensors of nested dataclasses, mappings and sequences."""
     if isinstance(value, Tensor):
@@ -141,6 +138,9 @@ def tensors_of(value: Any) -> list[Tensor]:
     else:
         parts = value if isinstance(value, tuple | list) else ()
     return [tensor for part in parts for tensor in tensors_of(part)]
+
+
+# --- reading -------------------------------------------------------------------------------------
 
 
 def load_adapter_module(folder: str | Path) -> AdapterModule:
