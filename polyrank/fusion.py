@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from polyrank.collections.records import Run, ScoredDocument, ranked
@@ -124,6 +125,8 @@ def fuse(
 def interpolate(first: Run, reranked: Run, weight: float, normalise: str = "min-max") -> Run:
     """(1 − weight) · first stage + weight · reranker, each normalised over a query's candidates.
 
+    Scores keep nine digits, so that the order survives writing.
+
     Args:
         first: the first stage's run.
         reranked: the reranker's scores of its candidates. What it left out is left out here.
@@ -149,7 +152,11 @@ def interpolate(first: Run, reranked: Run, weight: float, normalise: str = "min-
                 f"the first stage has not found '{min(foreign)}' for query '{query}', which is "
                 "reranked; give the run that the reranker reordered, first"
             )
-    return fuse([both, reranked], normalise, [1 - weight, weight])
+    mixed = fuse([both, reranked], normalise, [1 - weight, weight])
+    return {
+        query: ranked(replace(hit, score=float(f"{hit.score:.9g}")) for hit in hits)
+        for query, hits in mixed.items()
+    }
 
 
 def _summed(parts: Sequence[tuple[Mapping[str, float], float, float]]) -> dict[str, float]:

@@ -14,7 +14,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -152,8 +152,7 @@ class Interpolated:
             while next(iter(self._first)) != query.id:  # was not scored: done before, or empty
                 del self._first[next(iter(self._first))]
             first = {query.id: self._first.pop(query.id)}
-            mixed = interpolated(first, {query.id: hits}, self.weight, self.normalise)[query.id]
-            yield query, ranked(replace(hit, score=float(f"{hit.score:.9g}")) for hit in mixed)
+            yield query, interpolated(first, {query.id: hits}, self.weight, self.normalise)[query.id]
 
 
 # ------------------------------------------------------------------------------- lines of a run

@@ -113,7 +113,7 @@ def languages_used(system: System, task: Task) -> list[str]:
             modular = read_card(ranking_folder(system), verify=False).parent is not None
         except ModuleError:
             modular = not full
-        if full and not modular:
+        if full and not modular and routing is None:
             return []  # shared weights; an XMOD has its language modules inside
         routing = routing or ("split" if modular else "none")
     pair = {

@@ -62,7 +62,11 @@ def backward(
     ends = torch.arange(len(queries) + 1, device=rows.device) * problem.columns
     query_gradient = document_gradient = None
     if needs[0]:
-        query_gradient = sums(documents, rows.clamp(min=0).flatten(), weight.flatten(), ends)
+        # What did not win weighs 0, over a row that did: 0 times a masked NaN would be NaN.
+        some = rows.amax(1, keepdim=True) if problem.columns else rows.new_full((len(rows), 1), -1)
+        index = torch.where(lost, some, rows).clamp(min=0)
+        query_gradient = sums(documents, index.flatten(), weight.flatten(), ends)
+        query_gradient = query_gradient.masked_fill(some < 0, 0)
     if needs[1]:
         # Stable: the winners of one document token stay in the order of the query tokens. Bag 0
         # collects those without a winner.

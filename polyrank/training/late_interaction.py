@@ -219,6 +219,7 @@ def train_late_interaction(
     marks = {
         "base": str(loaded.fingerprint),
         "parent": parent.sha256 if parent else None,
+        "source": source,
         **told,
         "data": digest(*existing(queries, passages, query_texts)),
         **({"columns": dict(columns)} if columns else {}),

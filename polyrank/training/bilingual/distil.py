@@ -170,11 +170,14 @@ def distill_bilingual(
     source, target = languages.normalise(source), languages.normalise(target)
     check_name(output.name)
     _check_options(source, target, kind, task)
-    if queries is None and not (passages is None and query_texts is None and not columns):
+    beside = (passages, query_texts, columns, teacher, row_scores, teacher_scale != "raw")
+    if queries is None and any(beside):
         raise UsageError(
-            "--passages, --query-texts and --columns go with --queries; without it phase 2 is left "
-            "out"
+            "--passages, --query-texts, --columns, --teacher, --teacher-scale and --row-scores go "
+            "with --queries; without it phase 2 is left out"
         )
+    if row_scores and teacher_scale != "raw":
+        raise UsageError("--row-scores takes the scores in the rows; leave out --teacher-scale")
     score_loss = parse_loss(task.loss)
     files = _files(texts, source, target)
     lines = {language: read_lines(path) for language, path in files.items()}
@@ -208,7 +211,7 @@ def distill_bilingual(
         "layers": layers,
         "smallest probability": min_probability,
         "general": asdict(general),
-        "ranking": None if queries is None else asdict(task),
+        "ranking": None if queries is None else {**asdict(task), "rate": _rate(task)},
         "seed": seed,
         "text": digest(*files.values()),
         "data": queries and digest(*existing(queries, passages, query_texts)),
@@ -322,6 +325,10 @@ def _cross_encoder(name: str, length: int) -> Judge:
             f"--pair-length {length} is more than the teacher '{name}' reads: {longest}"
         )
     return Judge(name, model, tokenizer, weights_of(name, model))
+
+
+def _rate(task: Task) -> float:
+    return RATES[task.student] if task.rate is None else task.rate
 
 
 def _check_options(source: str, target: str, kind: str, task: Task) -> None:
@@ -471,7 +478,7 @@ def _ranking(
     )  # fmt: skip
     loss = DistilledRankingLoss(teacher, score_loss)
     schedule = Schedule(
-        steps=task.steps, rate=task.rate or RATES[task.student], warmup=0.1, seed=seed
+        steps=task.steps, rate=_rate(task), warmup=0.1, seed=seed
     )
     if task.student == "adapter":
         folder = work / "student"

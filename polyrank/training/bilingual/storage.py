@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,10 +29,12 @@ class Stored:
     dtype: str
     compared: str
     count: int
-    difference: float
+    difference: float | None  # None: a weight is beyond fp16
 
     def __str__(self) -> str:
         over = f"over {self.count} {'pairs' if self.compared == 'scores' else 'texts'}"
+        if self.difference is None:
+            return "Weights are stored in fp32: some are beyond the range of fp16."
         if self.dtype == "float16":
             return (
                 f"Weights are stored in fp16 and computed in fp32: {over} the {self.compared} "
@@ -63,9 +66,10 @@ def rounded(model: Any, batches: Sequence[Batch], compared: str = "scores") -> t
     again = copy.deepcopy(half).float()
     wanted, found = (torch.cat([read(one, batch) for batch in batches]) for one in (model, again))
     difference = float((found - wanted).abs().max() / wanted.std().clamp(min=1e-12))
-    kept = difference <= TOLERANCE  # not so where a weight is beyond fp16: the difference is nan
+    kept = difference <= TOLERANCE
     count = sum(len(batch["input_ids"]) for batch in batches)
-    stored = Stored("float16" if kept else "float32", compared, count, round(difference, 6))
+    told = round(difference, 6) if math.isfinite(difference) else None
+    stored = Stored("float16" if kept else "float32", compared, count, told)
     return half if kept else model, stored
 
 

@@ -33,7 +33,8 @@ def test_by_hand():
 def test_what_half_precision_cannot_hold_stays_in_full():
     model = Line(1e6)  # beyond 65504
     kept, stored = rounded(model, BATCH)
-    assert kept is model and stored.dtype == "float32"
+    assert kept is model and stored.dtype == "float32" and stored.difference is None
+    assert "beyond the range" in str(stored)
 
 
 def test_scores_that_would_change_stay_in_full():
