@@ -370,6 +370,13 @@ def check(options: argparse.Namespace) -> None:
     path.write_text(json.dumps(now, indent=1))
 
 
+def told(value: Any) -> str:
+    """A setting for the report: of a file its name, whatever its folder."""
+    if isinstance(value, list):
+        return ", ".join(map(told, value))
+    return value.name if isinstance(value, Path) else str(value)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--work", type=Path, required=True)
@@ -417,7 +424,7 @@ def main() -> None:
     reference = dict(measured["plain"])
     report = {
         "machine": machine(),
-        "settings": {name: str(getattr(options, name)) for name in SETTINGS},
+        "settings": {name: told(getattr(options, name)) for name in SETTINGS},
         "probe": options.probe,
         "candidates": options.candidates,
         "vectors": vectors,

@@ -152,7 +152,8 @@ class Interpolated:
             while next(iter(self._first)) != query.id:  # was not scored: done before, or empty
                 del self._first[next(iter(self._first))]
             first = {query.id: self._first.pop(query.id)}
-            yield query, interpolated(first, {query.id: hits}, self.weight, self.normalise)[query.id]
+            mixed = interpolated(first, {query.id: hits}, self.weight, self.normalise)
+            yield query, mixed[query.id]
 
 
 # ------------------------------------------------------------------------------- lines of a run

@@ -477,9 +477,7 @@ def _ranking(
         seed, others=others,
     )  # fmt: skip
     loss = DistilledRankingLoss(teacher, score_loss)
-    schedule = Schedule(
-        steps=task.steps, rate=_rate(task), warmup=0.1, seed=seed
-    )
+    schedule = Schedule(steps=task.steps, rate=_rate(task), warmup=0.1, seed=seed)
     if task.student == "adapter":
         folder = work / "student"
         if not (folder / "config.json").is_file():
