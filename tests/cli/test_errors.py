@@ -66,7 +66,12 @@ def test_a_reader_that_stops_early_is_no_error():
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_ctrl_c_says_so_and_exits_with_130():
     process = subprocess.Popen(
-        [COMMAND, "detect"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [COMMAND, "detect"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # what a shell starts in the background is deaf to Ctrl-C, and so are its children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     time.sleep(1.5)  # it now waits for standard input
     process.send_signal(signal.SIGINT)
