@@ -177,6 +177,23 @@ def _save_random_mask(base, root, role, name, seed, language="en", parent=None):
 
 
 @pytest.fixture(scope="session")
+def as_it_was():
+    """as_it_was(encoder) -> a function that says whether its weights are still those of now."""
+    import torch
+
+    def watch(encoder):
+        before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+
+        def unchanged():
+            now = encoder.state_dict()
+            return all(torch.equal(tensor, now[name]) for name, tensor in before.items())
+
+        return unchanged
+
+    return watch
+
+
+@pytest.fixture(scope="session")
 def random_mask():
     """Differences at random coordinates of every tensor: random_mask(encoder, seed, share)."""
     return _random_mask

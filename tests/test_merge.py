@@ -16,11 +16,11 @@ from polyrank.rerankers.cross_encoder import Reranker
 
 
 @pytest.mark.parametrize("routing", ["none", "document", "both"])
-def test_the_checkpoint_scores_as_the_reranker(tiny_base, mask_zoo, tmp_path, routing):
-    before = {name: tensor.clone() for name, tensor in tiny_base.model.state_dict().items()}
+def test_the_checkpoint_scores_as_the_reranker(tiny_base, mask_zoo, tmp_path, as_it_was, routing):
+    unchanged = as_it_was(tiny_base.model)
     plan = compose(tiny_base, "squad", "ky", "tr", routing=routing, kind="mask", zoo=mask_zoo)
     folder = merge(plan, tiny_base, tmp_path / "merged", mask_zoo)
-    assert all(torch.equal(t, before[n]) for n, t in tiny_base.model.state_dict().items())
+    assert unchanged()
 
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)

@@ -1,10 +1,95 @@
-"""Late-interaction modules with random weights, for the tiny bases and a tiny XMOD."""
+"""Late-interaction modules with random weights, random texts, and what masks do to an encoder."""
 
 from __future__ import annotations
 
+import copy
+import random
 import shutil
 
 import pytest
+
+LANGUAGES = ("de", "en", "fi", "ky", "tr", "zh")
+
+
+@pytest.fixture(scope="session")
+def words():
+    """Words of four letters: words(random.Random, count)."""
+
+    def make(source, count):
+        return " ".join("".join(source.choices("abcdefghij", k=4)) for _ in range(count))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def texts(words):
+    """Documents in six languages, shuffled, of very different lengths."""
+    from polyrank.collections.records import Document
+
+    source = random.Random(3)
+    found = [
+        Document(f"d{i}", words(source, 1 + 2 * (i % 5)), language=LANGUAGES[i % 6])
+        for i in range(18)
+    ]
+    source.shuffle(found)
+    return found
+
+
+@pytest.fixture(scope="session")
+def dense():
+    """A copy of an encoder + masks, added as full tensors: dense(encoder, *folders of masks)."""
+    import torch
+
+    from polyrank.modules.mask import load_mask_module
+
+    def added(encoder, *folders):
+        encoder = copy.deepcopy(encoder)
+        masks = [load_mask_module(folder).differences for folder in folders]
+        with torch.no_grad():
+            for name, weight in encoder.named_parameters():
+                for mask in masks:
+                    if name in mask:
+                        weight += mask[name].dense()
+        return encoder
+
+    return added
+
+
+@pytest.fixture
+def put_on(monkeypatch):
+    """put_on(masked) -> a list that gets the masks' names whenever that encoder puts some on."""
+
+    def watch(masked):
+        found, under = [], masked.under
+
+        def counted(masks):
+            found.append([folder.name for folder in masks])
+            return under(masks)
+
+        monkeypatch.setattr(masked, "under", counted)
+        return found
+
+    return watch
+
+
+@pytest.fixture
+def stopped(monkeypatch, as_it_was):
+    """stopped(scorer, encoder, work) -> whether the encoder was as before when work() had come to
+    the scorer's forward and was stopped there, and whether it was afterwards."""
+
+    def stop(scorer, encoder, work):
+        unchanged, found = as_it_was(encoder), []
+
+        def fails(*_):
+            found.append(unchanged())
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(scorer, "_forward", fails)
+            work()
+        return *found, unchanged()
+
+    return stop
 
 
 @pytest.fixture(scope="module")

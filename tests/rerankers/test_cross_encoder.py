@@ -26,12 +26,8 @@ def reranker(tiny_base, tiny_zoo):
     return make
 
 
-def words(source, count):
-    return " ".join("".join(source.choices("abcdefghij", k=4)) for _ in range(count))
-
-
 @pytest.fixture
-def pairs():
+def pairs(words):
     """All 36 language pairs, shuffled, of very different lengths."""
     source = random.Random(3)
     found = [

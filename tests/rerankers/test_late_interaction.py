@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 import torch
 
 from polyrank.collections.records import Collection, Document, Query, ScoredDocument
 from polyrank.errors import LanguageError, ModuleError, UsageError
 from polyrank.rerankers.late_interaction import LateInteraction
-
-LANGUAGES = ("de", "en", "fi", "ky", "tr", "zh")
-
-
-def words(source, count):
-    return " ".join("".join(source.choices("abcdefghij", k=4)) for _ in range(count))
-
-
-@pytest.fixture(scope="module")
-def texts():
-    """Documents in six languages, shuffled, of very different lengths."""
-    source = random.Random(3)
-    found = [
-        Document(f"d{i}", words(source, 1 + 2 * (i % 5)), language=LANGUAGES[i % 6])
-        for i in range(18)
-    ]
-    source.shuffle(found)
-    return found
 
 
 @pytest.fixture

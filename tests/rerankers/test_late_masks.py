@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 import os
-import random
-import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 import torch
 
-from polyrank.collections.records import Document, Query
+from polyrank.collections.records import Query
 from polyrank.errors import LanguageError, ModuleError, UsageError
 from polyrank.modules.adapter import load_adapter_module
-from polyrank.modules.mask import load_mask_module
 from polyrank.modules.projection import load_projection
 from polyrank.rerankers.late_interaction import LateInteraction
 from polyrank.routing import RoutedEncoder
 
-LANGUAGES = ("en", "ky", "tr", "de")
 KINDS = [  # ranking module, its name, language modules
     ("mask", "li", "mask"),
     ("mask", "li", "adapter"),
@@ -38,39 +35,6 @@ def model(tiny_base, late_zoo, late_masks, monkeypatch):
         )
 
     return make
-
-
-@pytest.fixture
-def texts():
-    """Documents in four languages, shuffled, of different lengths."""
-    source = random.Random(3)
-
-    def words(count):
-        return " ".join("".join(source.choices("abcdefghij", k=4)) for _ in range(count))
-
-    found = [Document(f"d{i}", words(1 + i % 5), language=LANGUAGES[i % 4]) for i in range(12)]
-    source.shuffle(found)
-    return found
-
-
-def weights(encoder):
-    return {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
-
-
-def same(before, after):
-    return all(torch.equal(before[name], after[name]) for name in before)
-
-
-def dense(encoder, *folders):
-    """A copy of the encoder + the masks in these folders, added as full tensors."""
-    encoder = copy.deepcopy(encoder)
-    with torch.no_grad():
-        for name, weight in encoder.named_parameters():
-            for folder in folders:
-                mask = load_mask_module(folder).differences
-                if name in mask:
-                    weight += mask[name].dense()
-    return encoder
 
 
 def by_hand(scorer, encoder, text, side, run=None):
@@ -93,22 +57,22 @@ def by_hand(scorer, encoder, text, side, run=None):
 @pytest.mark.parametrize(("kind", "ranking", "language_kind"), KINDS)
 @pytest.mark.parametrize("side", ["queries", "documents"])
 def test_a_mixed_batch_is_encoded_as_each_text_alone(
-    model, texts, kind, ranking, language_kind, side
+    model, texts, as_it_was, kind, ranking, language_kind, side
 ):
     scorer = model(kind=kind, ranking=ranking, language_kind=language_kind)
-    before = weights(scorer._encoder)
+    unchanged = as_it_was(scorer._encoder)
     records = [Query(d.id, d.text, d.language) for d in texts] if side == "queries" else texts
     encode = getattr(scorer, f"encode_{side}")
     mixed, alone = encode(records), [encode([record])[0] for record in records]
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(mixed, alone, strict=True))
-    assert same(before, weights(scorer._encoder))
+    assert unchanged()
     (german,), (kyrgyz,) = (encode(["abc def"], tag) for tag in ("de", "ky"))
     assert (german - kyrgyz).abs().max() > 1e-2
 
 
 @pytest.mark.parametrize("routing", ["split", "document", "query", "none"])
 def test_masks_are_as_if_the_weights_had_been_changed_by_hand(
-    model, texts, late_masks, tiny_base, routing
+    model, texts, late_masks, tiny_base, dense, routing
 ):
     """Query and document each under base + ranking mask + the mask of one language, or of none."""
     scorer, zoo = model(routing=routing), late_masks / tiny_base.name
@@ -130,7 +94,7 @@ def test_masks_are_as_if_the_weights_had_been_changed_by_hand(
         assert value == pytest.approx((left @ right.T).amax(1).sum().item(), abs=5e-5)
 
 
-def test_mixtures_of_kinds_against_dense_sums(model, late_masks, late_zoo, tiny_base):
+def test_mixtures_of_kinds_against_dense_sums(model, late_masks, late_zoo, tiny_base, dense):
     masks, adapters = late_masks / tiny_base.name, late_zoo / tiny_base.name
 
     def routed(encoder, *modules):
@@ -165,31 +129,17 @@ def test_a_composition_says_what_is_active(model):
     assert (mixed.kind, mixed.ranking_kind) == ("mask", "adapter")
 
 
-def test_masks_are_put_on_once_for_a_language(model, texts, monkeypatch):
+def test_masks_are_put_on_once_for_a_language(model, texts, put_on):
     scorer = model()
-    put_on, under = [], scorer._masked.under
-
-    def counted(masks):
-        put_on.append([folder.name for folder in masks])
-        return under(masks)
-
-    monkeypatch.setattr(scorer._masked, "under", counted)
+    found = put_on(scorer._masked)
     scorer.encode_documents(texts)
-    assert sorted(put_on) == [["li", tag] for tag in sorted(LANGUAGES)]
+    assert sorted(found) == [["li", tag] for tag in sorted({text.language for text in texts})]
 
 
-def test_what_stops_an_encoding_leaves_the_base_as_it_was(model, texts, monkeypatch):
+def test_what_stops_an_encoding_leaves_the_base_as_it_was(model, texts, stopped):
     scorer = model()
-    before, changed = weights(scorer._encoder), []
-
-    def fails(rows, skipped):
-        changed.append(not same(before, weights(scorer._encoder)))
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(scorer, "_forward", fails)
-    with pytest.raises(KeyboardInterrupt):
-        scorer.encode_documents(texts)
-    assert changed == [True] and same(before, weights(scorer._encoder))
+    encode = partial(scorer.encode_documents, texts)
+    assert stopped(scorer, scorer._encoder, encode) == (False, True)
 
 
 def test_models_of_one_base_wait_for_each_other(model, texts):
@@ -197,27 +147,17 @@ def test_models_of_one_base_wait_for_each_other(model, texts):
     options = [{}, {"routing": "none"}, {"kind": "adapter"}]
     expected = [model(**o).encode_documents(texts) for o in options]
     scorers = [model(**o) for o in options]
-    found = {}
-
-    def work(place):
-        for turn in range(3):
-            found[place, turn] = scorers[place].encode_documents(texts)
-
-    threads = [threading.Thread(target=work, args=(place,)) for place in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 9
-    for (place, _), vectors in found.items():
-        assert all(map(torch.equal, vectors, expected[place]))
+    with ThreadPoolExecutor(len(scorers)) as threads:
+        found = threads.map(lambda s: [s.encode_documents(texts) for _ in range(3)], scorers)
+    for turns, vectors in zip(found, expected, strict=True):
+        assert all(all(map(torch.equal, turn, vectors)) for turn in turns)
 
 
-def test_bf16_runs_on_a_copy(model, texts, tiny_base):
-    before = weights(tiny_base.model)
+def test_bf16_runs_on_a_copy(model, texts, tiny_base, as_it_was):
+    unchanged = as_it_was(tiny_base.model)
     coarse = model(dtype="bfloat16").encode_documents(texts)
     exact = model().encode_documents(texts)
-    assert same(before, weights(tiny_base.model))
+    assert unchanged()
     assert all((a - b).abs().max() < 0.2 for a, b in zip(coarse, exact, strict=True))
 
 

@@ -6,6 +6,8 @@ import copy
 import itertools
 import random
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 import torch
@@ -41,38 +43,32 @@ def reranker(tiny_base, tiny_zoo, mask_zoo, monkeypatch):
 
 
 @pytest.fixture
-def pairs():
+def pairs(words):
     """All nine language pairs, shuffled, of different lengths."""
     source = random.Random(3)
-
-    def words(count):
-        return " ".join("".join(source.choices("abcdefghij", k=3)) for _ in range(count))
-
     found = [
-        (Query(f"q{i}", words(1 + i % 4), q), Document(f"d{i}", words(2 + i), language=d))
+        (
+            Query(f"q{i}", words(source, 1 + i % 4), q),
+            Document(f"d{i}", words(source, 2 + i), language=d),
+        )
         for i, (q, d) in enumerate(itertools.product(LANGUAGES, LANGUAGES))
     ]
     source.shuffle(found)
     return found
 
 
-def weights(encoder):
-    return {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
-
-
-def same(before, after):
-    return all(torch.equal(before[name], after[name]) for name in before)
-
-
 @pytest.mark.parametrize(("kind", "ranking_kind", "routing"), KINDS)
-def test_a_mixed_batch_scores_as_each_pair_alone(reranker, pairs, kind, ranking_kind, routing):
+def test_a_mixed_batch_scores_as_each_pair_alone(
+    reranker, pairs, tiny_base, as_it_was, kind, ranking_kind, routing
+):
+    unchanged = as_it_was(tiny_base.model)
     options = {"kind": kind, "ranking_kind": ranking_kind, "routing": routing}
     mixed = reranker(**options).score(pairs)
     single = reranker(**options)
     alone = [single.score([pair])[0] for pair in pairs]
     assert mixed == pytest.approx(alone, abs=1e-5)
     assert len(set(alone)) == len(alone)
-    assert same(weights(single.base.model), weights(reranker(**options).base.model))
+    assert unchanged()
 
 
 def test_kinds_and_routings_matter(reranker, pairs):
@@ -82,17 +78,6 @@ def test_kinds_and_routings_matter(reranker, pairs):
 
 
 # --- against dense sums --------------------------------------------------------------------------
-
-
-def dense(base, *masks):
-    """The encoder + the masks, added as full tensors."""
-    encoder = copy.deepcopy(base.model)
-    with torch.no_grad():
-        for name, weight in encoder.named_parameters():
-            for mask in masks:
-                if name in mask.differences:
-                    weight += mask.differences[name].dense()
-    return encoder
 
 
 def scored_by(encoder, head, base, query, document):
@@ -105,10 +90,13 @@ def scored_by(encoder, head, base, query, document):
 
 
 @pytest.mark.parametrize("routing", ["document", "query", "both", "none"])
-def test_a_ranking_mask_over_another_languages_mask(reranker, pairs, mask_zoo, tiny_base, routing):
+def test_a_ranking_mask_over_another_languages_mask(
+    reranker, pairs, mask_zoo, tiny_base, dense, routing
+):
     """Trained over en: base + language difference + ranking difference, densely computed."""
     folder = mask_zoo / tiny_base.name
-    ranking = load_mask_module(folder / "ranking" / "mask" / "squad")
+    ranking = folder / "ranking" / "mask" / "squad"
+    head = load_mask_module(ranking).head
     found = reranker(routing=routing).score(pairs)
     for (query, document), value in zip(pairs, found, strict=True):
         used = {
@@ -117,10 +105,10 @@ def test_a_ranking_mask_over_another_languages_mask(reranker, pairs, mask_zoo, t
             "both": {query.language, document.language},
             "none": set(),
         }[routing]
-        masks = [load_mask_module(folder / "language" / "mask" / tag) for tag in sorted(used)]
-        encoder = dense(tiny_base, ranking, *masks)
+        masks = [folder / "language" / "mask" / tag for tag in sorted(used)]
+        encoder = dense(tiny_base.model, ranking, *masks)
         assert value == pytest.approx(
-            scored_by(encoder, ranking.head, tiny_base, query, document), abs=2e-5
+            scored_by(encoder, head, tiny_base, query, document), abs=2e-5
         )
 
 
@@ -130,26 +118,31 @@ def encoded(base, query, document):
     return inputs["input_ids"], inputs["attention_mask"], types
 
 
-def test_language_masks_under_a_ranking_adapter(reranker, pairs, mask_zoo, tiny_zoo, tiny_base):
+def test_language_masks_under_a_ranking_adapter(
+    reranker, pairs, mask_zoo, tiny_zoo, tiny_base, dense
+):
     ranking = load_adapter_module(tiny_zoo / tiny_base.name / "ranking" / "adapter" / "squad")
     found = reranker(ranking_kind="adapter", routing="document").score(pairs)
     for (query, document), value in list(zip(pairs, found, strict=True))[:4]:
-        mask = load_mask_module(mask_zoo / tiny_base.name / "language" / "mask" / document.language)
-        engine = RoutedEncoder(dense(tiny_base, mask), [], ranking)
+        mask = mask_zoo / tiny_base.name / "language" / "mask" / document.language
+        engine = RoutedEncoder(dense(tiny_base.model, mask), [], ranking)
         expected = score(engine(*encoded(tiny_base, query, document)), ranking.head)
         assert value == pytest.approx(float(expected), abs=2e-5)
 
 
-def test_language_adapters_over_a_ranking_mask(reranker, pairs, mask_zoo, tiny_zoo, tiny_base):
-    ranking = load_mask_module(mask_zoo / tiny_base.name / "ranking" / "mask" / "squad")
+def test_language_adapters_over_a_ranking_mask(
+    reranker, pairs, mask_zoo, tiny_zoo, tiny_base, dense
+):
+    ranking = mask_zoo / tiny_base.name / "ranking" / "mask" / "squad"
+    encoder, head = dense(tiny_base.model, ranking), load_mask_module(ranking).head
     scorer = reranker(kind="adapter", ranking_kind="mask", routing="document")
     found = scorer.score(pairs)
     for (query, document), value in list(zip(pairs, found, strict=True))[:4]:
         folder = tiny_zoo / tiny_base.name / "language" / "adapter" / document.language
-        engine = RoutedEncoder(dense(tiny_base, ranking), [load_adapter_module(folder)])
+        engine = RoutedEncoder(encoder, [load_adapter_module(folder)])
         ids, attended, types = encoded(tiny_base, query, document)
         hidden = engine(ids, attended, types, torch.zeros_like(ids))
-        assert value == pytest.approx(float(score(hidden, ranking.head)), abs=2e-5)
+        assert value == pytest.approx(float(score(hidden, head)), abs=2e-5)
     noted = [n for n in scorer.notes if "trained over language masks and runs over" in n]
     assert [scorer.notes[n] for n in noted] == [len(pairs)]
 
@@ -167,34 +160,17 @@ def test_rerankers_that_share_a_base_do_not_disturb_each_other(reranker, pairs):
             assert scorer.score(pairs) == expected  # to the bit
 
 
-def test_an_exception_while_scoring_leaves_the_base_as_it_was(reranker, pairs, monkeypatch):
+def test_an_exception_while_scoring_leaves_the_base_as_it_was(reranker, pairs, stopped):
     scorer = reranker(routing="both")
-    before = weights(scorer.base.model)
-    changed = []
-
-    def fails(rows):
-        changed.append(not same(before, weights(scorer.base.model)))
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(scorer, "_forward", fails)
-    with pytest.raises(KeyboardInterrupt):
-        scorer.score(pairs)
-    assert changed == [True] and same(before, weights(scorer.base.model))
-    monkeypatch.undo()
+    assert stopped(scorer, scorer.base.model, partial(scorer.score, pairs)) == (False, True)
 
 
-def test_masks_are_put_on_once_for_a_composition(reranker, pairs, monkeypatch):
+def test_masks_are_put_on_once_for_a_composition(reranker, pairs, put_on):
     scorer = reranker(routing="both")
-    put_on, under = [], scorer._engine.under
-
-    def counted(masks):
-        put_on.append([folder.name for folder in masks])
-        return under(masks)
-
-    monkeypatch.setattr(scorer._engine, "under", counted)
+    found = put_on(scorer._engine)
     scorer.score(pairs)
     pairs_of_languages = [["en"], ["ky"], ["tr"], ["en", "ky"], ["en", "tr"], ["ky", "tr"]]
-    assert sorted(put_on) == sorted(["squad", *names] for names in pairs_of_languages)
+    assert sorted(found) == sorted(["squad", *names] for names in pairs_of_languages)
 
 
 def test_when_memory_runs_out_the_budget_halves(reranker, pairs, monkeypatch):
@@ -216,26 +192,15 @@ def test_threads_may_share_a_base(reranker, pairs):
     options = [{"routing": "query"}, {"routing": "both"}, {"kind": "adapter", "routing": "split"}]
     expected = [reranker(**o).score(pairs) for o in options]
     scorers = [reranker(**o) for o in options]
-    found: dict[tuple[int, int], list[float]] = {}
-
-    def work(place):
-        for turn in range(4):
-            found[place, turn] = scorers[place].score(pairs)
-
-    threads = [threading.Thread(target=work, args=(place,)) for place in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 12
-    for (place, _), scores in found.items():
-        assert scores == expected[place]
+    with ThreadPoolExecutor(len(scorers)) as threads:
+        found = list(threads.map(lambda s: [s.score(pairs) for _ in range(4)], scorers))
+    assert found == [[scores] * 4 for scores in expected]
 
 
 def test_a_copy_of_a_shared_base_waits_for_its_bare_weights(reranker):
     """One reranker has its masks on while another thread makes a bf16 one of the same base."""
     scorer = reranker(routing="none")
-    bare, made = weights(scorer.base.model), []
+    bare, made = copy.deepcopy(scorer.base.model).bfloat16(), []
 
     def build():
         made.append(reranker(routing="none", dtype="bfloat16")._engine.encoder)
@@ -246,16 +211,16 @@ def test_a_copy_of_a_shared_base_waits_for_its_bare_weights(reranker):
         thread.join(timeout=1.0)
         assert made == []
     thread.join()
-    assert same({name: t.bfloat16() for name, t in bare.items()}, weights(made[0]))
+    assert all(map(torch.equal, made[0].state_dict().values(), bare.state_dict().values()))
 
 
-def test_bf16_stays_close_and_comes_back(reranker, pairs):
+def test_bf16_stays_close_and_comes_back(reranker, pairs, as_it_was):
     exact, coarse = reranker(routing="both"), reranker(routing="both", dtype="bfloat16")
-    before = weights(coarse._engine.encoder)
-    assert before["embeddings.word_embeddings.weight"].dtype == torch.bfloat16
+    unchanged = as_it_was(coarse._engine.encoder)
+    assert coarse._engine.encoder.dtype == torch.bfloat16
     scores = coarse.score(pairs)
     assert scores == pytest.approx(exact.score(pairs), abs=0.5) and scores != exact.score(pairs)
-    assert same(before, weights(coarse._engine.encoder))
+    assert unchanged()
     assert scores == coarse.score(pairs)
 
 
