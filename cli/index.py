@@ -101,7 +101,10 @@ def build(
     kind: Annotated[Kind, typer.Option(help="The kind of that module.")] = Kind.adapter,
     language_kind: Annotated[
         LanguageKind | None,
-        typer.Option(help="Of the language modules; else as --kind, adapters under a full model."),
+        typer.Option(
+            help="Of the language modules; else as --kind, adapters under a full model. Not for an "
+            "XMOD, which has its own."
+        ),
     ] = None,
     routing: Annotated[
         Routing | None,
@@ -136,7 +139,7 @@ def build(
       polyrank search --index articles --query-language ky --no-rerank \\
           --query "Лондондогу полиция" --languages sw
     """
-    from polyrank.index.multivector import ModelEncoder, Plan
+    from polyrank.index.multivector import ModelEncoder, MultiVectorIndex, Plan
     from polyrank.index.multivector import build as build_index
     from polyrank.rerankers.late_interaction import LateInteraction
 
@@ -165,9 +168,7 @@ def build(
     report(local.model)
     words = f"{done.documents} documents, {done.tokens} token vectors"
     note(f"built {folder}: {words}{_empty(done.empty)}")
-    tags = {text.language for text in texts}
-    if local.binding.routing == "document" and len(tags) > 1:
-        note("routing 'document': a search encodes each query once per language of the documents")
+    _tell_cost(MultiVectorIndex(folder))
     if done.resumed:
         note(f"{done.resumed} shards had been encoded before")
     if as_json:
@@ -199,6 +200,7 @@ def add(
       polyrank index build articles --collection ntrex --languages en
       polyrank index add articles --collection ntrex --languages sw,tr
     """
+    from polyrank.index.multivector import MultiVectorIndex
     from polyrank.index.multivector import add as add_documents
 
     texts = _documents(collection, documents, document_language, languages)
@@ -213,6 +215,8 @@ def add(
         report(scaled)
     report(getattr(local, "model", None))
     _say(folder, change, f"added {change.added} documents{_empty(change.empty)}", as_json)
+    if change.added:
+        _tell_cost(MultiVectorIndex(folder))
 
 
 @app.command("delete")
@@ -475,6 +479,17 @@ def _queries(collection: str | None, queries: Path | None, language: str | None)
         return load_collection(collection, queries=language)
     assert queries is not None
     return Collection(queries.name, {}, options.read_queries(queries, language))
+
+
+def _tell_cost(index: MultiVectorIndex) -> None:
+    """What routing 'document' costs a search: by the languages in the index, where those that the
+    documents did not name were identified."""
+    found = index.info()
+    if found.routing == "document" and len(found.languages) > 1:
+        note(
+            f"routing 'document': a search encodes each query {len(found.languages)} times, once "
+            f"per language of the documents ({', '.join(found.languages)})"
+        )
 
 
 def _empty(count: int) -> str:

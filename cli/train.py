@@ -344,7 +344,9 @@ def late_interaction(
     source: Annotated[str, typer.Option(help="Language of the judgements.")] = "en",
     over: Annotated[
         str | None,
-        typer.Option(help="Language module beneath: a name or folder; '' for none."),
+        typer.Option(
+            help="Language module beneath: a name or folder; '' for none. Not for an XMOD."
+        ),
     ] = None,
     loss: Loss = "contrastive",
     teacher: Teacher = None,

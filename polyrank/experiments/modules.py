@@ -9,6 +9,7 @@ import json
 import math
 import struct
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -107,6 +108,8 @@ def ranking_folder(system: System) -> Path:
 def languages_used(system: System, task: Task) -> list[str]:
     """The languages whose modules act in a pair."""
     routing = system.routing
+    if system.is_late and _is_xmod(system):
+        return []  # they are inside its checkpoint
     if system.is_late and (routing is None or _ranking_kind(system) == "full"):
         full = _ranking_kind(system) == "full"
         try:
@@ -114,7 +117,7 @@ def languages_used(system: System, task: Task) -> list[str]:
         except ModuleError:
             modular = not full
         if full and not modular and routing is None:
-            return []  # shared weights; an XMOD has its language modules inside
+            return []  # shared weights
         routing = routing or ("split" if modular else "none")
     pair = {
         "query": (task.queries,),
@@ -123,6 +126,19 @@ def languages_used(system: System, task: Task) -> list[str]:
         "both": (task.queries, task.documents),
     }.get(routing or "none", ())
     return list(dict.fromkeys(pair))
+
+
+def _is_xmod(system: System) -> bool:
+    """Whether a late-interaction model runs the language modules of an XMOD; False where neither
+    the model nor its base is here to look at."""
+    places = []
+    with suppress(ModuleError):
+        places.append(ranking_folder(system))
+    with suppress(ModuleError):
+        places.append(Path(resolve_base(system.base)))
+    configs = (place / "config.json" for place in places)
+    there = (json.loads(c.read_text(encoding="utf-8")) for c in configs if c.is_file())
+    return any(config.get("model_type") == "xmod" for config in there)
 
 
 def _language_module(system: System, language: str) -> Path | None:

@@ -73,13 +73,13 @@ class LateInteraction(PairScorer):
             vectors are fp32.
         zoo: a folder to search for modules before `$POLYRANK_ZOO` and the bundled zoo.
         language_kind: of the language modules, 'adapter' or 'mask'; by default as the ranking
-            module, and adapters under a full model.
+            module, and adapters under a full model. Not for an XMOD, which runs its own.
 
     Models with masks may share a `Base` with each other and with rerankers, as those may.
 
     Raises:
         ModuleError: a module or base that is missing, broken, or does not fit the other.
-        UsageError: an unknown kind or routing.
+        UsageError: an unknown kind or routing, or a kind of language modules for an XMOD.
     """
 
     def __init__(
@@ -104,10 +104,10 @@ class LateInteraction(PairScorer):
         parts = load_parts(base, ranking, kind, zoo)
         self.base, self.kind = parts.base, parts.ranking.kind
         self.routing = routing or ("split" if parts.modular else "none")
-        self.language_kind = language_kind or ("mask" if self.kind == "mask" else "adapter")
+        self.language_kind = language_kind or usual_language_kind(self.kind)
         self._masked = MaskedEncoder(parts.encoder, self.device, as_dtype(dtype))
         self._encoder = self._masked.encoder
-        self._tokens = self._token_encoder(parts)
+        self._tokens = self._token_encoder(parts, language_kind)
         self._masked.check(self._tokens.masks(NO_MODULE))
         self._projection = parts.projection.to(self.device)
         self._compositions: dict[tuple[str | None, str | None, str], Composition] = {}
@@ -124,7 +124,7 @@ class LateInteraction(PairScorer):
             self.device
         )
 
-    def _token_encoder(self, parts: Parts) -> TokenEncoder:
+    def _token_encoder(self, parts: Parts, asked: str | None) -> TokenEncoder:
         if self._encoder.config.model_type != "xmod":
             kind = self.language_kind
             return ModuleTokens(
@@ -134,6 +134,12 @@ class LateInteraction(PairScorer):
             raise UsageError(
                 "an XMOD has its language modules inside and takes no masks.\nUse it with "
                 "kind='full', or a base of type bert or xlm-roberta."
+            )
+        if asked is not None:
+            raise UsageError(
+                f"an XMOD runs the language modules that it has inside, so 'language_kind' "
+                f"(--language-kind), here '{asked}', would be ignored.\nLeave it out; the routing "
+                "says which of them a text passes through."
             )
         return XmodTokens(self.base, self._encoder, self.ranking, parts.source, self.fallback)
 
@@ -378,6 +384,11 @@ class LateInteraction(PairScorer):
         encoder, tokenizer = self._masked.copy(masks), copy.deepcopy(self.base.tokenizer)
         with replaced(folder) as temporary:
             write_pylate(Checkpoint(encoder.cpu().float(), tokenizer, projection), temporary)
+
+
+def usual_language_kind(kind: str) -> str:
+    """The kind of the language modules under a ranking module of this kind."""
+    return "mask" if kind == "mask" else "adapter"
 
 
 def _check_options(routing: str | None, kind: str, language_kind: str | None) -> None:

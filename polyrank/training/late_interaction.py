@@ -147,7 +147,7 @@ def train_late_interaction(
         output: module folder to write; `<output>.work` holds mined negatives and checkpoints.
         source: language of the judgements.
         over: the language module beneath, frozen: a mask under a mask, else an adapter; None takes
-            the one of `source`, '' none.
+            the one of `source`, '' none. An XMOD base runs its own and takes None alone.
         teacher: cross-encoders whose mean scores are distilled, see `teachers`; None takes the
             scores in the rows.
         teacher_scale: what is done to each teacher's scores of a query first: 'raw', 'min-max',

@@ -153,7 +153,8 @@ def train_ranking_module(
         output: module folder to write; `<output>.work` holds mined negatives and checkpoints.
         kind: 'adapter', 'mask', or 'full': all parameters, no modules.
         source: language of the judgements.
-        over: the language module of that kind beneath; None takes the one of `source`, '' none.
+        over: the language module of that kind beneath; None takes the one of `source`, '' none. A
+            full model takes none.
         loss: a name, or a weighted sum, of `polyrank.training.losses`: 'infonce+0.5*margin_mse'.
         teacher: cross-encoders whose mean scores are distilled, see `teachers`; None takes the
             scores in the rows.
@@ -181,6 +182,8 @@ def train_ranking_module(
     """
     if kind not in RATES:
         raise UsageError(f"a ranking module is an adapter, a mask or full, not '{kind}'")
+    if kind == "full" and over:
+        raise UsageError(f"a full model has no module beneath, so leave out over ('{over}')")
     objective = RankingLoss(parse_loss(loss))
     loss, taught = objective.loss.name, objective.loss.needs_teacher
     teachers = as_names(teacher)

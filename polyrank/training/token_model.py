@@ -111,15 +111,15 @@ def token_model(
         name: of the ranking adapter.
         source: language of the judgements.
         over: the language module beneath, a mask under a mask, else an adapter; None takes the one
-            of `source`, '' none.
+            of `source`, '' none. An XMOD takes None alone.
         reduction: width of the base over width of the ranking adapter's bottleneck.
 
     Raises:
         UsageError: a language module made for another base, or an XMOD under another kind than
-            'full' or without the source language.
+            'full', without the source language, or with `over`.
     """
     if base.model.config.model_type == "xmod":
-        return _xmod(base, rules, kind, source), None
+        return _xmod(base, rules, kind, source, over), None
     beneath = "mask" if kind == "mask" else "adapter"
     below = None if over == "" else language_below(base, beneath, over or source, zoo)
     if kind == "mask":
@@ -134,11 +134,17 @@ def token_model(
     return TokenModel(model, rules, base.tokenizer.cls_token_id), parent
 
 
-def _xmod(base: Base, rules: TokenRules, kind: str, source: str) -> TokenModel:
+def _xmod(base: Base, rules: TokenRules, kind: str, source: str, over: str | None) -> TokenModel:
     if kind != "full":
         raise UsageError(
             "an XMOD base has its language modules inside and takes no adapters or masks here; "
             "use --recipe colbert-xm"
+        )
+    if over is not None:
+        raise UsageError(
+            f"an XMOD base is trained over the language module that it has inside for '{source}', "
+            f"so --over '{over}' would be ignored.\nLeave --over out; --source chooses the "
+            "language."
         )
     model = load_base(base.folder).model  # a copy: the base itself stays as it is
     codes = xmod_languages(model.config.languages)

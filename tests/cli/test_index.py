@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from ..rerankers.conftest import late_masks, late_zoo  # noqa: F401
+from ..rerankers.conftest import late_masks, late_zoo, xmod_zoo  # noqa: F401
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_masks_and_routings(tiny, late_zoo, late_masks, files, polyrank, monkeyp
     }.items():
         built = polyrank("index", "build", files / name, *made, *options)
         assert built.exit_code == 0, built.stderr
-        assert ("once per language" in built.stderr) == (name == "document")
+        assert ("2 times, once per language" in built.stderr) == (name == "document")
         found = polyrank(
             *("search", "--index", files / name, "--query", "old iron", "--query-language", "tr"),
             *("--no-rerank", "--json"),
@@ -86,6 +86,42 @@ def test_masks_and_routings(tiny, late_zoo, late_masks, files, polyrank, monkeyp
     for routing, message in (("query", "before anyone asks"), ("both", "means nothing there")):
         refused = polyrank("index", "build", files / "no", *made, "--routing", routing)
         assert refused.exit_code == 2 and message in refused.stderr
+
+
+def test_what_a_query_costs_counts_the_languages_that_were_identified(
+    tiny,
+    late_zoo,  # noqa: F811
+    files,
+    polyrank,
+    monkeypatch,
+):
+    """The records name none, or one of the two."""
+    monkeypatch.setenv("POLYRANK_ZOO", str(late_zoo))
+    english = '{"_id": "e", "text": "The old stone bridge stands over the river near the town."}\n'
+    turkish = '{"_id": "t", "text": "Eski taş köprü şehrin yakınındaki nehrin üzerinde durur."}\n'
+    made = (*tiny, "--ranking", "li", "--routing", "document", "--fallback", "none")
+    (files / "both.jsonl").write_text(english + turkish)
+    built = polyrank("index", "build", files / "both", "--documents", files / "both.jsonl", *made)
+    assert built.exit_code == 0, built.stderr
+    assert "encodes each query 2 times, once per language" in built.stderr
+    assert "(en, tr)" in built.stderr
+
+    named = english.replace('"e"', '"n"').replace("}", ', "language": "en"}')
+    (files / "same.jsonl").write_text(english + named)  # one record says en, the other nothing
+    (files / "other.jsonl").write_text(turkish)
+    built = polyrank("index", "build", files / "one", "--documents", files / "same.jsonl", *made)
+    assert built.exit_code == 0 and "each query" not in built.stderr
+    added = polyrank("index", "add", files / "one", "--documents", files / "other.jsonl")
+    assert "encodes each query 2 times" in added.stderr
+
+
+def test_an_xmod_is_given_no_kind_of_language_modules(tiny_xmod, xmod_zoo, files, polyrank):  # noqa: F811
+    refused = polyrank(
+        *("index", "build", files / "index", "--documents", files / "documents.tsv"),
+        *("--base", tiny_xmod, "--kind", "full", "--language-kind", "adapter"),
+        *("--ranking", xmod_zoo / "tiny-xmod" / "ranking" / "full" / "li"),
+    )
+    assert refused.exit_code == 2 and "would be ignored.\nLeave it out" in refused.stderr
 
 
 def test_one_query_reranked(built, tiny, polyrank):

@@ -7,6 +7,8 @@ from polyrank.experiments.modules import languages_used, missing_modules
 from polyrank.experiments.specification import Collection, System, Task
 from polyrank.modules.card import ModuleCard, Parent, write_card
 
+from ..rerankers.conftest import xmod_zoo  # noqa: F401
+
 TASK = Task(Collection("small", "small", (("tr", "de"),)), "tr", "de")
 
 
@@ -33,7 +35,7 @@ def late(tmp_path, tiny_folder):
         ("adapter", True, None, ["tr", "de"]),
         ("adapter", False, None, []),
         ("full", True, None, ["tr", "de"]),
-        ("full", False, None, []),  # an XMOD, say, whose language modules are inside
+        ("full", False, None, []),
         ("full", False, "split", ["tr", "de"]),  # asked for, so they are put on
         ("full", False, "query", ["tr"]),
         ("full", False, "document", ["de"]),
@@ -45,3 +47,16 @@ def test_what_was_asked_for_counts_before_what_the_card_says(late, kind, parent,
     assert languages_used(system, TASK) == expected
     missing = [one.what.split()[:4] for one in missing_modules(system, [TASK])]
     assert missing == [["the", "language", "adapter", tag] for tag in expected]
+
+
+@pytest.mark.parametrize("routing", [None, "split", "document", "none"])
+def test_an_xmod_has_its_language_modules_inside(
+    routing,
+    tiny_xmod,
+    xmod_zoo,  # noqa: F811
+):
+    system = System(
+        "late", search="late", base=str(tiny_xmod), ranking_kind="full", routing=routing,
+        ranking=str(xmod_zoo / "tiny-xmod" / "ranking" / "full" / "li"),
+    )  # fmt: skip
+    assert languages_used(system, TASK) == [] and missing_modules(system, [TASK]) == []

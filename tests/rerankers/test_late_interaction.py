@@ -258,6 +258,11 @@ def test_xmod_takes_no_masks(xmod):
             xmod(**kinds)
 
 
+def test_xmod_is_given_no_kind_of_language_modules(xmod):
+    with pytest.raises(UsageError, match="--language-kind.*would be ignored"):
+        xmod(language_kind="adapter")
+
+
 def test_xmod_always_runs_a_language_module(xmod):
     with pytest.raises(LanguageError, match="'so'.*It has: de, en, fi, ky"):
         xmod().encode_documents(["abc"], "so")

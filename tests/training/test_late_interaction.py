@@ -266,6 +266,10 @@ def test_xmod(train, judgements, tiny_xmod, tmp_path):
 
     with pytest.raises(UsageError, match="colbert-xm"):
         train(tmp_path / "li", base=tiny_xmod)
+    for over in ("de", ""):  # it would run the module of the source all the same
+        with pytest.raises(UsageError, match="(?s)inside for 'en', so --over.*Leave --over out"):
+            train(tmp_path / "li", base=tiny_xmod, recipe="colbert-xm", over=over)
+    assert not (tmp_path / "li.work").exists()
     train(tmp_path / "li", base=tiny_xmod, recipe="colbert-xm")
     before = load_full_encoder(tiny_xmod).state_dict()
     after = load_full_encoder(tmp_path / "li").state_dict()

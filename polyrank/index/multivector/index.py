@@ -104,16 +104,18 @@ class MultiVectorIndex:
         return encoder
 
     def _load(self) -> LateInteraction:
-        from polyrank.rerankers.late_interaction import LateInteraction
+        from polyrank.rerankers.late_interaction import LateInteraction, usual_language_kind
 
         binding = self.snapshot.manifest.binding
+        # An XMOD has the usual kind in its binding, and refuses to be given any.
+        usual = usual_language_kind(binding.kind)
         options = {
             "base": binding.base,
             "ranking": binding.ranking,
             "kind": binding.kind,
             "routing": binding.routing,
             "fallback": binding.fallback,
-            "language_kind": binding.language_kind,
+            "language_kind": None if binding.language_kind == usual else binding.language_kind,
             "query_length": binding.rules.get("query_length"),
             "document_length": binding.rules.get("document_length"),
         }

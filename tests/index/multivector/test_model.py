@@ -163,6 +163,10 @@ def test_an_index_over_xmod(tmp_path, tiny_xmod, xmod_zoo, monkeypatch, routing)
     assert hits == pytest.approx({d.id: s for d, s in zip(texts, scores, strict=True)}, abs=1e-2)
     expected = {} if routing == "none" else {"ky": "'ky_KG'", "de": "'de_DE'"}
     assert {tag: index.info().modules[tag] for tag in expected} == expected
+    again = MultiVectorIndex(tmp_path / "index", device="cpu", options={"base": str(tiny_xmod)})
+    assert [h.document_id for h in again.search(QUERIES[:1], 20)["q0"]] == [
+        h.document_id for h in index.search(QUERIES[:1], 20)["q0"]
+    ]
 
 
 def test_an_index_cannot_know_the_language_of_its_queries(tmp_path, tiny_base, zoos):
