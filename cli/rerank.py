@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -143,14 +145,16 @@ def rerank(
     texts = options.load(collection, queries, documents, query_language, document_language, split)
     from polyrank.pipeline import rerank_stream
 
-    found: Path | Run
     stage = first_stage or FirstStage.dense
-    if run is not None:
-        found = run
-    else:
-        found = options.search_first(texts, stage, base, depth or 100, limit, device, analysis)
+
+    def searched() -> Run:
+        return options.search_first(texts, stage, base, depth or 100, limit, device, analysis)
+
     scorer = reranker()
-    with options.scaled_out(scorer, reranker, ray, ray_workers) as scoring:
+    with (
+        _candidates(run, searched, output, resume) as found,
+        options.scaled_out(scorer, reranker, ray, ray_workers) as scoring,
+    ):
         summary = rerank_stream(
             scoring,
             texts,
@@ -188,6 +192,22 @@ def rerank(
         )
         options.report(scoring)
     note(str(summary))
+
+
+@contextmanager
+def _candidates(
+    run: Path | None, search: Callable[[], Run], output: Path, resume: bool
+) -> Iterator[Path | Run]:
+    """The run that was given, or what a search finds, which --resume does not repeat."""
+    from polyrank.resume import first_stage_file, kept_first_stage
+
+    if run is not None or str(output) == "-":
+        yield run or search()
+        return
+    with kept_first_stage(output, resume, search) as (found, again):
+        if again:
+            note(f"the first stage is that of {first_stage_file(output)}; nothing was searched")
+        yield found
 
 
 def _show(

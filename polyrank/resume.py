@@ -1,7 +1,8 @@
 """What an interrupted rerank leaves, and whether it may be continued.
 
 The output itself is the record of what is done: a query is done when all its candidates stand there
-in whole lines. OUTPUT.resume.json says what the scores in it depend on.
+in whole lines. OUTPUT.resume.json says what the scores in it depend on, and a first stage that was
+searched, not given as a file, is kept in OUTPUT.first-stage.jsonl.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from polyrank.collections.records import Collection, Document, Query
+from polyrank.collections.records import Collection, Document, Query, Run, ScoredDocument
 from polyrank.errors import UsageError
 
 FORMAT = 1
@@ -25,6 +27,68 @@ ReadIds = Callable[[str], tuple[str, str]]  # a line of the output -> query id, 
 def sidecar(output: Path) -> Path:
     """The file that stands beside an unfinished output."""
     return output.with_name(output.name + ".resume.json")
+
+
+def first_stage_file(output: Path) -> Path:
+    """Where the first stage of an unfinished output is kept, if it was searched for it."""
+    return output.with_name(output.name + ".first-stage.jsonl")
+
+
+@contextmanager
+def kept_first_stage(
+    output: Path, resume: bool, search: Callable[[], Run]
+) -> Iterator[tuple[Run, bool]]:
+    """What a first stage found, and whether it is that of then; kept until the output is finished.
+
+    A resumed run must go on from the same candidates and scores. Searching again may give others:
+    under another number of threads dense scores differ in the last bit, which moves the mean of
+    `--interpolate`, and may swap neighbours or who is last within the depth. No hash can forgive
+    that: whatever scores are rounded to, some lie at the edge. So the first stage itself is kept,
+    and what it comes from (its name, the base, depth, limit, collection) stands in the settings of
+    OUTPUT.resume.json, which are compared before anything is scored.
+
+    Raises:
+        UsageError: unfinished work without `resume`, or a kept first stage that cannot be read.
+    """
+    if not resume:
+        check_start(output)  # before the search, and before the kept one would be overwritten
+    kept = first_stage_file(output)
+    # without a sidecar nothing says of which settings it is
+    there = resume and all(file.exists() for file in (output, sidecar(output), kept))
+    if not there:
+        _write_run(search(), kept)
+    try:
+        yield _read_run(kept, output), there
+    finally:
+        if not sidecar(output).exists():  # finished, or refused before anything was written
+            kept.unlink(missing_ok=True)
+
+
+def _write_run(run: Run, path: Path) -> None:
+    """A line for each query, also those without candidates; floats keep every bit."""
+    lines = (
+        json.dumps([query_id, [[hit.document_id, hit.score] for hit in hits]]) + "\n"
+        for query_id, hits in run.items()
+    )
+    temporary = path.with_name(path.name + ".tmp")
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.writelines(lines)
+    os.replace(temporary, path)
+
+
+def _read_run(path: Path, output: Path) -> Run:
+    try:
+        with open(path, encoding="utf-8") as file:
+            rows = [json.loads(line) for line in file]
+        return {
+            query_id: [ScoredDocument(query_id, identity, score) for identity, score in hits]
+            for query_id, hits in rows
+        }
+    except (ValueError, TypeError) as error:
+        raise UsageError(
+            f"{path} is not the first stage that polyrank kept there ({error}).\n"
+            f"Start anew after:  rm {output} {sidecar(output)} {path}"
+        ) from None
 
 
 def collection_hash(collection: Collection) -> str:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,70 @@ def test_ctrl_c_says_how_to_go_on(first, source, tiny, polyrank, files, monkeypa
     resumed = polyrank(*arguments, output, "--resume")
     assert resumed.exit_code == 0 and "2 queries were already there" in resumed.stderr
     assert output.read_bytes() == whole.read_bytes()
+
+
+def test_a_searched_first_stage_is_that_of_then(source, tiny, polyrank, files, monkeypatch):
+    """Under other thread numbers a dense score differs in its last bit; here in a third of it."""
+    from polyrank.cli import options
+
+    from polyrank import pipeline
+
+    output, whole = files / "out.trec", files / "whole.trec"
+    arguments = ["rerank", *source, *tiny, "--first-stage", "dense", "--depth", "4"]
+    arguments += ["--interpolate", "0.5", "--output"]
+    assert polyrank(*arguments, whole).exit_code == 0
+    calls, real, search = [], pipeline.rerank_query, options.search_first
+
+    def interrupted(*args):
+        calls.append(args)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    def otherwise(*args):
+        found = search(*args)
+        return {
+            q: [replace(hit, score=hit.score * (1 + i / 3)) for i, hit in enumerate(hits)]
+            for q, hits in found.items()
+        }
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "rerank_query", interrupted)
+        assert polyrank(*arguments, output).exit_code == 130
+    monkeypatch.setattr(options, "search_first", otherwise)
+    restarted = polyrank(*arguments, output)  # refused, and what is kept is not overwritten
+    assert restarted.exit_code == 2 and "Continue it with --resume" in restarted.stderr
+    for changed in (("--first-stage", "bm25"), ("--depth", "3"), ("--limit", "2")):
+        refused = polyrank(*arguments, output, "--resume", *changed)
+        assert refused.exit_code == 2, changed
+        assert f"{changed[0][2:]} was " in refused.stderr
+    resumed = polyrank(*arguments, output, "--resume")
+    assert resumed.exit_code == 0 and "nothing was searched" in resumed.stderr
+    assert output.read_bytes() == whole.read_bytes()
+    assert not list(files.glob("out.trec.*"))  # all that was kept is gone
+    assert polyrank(*arguments, whole).exit_code == 0  # the search alone would have changed it
+    assert output.read_bytes() != whole.read_bytes()
+
+
+def test_a_kept_first_stage_is_exact_and_knows_queries_without_candidates(tmp_path):
+    from polyrank.collections.records import ScoredDocument
+    from polyrank.errors import UsageError
+    from polyrank.resume import first_stage_file, kept_first_stage, sidecar
+
+    run = {"q": [ScoredDocument("q", "d é", 0.1 + 0.2), ScoredDocument("q", "e", 1e-300)], "r": []}
+    output = tmp_path / "out.trec"
+    with kept_first_stage(output, False, lambda: run) as (found, again):
+        assert (found, again) == (run, False)
+        for path in (output, sidecar(output)):
+            path.write_text("")
+    with kept_first_stage(output, True, lambda: {}) as (found, again):
+        assert (found, again) == (run, True)
+    first_stage_file(output).write_text('["q", 3]\n')
+    with (
+        pytest.raises(UsageError, match="Start anew after:  rm"),
+        kept_first_stage(output, True, lambda: {}),
+    ):
+        pass
 
 
 def test_another_split_of_equal_queries_is_refused(tiny, polyrank, tmp_path, monkeypatch):
