@@ -20,7 +20,7 @@ from polyrank.modules.search import find
 from polyrank.rerankers.cross_encoder import Reranker
 from polyrank.rerankers.scorer import PairScorer
 from polyrank.rerankers.standalone import CrossEncoder, read_classifier
-from polyrank.training.bilingual.ranking import is_aligned
+from polyrank.training.bilingual.cross_encoders import is_aligned
 from polyrank.training.bilingual.vocabulary import trim, trim_differences, trimmed_embeddings
 
 TEACHER, TRIMMED, STUDENT = "teacher", "teacher, vocabulary cut", "student"

@@ -37,9 +37,7 @@ from polyrank.training.base import mean_pool
 from polyrank.training.masking import mask_tokens, masked_loss
 from polyrank.training.sparse import Sparsity, train_sparse
 from polyrank.training.steps import Batch, Schedule, begin, digest, fast_bf16, fit
-from polyrank.training.text import read_lines, read_pairs
-
-HELD_OUT = 0.02  # of the lines, at most 300
+from polyrank.training.text import held_out, read_lines, read_pairs
 
 
 def adapter_model(folder: str, attention: str | None = None) -> Any:
@@ -275,12 +273,9 @@ def train_language_module(
         )
     work = Path(f"{output}.work")
     begin(work, settings, resume)
-    held = min(300, max(1, round(HELD_OUT * len(lines))))
-    random = np.random.default_rng(seed)
-    order = random.permutation(len(lines))
     tokenizer = loaded.tokenizer
-    unseen = blocks([lines[i] for i in sorted(order[:held])], tokenizer, length)
-    sequences = blocks([lines[i] for i in sorted(order[held:])], tokenizer, length)
+    held, seen = held_out(lines, seed)
+    unseen, sequences = (blocks(some, tokenizer, length) for some in (held, seen))
 
     name = output.name
     head = MaskedHead(model)
@@ -317,7 +312,11 @@ def train_language_module(
             "pairs": len(pairs),
             **facts,
         },
-        figures={"perplexity before": before, "perplexity after": after, "held-out lines": held},
+        figures={
+            "perplexity before": before,
+            "perplexity after": after,
+            "held-out lines": len(held),
+        },
         data=tuple(data),
     )
     if differences is None:

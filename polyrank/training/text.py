@@ -1,13 +1,17 @@
-"""Reads training text: plain lines and sentence pairs, gzipped or not."""
+"""Reads training text: plain lines and sentence pairs, gzipped or not; what is held out of it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from polyrank.collections.files import numbered_lines, open_text
 from polyrank.errors import DataError
 
 Pairs = dict[str, list[tuple[str, str]]]
+HELD_OUT = 0.02  # of the lines, at most 300
 
 
 def read_lines(path: str | Path) -> list[str]:
@@ -17,6 +21,14 @@ def read_lines(path: str | Path) -> list[str]:
         DataError: when there is none, or the file cannot be read as UTF-8.
     """
     return [line.strip() for line in open_text(path)]
+
+
+def held_out(lines: Sequence[str], seed: int) -> tuple[list[str], list[str]]:
+    """Some lines to measure on, and the others to learn from, both in the order of the file."""
+    count = min(300, max(1, round(HELD_OUT * len(lines))))
+    order = np.random.default_rng(seed).permutation(len(lines))
+    held, seen = ([lines[i] for i in sorted(part)] for part in (order[:count], order[count:]))
+    return held, seen
 
 
 def read_pairs(path: str | Path) -> Pairs:

@@ -33,18 +33,12 @@ def save_classifier(
 
 
 def save_with_adapter(
-    model: Any,
-    name: str,
-    student: Path,
-    folder: Path,
-    card: DistilledCard,
-    ranking: ModuleCard,
-    probe: Sequence[Batch],
+    model: Any, student: Path, folder: Path, card: DistilledCard, probe: Sequence[Batch]
 ) -> DistilledCard:
     """The student's encoder as it was, and its ranking adapter as a module of that encoder.
 
     Args:
-        model: of the `adapters` library, with the adapter `name`.
+        model: of the `adapters` library, with an adapter of the folder's name.
         student: the encoder's folder.
         probe: inputs over which the weights in fp16 must give what the trained ones do.
     """
@@ -59,9 +53,16 @@ def save_with_adapter(
     with replaced(folder) as temporary:
         encoder.save_pretrained(temporary)
         AutoTokenizer.from_pretrained(student).save_pretrained(temporary)
-        ranking = replace(
-            ranking, base=folder.name, base_fingerprint=load_base(str(temporary)).fingerprint
+        ranking = ModuleCard(
+            role="ranking",
+            kind="adapter",
+            name=folder.name,
+            language=card.source,
+            base=folder.name,
+            base_fingerprint=load_base(str(temporary)).fingerprint,
+            recipe=card.recipe["ranking"],
+            data=card.data,
         )
         module, dtype = temporary / RANKING, getattr(torch, stored.dtype)
-        save_adapter_module(model, name, module, ranking, head=True, dtype=dtype)
+        save_adapter_module(model, folder.name, module, ranking, head=True, dtype=dtype)
         return write_distilled(temporary, folder.name, card)

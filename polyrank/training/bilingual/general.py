@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from polyrank.training.bilingual.alignment import States, alignment
+from polyrank.training.bilingual.settings import General
 from polyrank.training.bilingual.teacher import Teacher
+from polyrank.training.language import blocks
 from polyrank.training.masking import mask_tokens
-from polyrank.training.steps import Batch
+from polyrank.training.steps import Batch, Schedule, fit
 
 
 class TextBatches:
@@ -92,3 +99,61 @@ def held_out_loss(model: Any, loss: GeneralLoss, batches: TextBatches, count: in
     values = [float(loss(model, batches(step))) for step in range(count)]
     model.train(was_training)
     return round(sum(values) / len(values), 4)
+
+
+def text_batches(
+    lines: Mapping[str, list[str]], tokenizer: Any, general: General, seed: int
+) -> TextBatches:
+    """Batches over the lines of each language."""
+    rows = {name: blocks(some, tokenizer, general.length) for name, some in lines.items()}
+    return TextBatches(rows, tokenizer, general.batch_size, seed, general.balanced)
+
+
+def align_on_text(
+    student: Any,
+    teacher: Teacher,
+    tokenizer: Any,
+    seen: Mapping[str, list[str]],
+    held: Mapping[str, list[str]],
+    general: General,
+    work: Path,
+    seed: int,
+    resume: bool,
+) -> tuple[Any, dict[str, Any]]:
+    """All of phase 1, or what is kept of it in `work`.
+
+    Args:
+        tokenizer: the trimmed one.
+        seen, held: lines of each language to learn from, and to measure the distance on.
+
+    Returns:
+        The student's encoder and facts for the card.
+    """
+    finished, told = work / "student.safetensors", work / "general.json"
+    if not finished.is_file():
+        made, unseen = (text_batches(lines, tokenizer, general, seed) for lines in (seen, held))
+        sequences = {name: len(rows) for name, rows in made.blocks.items()}
+        _say(", ".join(f"{count} sequences of {name}" for name, count in sequences.items()))
+        loss = GeneralLoss(teacher, list(seen))
+        before = held_out_loss(student, loss, unseen)
+        schedule = Schedule(steps=general.steps, rate=general.rate, seed=seed)
+        facts = fit(student, made, loss, schedule, work / "general", resume)
+        after = held_out_loss(student.eval(), loss, unseen)
+        _say(f"held-out distance {before} -> {after}")
+        facts |= {
+            "held-out distance before": before,
+            "held-out distance after": after,
+            "sequences": sequences,
+        }
+        told.write_text(json.dumps(facts, indent=1) + "\n")
+        weights = {k: v.detach().cpu().contiguous() for k, v in student.state_dict().items()}
+        save_file(weights, aside := finished.with_suffix(".part"))
+        aside.replace(finished)  # last, so that it says that all is there
+        shutil.rmtree(work / "general")
+    student = student.cpu()
+    student.load_state_dict(load_file(finished))
+    return student.eval(), json.loads(told.read_text())
+
+
+def _say(message: str) -> None:
+    print(f"polyrank: phase 1: {message}", file=sys.stderr)

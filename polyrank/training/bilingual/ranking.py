@@ -2,129 +2,65 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from polyrank.base import Base
-from polyrank.merge import classifier
-from polyrank.modules.adapter import Head
-from polyrank.modules.full import head_of
+from polyrank.base import load_base
+from polyrank.collections.records import Document
 from polyrank.training.bilingual.alignment import States, alignment
-from polyrank.training.bilingual.teacher import Teacher
-from polyrank.training.bilingual.vocabulary import trimmed_embeddings
+from polyrank.training.bilingual.ranking_teacher import RankingTeacher
+from polyrank.training.bilingual.settings import Task
+from polyrank.training.bilingual.student import adapter_student, full_student
+from polyrank.training.losses import parse_loss
+from polyrank.training.negatives import Example
 from polyrank.training.ranking import Batches
-from polyrank.training.stack import adapter_stack
-from polyrank.training.steps import Batch
-from polyrank.training.teachers import averaged
+from polyrank.training.rows import read_rows
+from polyrank.training.sparse import train_sparse
+from polyrank.training.steps import Batch, Schedule, fit
 
-_ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu, None: lambda x: x}
-
-
-def head_scores(hidden: Tensor, head: Head) -> Tensor:
-    """(B, L, H) last states → (B,) scores by a head over the first token."""
-    x = hidden[:, 0].float()
-    for weight, bias in head.layers[:-1]:
-        x = _ACTIVATIONS[head.activation](nn.functional.linear(x, weight, bias))
-    return nn.functional.linear(x, *head.layers[-1]).squeeze(-1)
+PROBE = 4  # batches over which weights in half the precision are compared with the trained ones
 
 
-class ModularTeacher:
-    """Base, source-language module and ranking module: states and scores of a batch."""
+@dataclass(frozen=True, eq=False)
+class RankingData:
+    """What phase 2 learns from, where it was read from, and whether its scores are the targets."""
 
-    def __init__(self, teacher: Teacher, head: Head, language: str) -> None:
-        self.teacher, self.language = teacher, language
-        self.head = Head(
-            tuple((w.float(), None if b is None else b.float()) for w, b in head.layers),
-            head.activation,
-        )
-
-    def __call__(self, batch: Batch) -> tuple[States | None, Tensor]:
-        states = self.teacher(batch["pairs"], self.language)
-        device = batch["pairs"]["input_ids"].device
-        head = Head(
-            tuple((w.to(device), None if b is None else b.to(device)) for w, b in self.head.layers),
-            self.head.activation,
-        )
-        return states, head_scores(states.hidden[-1], head)
+    examples: list[Example]
+    documents: dict[str, Document]
+    source: Path
+    scored: bool
 
 
-def is_aligned(model: Any, tokenizer: Any, base: Base) -> bool:
-    """Whether a cross-encoder has the vocabulary and the shape of the base."""
-    config, like = model.config, base.model.config
-    sizes = ("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads")
-    same = all(getattr(config, name, None) == getattr(like, name) for name in sizes)
-    return same and tokenizer.get_vocab() == base.tokenizer.get_vocab()
-
-
-class CrossEncoderTeacher:
-    """Any cross-encoder of one logit.
-
-    One that was fine-tuned from the student's base, over the same vocabulary and of the same shape,
-    gives states and scores; any other gives scores alone, of texts that its own tokenizer reads.
+def read_ranking_data(
+    queries: str | Path,
+    passages: str | Path | None,
+    rows: str,
+    query_texts: str | Path | None,
+    columns: Mapping[str, str] | None,
+    source: str,
+    scored: bool,
+) -> RankingData:
+    """Rows in any form, see `rows.read_rows`.
 
     Args:
-        name: under which a batch has the pairs for its tokenizer.
+        scored: whether their scores are the targets; where not, those that are there are dropped,
+            and told of.
     """
-
-    def __init__(
-        self,
-        name: str,
-        model: Any,
-        tokenizer: Any,
-        base: Base,
-        trimmed: Base,
-        kept: list[int],
-    ) -> None:
-        self.name, self.aligned = name, is_aligned(model, tokenizer, base)
-        self.tokenizer = None if self.aligned else tokenizer
-        if self.aligned:
-            model = copy.deepcopy(model)
-            pad = trimmed.tokenizer.pad_token_id
-            model.base_model.set_input_embeddings(trimmed_embeddings(model, kept, pad))
-        self.model = model.eval().requires_grad_(False)
-
-    @property
-    def head(self) -> Head | None:
-        """Its head where a student of this base can start from it."""
-        return head_of(self.model) if self.aligned else None
-
-    @torch.no_grad()
-    def __call__(self, batch: Batch) -> tuple[States | None, Tensor]:
-        if not self.aligned:
-            pairs = batch["teacher_pairs"][self.name]
-            logits = self.model.to(pairs["input_ids"].device)(**pairs).logits
-            return None, logits.float().squeeze(-1)
-        pairs = batch["pairs"]
-        model = self.model.to(pairs["input_ids"].device)
-        output = model(**pairs, output_hidden_states=True, output_attentions=True)
-        return States.of(output), output.logits.float().squeeze(-1)
-
-
-class MeanTeacher:
-    """Several teachers: the mean of their scores, and the states of the first that gives some.
-
-    Args:
-        scale: what is done to each teacher's scores of a query first, see `teachers.averaged`.
-    """
-
-    def __init__(self, teachers: Sequence[CrossEncoderTeacher], scale: str) -> None:
-        self.teachers, self.scale = teachers, scale
-
-    def __call__(self, batch: Batch) -> tuple[States | None, Tensor]:
-        found = [teacher(batch) for teacher in self.teachers]
-        states = next((states for states, _ in found if states is not None), None)
-        queries = batch["mask"].sum(dim=1).tolist()  # candidates of each
-        columns = [scores.split(queries) for _, scores in found]
-        means = [
-            averaged([column[q].tolist() for column in columns], self.scale)
-            for q in range(len(queries))
-        ]
-        flat = [value for mean in means for value in mean]
-        return states, torch.tensor(flat, device=found[0][1].device)
+    examples, documents = read_rows(queries, passages, rows, query_texts, columns, source, scored)
+    there = sum(example.teacher is not None for example in examples)
+    if there and not scored:
+        print(
+            f"polyrank: the scores in {there} rows are not used, but the teacher's; "
+            "or give --row-scores",
+            file=sys.stderr,
+        )
+        examples = [replace(example, teacher=None) for example in examples]
+    return RankingData(examples, documents, Path(queries), scored)
 
 
 class PairBatches(Batches):
@@ -182,45 +118,59 @@ def _lists(scores: Tensor, mask: Tensor) -> Tensor:
     return lists
 
 
-# --- the student's form ----------------------------------------------------------------------
-
-
-def full_student(encoder: Any, head: Head | None, seed: int) -> Any:
-    """A sequence classifier over the student: from the teacher's head where it fits, else a new
-    one."""
-    torch.manual_seed(seed)
-    model = classifier(encoder, head if _fits(head, encoder) else None)
-    for part in model.modules():
-        if isinstance(part, nn.Dropout):
-            part.p = 0.0
-    return model
-
-
-def adapter_student(base: Base, name: str, head: Head | None, reduction: int) -> Any:
-    """A new ranking adapter over the student, which stays as it is.
+def learn_ranking(
+    student: Any,
+    tokenizer: Any,
+    teacher: RankingTeacher,
+    data: RankingData,
+    task: Task,
+    name: str,
+    work: Path,
+    seed: int,
+    resume: bool,
+) -> tuple[Any, dict[str, Any], list[Batch]]:
+    """All of phase 2.
 
     Args:
-        base: the student, saved in a folder.
+        student: its encoder, after phase 1.
+        tokenizer: the trimmed one.
+        data: whose examples have their negatives.
+        name: of a ranking adapter.
+        work: where checkpoints are, and the encoder below a ranking adapter, in `student`.
+
+    Returns:
+        The model, what the card says of its making, and inputs to compare its precisions over.
     """
-    model = adapter_stack(base, None, name, reduction)
-    model.add_classification_head(name, num_labels=1, layers=2)
-    if head is not None and _fits(head, base.model):
-        linears = [part for part in model.heads[name] if isinstance(part, nn.Linear)]
-        _fill(linears, head)
-    return model
-
-
-def _fits(head: Head | None, encoder: Any) -> bool:
-    width = encoder.config.hidden_size
-    return (
-        head is not None
-        and head.activation == "tanh"
-        and [tuple(weight.shape) for weight, _ in head.layers] == [(width, width), (1, width)]
-    )
-
-
-@torch.no_grad()
-def _fill(linears: Any, head: Head) -> None:
-    for linear, (weight, bias) in zip(linears, head.layers, strict=True):
-        linear.weight.copy_(weight)
-        linear.bias.copy_(torch.zeros(len(weight)) if bias is None else bias)
+    batches = PairBatches(
+        data.examples, data.documents, tokenizer, task.batch_queries, task.negatives, task.length,
+        seed, others=teacher.tokenizers,
+    )  # fmt: skip
+    loss = DistilledRankingLoss(teacher.teach, parse_loss(task.loss))
+    schedule = Schedule(steps=task.steps, rate=task.peak_rate, warmup=0.1, seed=seed)
+    if task.student == "adapter":
+        below = work / "student"
+        if not (below / "config.json").is_file():
+            student.save_pretrained(below)
+            tokenizer.save_pretrained(below)
+        base = load_base(str(below), attention="eager")
+        model = adapter_student(base, name, teacher.head, task.reduction)
+    else:
+        model = full_student(student, teacher.head, seed)
+    if task.student == "mask":
+        sparsity, folder = task.sparsity, work / "ranking"
+        _, facts = train_sparse(model, batches, loss, schedule, sparsity, folder, resume)
+    else:
+        facts = fit(model, batches, loss, schedule, work / "ranking", resume)
+    recipe = {
+        "student": task.student,
+        "loss": loss.loss.name,
+        "teacher": dict(teacher.origin),
+        "queries": len(data.examples),
+        **({"targets": "the scores in the rows"} if data.scored else {}),
+        **{key: getattr(task, key) for key in ("batch_queries", "negatives", "length", "mine")},
+        "rate": schedule.rate,
+        **({"reduction": task.reduction} if task.student == "adapter" else {}),
+        **facts,
+    }
+    probe = [batches(task.steps + step)["pairs"] for step in range(PROBE)]
+    return model.cpu().eval(), recipe, probe

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from polyrank.base import Base
 from polyrank.composition import Composition, compose
@@ -20,6 +20,8 @@ from polyrank.routing import NO_MODULE, RoutedEncoder
 from polyrank.training.bilingual.alignment import States, with_probabilities
 from polyrank.training.bilingual.vocabulary import trim_differences
 from polyrank.training.steps import Batch
+
+_ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu, None: lambda x: x}
 
 
 class ObservedEncoder(RoutedEncoder):
@@ -86,6 +88,34 @@ class Teacher:
             [state.clone() for state in self._routed.hidden],
             [attention.clone() for attention in with_probabilities(self._routed.attention)],
         )
+
+
+def head_scores(hidden: Tensor, head: Head) -> Tensor:
+    """(B, L, H) last states → (B,) scores by a head over the first token."""
+    x = hidden[:, 0].float()
+    for weight, bias in head.layers[:-1]:
+        x = _ACTIVATIONS[head.activation](nn.functional.linear(x, weight, bias))
+    return nn.functional.linear(x, *head.layers[-1]).squeeze(-1)
+
+
+class ModularTeacher:
+    """Base, source-language module and ranking module: states and scores of a batch."""
+
+    def __init__(self, teacher: Teacher, head: Head, language: str) -> None:
+        self.teacher, self.language = teacher, language
+        self.head = Head(
+            tuple((w.float(), None if b is None else b.float()) for w, b in head.layers),
+            head.activation,
+        )
+
+    def __call__(self, batch: Batch) -> tuple[States | None, Tensor]:
+        states = self.teacher(batch["pairs"], self.language)
+        device = batch["pairs"]["input_ids"].device
+        head = Head(
+            tuple((w.to(device), None if b is None else b.to(device)) for w, b in self.head.layers),
+            self.head.activation,
+        )
+        return states, head_scores(states.hidden[-1], head)
 
 
 def plan_of(

@@ -104,7 +104,7 @@ def test_resume_gives_the_same_bytes(distil, monkeypatch, tmp_path):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_ranking", stop)
+        patch.setattr(module, "learn_ranking", stop)
         with pytest.raises(KeyboardInterrupt):
             distil("again")
     assert not (tmp_path / "again").exists()
@@ -120,7 +120,7 @@ def test_a_resume_with_other_settings_is_refused(distil, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_ranking", stop)
+        patch.setattr(module, "learn_ranking", stop)
         with pytest.raises(KeyboardInterrupt):
             distil("again")
     with pytest.raises(UsageError, match="seed was 13, is 14"):

@@ -6,7 +6,7 @@ import pytest
 
 import polyrank as pr
 from polyrank.errors import DataError, UsageError
-from polyrank.training.bilingual import distil as module
+from polyrank.training.bilingual import ranking as module
 from polyrank.training.bilingual.distil import General, Task
 
 TEXTS = {"a": "ice melts every year", "b": "cats sleep", "c": "stars are far away"}

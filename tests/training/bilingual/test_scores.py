@@ -5,15 +5,16 @@ import torch
 
 from polyrank.collections.records import Document, Query
 from polyrank.rerankers.cross_encoder import Reranker
-from polyrank.training.bilingual import distil
+from polyrank.training.bilingual import ranking_teacher as module
 from polyrank.training.bilingual.alignment import States
-from polyrank.training.bilingual.ranking import (
-    CrossEncoderTeacher,
-    DistilledRankingLoss,
-    MeanTeacher,
+from polyrank.training.bilingual.cross_encoders import CrossEncoderTeacher, Judge, MeanTeacher
+from polyrank.training.bilingual.ranking import DistilledRankingLoss
+from polyrank.training.bilingual.teacher import (
     ModularTeacher,
+    language_teacher,
+    plan_of,
+    ranking_teacher,
 )
-from polyrank.training.bilingual.teacher import language_teacher, plan_of, ranking_teacher
 from polyrank.training.bilingual.vocabulary import trim
 from polyrank.training.losses import parse_loss
 
@@ -136,12 +137,12 @@ def test_a_single_teacher_is_scaled_too(monkeypatch):
     class One:
         name, aligned, tokenizer, head = "judges/one", True, None, None
 
-    monkeypatch.setattr(distil, "CrossEncoderTeacher", lambda *_: One())
-    judge = distil.Judge("judges/one", None, None, "")
+    monkeypatch.setattr(module, "CrossEncoderTeacher", lambda *_: One())
+    judge = Judge("judges/one", None, None, "")
 
     def made(scale):
-        teacher, _, _, described = distil._teacher(None, None, [], None, [judge], scale, None)
-        return type(teacher), described
+        teacher = module.judged(None, None, [], [judge], scale)
+        return type(teacher.teach), teacher.described
 
     assert made("raw") == (One, "cross-encoder 'one'")
     assert made("z-score") == (MeanTeacher, "cross-encoder 'one' (z-score)")

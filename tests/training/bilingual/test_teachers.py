@@ -9,8 +9,9 @@ import pytest
 import polyrank as pr
 from polyrank.errors import ModuleError, UsageError
 from polyrank.training import steps
-from polyrank.training.bilingual import distil as module
 from polyrank.training.bilingual.distil import General, Task
+from polyrank.training.bilingual.general import GeneralLoss
+from polyrank.training.bilingual.ranking import DistilledRankingLoss
 
 QUERY, PASSAGES = "ice melts", ["ice melts every year", "cats sleep", "stars are far away"]
 
@@ -57,10 +58,10 @@ def test_any_cross_encoder_may_teach(
 @pytest.mark.parametrize(
     ("phase", "student", "stop", "run"),
     [  # in phase 1 also asked for on held-out text, four times before the steps and four after
-        ("GeneralLoss", "full", 4 + 2, 4 + 2 + 4 + 1 + 4),
-        ("DistilledRankingLoss", "full", 3, 3 + 1),
-        ("DistilledRankingLoss", "adapter", 3, 3 + 1),
-        ("DistilledRankingLoss", "mask", 5, 5 + 2),  # its fifth step is the second of the sparse 3
+        (GeneralLoss, "full", 4 + 2, 4 + 2 + 4 + 1 + 4),
+        (DistilledRankingLoss, "full", 3, 3 + 1),
+        (DistilledRankingLoss, "adapter", 3, 3 + 1),
+        (DistilledRankingLoss, "mask", 5, 5 + 2),  # its fifth step is the second of the sparse 3
     ],
 )
 def test_a_stop_costs_the_steps_since_the_last_checkpoint(
@@ -72,7 +73,7 @@ def test_a_stop_costs_the_steps_since_the_last_checkpoint(
     whole, _ = distil(tiny_bert, "whole/small", **settings)
 
     monkeypatch.setattr(steps, "SaveByClock", partial(steps.SaveByClock, clock=ticking()))
-    calls, real = [], getattr(module, phase).__call__
+    calls, real = [], phase.__call__
 
     def stopping(self, model, batch):
         calls.append(batch)
@@ -81,7 +82,7 @@ def test_a_stop_costs_the_steps_since_the_last_checkpoint(
         return real(self, model, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(getattr(module, phase), "__call__", stopping)
+        patch.setattr(phase, "__call__", stopping)
         with pytest.raises(KeyboardInterrupt):
             distil(tiny_bert, "again/small", **settings)
         resumed, _ = distil(tiny_bert, "again/small", resume=True, **settings)
