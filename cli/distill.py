@@ -11,25 +11,9 @@ import typer
 from polyrank.errors import UsageError
 
 from . import options
-from .options import Fallback, note
-from .train import (
-    Columns,
-    Form,
-    LanguageKind,
-    Output,
-    Passages,
-    QueryTexts,
-    Resume,
-    RowsForm,
-    Scale,
-    Seed,
-    Sources,
-    TeacherScale,
-    columns_of,
-    command_line,
-    not_there,
-    sources_of,
-)
+from .options import Fallback, Seed, note
+from .train import options as training
+from .train.output import command_line, not_there
 
 
 class Layers(Enum):
@@ -57,15 +41,15 @@ def distill(
     target: Annotated[str, typer.Option(help="The other language, such as sw.")],
     source_text: Annotated[Path, typer.Option(help="A sentence a line, gzipped or not.")],
     target_text: Annotated[Path, typer.Option(help="The same in the other language.")],
-    output: Output,
+    output: training.Output,
     queries: Annotated[
         str | None,
         typer.Option(help="JSON lines: _id, text, pos, neg, answers; or another project's rows."),
     ] = None,
-    passages: Passages = None,
-    rows: RowsForm = Form.auto,
-    query_texts: QueryTexts = None,
-    columns: Columns = None,
+    passages: training.Passages = None,
+    rows: training.RowsForm = training.Form.auto,
+    query_texts: training.QueryTexts = None,
+    columns: training.Columns = None,
     base: options.Base = "mini",
     ranking: options.Ranking = "squad",
     teacher: Annotated[
@@ -75,7 +59,7 @@ def distill(
             "their mean."
         ),
     ] = None,
-    teacher_scale: TeacherScale = Scale.raw,
+    teacher_scale: training.TeacherScale = training.Scale.raw,
     row_scores: Annotated[
         bool,
         typer.Option(
@@ -85,8 +69,8 @@ def distill(
         ),
     ] = False,
     kind: Annotated[
-        LanguageKind, typer.Option(help="Of the teacher's modules.")
-    ] = LanguageKind.adapter,
+        training.LanguageKind, typer.Option(help="Of the teacher's modules.")
+    ] = training.LanguageKind.adapter,
     fallback: options.FallbackOption = Fallback.error,
     factor: Annotated[int, typer.Option(min=1, help="Teacher layers to a student layer.")] = 2,
     layers: Annotated[
@@ -120,9 +104,7 @@ def distill(
         float | None,
         typer.Option(help="Phase 2: peak learning rate; else full 3e-4, mask 1e-4, adapter 5e-4."),
     ] = None,
-    mine: Annotated[
-        int, typer.Option(min=0, help="Negatives mined a question, by BM25 and by the base each.")
-    ] = 4,
+    mine: training.Mine = 4,
     reduction: Annotated[
         int, typer.Option(min=1, help="Student adapter: base width over adapter width.")
     ] = 2,
@@ -132,9 +114,9 @@ def distill(
     full_steps: Annotated[
         int | None, typer.Option(min=1, help="Student mask: steps that find them; else --steps.")
     ] = None,
-    sources: Sources = None,
+    sources: training.Sources = None,
     seed: Seed = 13,
-    resume: Resume = False,
+    resume: training.Resume = False,
 ) -> None:
     """Distil a base and its modules to a smaller model for a source and a target language.
 
@@ -183,7 +165,7 @@ def distill(
         passages=passages,
         rows=rows.value,
         query_texts=query_texts,
-        columns=columns_of(columns),
+        columns=training.columns_of(columns),
         ranking=ranking,
         teacher=teacher,
         teacher_scale=teacher_scale.value,
@@ -197,7 +179,7 @@ def distill(
         task=task,
         seed=seed,
         resume=resume,
-        data=sources_of(sources),
+        data=training.sources_of(sources),
         command=command_line(),
     )
     note(f"wrote {output}: {card.form}, {len(card.layers)} layers, {card.parameters:,} parameters")

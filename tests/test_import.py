@@ -66,11 +66,12 @@ def test_an_unknown_name_is_an_attribute_error():
 def test_every_package_is_installed_by_a_wheel_too():
     import tomllib
 
-    root = Path(polyrank.__file__).parent
-    project = root.parent / "pyproject.toml"
-    listed = set(tomllib.loads(project.read_text())["tool"]["setuptools"]["packages"])
+    root = Path(polyrank.__file__).parent.parent
+    setuptools = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]
+    places = {"polyrank": "polyrank", **setuptools["package-dir"]}
     found = {
-        ".".join(("polyrank", *path.parent.relative_to(root).parts))
-        for path in root.rglob("__init__.py")
+        ".".join((package, *path.parent.relative_to(root / place).parts))
+        for package, place in places.items()
+        for path in (root / place).rglob("__init__.py")
     }
-    assert found | {"polyrank.cli", "polyrank.adapters_zoo", "polyrank.data"} == listed
+    assert found == set(setuptools["packages"])

@@ -1,0 +1,77 @@
+"""polyrank train language."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..options import Base, Seed, note
+from . import options
+from .of_use import check_of_use
+from .output import command_line, not_there
+
+
+def language(
+    context: typer.Context,
+    language: Annotated[str, typer.Option(help="Language of the text, such as ky.")],
+    text: Annotated[Path, typer.Option(help="A sentence a line, gzipped or not.")],
+    output: options.Output,
+    base: Base = "mini",
+    kind: Annotated[
+        options.LanguageKind, typer.Option(help="What to train.")
+    ] = options.LanguageKind.adapter,
+    parallel: Annotated[
+        Path | None, typer.Option(help="language <tab> text <tab> English: adds TLM and alignment.")
+    ] = None,
+    steps: options.Steps = 300,
+    batch_size: Annotated[int, typer.Option(min=1, help="Sequences a step.")] = 32,
+    length: Annotated[int, typer.Option(min=8, help="Tokens a sequence.")] = 96,
+    rate: Annotated[float, typer.Option(min=0, help="Peak learning rate.")] = 5e-4,
+    reduction: options.Reduction = 4,
+    k: options.K = None,
+    full_steps: options.FullSteps = None,
+    l1: options.L1 = 0.1,
+    freeze_norms: options.FreezeNorms = True,
+    candidates: options.Candidate = options.Candidates.all,
+    iterations: options.Iterations = 1,
+    sources: options.Sources = None,
+    seed: Seed = 13,
+    resume: options.Resume = False,
+) -> None:
+    """Train one language's module by masked language modelling.
+
+    An adapter is put on a frozen base; a mask changes few of its weights (LT-SFT).
+
+    \b
+    Example (add --kind mask for a mask):
+      python -c "import polyrank as pr; [print(d.text) for d in \\
+          pr.load_collection('ntrex', queries='tk', documents='tk').documents.values()]" > tk.txt
+      polyrank train language --language tk --text tk.txt --steps 20 --output modules/tk
+    """
+    from polyrank.training.language import train_language_module
+    from polyrank.training.sparse import Sparsity
+
+    check_of_use(context, kind.value)
+    not_there(output, resume)
+    card = train_language_module(
+        base,
+        language,
+        text,
+        output,
+        kind=kind.value,
+        parallel=parallel,
+        steps=steps,
+        batch_size=batch_size,
+        length=length,
+        rate=rate,
+        reduction=reduction,
+        sparsity=Sparsity(k, full_steps, l1, freeze_norms, candidates.value, iterations),
+        seed=seed,
+        resume=resume,
+        data=options.sources_of(sources),
+        command=command_line(),
+    )
+    note(f"wrote {output}: {json.dumps(dict(card.figures))}")

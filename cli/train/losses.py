@@ -1,0 +1,18 @@
+"""polyrank train losses."""
+
+from __future__ import annotations
+
+
+def losses() -> None:
+    """List the losses of --loss: name with parameters, what it needs, what it is, its source.
+
+    Those that need a teacher take its scores from the rows, or from --teacher. Sums are written as
+    infonce+0.5*margin_mse; '-' and '_' are the same. For the temperatures: both sides are divided.
+
+    \b
+    Example:
+      polyrank train losses
+    """
+    from polyrank.training.losses import catalogue
+
+    print(catalogue())

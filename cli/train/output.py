@@ -1,0 +1,26 @@
+"""Where a training writes, and the command that its card quotes."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+from polyrank.errors import UsageError
+
+
+def not_there(output: Path, resume: bool) -> None:
+    """Refuse to train over a finished result, or over a run that could be resumed."""
+    if output.exists():
+        raise UsageError(f"{output} exists already; give another --output, or remove it")
+    work = Path(f"{output}.work")
+    if work.exists() and not resume:
+        raise UsageError(
+            f"{work} holds an unfinished run; go on with --resume, or start anew after:  "
+            f"rm -r {work}"
+        )
+
+
+def command_line() -> str:
+    """This command as it was typed, less --resume: the result is the same."""
+    return shlex.join(["polyrank", *(word for word in sys.argv[1:] if word != "--resume")])

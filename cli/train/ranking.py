@@ -1,0 +1,95 @@
+"""polyrank train ranking."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from ..options import Base, Kind, Seed, note
+from . import options
+from .of_use import check_of_use
+from .output import command_line, not_there
+
+
+def ranking(
+    context: typer.Context,
+    queries: options.Rows,
+    output: options.Output,
+    passages: options.Passages = None,
+    rows: options.RowsForm = options.Form.auto,
+    query_texts: options.QueryTexts = None,
+    columns: options.Columns = None,
+    base: Base = "mini",
+    kind: Annotated[
+        Kind, typer.Option(help="An adapter, a mask, or all parameters.")
+    ] = Kind.adapter,
+    source: options.Source = "en",
+    over: Annotated[
+        str | None, typer.Option(help="Language module beneath: a name or folder; '' for none.")
+    ] = None,
+    loss: options.Loss = "infonce",
+    teacher: options.Teacher = None,
+    teacher_scale: options.TeacherScale = options.Scale.raw,
+    steps: options.Steps = 500,
+    batch_queries: options.BatchQueries = 8,
+    negatives: options.Negatives = 3,
+    length: Annotated[int, typer.Option(min=16, help="Tokens a pair.")] = 160,
+    rate: options.RankingRate = None,
+    reduction: options.Reduction = 2,
+    k: options.K = None,
+    full_steps: options.FullSteps = None,
+    l1: options.L1 = 0.0,
+    freeze_norms: options.FreezeNorms = False,
+    candidates: options.Candidate = options.Candidates.all,
+    iterations: options.Iterations = 1,
+    mine: options.Mine = 4,
+    sources: options.Sources = None,
+    seed: Seed = 13,
+    resume: options.Resume = False,
+) -> None:
+    """Train a ranking module once, in one language, on top of that language's module.
+
+    \b
+    Example (a toy of two questions; real ones have thousands):
+      printf '%s\\n' '{"_id":"p1","text":"Ice melts at 0 degrees."}' \\
+          '{"_id":"p2","text":"Stars are far away."}' > passages.jsonl
+      printf '%s\\n' '{"_id":"q1","text":"When does ice melt?","pos":"p1"}' \\
+          '{"_id":"q2","text":"How far are stars?","pos":"p2"}' > queries.jsonl
+      polyrank train ranking --queries queries.jsonl --passages passages.jsonl --steps 3 \\
+          --output modules/toy
+    """
+    from polyrank.training.ranking import train_ranking_module
+    from polyrank.training.sparse import Sparsity
+
+    check_of_use(context, kind.value)
+    not_there(output, resume)
+    card = train_ranking_module(
+        base,
+        queries,
+        passages,
+        output,
+        kind=kind.value,
+        source=source,
+        over=over,
+        loss=loss,
+        teacher=teacher,
+        teacher_scale=teacher_scale.value,
+        steps=steps,
+        batch_queries=batch_queries,
+        negatives=negatives,
+        length=length,
+        rate=rate,
+        reduction=reduction,
+        sparsity=Sparsity(k, full_steps, l1, freeze_norms, candidates.value, iterations),
+        mine=mine,
+        seed=seed,
+        resume=resume,
+        data=options.sources_of(sources),
+        command=command_line(),
+        rows=rows.value,
+        query_texts=query_texts,
+        columns=options.columns_of(columns),
+    )
+    note(f"wrote {output}: {json.dumps(dict(card.recipe))}")
