@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, TextIO, cast
+from typing import Any, BinaryIO, TextIO, cast
 
 from polyrank.errors import DataError
 
@@ -31,16 +32,47 @@ def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
     """
     path, empty = Path(path), True
     for number, raw in raw_lines(path):
-        try:
-            line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            reason = f"not UTF-8 ({error.reason}, byte {error.start})"
-            raise DataError(path, number, reason) from error
+        line = decoded(raw, path, number)
         if line.strip():
             empty = False
             yield number, line
     if empty:
         raise DataError(path, None, "the file is empty")
+
+
+def decoded(raw: bytes, path: str | Path, number: int) -> str:
+    """A line of a UTF-8 file without its end; the first one also without a byte-order mark.
+
+    Raises:
+        DataError: bytes that are not UTF-8, with how to make them so.
+    """
+    try:
+        return raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        wide = number == 1 and raw.startswith((b"\xff\xfe", b"\xfe\xff"))
+        reason = (
+            f"not UTF-8 ({error.reason}, byte {error.start}); convert it with: "
+            f"iconv -f {'UTF-16' if wide else 'ENCODING'} -t UTF-8"
+        )
+        raise DataError(path, number, reason) from error
+
+
+def parse_json(line: str) -> Any:
+    """A line of JSON whose texts can be written as UTF-8.
+
+    Raises:
+        ValueError: no JSON, or half a surrogate pair, which JSON can spell but no file can hold.
+    """
+    found = json.loads(line)
+    if "\\ud" in line.lower():  # nothing else can bring one in: the line itself was UTF-8
+        try:
+            json.dumps(found, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            half = f"\\u{ord(error.object[error.start]):04x}"
+            raise ValueError(
+                f"{half} is half a surrogate pair and no character; a text was cut within one"
+            ) from None
+    return found
 
 
 def raw_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from polyrank.collections.files import numbered_lines
+from polyrank.collections.files import numbered_lines, parse_json
 from polyrank.collections.records import Document, Query, ScoredDocument
 from polyrank.errors import DataError, LanguageError
 from polyrank.languages import normalise
@@ -17,6 +17,7 @@ from polyrank.languages import normalise
 ID = ("_id", "id", "docid", "doc_id", "query_id", "qid")
 TEXT = ("text", "contents")
 LANGUAGE = ("language", "lang")
+FORMS = "an object on each line is expected, or columns between tabs in a file named .tsv"
 _NUMBER = re.compile(
     r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|nan|inf(?:inity)?)", re.IGNORECASE
 )
@@ -59,6 +60,8 @@ def _rows(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """(line number, object), each id once."""
     first: dict[str, int] = {}
     for number, line in numbered_lines(path):
+        if number == 1 and not line.lstrip().startswith(("{", "[")):
+            raise DataError(path, number, f"not JSON; {FORMS}")
         row = _object(line, path, number)
         identity = _id(row, path, number)
         if first.setdefault(identity, number) != number:
@@ -69,11 +72,14 @@ def _rows(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _object(line: str, path: str | Path, number: int) -> dict[str, Any]:
     try:
-        row = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
+        row = parse_json(line)
+    except (ValueError, RecursionError) as error:
         raise DataError(path, number, f"not JSON: {error}") from None
     if not isinstance(row, dict):
-        raise DataError(path, number, f"a JSON {type(row).__name__}, where an object was expected")
+        reason = (
+            f"a JSON {type(row).__name__}, where an object was expected; write one on each line"
+        )
+        raise DataError(path, number, reason)
     return row
 
 
@@ -81,13 +87,18 @@ def _first(row: dict[str, Any], names: tuple[str, ...], path: str | Path, number
     for name in names:
         if row.get(name) is not None:
             return row[name]
+    for name in names:
+        if name in row:
+            raise DataError(path, number, f"the field '{name}' is null")
     found = ", ".join(sorted(row)) or "nothing"
     raise DataError(path, number, f"no field {' or '.join(map(repr, names))}; it has {found}")
 
 
 def _id(row: dict[str, Any], path: str | Path, number: int) -> str:
     value = _first(row, ID, path, number)
-    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+    if value == "":
+        raise DataError(path, number, "the id '' is empty")
+    if isinstance(value, bool) or not isinstance(value, str | int):
         raise DataError(path, number, f"the id {value!r} is neither text nor an integer")
     return str(value)
 

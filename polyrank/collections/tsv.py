@@ -6,16 +6,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from polyrank.collections.files import numbered_lines
+from polyrank.collections.jsonl import ID, TEXT
 from polyrank.collections.records import Document, Query
 from polyrank.errors import DataError
 from polyrank.languages import normalise
+
+_HEADERS = {(identity, text) for identity in ID for text in (*TEXT, "query")}
 
 
 def iter_documents(path: str | Path, language: str | None = None) -> Iterator[Document]:
     """Documents of a table without header: two columns, or three with the title between.
 
     Raises:
-        DataError: for another number of columns, an empty id, or an id that occurs twice.
+        DataError: for a header, another number of columns, an empty id, or an id that occurs
+            twice.
     """
     tag = normalise(language) if language else None
     for cells in _rows(path, widths=(2, 3)):
@@ -38,6 +42,9 @@ def _rows(path: str | Path, widths: tuple[int, ...]) -> Iterator[list[str]]:
             raise DataError(path, number, f"{len(cells)} columns between tabs, expected {wanted}")
         if not cells[0].strip():
             raise DataError(path, number, "an empty id")
+        if number == 1 and (cells[0].strip(), cells[-1].strip()) in _HEADERS:
+            reason = f"a header ({', '.join(cells)}), where the first text is expected; remove it"
+            raise DataError(path, number, reason)
         if first.setdefault(cells[0], number) != number:
             raise DataError(
                 path, number, f"the id {cells[0]!r} is already on line {first[cells[0]]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from polyrank.collections.files import numbered_lines
+from polyrank.collections.files import numbered_lines, parse_json
 from polyrank.collections.records import Query
 from polyrank.errors import DataError
 from polyrank.training.bradley_terry import bradley_terry
@@ -92,7 +91,7 @@ def labelled(path: str | Path, queries: Mapping[str, Query], prior: float = 0.1)
 
 def _comparison(line: str, path: str | Path, number: int) -> tuple[str, str, str, float]:
     try:
-        row = json.loads(line)
+        row = parse_json(line)
         query, winner, loser = (str(row[key]) for key in ("query", "winner", "loser"))
         weight = float(row.get("weight", 1))
     except (ValueError, KeyError, TypeError, AttributeError) as error:

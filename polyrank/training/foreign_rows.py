@@ -7,13 +7,12 @@ text, so that the same text is one passage.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from polyrank.collections.files import numbered_lines
+from polyrank.collections.files import numbered_lines, parse_json
 from polyrank.collections.records import Document, Query
 from polyrank.errors import DataError, PolyrankError, UsageError
 from polyrank.training.negatives import Example, checked_scores
@@ -208,7 +207,7 @@ def _dataset(name: str) -> Any:
 def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in numbered_lines(path):
         with _named(path, number):
-            row = json.loads(line)
+            row = parse_json(line)
             if not isinstance(row, dict):
                 raise ValueError(f"a JSON {type(row).__name__}, where an object was expected")
         yield number, row

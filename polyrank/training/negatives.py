@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from polyrank.base import Base
-from polyrank.collections.files import numbered_lines, writing
+from polyrank.collections.files import numbered_lines, parse_json, writing
 from polyrank.collections.records import Document, Query
 from polyrank.errors import DataError
 
@@ -61,7 +61,7 @@ def read_examples(
     examples: dict[str, Example] = {}
     for number, line in numbered_lines(path):
         try:
-            example = _example(json.loads(line))
+            example = _example(parse_json(line))
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(
                 path, number, f"no ranking example ({error!r}); expected _id, text, pos"

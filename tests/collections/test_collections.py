@@ -50,6 +50,9 @@ def test_jsonl_field_names_of_the_neighbours(tmp_path):
     [
         ({"id": "a", "text": "again"}, "'a' is already on line 1"),
         ({"id": "b"}, "no field 'text' or 'contents'; it has id"),
+        ({"id": "b", "text": None}, "the field 'text' is null"),
+        ({"id": "", "text": "b"}, "the id '' is empty"),
+        ('{"id": "b", "text": "cut \\ud83d"}', "ud83d is half a surrogate pair"),
         ({"text": "b"}, "no field '_id'"),
         ({"id": "b", "text": 3}, "text is a int"),
         ({"id": [], "text": "b"}, "neither text nor an integer"),
@@ -81,6 +84,19 @@ def test_tsv(tmp_path):
 def test_malformed_tsv(tmp_path, line, reason):
     with pytest.raises(DataError, match=reason):
         list(tsv.iter_documents(put(tmp_path / "d.tsv", "a\tx", line)))
+
+
+@pytest.mark.parametrize("header", ["id\ttext", "docid\ttitle\tcontents", "qid\tquery"])
+def test_a_header_is_no_text(tmp_path, header):
+    path = put(tmp_path / "d.tsv", header, "a\tx" if header.count("\t") == 1 else "a\tT\tx")
+    with pytest.raises(DataError, match=r"d\.tsv:1: a header .*remove it"):
+        list(tsv.iter_documents(path))
+
+
+@pytest.mark.parametrize("text", ["id,text", "Habari za leo"])
+def test_a_file_of_another_form_is_told_which_are_read(tmp_path, text):
+    with pytest.raises(DataError, match=r":1: not JSON; an object on each line.*\.tsv"):
+        list(jsonl.iter_documents(put(tmp_path / "d.csv", text)))
 
 
 @pytest.fixture

@@ -31,7 +31,8 @@ def test_gzip_is_transparent_and_deterministic(tmp_path):
     [
         ("a.txt", b"", None, "empty"),
         ("a.txt", b"\n \n", None, "empty"),
-        ("a.txt", b"good\nb\xffd\n", 2, "not UTF-8"),
+        ("a.txt", b"good\nb\xffd\n", 2, "not UTF-8 .* iconv -f ENCODING -t UTF-8"),
+        ("a.txt", "good".encode("utf-16"), 1, "not UTF-8 .* iconv -f UTF-16 -t UTF-8"),
         ("a.gz", b"no gzip", 1, "damaged gzip"),
         ("a.gz", gzip.compress(b"one\ntwo\n" * 999)[:-12], None, "damaged gzip"),
     ],
