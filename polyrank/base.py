@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polyrank.errors import ModuleError
+from polyrank.errors import ModuleError, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -135,6 +135,26 @@ def load_base(name: str, dtype: torch.dtype | None = None, attention: str | None
     fingerprint = fingerprint_of(model, tokenizer)  # before the cast: rounding would change it
     model = model.to(dtype or torch.float32).eval()
     return Base(base_name(name), source, model, tokenizer, fingerprint)
+
+
+def device_of(name: str | torch.device | None) -> torch.device:
+    """A device by its name; for None the first GPU, or the CPU where there is none.
+
+    Raises:
+        UsageError: a name that is no device, or a device that this machine lacks.
+    """
+    import torch
+
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(name)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        gpus = torch.cuda.device_count()
+        there = ", ".join(["cpu", *(f"cuda:{number}" for number in range(gpus))])
+        raise UsageError(f"there is no device '{name}' on this machine; use {there}") from error
+    return found
 
 
 def base_name(name: str) -> str:

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from polyrank import base as bases
-from polyrank.base import fingerprint_of, load_base
-from polyrank.errors import ModuleError
+from polyrank.base import device_of, fingerprint_of, load_base
+from polyrank.errors import ModuleError, UsageError
 
 
 def test_a_base_is_a_plain_encoder_in_eval_mode(tiny_base):
@@ -99,3 +99,10 @@ def test_planning_and_listing_import_no_torch():
         "sys.exit(any(m in sys.modules for m in ('torch', 'transformers', 'adapters')))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "mps:7", ""])
+def test_a_device_that_is_not_there_is_refused(name):
+    with pytest.raises(UsageError, match=f"there is no device '{name}' on this machine; use cpu"):
+        device_of(name)
+    assert device_of("cpu").type == "cpu"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from polyrank.base import Base, load_base
+from polyrank.base import Base, device_of, load_base
 from polyrank.collections.records import Document, Query, Run, ScoredDocument
 from polyrank.errors import UsageError
 from polyrank.index import dense_folder
@@ -236,7 +236,7 @@ def encode(
     """
     import torch
 
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    where = device_of(device)
     model = base.model.to(where)
     tokens = _tokenise(base, texts, max_length)
     vectors: Vectors = np.zeros((len(texts), model.config.hidden_size), dtype=np.float32)

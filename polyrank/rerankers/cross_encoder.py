@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from polyrank.base import Base, load_base
+from polyrank.base import Base, device_of, load_base
 from polyrank.collections.records import Document, Query
 from polyrank.composition import Composition, check_routing, compose
 from polyrank.rerankers.engine import Active, Engine, Row
@@ -68,7 +68,7 @@ class Reranker(PairScorer):
         self.routing = routing or {"adapter": "split", "mask": "document"}.get(usual, "none")
         check_routing(kind, self.routing, self.ranking_kind)
         self.max_length, self.batch_tokens = max_length, batch_tokens
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = device_of(device)
         self.base = load_base(base) if isinstance(base, str) else base
         self.notes: Counter[str] = Counter()
         self._compositions: dict[tuple[str | None, str | None], Composition] = {}

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from polyrank import languages
-from polyrank.base import Base
+from polyrank.base import Base, device_of
 from polyrank.collections.records import Document, Query
 from polyrank.collections.texts import as_documents, as_queries
 from polyrank.composition import Composition
@@ -100,7 +100,7 @@ class LateInteraction(PairScorer):
         _check_options(routing, kind, language_kind)
         self.ranking, self.fallback, self.zoo = ranking, fallback, zoo
         self.batch_tokens, self.notes = batch_tokens, Counter[str]()
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = device_of(device)
         parts = load_parts(base, ranking, kind, zoo)
         self.base, self.kind = parts.base, parts.ranking.kind
         self.routing = routing or ("split" if parts.modular else "none")

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from polyrank.base import expanded
+from polyrank.base import device_of, expanded
 from polyrank.collections.records import Document, Query
 from polyrank.errors import ModuleError
 from polyrank.modules.adapter import load_adapter_module, tensors_of
@@ -48,7 +48,7 @@ class CrossEncoder(PairScorer):
         dtype: str | torch.dtype | None = None,
     ) -> None:
         self.name, self.max_length, self.batch_tokens = str(model), max_length, batch_tokens
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = device_of(device)
         self.notes: Counter[str] = Counter()
         folder = expanded(model)
         if folder.is_dir():

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polyrank.base import device_of
 from polyrank.collections.records import Document, Query, Run, ScoredDocument
 from polyrank.errors import UsageError
 from polyrank.index.multivector import building, changes, files
@@ -51,10 +52,8 @@ class MultiVectorIndex:
         device: str | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        import torch
-
         self.folder, self._model, self._options = Path(folder), model, options or {}
-        self.device = torch.device(device or "cpu")
+        self.device = device_of(device or "cpu")
         self.snapshot = open_snapshot(self.folder)
 
     @classmethod
