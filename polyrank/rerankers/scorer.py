@@ -163,19 +163,18 @@ class PairScorer:
         """Each record's language: its own, or the one identified; None where that fails."""
         unknown = list(dict.fromkeys(r.text for r in records if r.language is None))
         found = dict(zip(unknown, languages.identify(unknown), strict=True)) if unknown else {}
-        result: list[str | None] = []
-        for record in records:
-            if record.language is not None:
-                result.append(languages.normalise(record.language))
-                continue
-            language = found[record.text].language
+        for identified in found.values():  # a text counts once, however many it is paired with
             self.notes[
-                f"language identified as '{language}'"
-                if language
+                f"language identified as '{identified.language}'"
+                if identified.language
                 else "no language could be identified: no language module for that text"
             ] += 1
-            result.append(language)
-        return result
+        return [
+            found[record.text].language
+            if record.language is None
+            else languages.normalise(record.language)
+            for record in records
+        ]
 
 
 def as_dtype(name: str | torch.dtype | None) -> torch.dtype:
