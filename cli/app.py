@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import Any
 
@@ -48,7 +49,9 @@ class Verbs(TyperGroup):
                 raise
             # A full disk is met while writing, when no file is named.
             where = f"{error.filename}: " if error.filename else ""
-            stop(f"{where}{error.strerror}", code=2)
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            advice = "; make room and run it again" if full else ""
+            stop(f"{where}{error.strerror}{advice}", code=2)
 
 
 def stop(message: str, code: int) -> None:

@@ -36,3 +36,7 @@ class CompositionError(PolyrankError):
 
 class UsageError(PolyrankError):
     """Options or arguments that do not fit together."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, with a line that says what is kept and how to go on."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor
 
 from polyrank.collections.records import Document
-from polyrank.errors import UsageError
+from polyrank.errors import DataError, Interrupted, UsageError
 from polyrank.index.multivector import files
 from polyrank.index.multivector.binding import Module, binding_from
 from polyrank.index.multivector.codec import (
@@ -123,11 +124,12 @@ def build(
     storage, work = plan.check(), work_folder(Path(folder))
     if folder.exists():
         raise UsageError(
-            f"'{folder}' exists already.\nAdd to it with:  polyrank index add {folder}\n"
+            f"'{folder}' exists already.\n"
+            f"Add to it with:  polyrank index add {folder} --documents FILE\n"
             "or give another folder."
         )
     _start(work, folder, plan, encoder, resume)
-    with files.locked(work):
+    with files.locked(work), _kept(work):
         resumed = _encode(work, documents, encoder, plan.shard, progress)
         counted = _counts(work)
         if (work / MANIFEST).exists():  # only the name was missing
@@ -145,6 +147,26 @@ def build(
         (work / TOMBSTONES).mkdir(exist_ok=True)
         write_manifest(work, Manifest(1, encoder.binding, storage.name, listed, entries))
         return _finish(work, folder, *counted, resumed)
+
+
+@contextmanager
+def _kept(work: Path) -> Iterator[None]:
+    """Say how a build that was stopped goes on; where nothing was encoded, leave nothing."""
+    try:
+        yield
+    except BaseException as error:
+        if not work.is_dir():
+            raise
+        if not _done(work):
+            files.remove(work)
+            raise
+        if isinstance(error, KeyboardInterrupt):
+            raise Interrupted(
+                f"{work} holds what was done so far; go on with the same command and --resume"
+            ) from None
+        if isinstance(error.__cause__, OSError):
+            raise DataError(work, None, f"{error}\nGo on with --resume.") from error
+        raise
 
 
 def _start(work: Path, folder: Path, plan: Plan, encoder: Encoder, resume: bool) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from polyrank.collections.records import Document
-from polyrank.errors import UsageError
+from polyrank.errors import Interrupted, UsageError
 from polyrank.index.multivector import files
 from polyrank.index.multivector.binding import check_binding
 from polyrank.index.multivector.encoder import Encoder
@@ -237,9 +237,12 @@ def _cleaned(folder: Path, snapshot: Snapshot) -> Iterator[None]:
     """Remove what a change has written when it fails; the state is what the manifest says."""
     try:
         yield
-    except BaseException:
-        for path in leftovers(folder, open_snapshot(folder).manifest):
+    except BaseException as error:
+        now = open_snapshot(folder).manifest
+        for path in leftovers(folder, now):
             files.remove(path)
+        if isinstance(error, KeyboardInterrupt) and now == snapshot.manifest:
+            raise Interrupted(f"stopped; '{folder}' is as it was") from None
         raise
 
 

@@ -5,12 +5,13 @@ Nothing in an index is ever changed in place. What no manifest names is a leftov
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from polyrank.errors import DataError, UsageError
 from polyrank.modules.card import sha256
 
 LOCK = "lock"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what room on the disk mends
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,17 @@ def write(path: Path, data: bytes | memoryview, header: bytes = b"") -> File:
             os.fsync(stream.fileno())
         written = path.stat().st_size
     except OSError as error:
-        raise DataError(
-            path, None, f"cannot be written ({error.strerror}); make room and run it again"
-        ) from error
+        raise _unwritten(path, error) from error
     if written != wanted:
         raise DataError(
             path, None, f"{written} of {wanted} bytes were written; make room and run it again"
         )
     return File(digest.hexdigest(), wanted)
+
+
+def _unwritten(path: Path, error: OSError) -> DataError:
+    advice = "make room and run it again" if error.errno in FULL else "mend that and run it again"
+    return DataError(path, None, f"cannot be written ({error.strerror}); {advice}")
 
 
 def write_array(path: Path, array: NDArray[Any]) -> File:
@@ -167,19 +172,26 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises:
         UsageError: another process writes there.
+        DataError: a folder that may not be written.
     """
     import fcntl
 
-    with open(folder / LOCK, "a+") as stream:
+    try:
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise _unwritten(folder, error) from error
+    try:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UsageError(_busy(folder)) from None
-        stream.truncate(0)
-        stream.write(f"{os.getpid()}\n")
-        stream.flush()
+        with suppress(OSError):  # for `_busy` alone; a full disk may have no room for it
+            os.ftruncate(lock, 0)
+            os.write(lock, f"{os.getpid()}\n".encode())
         yield
-        stream.truncate(0)
+        os.ftruncate(lock, 0)
+    finally:
+        os.close(lock)
 
 
 def _busy(folder: Path) -> str:

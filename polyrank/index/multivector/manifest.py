@@ -142,7 +142,7 @@ def leftovers(folder: Path, manifest: Manifest) -> list[Path]:
 
 def work_folder(folder: Path) -> Path:
     """Where an index is built before it gets its name."""
-    return folder.with_name(folder.name + WORK)
+    return folder.with_name(folder.name + WORK) if folder.name else folder / WORK
 
 
 def _list(folder: Path) -> list[Path]:
@@ -160,4 +160,7 @@ def _missing(folder: Path) -> str:
             "Go on with the same 'polyrank index build' and --resume, or start anew after:  "
             f"rm -r {work_folder(folder)}"
         )
-    return f"there is no index in '{folder}'.\nBuild one with:  polyrank index build {folder}"
+    return (
+        f"there is no index in '{folder}'.\n"
+        f"Build one with:  polyrank index build {folder} --documents FILE"
+    )

@@ -1,5 +1,7 @@
 """Adding, deleting, compacting, and building on: what is then found, and what is refused."""
 
+import errno
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from polyrank.collections.records import Document, Query
-from polyrank.errors import CompositionError, DataError, UsageError
+from polyrank.errors import CompositionError, DataError, Interrupted, LanguageError, UsageError
 from polyrank.index.multivector import (
     Module,
     MultiVectorIndex,
@@ -288,7 +290,7 @@ def test_a_resumed_build_encodes_only_what_is_left(tmp_path, documents):
                 raise KeyboardInterrupt
             return super().encode_documents(texts)
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted, match="index.work holds what was done.*--resume"):
         build(tmp_path / "index", documents, Stopped(), Plan(shard=10))
     with pytest.raises(UsageError, match="is not finished.*\n.*--resume"):
         MultiVectorIndex(tmp_path / "index")
@@ -323,6 +325,46 @@ def test_what_cannot_be_built(texts, plan, message, tmp_path, encoder):
     with pytest.raises(UsageError, match=message):
         build(tmp_path / "index", texts, encoder, plan)
     assert not (tmp_path / "index").exists()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, LanguageError("no module for 'yo'")])
+def test_a_build_that_encoded_nothing_leaves_nothing(tmp_path, documents, error):
+    class Failing(WordEncoder):
+        def encode_documents(self, texts):
+            raise error
+
+    with pytest.raises((KeyboardInterrupt, LanguageError)):
+        build(tmp_path / "index", documents, Failing())
+    assert list(tmp_path.iterdir()) == []
+    assert build(tmp_path / "index", documents, WordEncoder()).documents == 40
+
+
+def test_ctrl_c_during_a_change_says_that_the_index_is_as_it_was(index):
+    class Stopped(WordEncoder):
+        def encode_documents(self, texts):
+            raise KeyboardInterrupt
+
+    before = index.generation
+    with pytest.raises(Interrupted, match="is as it was"):
+        add(index.folder, [Document("n", "cold river", language="en")], Stopped())
+    reopened = MultiVectorIndex(index.folder, WordEncoder())
+    assert reopened.generation == before and reopened.info().leftovers == []
+
+
+def test_a_folder_without_an_index(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in (".", "/", tmp_path):
+        with pytest.raises(UsageError, match=r"there is no index in .*\n.*--documents FILE"):
+            MultiVectorIndex(folder)
+
+
+def test_a_disk_without_room_for_the_name_of_the_writer(index, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", full)
+    with files.locked(index.folder):
+        pass
 
 
 def test_an_index_is_not_built_over(index, documents, encoder):
