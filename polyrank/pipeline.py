@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from polyrank.collections import jsonl
+from polyrank.collections.files import refuse_over
 from polyrank.collections.records import Collection, Document, Query, Run, ScoredDocument, ranked
 from polyrank.collections.stream import iter_run_by_query
-from polyrank.errors import DataError, PolyrankError, UsageError
+from polyrank.errors import DataError, Interrupted, PolyrankError, UsageError
 from polyrank.fusion import interpolate as interpolated
 from polyrank.progress import bar
 from polyrank.resume import (
@@ -50,10 +51,6 @@ class StreamScorer(Protocol):
     """A scorer that takes many queries at once, and gives their scores in the same order."""
 
     def score_queries(self, work: Iterable[Work]) -> Iterator[tuple[Work, list[float]]]: ...
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, with a line that says how to go on."""
 
 
 @dataclass(frozen=True)
@@ -356,6 +353,8 @@ def rerank_stream(
     layout = line_format(output, as_json)
     if str(output).endswith(".gz"):
         raise UsageError(f"{output}: a compressed run cannot be resumed; write it without .gz")
+    if isinstance(run, str | Path):
+        refuse_over(output, run)
     mixer = None if interpolate is None else Interpolated(interpolate, normalise)
     survey = _survey(collection, run, missing, depth, limit, layout, tag, mixer is not None)
     rankings = _rankings(run, depth, limit)
@@ -366,7 +365,8 @@ def rerank_stream(
         if resume:
             raise UsageError("--resume needs an --output file; standard output cannot be continued")
         with bar("reranking", survey.queries, progress) as drawn:
-            lines = _write(scorer, work, mixer, sys.stdout, layout, tag, drawn.advance)
+            scored = _scored(scorer, work, mixer)
+            lines = _write(scored, sys.stdout, layout, tag, drawn.advance)
         return _summary(survey, lines, 0)
 
     path = Path(output)
@@ -387,15 +387,18 @@ def rerank_stream(
     else:
         check_start(path)
     done, lines_done, rest = _continue(path, work, layout) if resume else (0, 0, work)
-    job.write(path)
     try:
-        with (
-            open(path, "a" if resume else "w", encoding="utf-8", newline="\n") as file,
-            bar("reranking", survey.queries, progress) as drawn,
-        ):
+        with bar("reranking", survey.queries, progress) as drawn:
             drawn.advance(done)
-            lines = _write(scorer, rest, mixer, file, layout, tag, drawn.advance)
+            scored = _scored(scorer, rest, mixer)
+            # What fails at the first query leaves an older output alone, and nothing to resume.
+            first = list(itertools.islice(scored, 1))
+            job.write(path)
+            with open(path, "a" if resume else "w", encoding="utf-8", newline="\n") as file:
+                lines = _write(itertools.chain(first, scored), file, layout, tag, drawn.advance)
     except KeyboardInterrupt:
+        if not sidecar(path).exists():
+            raise Interrupted("stopped before anything was written") from None
         raise Interrupted(
             f"{path} holds what was done so far; go on with the same command and --resume"
         ) from None
@@ -407,19 +410,24 @@ def _summary(survey: _Survey, lines: int, resumed: int) -> Summary:
     return Summary(survey.queries, lines, resumed, survey.skipped, survey.without_candidates)
 
 
+def _scored(
+    scorer: Scorer, work: Iterable[Work], mixer: Interpolated | None
+) -> Iterator[tuple[Query, list[ScoredDocument]]]:
+    """One query after the other, as it is scored."""
+    scored = rerank_queries(scorer, work)
+    return iter(mixer.mix(scored) if mixer else scored)
+
+
 def _write(
-    scorer: Scorer,
-    work: Iterable[Work],
-    mixer: Interpolated | None,
+    scored: Iterable[tuple[Query, list[ScoredDocument]]],
     file: IO[str],
     layout: LineFormat,
     tag: str,
     advance: Callable[[], None],
 ) -> int:
-    """Score and write one query after the other; the number of lines written."""
+    """Write one query after the other; the number of lines written."""
     lines = 0
-    scored = rerank_queries(scorer, work)
-    for _, hits in mixer.mix(scored) if mixer else scored:
+    for _, hits in scored:
         file.write("".join(layout.write(hit, rank, tag) for rank, hit in enumerate(hits, start=1)))
         file.flush()
         lines += len(hits)

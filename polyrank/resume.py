@@ -140,8 +140,11 @@ class Job:
     def write(self, output: Path) -> None:
         target = sidecar(output)
         temporary = target.with_name(target.name + ".tmp")
-        temporary.write_text(json.dumps(self.as_dict(), indent=2, sort_keys=True) + "\n")
-        os.replace(temporary, target)
+        try:
+            temporary.write_text(json.dumps(self.as_dict(), indent=2, sort_keys=True) + "\n")
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

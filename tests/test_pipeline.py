@@ -13,8 +13,8 @@ import pytest
 
 from polyrank.collections.records import Collection, Document, Query, ScoredDocument
 from polyrank.collections.trec import read_run, write_run
-from polyrank.errors import DataError, PolyrankError, UsageError
-from polyrank.pipeline import Interrupted, Summary, best_first, rerank_stream
+from polyrank.errors import DataError, Interrupted, LanguageError, PolyrankError, UsageError
+from polyrank.pipeline import Summary, best_first, rerank_stream
 from polyrank.resume import sidecar
 
 QUERIES, DEPTH = 6, 7
@@ -224,6 +224,36 @@ def test_unfinished_work_is_not_overwritten(collection, run, tmp_path):
     with pytest.raises(UsageError, match="unfinished output"):
         rerank_stream(Hashed(), collection, run, output)
     assert output.read_bytes() == before
+
+
+@pytest.mark.parametrize("before", [None, "q9 Q0 d1 1 0.5 other\n"])
+def test_what_fails_at_once_leaves_the_folder_as_it_was(collection, run, tmp_path, before):
+    class Failing:
+        def score(self, pairs):
+            raise LanguageError("there is no module for 'yo'; use --fallback related")
+
+    output = tmp_path / "out.trec"
+    if before:
+        output.write_text(before)
+    names = sorted(p.name for p in tmp_path.iterdir())
+    with pytest.raises(LanguageError):
+        rerank_stream(Failing(), collection, run, output)
+    with pytest.raises(Interrupted, match="before anything was written"):
+        rerank_stream(Hashed(stop_at=0), collection, run, output)
+    assert sorted(p.name for p in tmp_path.iterdir()) == names
+    assert before is None or output.read_text() == before
+    whole(collection, run, output)  # and what the message recommends is not refused
+
+
+@pytest.mark.parametrize("how", ["name", "link"])
+def test_the_run_that_is_read_is_not_written_over(collection, run, tmp_path, how):
+    before = run.read_bytes()
+    output = run if how == "name" else tmp_path / "link.trec"
+    if how == "link":
+        output.symlink_to(run)
+    with pytest.raises(UsageError, match="is read, and would be overwritten"):
+        rerank_stream(Hashed(), collection, run, output)
+    assert run.read_bytes() == before
 
 
 def test_a_finished_or_foreign_output_is_not_resumed(collection, run, tmp_path):

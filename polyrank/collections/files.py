@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import json
 import os
+import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
-from polyrank.errors import DataError
+from polyrank.errors import DataError, UsageError
 
 
 def open_text(path: str | Path) -> Iterator[str]:
@@ -96,14 +98,56 @@ def raw_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
         raise DataError(path, None, "no permission to read it") from None
 
 
+def refuse_over(output: str | Path, *inputs: str | Path | None) -> None:
+    """Refuse to write over what is read.
+
+    Raises:
+        UsageError: the output is one of the files that are read, by whatever name.
+    """
+    for read in inputs:
+        with suppress(OSError):  # one of them is not there
+            if read is not None and os.path.samefile(output, read):
+                raise UsageError(f"{output} is read, and would be overwritten; name another output")
+
+
+def check_writable(path: str | Path) -> None:
+    """Find out before the work whether `writing` can write there; the folder is made.
+
+    Raises:
+        UsageError: it cannot, and why.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if str(path) == "-" or (path.exists() and not path.is_file()):
+            return
+        path = path.resolve()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+
+
 @contextmanager
 def writing(path: str | Path) -> Iterator[TextIO]:
     """A text file to write, gzip by suffix; it takes its name only when it is complete.
 
     Written beside its place and renamed, so a crash leaves the old file or the new one. Gzip
-    carries no time stamp: the same text gives the same bytes.
+    carries no time stamp: the same text gives the same bytes. '-' is standard output, and what is
+    no regular file, such as /dev/null or a pipe, is written as it is.
     """
+    if str(path) == "-":
+        yield sys.stdout
+        return
     path = Path(path)
+    if path.exists() and not path.is_file():
+        with open(path, "w", encoding="utf-8", newline="\n") as stream:
+            yield stream
+        return
+    path = path.resolve()  # a link stays, and what it leads to is replaced
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:

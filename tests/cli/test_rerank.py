@@ -215,14 +215,22 @@ def test_another_split_of_equal_queries_is_refused(tiny, polyrank, tmp_path, mon
     folder = tmp_path / "beir"
     (folder / "qrels").mkdir(parents=True)
     (folder / "corpus.jsonl").write_text('{"_id": "d", "text": "ice"}\n')
-    (folder / "queries.jsonl").write_text('{"_id": "q", "text": "ice"}\n')
+    (folder / "queries.jsonl").write_text(
+        "".join(f'{{"_id": "{name}", "text": "ice"}}\n' for name in ("q1", "q2"))
+    )
     for split in ("dev", "test"):
-        (folder / "qrels" / f"{split}.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n")
+        (folder / "qrels" / f"{split}.tsv").write_text(
+            "query-id\tcorpus-id\tscore\nq1\td\t1\nq2\td\t1\n"
+        )
     command = ["rerank", "--collection", folder, *tiny, "--output", tmp_path / "out.trec"]
     command += ["--query-language", "ky", "--document-language", "en", "--first-stage", "bm25"]
 
-    def interrupted(*_):
-        raise KeyboardInterrupt
+    whole = pipeline.rerank_query
+
+    def interrupted(scorer, query, documents):
+        if query.id == "q2":
+            raise KeyboardInterrupt
+        return whole(scorer, query, documents)
 
     with monkeypatch.context() as patch:
         patch.setattr(pipeline, "rerank_query", interrupted)

@@ -1,8 +1,10 @@
 import gzip
+import os
+from pathlib import Path
 
 import pytest
 
-from polyrank.collections.files import numbered_lines, open_text, writing
+from polyrank.collections.files import check_writable, numbered_lines, open_text, writing
 from polyrank.errors import DataError
 
 
@@ -24,6 +26,20 @@ def test_gzip_is_transparent_and_deterministic(tmp_path):
             file.write("суу\n")
     assert (tmp_path / "a.gz").read_bytes() == (tmp_path / "b.gz").read_bytes()
     assert list(open_text(tmp_path / "a.gz")) == ["суу"]
+
+
+def test_what_is_no_regular_file_is_written_as_it_is(tmp_path, capsys):
+    with writing("-") as file:
+        file.write("суу\n")
+    assert capsys.readouterr().out == "суу\n"
+    check_writable(os.devnull)
+    with writing(os.devnull) as file:
+        file.write("суу\n")
+    assert not Path(os.devnull).is_file()
+    (tmp_path / "link").symlink_to(tmp_path / "kept")
+    with writing(tmp_path / "link") as file:
+        file.write("суу\n")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "kept").read_text() == "суу\n"
 
 
 @pytest.mark.parametrize(
