@@ -12,7 +12,7 @@ import typer
 
 from polyrank.errors import UsageError
 
-from .options import AsJson
+from .options import AsJson, typed
 
 
 def detect(
@@ -29,6 +29,8 @@ def detect(
     """
     if texts and file is not None:
         raise UsageError("give texts or --file, not both")
+    for given in texts or ():
+        typed("a text", given)
     from polyrank.languages import identify
 
     lines = list(texts) if texts else list(_lines(file))
@@ -48,4 +50,7 @@ def _lines(file: Path | None) -> Iterator[str]:
         return
     if sys.stdin.isatty():
         raise UsageError("give texts, --file, or text on standard input")
-    yield from (line.rstrip("\r\n") for line in sys.stdin if line.strip())
+    from polyrank.collections.files import decoded
+
+    lines = (decoded(raw, "standard input", n) for n, raw in enumerate(sys.stdin.buffer, start=1))
+    yield from (line for line in lines if line.strip())

@@ -175,6 +175,38 @@ def one_of(**options: Any) -> None:
         raise UsageError(f"give one of {', '.join(names)}; {found}")
 
 
+def typed(name: str, value: str | None) -> None:
+    """Refuse a text that holds nothing, or what the terminal did not send as UTF-8.
+
+    Raises:
+        UsageError: such a text.
+    """
+    if value is None:
+        return
+    if not value.strip():
+        raise UsageError(f"{name} is empty; give a text")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"{name} is not UTF-8: {value!r}.\nSet the terminal to UTF-8 (LANG=C.UTF-8), or "
+            "convert the text with iconv."
+        ) from None
+
+
+def writable(output: Path | None, *inputs: Path | None) -> None:
+    """Refuse, before the work, an output that cannot be written or that is read.
+
+    Raises:
+        UsageError: such an output.
+    """
+    from polyrank.collections.files import check_writable, refuse_over
+
+    if output is not None:
+        refuse_over(output, *inputs)
+        check_writable(output)
+
+
 def routing_for(kind: Kind, routing: Routing | None, ranking_kind: Kind | None = None) -> str:
     """The routing that was asked for, or the usual one of the kinds."""
     if routing is not None:

@@ -126,6 +126,7 @@ def rerank(
     if query is not None or passages is not None:
         if query is None or passages is None:
             raise UsageError("--query and --passages go together")
+        options.typed("--query", query)
         if any(
             o is not None for o in (collection, queries, documents, split, run, first_stage, ray)
         ):
@@ -142,6 +143,7 @@ def rerank(
         return
 
     options.one_of(run=run, first_stage=first_stage)
+    options.writable(output, run, queries, documents)
     texts = options.load(collection, queries, documents, query_language, document_language, split)
     from polyrank.pipeline import rerank_stream
 

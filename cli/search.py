@@ -84,6 +84,8 @@ def search(
     An index is made by 'polyrank index build', whose help shows a search over it.
     """
     mixing = options.normalisation(interpolate, normalise)
+    options.typed("--query", query)
+    options.writable(output, queries, documents)
     if interpolate is not None and not rerank:
         raise UsageError("--interpolate mixes in the reranker; leave out --no-rerank")
     if index is not None:

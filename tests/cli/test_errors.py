@@ -14,7 +14,10 @@ COMMAND = str(Path(sys.executable).parent / "polyrank")
 
 def run(*arguments, **options):
     return subprocess.run(
-        [COMMAND, *map(str, arguments)], capture_output=True, text=True, **options
+        [COMMAND, *(a if isinstance(a, bytes) else str(a) for a in arguments)],
+        capture_output=True,
+        text=True,
+        **options,
     )
 
 
@@ -37,6 +40,18 @@ def run(*arguments, **options):
         (["search", "--collection", "ntrex", "--query-language", "q!"], "unknown language 'q!'"),
         (["zoo", "info", "squad"], "neither a module's folder nor a full name"),
         (["detect", "--file", "absent.txt"], "absent.txt: there is no such file"),
+        (["detect", b"caf\xe9"], "a text is not UTF-8"),
+        (["rerank", "--query", " ", "--passages", "good.qrels"], "--query is empty"),
+        (["search", "--query", b"caf\xe9", "--documents", "good.qrels"], "--query is not UTF-8"),
+        (
+            ["search", "--queries", "good.trec", "--documents", "x", "--output", "good.trec"],
+            "good.trec is read, and would be overwritten",
+        ),
+        (
+            ["search", "--collection", "ntrex", "--output", "good.trec/out.trec"],
+            "out.trec cannot be written: ",
+        ),
+        (["search", "--collection", "ntrex", "--output", "."], "cannot be written: Is a directory"),
     ],
 )
 def test_the_message_and_the_exit_code(arguments, message, tmp_path):
@@ -53,6 +68,17 @@ def test_the_message_and_the_exit_code(arguments, message, tmp_path):
 def test_an_unknown_option_is_a_usage_error():
     done = run("rerank", "--colection", "xquad")
     assert done.returncode == 2 and "No such option" in done.stderr
+
+
+def test_results_are_utf8_whatever_the_language_of_the_terminal():
+    plain = {**os.environ, "LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [COMMAND, "detect"], input="Суу\n".encode(), capture_output=True, env=plain
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.decode().endswith("\tСуу\n")
+    done = subprocess.run([COMMAND, "detect"], input=b"good\ncaf\xe9\n", capture_output=True)
+    assert done.returncode == 2 and b"standard input:2: not UTF-8" in done.stderr
 
 
 def test_a_reader_that_stops_early_is_no_error():
