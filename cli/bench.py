@@ -35,6 +35,10 @@ def bench(
     ranking: Annotated[
         str | None, typer.Option(help="The teacher's ranking module; else that of the card.")
     ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(help="Of a model that learned from several cross-encoders: only this one."),
+    ] = None,
     fallback: options.FallbackOption = Fallback.error,
     measure: Annotated[
         str, typer.Option(help="Of quality, where the collection has judgements.")
@@ -48,7 +52,9 @@ def bench(
     """Measure a distilled model beside its teacher: size, speed, quality and loyalty.
 
     Three rerank the same candidates: the teacher, the teacher over the model's vocabulary, and the
-    model. MB are those of weights and tokenizers on disk. What is timed wants a quiet machine.
+    model. Of several teachers 'teacher' is the mean that the model learned, and each stands beside
+    it. MB on disk are weights and tokenizers as they are stored, those in memory the weights as
+    they compute. What is timed wants a quiet machine.
 
     \b
     Example (of a toy, which learned for three steps):
@@ -65,6 +71,7 @@ def bench(
     import torch
 
     from polyrank.evaluation.contenders import TEACHER, contenders
+    from polyrank.evaluation.mean_scorer import MeanScorer
     from polyrank.evaluation.side_by_side import Named, side_by_side
     from polyrank.modules.distilled import verify
 
@@ -72,7 +79,10 @@ def bench(
         options.not_beside(context, "run", ["first-stage"])
     torch.manual_seed(seed)
     texts = options.load(collection, queries, documents, query_language, document_language, split)
-    beside = contenders(model, base, ranking, fallback.value, max_length, device)
+    beside = contenders(model, base, ranking, fallback.value, max_length, device, teacher=teacher)
+    if isinstance(mean := beside[0].scorer, MeanScorer):
+        names = ", ".join(member.name for member in mean.members)
+        note(f"'{TEACHER}' is the mean ({mean.scale}) of {names}; --teacher takes one of them")
     if run is not None:
         from polyrank.collections.trec import read_run
 

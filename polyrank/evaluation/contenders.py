@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -13,6 +14,7 @@ from safetensors import safe_open
 
 from polyrank.base import Base, fingerprint_of, load_base
 from polyrank.errors import ModuleError, UsageError
+from polyrank.evaluation.mean_scorer import MeanScorer
 from polyrank.modules.card import Parent, read_card, sha256
 from polyrank.modules.distilled import verify
 from polyrank.modules.mask import MASK_FILE, load_mask_module, save_mask_module
@@ -33,7 +35,8 @@ class Contender:
     Attributes:
         weights: what tells whether its scores are the same another time.
         parameters: of the encoder, the head, and the adapters of both languages; a mask adds none.
-        megabytes: of its weights and tokenizer on disk (10⁶ bytes), as they are stored.
+        megabytes: of its weights and tokenizer on disk (10⁶ bytes), as they are stored, of a Hub
+            id in the cache; a teacher over the cut vocabulary as it would be stored likewise.
         folder: what it reads from while it lives, where that is temporary.
     """
 
@@ -53,17 +56,23 @@ def contenders(
     max_length: int = 256,
     device: str | None = None,
     zoo: str | Path | None = None,
+    teacher: str | None = None,
 ) -> list[Contender]:
     """The teacher of a distilled model, the teacher with its vocabulary, and the model itself.
+
+    Where it learned from several cross-encoders, their mean is the first, called `TEACHER`, and
+    each of them follows under its own name, whole and with the vocabulary.
 
     Args:
         model: a folder that `polyrank distill` wrote.
         base: where the base of then is; None for the name in the card.
         ranking: the teacher's ranking module; None for the one that the card names.
         fallback: for a language without module: 'error', 'related' or 'none'.
+        teacher: the one of several cross-encoders to take as the teacher, as the card names it;
+            None takes all.
 
     Raises:
-        UsageError: a folder that is no distilled reranker, or one of several teachers.
+        UsageError: a folder that is no distilled reranker, or a teacher that it did not have.
         ModuleError: a teacher that is missing, or other weights of the base than then.
     """
     folder = Path(model)
@@ -86,9 +95,13 @@ def contenders(
     if judges := told.get("cross-encoders"):
         if ranking is not None:
             raise UsageError(f"'{model}' learned from {', '.join(judges)}, not from a module")
-        if len(judges) > 1:
-            raise UsageError(f"'{model}' learned from the mean of several: {', '.join(judges)}")
-        return [*_whole(judges[0], whole, kept, options), own]
+        chosen = judges if teacher is None else [_judge(teacher, judges, folder)]
+        return [*_whole(chosen, scale_of(card), whole, kept, options), own]
+    if teacher is not None:
+        raise UsageError(
+            f"'{model}' learned from the modules of its base, not from the cross-encoder "
+            f"'{teacher}'.\nLeave --teacher out; --ranking chooses another ranking module."
+        )
     name = ranking or told.get("ranking", "squad")
     kind = card["recipe"]["modules"]
     pair = (card["source"], card["target"])
@@ -137,8 +150,8 @@ def _modular(
             short = str(parts[0])
             scorer = Reranker(body, short, kind=kind, fallback=fallback, zoo=where, **options)
         beside = sum(_weights(part) for part in parts) if kind == "adapter" else _head(parts[0])
-        there = Path(base.folder)
-        size = disk(there) if body is base and there.is_dir() else _saved(body, there)
+        there = stored(base.folder, getattr(base.model.config, "_commit_hash", None))
+        size = disk(there) if body is base else _saved(body, there)
         found.append(
             Contender(
                 name,
@@ -193,15 +206,65 @@ def _head(folder: Path) -> int:
     return sum(w.numel() + (0 if b is None else b.numel()) for w, b in linears)
 
 
-# --- a teacher in one piece ----------------------------------------------------------------------
+# --- teachers in one piece -----------------------------------------------------------------------
 
 
-def _whole(name: str, base: Base, kept: Sequence[int], options: dict[str, Any]) -> list[Contender]:
+def scale_of(card: dict[str, Any]) -> str:
+    """What was done to each teacher's scores before their mean; older cards say it in words."""
+    told = card["recipe"].get("ranking", {}).get("teacher", {})
+    in_words = re.match(r"the mean \((raw|min-max|z-score)\) of ", card.get("teacher") or "")
+    return str(told.get("scale") or (in_words.group(1) if in_words else "raw"))
+
+
+def _judge(asked: str, judges: Sequence[str], folder: Path) -> str:
+    """The teacher that is meant: by the name in the card, or by the last part of it."""
+    found = [name for name in judges if asked in (name, Path(name).name)]
+    if len(found) != 1:
+        what = "did not learn from" if not found else "learned from several called"
+        raise UsageError(
+            f"'{folder}' {what} '{asked}'; give as --teacher one of: {', '.join(judges)}"
+        )
+    return found[0]
+
+
+def _whole(
+    judges: Sequence[str], scale: str, base: Base, kept: Sequence[int], options: dict[str, Any]
+) -> list[Contender]:
+    if len(judges) == 1:
+        return _one_whole(judges[0], TEACHER, TRIMMED, base, kept, options)
+    short = [Path(name).name for name in judges]
+    shown = short if len(set(short)) == len(short) else judges
+    each = [
+        _one_whole(
+            name, f"{TEACHER} {as_}", f"{TEACHER} {as_}, vocabulary cut", base, kept, options
+        )
+        for name, as_ in zip(judges, shown, strict=True)
+    ]
+    members = [found[0] for found in each]
+    scorer = MeanScorer([m.scorer for m in members if isinstance(m.scorer, CrossEncoder)], scale)
+    mean = Contender(
+        TEACHER,
+        scorer,
+        (scale, *(weights for member in members for weights in member.weights)),
+        sum(member.parameters for member in members),
+        sum(member.megabytes for member in members),
+    )
+    return [mean, *(one for found in each for one in found)]
+
+
+def _one_whole(
+    name: str,
+    called: str,
+    called_cut: str,
+    base: Base,
+    kept: Sequence[int],
+    options: dict[str, Any],
+) -> list[Contender]:
+    """A cross-encoder, and where it has the base's vocabulary, the same with the model's."""
     teacher = CrossEncoder(name, **options)
-    there = Path(name).expanduser()
-    size = disk(there) if there.is_dir() else teacher.size()[1] / 1e6
+    there = stored(name, getattr(teacher.model.config, "_commit_hash", None))
     weights = (teacher.identity()["model weights"],)
-    found = [Contender(TEACHER, teacher, weights, teacher.parameters, size)]
+    found = [Contender(called, teacher, weights, teacher.parameters, disk(there))]
     model, tokenizer = read_classifier(name)
     if not is_aligned(model, tokenizer, base):
         return found  # another vocabulary: there is none to cut
@@ -209,12 +272,12 @@ def _whole(name: str, base: Base, kept: Sequence[int], options: dict[str, Any]) 
     model.base_model.set_input_embeddings(trimmed_embeddings(model, kept, cut.pad_token_id))
     model.config.vocab_size = len(kept)
     held = tempfile.TemporaryDirectory()
-    model.save_pretrained(held.name)
+    model.to(precision(there)).save_pretrained(held.name)
     cut.save_pretrained(held.name)
     scorer = CrossEncoder(held.name, **options)
     weights = (scorer.identity()["model weights"],)
     found.append(
-        Contender(TRIMMED, scorer, weights, scorer.parameters, disk(Path(held.name)), held)
+        Contender(called_cut, scorer, weights, scorer.parameters, disk(Path(held.name)), held)
     )
     return found
 
@@ -222,19 +285,45 @@ def _whole(name: str, base: Base, kept: Sequence[int], options: dict[str, Any]) 
 # --- bytes ---------------------------------------------------------------------------------------
 
 
+def stored(name: str, revision: str | None = None) -> Path:
+    """The folder where a model lies that was loaded by this name: its own, or one of the cache.
+
+    Raises:
+        ModuleError: a Hub id that the cache lacks.
+    """
+    from transformers.utils import cached_file
+
+    if (there := Path(name).expanduser()).is_dir():
+        return there
+    try:
+        config = cached_file(name, "config.json", revision=revision, local_files_only=True)
+    except OSError as error:
+        raise ModuleError(
+            f"the files of '{name}' are not in the cache of the Hub's client, so their size is "
+            f"not known.\nFetch it with 'hf download {name} --local-dir DIR' and give DIR."
+        ) from error
+    return Path(str(config)).parent
+
+
 def disk(folder: Path) -> float:
     """MB (10⁶ bytes) of the weights and the tokenizer in a folder, as stored."""
-    files = [*folder.rglob("*.safetensors"), *folder.glob("tokenizer*.json")]
-    return sum(file.stat().st_size for file in files) / 1e6
+    weights = [*folder.rglob("*.safetensors")] or [*folder.glob("pytorch_model*.bin")]
+    return sum(file.stat().st_size for file in [*weights, *folder.glob("tokenizer*.json")]) / 1e6
+
+
+def precision(folder: Path) -> torch.dtype:
+    """The precision of the weights in a folder; fp32 for pickles, which are not opened for this."""
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, "pt") as opened:
+            for name in opened.keys():  # noqa: SIM118
+                if (dtype := opened.get_tensor(name).dtype).is_floating_point:
+                    return dtype  # type: ignore[no-any-return]
+    return torch.float32
 
 
 def _saved(base: Base, like: Path) -> float:
     """MB of a base if it were saved in the precision of the checkpoint in the folder `like`."""
-    stored = torch.float32
-    for file in like.glob("*.safetensors"):
-        with safe_open(file, "pt") as opened:
-            stored = opened.get_tensor(next(iter(opened.keys()))).dtype
-    bytes_each = torch.empty((), dtype=stored).element_size()
+    bytes_each = torch.empty((), dtype=precision(like)).element_size()
     with tempfile.TemporaryDirectory() as folder:
         base.tokenizer.save_pretrained(folder)
         size = sum(p.numel() for p in base.model.parameters()) * bytes_each / 1e6

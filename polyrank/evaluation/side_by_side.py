@@ -21,7 +21,8 @@ from polyrank.progress import bar
 class Named:
     """A reranker with the name of its row.
 
-    parameters, megabytes: of its weights; None asks the scorer's `size()`, where it has one.
+    parameters: of its weights; None asks the scorer's `size()`, where it has one.
+    megabytes: of its weights and tokenizer on disk; None where that is not known.
     """
 
     name: str
@@ -35,7 +36,10 @@ class Row:
     """One reranker's figures.
 
     Attributes:
-        parameters, megabytes: of its weights as they are held; None where unknown.
+        parameters: of its weights; None where unknown.
+        megabytes: (10⁶ bytes) of its weights and tokenizer on disk, as stored; None where unknown.
+        megabytes_held: of its weights in memory, in the precision that it computes in; None where
+            the scorer has no `size()`.
         pairs_per_second: the median of the repeats; `slowest` and `fastest` are their ends.
         quality: mean of the report's measure; None without judgements.
         loyalty: 'label', 'probability', 'regression', 'tau' → value; None for the teacher itself.
@@ -44,6 +48,7 @@ class Row:
     name: str
     parameters: int | None
     megabytes: float | None
+    megabytes_held: float | None
     pairs_per_second: float
     slowest: float
     fastest: float
@@ -64,14 +69,22 @@ class SideBySide:
     machine: str
 
     def __str__(self) -> str:
-        heads = ["reranker", "parameters", "MB", "pairs/s", self.measure, *MEASURES]
+        heads = [
+            "reranker",
+            "parameters",
+            "MB on disk",
+            "in memory",
+            "pairs/s",
+            self.measure,
+            *MEASURES,
+        ]
         lines = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
         for row in self.rows:
             shown = row.loyalty or {}
             cells = [
                 row.name,
                 "-" if row.parameters is None else f"{row.parameters / 1e6:.1f} M",
-                "-" if row.megabytes is None else f"{row.megabytes:.1f}",
+                *("-" if m is None else f"{m:.1f}" for m in (row.megabytes, row.megabytes_held)),
                 f"{row.pairs_per_second:.1f} ({row.slowest:.1f} to {row.fastest:.1f})",
                 *(_cell(v) for v in (row.quality, *(shown.get(m) for m in MEASURES))),
             ]
@@ -149,12 +162,14 @@ def side_by_side(
         found = None
         if teacher is not None and one.name != teacher:
             found = loyalty(runs[one.name], runs[teacher])
-        parameters, megabytes = _size(one)
+        told: Any = getattr(one.scorer, "size", None)
+        counted, held = told() if callable(told) else (None, None)
         rows.append(
             Row(
                 one.name,
-                parameters,
-                megabytes,
+                counted if one.parameters is None else one.parameters,
+                one.megabytes,
+                held and held / 1e6,
                 median(speeds[one.name]),
                 min(speeds[one.name]),
                 max(speeds[one.name]),
@@ -179,16 +194,6 @@ def _work(collection: Collection, first_stage: Run) -> list[tuple[Query, list[Do
     if not work:
         raise UsageError("the first stage has no candidates")
     return work
-
-
-def _size(one: Named) -> tuple[int | None, float | None]:
-    """Parameters and MB (10⁶ bytes)."""
-    told: Any = getattr(one.scorer, "size", None)
-    parameters, size = told() if callable(told) else (None, None)
-    return (
-        parameters if one.parameters is None else one.parameters,
-        (size and size / 1e6) if one.megabytes is None else one.megabytes,
-    )
 
 
 def _cell(value: float | None) -> str:

@@ -88,17 +88,23 @@ def test_a_folder_of_an_earlier_version_is_read(distilled, tiny_zoo, tiny_folder
     assert [c.name for c in beside] == [TEACHER, TRIMMED, STUDENT]
 
 
-@pytest.fixture
-def judge(tiny_folder, tmp_path):
+def write_judge(base, folder, seed=5, dtype="float32"):
+    """A cross-encoder with random weights over a base's vocabulary; its folder."""
     import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
     with torch.random.fork_rng():
-        torch.manual_seed(5)
-        config = AutoConfig.from_pretrained(tiny_folder, num_labels=1)
-        AutoModelForSequenceClassification.from_config(config).save_pretrained(tmp_path / "judge")
-    AutoTokenizer.from_pretrained(tiny_folder).save_pretrained(tmp_path / "judge")
-    return str(tmp_path / "judge")
+        torch.manual_seed(seed)
+        config = AutoConfig.from_pretrained(base, num_labels=1)
+        model = AutoModelForSequenceClassification.from_config(config)
+    model.to(getattr(torch, dtype)).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(base).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def judge(tiny_folder, tmp_path):
+    return write_judge(tiny_folder, tmp_path / "judge")
 
 
 def test_a_cross_encoder(distilled, judge, tiny_folder):
@@ -121,6 +127,76 @@ def test_a_cross_encoder(distilled, judge, tiny_folder):
         contenders(judge)
 
 
+def scored(contender):
+    return {h.document_id: h.score for h in contender.scorer.rank("melts", PASSAGES)}
+
+
+@pytest.mark.parametrize("scale", ["raw", "min-max"])
+def test_several_cross_encoders(scale, distilled, judge, tiny_folder, tmp_path):
+    """The mean that the model learned, each teacher beside it; or the one that was asked for."""
+    other = write_judge(tiny_folder, tmp_path / "other", seed=6)
+    folder = distilled(teacher=[judge, other], teacher_scale=scale, fallback="none")
+    beside = {c.name: c for c in contenders(folder, str(tiny_folder))}
+    assert list(beside) == [
+        *(TEACHER, "teacher judge", "teacher judge, vocabulary cut"),
+        *("teacher other", "teacher other, vocabulary cut", STUDENT),
+    ]
+    mean, one, two = (beside[name] for name in (TEACHER, "teacher judge", "teacher other"))
+    assert mean.parameters == one.parameters + two.parameters
+    assert mean.megabytes == one.megabytes + two.megabytes
+    assert mean.scorer.size()[1] == 4 * mean.parameters
+    columns = [scored(one), scored(two)]
+    if scale == "min-max":
+        columns = [
+            {i: (s - min(c.values())) / (max(c.values()) - min(c.values())) for i, s in c.items()}
+            for c in columns
+        ]
+    expected = {i: (columns[0][i] + columns[1][i]) / 2 for i in columns[0]}
+    assert scored(mean) == pytest.approx(expected, abs=1e-6)
+
+    asked = contenders(folder, str(tiny_folder), teacher="other")
+    assert [c.name for c in asked] == [TEACHER, TRIMMED, STUDENT]
+    assert scored(asked[0]) == scored(two)
+    with pytest.raises(UsageError, match="did not learn from 'third'; give as --teacher one of: "):
+        contenders(folder, str(tiny_folder), teacher="third")
+
+
+def test_the_scale_in_a_card_of_before():
+    from polyrank.evaluation.contenders import scale_of
+
+    card = {"recipe": {"ranking": {"teacher": {"cross-encoders": ["a", "b"]}}}}
+    assert (
+        scale_of({**card, "teacher": "the mean (z-score) of cross-encoder 'a', 'b'"}) == "z-score"
+    )
+    assert scale_of({**card, "teacher": "cross-encoder 'a'"}) == "raw"
+
+
+def test_a_teacher_of_the_hub_weighs_what_its_files_do(
+    distilled, tiny_folder, tmp_path, monkeypatch
+):
+    """Also where they are fp16, and computed in fp32."""
+    from huggingface_hub import constants
+    from transformers.utils import hub
+
+    revision = "0123456789abcdef0123456789abcdef01234567"
+    cached = tmp_path / "hub" / "models--org--judge"
+    (cached / "refs").mkdir(parents=True)
+    (cached / "refs" / "main").write_text(revision)
+    there = cached / "snapshots" / revision
+    write_judge(tiny_folder, there, dtype="float16")
+    monkeypatch.setattr(hub, "TRANSFORMERS_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    folder = distilled(teacher="org/judge", fallback="none")
+    teacher, cut, _ = contenders(folder, str(tiny_folder))
+    files = [there / "model.safetensors", *there.glob("tokenizer*.json")]
+    assert teacher.megabytes == sum(file.stat().st_size for file in files) / 1e6
+    weights = (there / "model.safetensors").stat().st_size
+    assert 2 * teacher.parameters < weights < 2.5 * teacher.parameters  # two bytes each
+    assert cut.megabytes < teacher.megabytes  # and it would be stored alike
+    assert scored(cut) == pytest.approx(scored(teacher), abs=1e-5)
+
+
 def test_the_verb(distilled, judge, tiny_folder, tmp_path):
     from polyrank.cli.app import app
     from typer.testing import CliRunner
@@ -133,8 +209,10 @@ def test_the_verb(distilled, judge, tiny_folder, tmp_path):
     result = CliRunner().invoke(app, [str(word) for word in command])
     assert result.exit_code == 0, result.stderr
     lines = result.stdout.splitlines()
-    assert lines[0].startswith("| reranker | parameters | MB | pairs/s |")
+    assert lines[0].startswith("| reranker | parameters | MB on disk | in memory | pairs/s |")
     assert [line.split(" | ")[0] for line in lines[2:5]] == [
         f"| {name}" for name in (TEACHER, TRIMMED, STUDENT)
     ]
     assert "loyalty to teacher" in lines[-1]
+    refused = CliRunner().invoke(app, [*map(str, command), "--teacher", "nobody"])
+    assert refused.exit_code == 2 and "did not learn from 'nobody'" in refused.stderr

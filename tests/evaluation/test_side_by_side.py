@@ -20,6 +20,11 @@ class Fixed:
         return [self.sign * float(document.text) for _, document in pairs]
 
 
+class Sized(Fixed):
+    def size(self):
+        return 3_000_000, 12_000_000
+
+
 @pytest.fixture
 def texts():
     documents = {i: Document(i, text) for i, text in {"a": "1", "b": "2", "c": "3"}.items()}
@@ -30,20 +35,24 @@ def texts():
 def test_by_hand(texts):
     ticks = itertools.accumulate(itertools.cycle([0.0, 0.5]))  # each query takes half a second
     report = side_by_side(
-        [Named("teacher", Fixed(1), 2_000_000, 8.0), Named("student", Fixed(-1))],
+        [Named("teacher", Fixed(1), 2_000_000, 8.0), Named("student", Sized(-1))],
         *texts,
         teacher="teacher",
         measure="RR",
         clock=lambda: next(ticks),
     )
     teacher, student = report.rows
-    assert (teacher.parameters, teacher.megabytes) == (2_000_000, 8.0)
-    assert (student.parameters, student.megabytes) == (None, None)
+    assert (teacher.parameters, teacher.megabytes, teacher.megabytes_held) == (2_000_000, 8.0, None)
+    assert (student.parameters, student.megabytes, student.megabytes_held) == (
+        3_000_000,
+        None,
+        12.0,
+    )
     assert teacher.pairs_per_second == teacher.slowest == teacher.fastest == 6.0  # 3 / 0.5
     assert (teacher.quality, student.quality) == (1.0, pytest.approx(1 / 3))
     assert teacher.loyalty is None and student.loyalty is not None
     assert student.loyalty["tau"] == -1.0 and student.loyalty["label"] == 0.0
-    assert "| teacher | 2.0 M | 8.0 | 6.0 (6.0 to 6.0) | 1.0000 |" in str(report)
+    assert "| teacher | 2.0 M | 8.0 | - | 6.0 (6.0 to 6.0) | 1.0000 |" in str(report)
     assert json.loads(report.json())["pairs"] == 3 and report.machine
 
 

@@ -79,6 +79,6 @@ def judged(
         teach=teachers[0] if plain else MeanTeacher(teachers, scale),
         head=next((one.head for one in teachers if one.aligned), None),
         described=described,
-        origin={"cross-encoders": [judge.name for judge in judges]},
+        origin={"cross-encoders": [judge.name for judge in judges], "scale": scale},
         tokenizers={one.name: one.tokenizer for one in teachers if not one.aligned},
     )
