@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from polyrank.training.negatives import (
     sample,
     write_examples,
 )
+from polyrank.training.precision import full_precision, head_in_fp32
 from polyrank.training.rows import existing, read_rows
 from polyrank.training.sparse import Sparsity, train_sparse
 from polyrank.training.stack import adapter_stack, language_below, parent_of
@@ -101,16 +103,22 @@ class Batches:
 
 
 class RankingLoss:
-    """Scores every pair of a batch and hands the lists to a loss."""
+    """Scores every pair of a batch and hands the lists to a loss.
+
+    Where they are compared with a teacher's scores, both are fp32 also under autocast.
+    """
 
     def __init__(self, loss: Loss) -> None:
         self.loss = loss
 
     def __call__(self, model: Any, batch: Batch) -> Tensor:
-        logits = model(**batch["pairs"]).logits.float().squeeze(-1)
-        scores = logits.new_zeros(batch["mask"].shape)
-        scores[batch["mask"]] = logits  # pairs are in row order, without gaps
-        return self.loss(scores, batch.get("teacher"), batch["mask"])
+        taught = self.loss.needs_teacher
+        with head_in_fp32(model) if taught else nullcontext():
+            logits = model(**batch["pairs"]).logits.float().squeeze(-1)
+        with full_precision(logits.device) if taught else nullcontext():
+            scores = logits.new_zeros(batch["mask"].shape)
+            scores[batch["mask"]] = logits  # pairs are in row order, without gaps
+            return self.loss(scores, batch.get("teacher"), batch["mask"])
 
 
 def train_ranking_module(

@@ -18,6 +18,7 @@ from polyrank.training.bilingual.settings import Task
 from polyrank.training.bilingual.student import adapter_student, full_student
 from polyrank.training.losses import parse_loss
 from polyrank.training.negatives import Example
+from polyrank.training.precision import full_precision, head_in_fp32
 from polyrank.training.ranking import Batches
 from polyrank.training.rows import read_rows
 from polyrank.training.sparse import train_sparse
@@ -89,6 +90,8 @@ class PairBatches(Batches):
 class DistilledRankingLoss:
     """Hidden + attention distance + a score loss, with weight 1 each.
 
+    Under autocast the student's encoder alone computes in bf16; both sides' scores are fp32.
+
     Args:
         teacher: gives states (or None) and scores of a batch; where a batch brings scores of its
             rows, those are the targets.
@@ -99,14 +102,17 @@ class DistilledRankingLoss:
         self.teacher, self.loss = teacher, loss
 
     def __call__(self, model: Any, batch: Batch) -> Tensor:
-        theirs, scores = self.teacher(batch)
-        mine = model(**batch["pairs"], output_hidden_states=True, output_attentions=True)
         mask = batch["mask"]
-        targets = batch["teacher"] if "teacher" in batch else _lists(scores, mask)
-        total = self.loss(_lists(mine.logits.float().squeeze(-1), mask), targets, mask)
-        if theirs is not None:
-            attended = batch["pairs"]["attention_mask"]
-            total = total + alignment(States.of(mine), theirs, attended)
+        with full_precision(mask.device):
+            theirs, scores = self.teacher(batch)
+        with head_in_fp32(model):
+            mine = model(**batch["pairs"], output_hidden_states=True, output_attentions=True)
+        with full_precision(mask.device):
+            targets = batch["teacher"] if "teacher" in batch else _lists(scores, mask)
+            total = self.loss(_lists(mine.logits.float().squeeze(-1), mask), targets, mask)
+            if theirs is not None:
+                attended = batch["pairs"]["attention_mask"]
+                total = total + alignment(States.of(mine), theirs, attended)
         result: Tensor = total
         return result
 
