@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from polyrank.errors import CompositionError
+from polyrank.errors import CompositionError, UsageError
 
 from . import options
 from .options import Fallback, Kind, note
@@ -38,6 +38,7 @@ def compose(
     checkpoint: Annotated[
         Path | None, typer.Option(help="Write one plain checkpoint (masks only) in this folder.")
     ] = None,
+    half: options.Half = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Plan a reranker for a pair of languages: which module acts on which tokens.
@@ -56,6 +57,8 @@ def compose(
     from polyrank.composition import compose as plan_of
     from polyrank.saved_composition import saved
 
+    if half and checkpoint is None:
+        raise UsageError("--half says how --checkpoint is stored; give a folder for it")
     loaded = load_base(base)
     plan = plan_of(
         loaded,
@@ -73,10 +76,10 @@ def compose(
         kept.write(output)
         note(f"wrote {output}; run it with:  polyrank rerank --composition {output}")
     if checkpoint is not None:
-        _write_checkpoint(plan, loaded, checkpoint)
+        _write_checkpoint(plan, loaded, checkpoint, half)
 
 
-def _write_checkpoint(plan: Composition, base: Base, folder: Path) -> None:
+def _write_checkpoint(plan: Composition, base: Base, folder: Path, half: bool) -> None:
     from polyrank.merge import merge
 
     if plan.kind == "full":
@@ -91,5 +94,39 @@ def _write_checkpoint(plan: Composition, base: Base, folder: Path) -> None:
             "of the base's weights is equal to them.\nKeep the plan with --output FILE and run it "
             "with 'polyrank rerank --composition FILE', or compose masks (--kind mask)."
         )
-    merge(plan, base, folder)
+    done = merge(plan, base, folder, probe=_probe(plan, base) if half else None)
     note(f"wrote {folder}, a checkpoint that transformers loads without polyrank")
+    if done.stored is not None:
+        note(str(done.stored))
+
+
+def _probe(plan: Composition, base: Base) -> list[dict[str, Any]]:
+    """Pairs of Flores sentences in the plan's languages, right ones and wrong ones alike; English
+    stands in for a language that Flores lacks."""
+    from polyrank.collections.catalogue import collection_card
+    from polyrank.collections.load import load_collection
+    from polyrank.modules.storage import PROBE
+
+    card = collection_card("flores")
+    pair = [
+        tag if tag is not None and card.speaks(tag) else "en"
+        for tag in (plan.query_language, plan.document_language)
+    ]
+    note(f"weights in fp16 are tried on Flores sentences in {' and '.join(dict.fromkeys(pair))}")
+    texts = load_collection("flores", queries=pair[0], documents=pair[1], limit=16 * PROBE)
+    queries = [query.text for query in texts.queries.values()]
+    documents = [document.full_text for document in texts.documents.values()][: len(queries)]
+    length = min(160, base.model.config.max_position_embeddings - 2)  # RoBERTa: two for padding
+    found = []
+    for start in range(0, 16 * PROBE, 16):
+        asked, told = queries[start : start + 16], documents[start : start + 16]
+        encoded = base.tokenizer(
+            asked * 2,
+            told + told[1:] + told[:1],
+            truncation="longest_first",
+            max_length=length,
+            padding=True,
+            return_tensors="pt",
+        )
+        found.append(dict(encoded))
+    return found

@@ -10,8 +10,8 @@ from ..options import is_given
 
 MASK_ONLY = ("k", "full-steps", "l1", "freeze-norms", "candidates", "iterations")
 WITHOUT_USE: dict[str, tuple[str, ...]] = {  # options that a kind has no use for
-    "adapter": MASK_ONLY,
-    "mask": (),
+    "adapter": (*MASK_ONLY, "half"),
+    "mask": ("half",),
     "full": (*MASK_ONLY, "reduction", "over"),
     "colbert-xm": (*MASK_ONLY, "reduction"),  # a full model, but over a language module
 }

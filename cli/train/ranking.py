@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..options import Base, Kind, Seed, note
+from ..options import Base, Half, Kind, Seed, note
 from . import options
 from .of_use import check_of_use
 from .output import command_line, not_there
@@ -45,6 +45,7 @@ def ranking(
     candidates: options.Candidate = options.Candidates.all,
     iterations: options.Iterations = 1,
     mine: options.Mine = 4,
+    half: Half = False,
     sources: options.Sources = None,
     seed: Seed = 13,
     resume: options.Resume = False,
@@ -91,5 +92,6 @@ def ranking(
         rows=rows.value,
         query_texts=query_texts,
         columns=options.columns_of(columns),
+        half=half,
     )
     note(f"wrote {output}: {json.dumps(dict(card.recipe))}")

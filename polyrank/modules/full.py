@@ -1,6 +1,7 @@
 """The usual baseline: a base with all its parameters fine-tuned for ranking, and no modules.
 
-The folder is a Hugging Face sequence-classification checkpoint with one logit, plus the card.
+The folder is a Hugging Face sequence-classification checkpoint with one logit, plus the card. Its
+weights are fp32 or fp16, and computed in fp32.
 """
 
 from __future__ import annotations
@@ -37,11 +38,12 @@ def load_full_module(folder: str | Path) -> tuple[Any, Head]:
     Raises:
         ModuleError: a checkpoint that is neither BERT- nor RoBERTa-like, or has several logits.
     """
+    import torch
     from transformers import AutoModelForSequenceClassification
 
     try:
         model = AutoModelForSequenceClassification.from_pretrained(
-            folder, trust_remote_code=False
+            folder, trust_remote_code=False, dtype=torch.float32
         ).eval()
     except (OSError, ValueError, TypeError) as error:
         raise ModuleError(

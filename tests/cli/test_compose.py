@@ -66,6 +66,20 @@ def test_a_language_without_module_and_a_broken_file(polyrank, tiny, source, tmp
     assert result.exit_code == 2 and "is no composition" in result.stderr
 
 
+def test_a_checkpoint_in_half_of_the_bytes(polyrank, tiny, mask_zoo, tmp_path, monkeypatch):
+    monkeypatch.setenv("POLYRANK_ZOO", f"{mask_zoo}{os.pathsep}{os.environ['POLYRANK_ZOO']}")
+    composed = ["compose", *tiny, *PAIR, "--kind", "mask", "--half"]
+    refused = polyrank(*composed)
+    assert refused.exit_code == 2 and "--half says how --checkpoint is stored" in refused.stderr
+    result = polyrank(*composed, "--checkpoint", tmp_path / "half")
+    assert result.exit_code == 0, result.stderr
+    assert "on Flores sentences in " in result.stderr and "over 128 pairs" in result.stderr
+    whole = polyrank(*composed[:-1], "--checkpoint", tmp_path / "whole")
+    assert whole.exit_code == 0 and "fp16" not in whole.stderr
+    sizes = [(tmp_path / n / "model.safetensors").stat().st_size for n in ("half", "whole")]
+    assert sizes[0] < 0.55 * sizes[1]
+
+
 def test_masks_make_a_plain_checkpoint_that_scores_the_same(
     polyrank, tiny, tiny_base, mask_zoo, tmp_path, monkeypatch
 ):

@@ -13,6 +13,7 @@ RANKING = ("ranking", "--queries", "absent.jsonl", "--passages", "absent.jsonl")
         ((*LANGUAGE, "--k", "500"), "--k would be ignored with --kind adapter"),
         ((*LANGUAGE, "--move-norms", "--l1", "1"), "--l1, --freeze-norms would be ignored"),
         ((*RANKING, "--full-steps", "9"), "--full-steps would be ignored with --kind adapter"),
+        ((*RANKING, "--half"), "--half would be ignored with --kind adapter"),
         ((*RANKING, "--kind", "full", "--over", "en"), "--over would be ignored with --kind full"),
         (
             (*RANKING, "--kind", "mask", "--k", "9", "--reduction", "4"),

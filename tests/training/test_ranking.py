@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -44,6 +45,36 @@ def test_it_learns_to_rank_what_it_was_trained_on(zoo, tiny_mlm, judgements, kin
     ]
     right = sum(place == f"p{i}" for i, place in enumerate(first))
     assert right >= 4  # chance is 1 of 12
+
+
+def test_a_full_model_in_half_of_the_bytes(tiny_mlm, judgements, tmp_path):
+    """Trained alike, it is half as large, says so, and scores the same in fp32."""
+    from polyrank.modules.card import read_card
+    from polyrank.modules.full import load_full_module
+    from polyrank.rerankers.cross_encoder import Reranker
+    from polyrank.training.ranking import train_ranking_module
+
+    scores, sizes = {}, {}
+    for half in (False, True):
+        folder = tmp_path / str(half) / "toy"
+        train_ranking_module(
+            str(tiny_mlm), *judgements, folder, kind="full", half=half,
+            steps=2, batch_queries=4, negatives=3, length=64, rate=3e-3,
+        )  # fmt: skip
+        reranker = Reranker(str(tiny_mlm), ranking=str(folder), kind="full", routing="none")
+        hits = reranker.rank("abc de", ["abc de fgh", "x y", "de", "fgh ij k"])
+        scores[half] = [h.score for h in sorted(hits, key=lambda hit: hit.document_id)]
+        sizes[half] = (folder / "model.safetensors").stat().st_size
+        encoder, _ = load_full_module(folder)
+        assert encoder.dtype == torch.float32  # computed in full
+    deviation = float(np.std(scores[False]))
+    assert 0 < np.abs(np.subtract(scores[True], scores[False])).max() < 0.02 * deviation
+    assert sizes[True] < 0.55 * sizes[False]
+    stored = read_card(tmp_path / "True" / "toy").recipe["stored"]
+    assert stored["dtype"] == "float16" and "computed in fp32" in stored["note"]
+    assert "stored" not in read_card(tmp_path / "False" / "toy").recipe
+    with pytest.raises(UsageError, match="half says how a full model is stored"):
+        train_ranking_module(str(tiny_mlm), *judgements, tmp_path / "no", half=True)
 
 
 @pytest.mark.parametrize("kind", ["adapter", "mask"])

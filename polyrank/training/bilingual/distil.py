@@ -20,10 +20,11 @@ from polyrank.errors import DataError, UsageError
 from polyrank.modules.card import Data, read_card
 from polyrank.modules.distilled import DistilledCard
 from polyrank.modules.search import find
+from polyrank.modules.storage import PROBE
 from polyrank.training.bilingual.cross_encoders import Judge, is_aligned, read_judge
 from polyrank.training.bilingual.folder import save_classifier, save_with_adapter
 from polyrank.training.bilingual.general import align_on_text, text_batches
-from polyrank.training.bilingual.ranking import PROBE, learn_ranking, read_ranking_data
+from polyrank.training.bilingual.ranking import learn_ranking, read_ranking_data
 from polyrank.training.bilingual.ranking_teacher import judged, modular
 from polyrank.training.bilingual.settings import (
     General,

@@ -12,7 +12,7 @@ from polyrank.modules.adapter import save_adapter_module
 from polyrank.modules.card import ModuleCard
 from polyrank.modules.distilled import RANKING, DistilledCard, write_distilled
 from polyrank.modules.folder import replaced
-from polyrank.training.bilingual.storage import rounded
+from polyrank.modules.storage import rounded
 from polyrank.training.steps import Batch
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from polyrank.base import load_base
 from polyrank.collections.records import Document
+from polyrank.modules.storage import PROBE
 from polyrank.training.bilingual.alignment import States, alignment
 from polyrank.training.bilingual.ranking_teacher import RankingTeacher
 from polyrank.training.bilingual.settings import Task
@@ -23,8 +24,6 @@ from polyrank.training.ranking import Batches
 from polyrank.training.rows import read_rows
 from polyrank.training.sparse import train_sparse
 from polyrank.training.steps import Batch, Schedule, fit
-
-PROBE = 4  # batches over which weights in half the precision are compared with the trained ones
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,18 +1,22 @@
-"""In which precision a student's weights are kept: in half of fp32, where its scores stay equal."""
+"""In which precision a model's weights are kept: in half of fp32, where its scores stay equal.
+
+For whole models: a distilled student, a full ranking model, a merged checkpoint.
+"""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from polyrank.training.steps import Batch
+Batch = Mapping[str, Any]  # inputs of a model
 
+PROBE = 4  # batches over which weights in half the precision are compared with the trained ones
 TOLERANCE = 0.02  # of the standard deviation of what is compared
 
 

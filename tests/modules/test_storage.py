@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from polyrank.training.bilingual.storage import rounded
+from polyrank.modules.storage import rounded
 
 
 class Line(nn.Module):
