@@ -32,7 +32,7 @@ from torch import Tensor
 
 from polyrank.base import load_base
 from polyrank.kernels.routed_adapter import add_adapters, assign, stack_adapters
-from polyrank.modules.adapter import load_adapter_module
+from polyrank.modules.adapter_folder import load_adapter_module
 from polyrank.modules.search import find
 from polyrank.routing import RoutedEncoder, score
 from polyrank.training.steps import machine

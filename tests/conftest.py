@@ -241,7 +241,7 @@ def _adapter_model(folder):
 
 def _save_random(model, name, base, root, *, role, language="en", parent=None, seed=0, **options):
     """Give an adapter (and its head) visibly random weights and save it into a zoo."""
-    from polyrank.modules.adapter import save_adapter_module
+    from polyrank.modules.adapter_folder import save_adapter_module
     from polyrank.modules.card import Data, ModuleCard
 
     _randomise(model, name, seed)

@@ -9,7 +9,8 @@ from adapters.composition import Stack
 
 from polyrank.errors import CompositionError, ModuleError, UsageError
 from polyrank.grouped import Grouped
-from polyrank.modules.adapter import Head, load_adapter_module, save_adapter_module
+from polyrank.modules.adapter import Head
+from polyrank.modules.adapter_folder import load_adapter_module, save_adapter_module
 from polyrank.modules.card import ModuleCard
 from polyrank.routing import RoutedEncoder, module_index, query_lengths, score, segments
 

@@ -52,7 +52,7 @@ def layer_vectors(
     import numpy as np
     import torch
 
-    from polyrank.modules.adapter import load_adapter_module
+    from polyrank.modules.adapter_folder import load_adapter_module
     from polyrank.modules.mask import load_mask_module
     from polyrank.modules.search import find
     from polyrank.modules.sparse import applied

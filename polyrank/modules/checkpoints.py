@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from polyrank.errors import ModuleError
-from polyrank.modules.adapter import read_tensors
 from polyrank.modules.projection import Projection, TokenRules
 from polyrank.modules.skiplist import skipped_ids
+from polyrank.modules.tensor_files import read_tensors
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,8 @@ from torch import Tensor
 from polyrank.base import Base
 from polyrank.composition import Composition
 from polyrank.errors import ModuleError
-from polyrank.modules.adapter import AdapterModule, Head, load_adapter_module, tensors_of
+from polyrank.modules.adapter import AdapterModule, Head, tensors_of
+from polyrank.modules.adapter_folder import load_adapter_module
 from polyrank.modules.full import load_full_module
 from polyrank.modules.mask import load_mask_module
 from polyrank.modules.projection import refuse_late_interaction

@@ -9,7 +9,7 @@ from typing import Any
 from polyrank.base import Base, base_name, fingerprint_of, load_base
 from polyrank.composition import compose
 from polyrank.errors import ModuleError
-from polyrank.modules.adapter import load_adapter_module
+from polyrank.modules.adapter_folder import load_adapter_module
 from polyrank.modules.card import ModuleCard, read_card, train_command
 from polyrank.modules.checkpoints import is_checkpoint, read_checkpoint
 from polyrank.modules.full import load_full_encoder

@@ -14,7 +14,8 @@ from torch import Tensor
 from polyrank.base import device_of, expanded
 from polyrank.collections.records import Document, Query
 from polyrank.errors import ModuleError
-from polyrank.modules.adapter import load_adapter_module, tensors_of
+from polyrank.modules.adapter import tensors_of
+from polyrank.modules.adapter_folder import load_adapter_module
 from polyrank.modules.card import CARD_FILE, read_card, sha256
 from polyrank.modules.distilled import RANKING, verify
 from polyrank.rerankers.scorer import PairScorer, as_dtype, shortened

@@ -18,7 +18,8 @@ from polyrank import languages
 from polyrank.base import Base
 from polyrank.composition import Composition, compose
 from polyrank.errors import LanguageError
-from polyrank.modules.adapter import AdapterModule, load_adapter_module
+from polyrank.modules.adapter import AdapterModule
+from polyrank.modules.adapter_folder import load_adapter_module
 from polyrank.modules.search import find
 from polyrank.rerankers.masked import Masks, WholeEncoder
 from polyrank.routing import NO_MODULE, RoutedEncoder

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from polyrank import languages
 from polyrank.base import Base, load_base
 from polyrank.errors import DataError, UsageError
-from polyrank.modules.adapter import save_adapter_module
+from polyrank.modules.adapter_folder import save_adapter_module
 from polyrank.modules.card import Data, ModuleCard
 from polyrank.modules.mask import save_mask_module
 from polyrank.training.base import mean_pool

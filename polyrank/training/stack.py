@@ -7,7 +7,7 @@ from typing import Any
 
 from polyrank.base import Base
 from polyrank.errors import UsageError
-from polyrank.modules.adapter import check_trainable_over
+from polyrank.modules.adapter_folder import check_trainable_over
 from polyrank.modules.card import Parent, read_card
 from polyrank.modules.mask import MASK_FILE
 from polyrank.modules.search import find

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from polyrank.errors import ModuleError
-from polyrank.modules.adapter import load_adapter_module, read_adapter, save_adapter_module
+from polyrank.modules.adapter_folder import load_adapter_module, read_adapter, save_adapter_module
 from polyrank.modules.card import ModuleCard, read_card
 
 
@@ -162,7 +162,7 @@ def test_saving_replaces_a_module_but_nothing_else(model, card, tmp_path):
 
 
 def test_a_crash_while_saving_leaves_the_old_module(model, card, tmp_path, monkeypatch):
-    from polyrank.modules import adapter
+    from polyrank.modules import adapter_folder
 
     target = tmp_path / "squad"
     written = save_adapter_module(model, "squad", target, card)
@@ -170,7 +170,7 @@ def test_a_crash_while_saving_leaves_the_old_module(model, card, tmp_path, monke
     def crash(folder, card):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(adapter, "write_card", crash)
+    monkeypatch.setattr(adapter_folder, "write_card", crash)
     with pytest.raises(KeyboardInterrupt):
         save_adapter_module(model, "squad", target, card, dtype=torch.float16)
     assert read_card(target) == written

@@ -11,7 +11,7 @@ import torch
 
 from polyrank.collections.records import Query
 from polyrank.errors import LanguageError, ModuleError, UsageError
-from polyrank.modules.adapter import load_adapter_module
+from polyrank.modules.adapter_folder import load_adapter_module
 from polyrank.modules.projection import load_projection
 from polyrank.rerankers.late_interaction import LateInteraction
 from polyrank.routing import RoutedEncoder

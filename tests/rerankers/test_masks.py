@@ -14,7 +14,7 @@ import torch
 
 from polyrank.collections.records import Document, Query
 from polyrank.errors import CompositionError, ModuleError
-from polyrank.modules.adapter import load_adapter_module
+from polyrank.modules.adapter_folder import load_adapter_module
 from polyrank.modules.mask import load_mask_module
 from polyrank.routing import RoutedEncoder, score
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from polyrank.errors import DataError, UsageError
-from polyrank.modules.adapter import load_adapter_module
+from polyrank.modules.adapter_folder import load_adapter_module
 
 
 def train(base, text, output, **options):

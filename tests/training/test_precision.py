@@ -4,15 +4,11 @@ import pytest
 import torch
 
 from polyrank.modules.full import head_of
+from polyrank.routing import score
 from polyrank.training.bilingual.cross_encoders import CrossEncoderTeacher
 from polyrank.training.bilingual.ranking import DistilledRankingLoss
 from polyrank.training.bilingual.student import adapter_student
-from polyrank.training.bilingual.teacher import (
-    ModularTeacher,
-    head_scores,
-    plan_of,
-    ranking_teacher,
-)
+from polyrank.training.bilingual.teacher import ModularTeacher, plan_of, ranking_teacher
 from polyrank.training.precision import head_in_fp32
 from polyrank.training.ranking import RankingLoss
 
@@ -68,7 +64,7 @@ def test_the_head_is_fp32_and_the_encoder_is_not(form, judge, batch, tiny_base):
     last = found.hidden_states[-1]
     assert torch.equal(last, plain.hidden_states[-1])
     assert not torch.equal(last.float(), exact.hidden_states[-1])
-    wanted = head_scores(last, head_of(judge))
+    wanted = score(last, head_of(judge))
     assert (found.logits.squeeze(-1) - wanted).abs().max() < 1e-6
     assert not any("forward" in vars(module) for module in model.modules())
 

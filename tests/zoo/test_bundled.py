@@ -9,7 +9,7 @@ import pytest
 
 from polyrank.base import bundled_zoo, load_base, resolve_base
 from polyrank.composition import compose
-from polyrank.modules.adapter import load_adapter_module
+from polyrank.modules.adapter_folder import load_adapter_module
 from polyrank.zoo import list_modules, stale, verify
 
 LANGUAGES = {"en", "de", "es", "ru", "tr", "zh", "sw", "ky", "ug", "fi"}

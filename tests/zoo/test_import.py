@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from polyrank.errors import HubError, ModuleError
-from polyrank.modules.adapter import load_adapter_module, read_adapter
+from polyrank.modules.adapter_folder import load_adapter_module, read_adapter
 from polyrank.modules.imports.composable_sft import SparseFineTuning, write_sft
 from polyrank.modules.imports.module import import_module
 from polyrank.modules.mask import load_mask_module

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from polyrank.base import Base
 from polyrank.errors import ModuleError
-from polyrank.modules.adapter import AdapterModule, Head, load_adapter_module, read_adapter
+from polyrank.modules.adapter import AdapterModule, Head
+from polyrank.modules.adapter_folder import load_adapter_module, read_adapter
 from polyrank.modules.card import ModuleCard, write_card
 from polyrank.modules.folder import replaced
 from polyrank.modules.imports.pickles import write_pickle

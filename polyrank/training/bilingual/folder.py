@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from polyrank.base import load_base
-from polyrank.modules.adapter import save_adapter_module
+from polyrank.modules.adapter_folder import save_adapter_module
 from polyrank.modules.card import ModuleCard
 from polyrank.modules.distilled import RANKING, DistilledCard, write_distilled
 from polyrank.modules.folder import replaced

@@ -8,20 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from polyrank.base import Base
 from polyrank.composition import Composition, compose
-from polyrank.modules.adapter import AdapterModule, Head, load_adapter_module
+from polyrank.modules.adapter import AdapterModule, Head
+from polyrank.modules.adapter_folder import load_adapter_module
 from polyrank.modules.mask import load_mask_module
 from polyrank.modules.search import find
 from polyrank.modules.sparse import Differences, applied
-from polyrank.routing import NO_MODULE, RoutedEncoder
+from polyrank.routing import NO_MODULE, RoutedEncoder, score
 from polyrank.training.bilingual.alignment import States, with_probabilities
 from polyrank.training.bilingual.vocabulary import trim_differences
 from polyrank.training.steps import Batch
-
-_ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu, None: lambda x: x}
 
 
 class ObservedEncoder(RoutedEncoder):
@@ -90,32 +89,15 @@ class Teacher:
         )
 
 
-def head_scores(hidden: Tensor, head: Head) -> Tensor:
-    """(B, L, H) last states → (B,) scores by a head over the first token."""
-    x = hidden[:, 0].float()
-    for weight, bias in head.layers[:-1]:
-        x = _ACTIVATIONS[head.activation](nn.functional.linear(x, weight, bias))
-    return nn.functional.linear(x, *head.layers[-1]).squeeze(-1)
-
-
 class ModularTeacher:
     """Base, source-language module and ranking module: states and scores of a batch."""
 
     def __init__(self, teacher: Teacher, head: Head, language: str) -> None:
-        self.teacher, self.language = teacher, language
-        self.head = Head(
-            tuple((w.float(), None if b is None else b.float()) for w, b in head.layers),
-            head.activation,
-        )
+        self.teacher, self.head, self.language = teacher, head, language
 
     def __call__(self, batch: Batch) -> tuple[States | None, Tensor]:
         states = self.teacher(batch["pairs"], self.language)
-        device = batch["pairs"]["input_ids"].device
-        head = Head(
-            tuple((w.to(device), None if b is None else b.to(device)) for w, b in self.head.layers),
-            self.head.activation,
-        )
-        return states, head_scores(states.hidden[-1], head)
+        return states, score(states.hidden[-1], self.head).clone()  # which a loss may keep
 
 
 def plan_of(

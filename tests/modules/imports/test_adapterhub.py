@@ -8,7 +8,7 @@ from adapters import SeqBnConfig
 from adapters.composition import Stack
 
 from polyrank.errors import ModuleError, UsageError
-from polyrank.modules.adapter import load_adapter_module, read_adapter
+from polyrank.modules.adapter_folder import load_adapter_module, read_adapter
 from polyrank.modules.card import UNVERIFIED, read_card
 from polyrank.modules.imports.module import export_module, import_module
 from polyrank.rerankers.cross_encoder import Reranker

@@ -8,7 +8,7 @@ import torch
 
 from polyrank.composition import compose
 from polyrank.errors import LanguageError, ModuleError, UsageError
-from polyrank.modules.adapter import check_trainable_over, load_adapter_module
+from polyrank.modules.adapter_folder import check_trainable_over, load_adapter_module
 from polyrank.modules.imports.module import export_module, import_module
 from polyrank.modules.imports.xmod import tag_of
 from polyrank.routing import RoutedEncoder
