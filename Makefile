@@ -17,8 +17,8 @@ help:
 	@echo "make distillation  distil two pairs of languages and measure them (an hour or two)"
 	@echo "make clean      remove .venv and caches"
 
-# The stamp is older than pyproject.toml or constraints.txt when either changed: then install again.
-$(STAMP): pyproject.toml constraints.txt
+# The stamp is older than one of these when that one changed: then install again.
+$(STAMP): pyproject.toml constraints.txt polyrank/kernels/native.c
 	@test -x $(BIN)/python || { echo "making $(VENV)" >&2; \
 	    $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; }
 	@echo "installing polyrank into $(VENV) (some minutes the first time)" >&2

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from polyrank.errors import UsageError
+from polyrank.kernels import native
 from polyrank.kernels import scan as blockwise
 from polyrank.kernels.configuration import Tile, architecture, bytes_tile, power_of_two
 from polyrank.kernels.contract import Layout, Problem
@@ -71,6 +72,15 @@ def live(queries: Tensor, query_mask: Tensor | None) -> Tensor:
 # --- CPU -----------------------------------------------------------------------------------------
 
 
+def compiled(
+    queries: Tensor, rows: native.Rows, offsets: Tensor, document_mask: Tensor | None
+) -> Tensor:
+    """What `scan` gives, by the compiled kernel; arguments as there."""
+    count = len(offsets) - 1
+    asked, met = Layout(*queries.shape[:2]), _documents(offsets, document_mask)
+    return native.forward(queries.flatten(0, 1), rows, Problem(asked, met, count))[0]
+
+
 def scan(
     queries: Tensor,
     offsets: Tensor,
@@ -89,8 +99,7 @@ def scan(
     Returns:
         (Q, D), fp32.
     """
-    count, tokens = len(offsets) - 1, int(offsets[-1])
-    documents = Layout(count, -(-tokens // max(count, 1)), offsets, document_mask)
+    count, documents = len(offsets) - 1, _documents(offsets, document_mask)
     scores = torch.empty(len(queries), count)
     at_once = max(1, COLUMNS // queries.shape[1])
     for first in range(0, len(queries), at_once):
@@ -100,6 +109,11 @@ def scan(
         make = prepare(columns)
         scores[first : first + at_once] = _scan(columns, problem, make)
     return scores
+
+
+def _documents(offsets: Tensor, mask: Tensor | None) -> Layout:
+    count = len(offsets) - 1
+    return Layout(count, -(-int(offsets[-1]) // max(count, 1)), offsets, mask)
 
 
 def _scan(columns: Tensor, problem: Problem, make: Callable[[], Similarity]) -> Tensor:

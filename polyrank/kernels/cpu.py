@@ -1,7 +1,8 @@
-"""MaxSim as flat matrix products and segmented maxima: the path for CPUs, and for any torch device.
+"""MaxSim without Triton: by the compiled kernel of `native.py` where it can, else by PyTorch.
 
-`scan.py` goes through the blocks, `segments.py` takes the maxima; here rows are multiplied, those
-that are masked left out before.
+PyTorch's way, for any device and type, is flat matrix products and segmented maxima: `scan.py` goes
+through the blocks, `segments.py` takes the maxima; here rows are multiplied, those that are masked
+left out before.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from polyrank.kernels import native
 from polyrank.kernels.contract import Problem
 from polyrank.kernels.product import Workspace, product, workspace
 from polyrank.kernels.scan import Prepare, Rows, Similarity, scan
@@ -18,6 +20,8 @@ def forward(
     queries: Tensor, documents: Tensor, problem: Problem, argmax: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Scores (Q, N), and winners int32 (Tq, N): see `scan`."""
+    if native.takes(queries, documents):
+        return native.forward(queries, native.Rows(documents), problem, argmax)
     dtype = torch.promote_types(torch.promote_types(queries.dtype, documents.dtype), torch.float32)
     multiply = product(queries.device, dtype)
     mask = problem.documents.mask

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from polyrank.errors import UsageError
+from polyrank.kernels import native
 from polyrank.kernels.backend import use_triton
-from polyrank.kernels.compressed import check_offsets, check_queries, live, scan
+from polyrank.kernels.compressed import check_offsets, check_queries, compiled, live, scan
 from polyrank.kernels.product import product, workspace
 from polyrank.kernels.scan import Rows, Similarity
 
@@ -103,6 +104,9 @@ def maxsim_int8(
         from polyrank.kernels.int8_triton import score
 
         return score(queries, documents, document_mask)
+    if native.takes(queries, documents.values):
+        rows = native.Rows(documents.values, documents.scales)
+        return compiled(queries, rows, documents.offsets, document_mask)
 
     def prepare(columns: Tensor) -> Callable[[], Similarity]:
         return lambda: _similarity(documents, columns)

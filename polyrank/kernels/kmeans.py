@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from polyrank.errors import UsageError
+from polyrank.kernels import native
+from polyrank.kernels.contract import Layout, Problem
 from polyrank.kernels.product import product, workspace
 from polyrank.kernels.scan import BLOCK, SHARED
 from polyrank.kernels.threads import each, one_thread
@@ -62,6 +64,11 @@ def nearest(vectors: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor]:
     """
     with one_thread():
         centroids = centroids.float().contiguous()
+    if native.takes(vectors, centroids):  # each vector a query, the centroids one document's tokens
+        problem = Problem(Layout(len(vectors), 1), Layout(1, len(centroids)), columns=1)
+        scores, winners = native.forward(vectors, native.Rows(centroids), problem, argmax=True)
+        assert winners is not None
+        return winners[:, 0].long(), scores[:, 0]
     device = vectors.device
     multiply = product(device, torch.float32)
     codes = torch.empty(len(vectors), dtype=torch.int64, device=device)

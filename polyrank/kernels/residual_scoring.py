@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from polyrank.errors import UsageError
+from polyrank.kernels import native
 from polyrank.kernels.backend import use_triton
-from polyrank.kernels.compressed import check_offsets, check_queries, live, scan
+from polyrank.kernels.compressed import check_offsets, check_queries, compiled, live, scan
 from polyrank.kernels.product import product, workspace
 from polyrank.kernels.residual import ResidualCodec
 from polyrank.kernels.scan import BLOCK, Rows, Similarity
@@ -146,7 +147,20 @@ def maxsim_residual(
         from polyrank.kernels.residual_triton import score
 
         return score(queries, documents, document_mask)
+    if native.takes(queries, documents.residuals):
+        return compiled(queries, _rows(documents), documents.offsets, document_mask)
     return scan(queries, documents.offsets, document_mask, _Prepared(documents))
+
+
+def _rows(documents: ResidualDocuments) -> native.Rows:
+    codec = documents.codec
+    return native.Rows(
+        documents.residuals,
+        documents.inverse_norms,
+        documents.codes,
+        codec.centroids.contiguous(),
+        codec.byte_weights(),
+    )
 
 
 class _Prepared:

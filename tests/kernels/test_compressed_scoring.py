@@ -62,7 +62,14 @@ def triton_path(queries, documents, query_mask=None, document_mask=None):
     return score(queries, documents.to(DEVICE), mask).cpu()
 
 
-PATHS = pytest.mark.parametrize("path", [cpu_path, triton_path])
+@pytest.fixture(params=["torch", "avx2", "avx512", "triton"])
+def path(request, score_by):
+    if request.param == "triton":
+        return triton_path
+    score_by(request.param)
+    return cpu_path
+
+
 CASES = [  # bits (None: int8), width, query tokens, queries
     (1, 128, 32, 3),
     (1, 64, 1, 1),
@@ -81,7 +88,6 @@ def case(bits, width):
     return int8_documents(width) if bits is None else residual_documents(bits, width)
 
 
-@PATHS
 @pytest.mark.parametrize(("bits", "width", "length", "count"), CASES)
 def test_scores_are_those_of_the_decoded_vectors(path, bits, width, length, count):
     documents, queries = case(bits, width), unit(count, length, width, seed=1)
@@ -90,7 +96,6 @@ def test_scores_are_those_of_the_decoded_vectors(path, bits, width, length, coun
     torch.testing.assert_close(scores, expected(queries, documents), rtol=1e-6, atol=1e-5)
 
 
-@PATHS
 @pytest.mark.parametrize("bits", [2, None])
 def test_masks_with_holes(path, bits):
     documents, queries = case(bits, 64), unit(3, 20, 64, seed=1)
@@ -107,7 +112,6 @@ def test_masks_with_holes(path, bits):
     torch.testing.assert_close(scores, same, rtol=1e-6, atol=1e-5)
 
 
-@PATHS
 @pytest.mark.parametrize("bits", [4, None])
 @pytest.mark.parametrize(("dtype", "length"), [(torch.float16, 150), (torch.bfloat16, 32)])
 def test_half_precision_queries_lose_no_more_than_their_rounding(path, bits, dtype, length):
@@ -119,7 +123,8 @@ def test_half_precision_queries_lose_no_more_than_their_rounding(path, bits, dty
 
 
 @pytest.mark.parametrize("bits", [2, None])
-def test_blocks_change_nothing(monkeypatch, bits):
+def test_blocks_change_nothing(monkeypatch, bits, score_by):
+    score_by("torch")
     documents, queries = case(bits, 64), unit(5, 8, 64, seed=1)
     whole = cpu_path(queries, documents)
     monkeypatch.setattr(scan, "COPIED_ROWS", 10)
@@ -137,7 +142,6 @@ def test_a_small_table_takes_several_passes(monkeypatch):
     torch.testing.assert_close(triton_path(queries, documents), same, rtol=1e-6, atol=1e-5)
 
 
-@PATHS
 @pytest.mark.parametrize("bits", [2, None])
 @pytest.mark.parametrize("lengths", [[], [0, 0], [5, 5, 5]])
 def test_few_documents(path, bits, lengths):
@@ -153,7 +157,6 @@ def test_few_documents(path, bits, lengths):
         assert (scores == -torch.inf).all()
 
 
-@PATHS
 @pytest.mark.parametrize("bits", [2, None])
 def test_no_query(path, bits):
     assert path(torch.empty(0, 5, 64), case(bits, 64)).shape == (0, len(LENGTHS))

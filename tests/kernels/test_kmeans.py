@@ -39,7 +39,8 @@ def test_the_seed_decides():
     assert not torch.equal(first.centroids, other.centroids)
 
 
-def test_chunks_change_nothing(monkeypatch):
+def test_chunks_change_nothing(monkeypatch, score_by):
+    score_by("torch")
     vectors = random_vectors()
     whole = kmeans(vectors, 20)
     for limit in ("BLOCK", "CHUNK"):  # of a CPU, of a GPU
@@ -47,7 +48,9 @@ def test_chunks_change_nothing(monkeypatch):
     assert torch.equal(kmeans(vectors, 20).sizes, whole.sizes)
 
 
-def test_ties_go_to_the_lowest_centroid():
+@pytest.mark.parametrize("path", ["torch", "avx2", "avx512"])
+def test_ties_go_to_the_lowest_centroid(path, score_by):
+    score_by(path)
     codes, closeness = nearest(torch.ones(3, 2), torch.ones(4, 2))
     assert codes.tolist() == [0, 0, 0] and closeness.tolist() == [2.0, 2.0, 2.0]
 

@@ -16,10 +16,12 @@ ROWS, WIDTH = (1 << 31) // 128 + 100, 128  # more than 2^31 numbers
 OFFSETS = torch.tensor([ROWS - 30, ROWS - 20, ROWS])  # two documents at the end
 
 
-@pytest.fixture(params=["flat", "triton"])
-def triton(request, monkeypatch):
+@pytest.fixture(params=["torch", "avx2", "avx512", "triton"])
+def triton(request, monkeypatch, score_by):
     """One path after the other, whatever the device."""
     asked = request.param == "triton"
+    if not asked:
+        score_by(request.param)
     if asked and not backend.installed():
         pytest.skip("Triton is not installed")
     if asked and torch.cuda.is_available():

@@ -14,11 +14,13 @@ INF = float("inf")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
-@pytest.fixture(params=["flat", "triton"])
-def path(request, monkeypatch):
+@pytest.fixture(params=["torch", "avx2", "avx512", "triton"])
+def path(request, monkeypatch, score_by):
     """Send every call by one path, whatever its device."""
     if request.param == "triton" and not backend.installed():
         pytest.skip("Triton is not installed")
+    if request.param != "triton":
+        score_by(request.param)
     chosen = configuration.fits if request.param == "triton" else lambda *_: False
     monkeypatch.setattr(autograd, "_on_triton", chosen)
     return request.param
@@ -209,7 +211,8 @@ def test_what_a_masked_row_holds_is_never_seen(live, layout, zero_mask, path):
 
 
 @pytest.mark.parametrize("block", [1, 40, 10_000])
-def test_blocks_do_not_change_the_scores(block, monkeypatch):
+def test_blocks_do_not_change_the_scores(block, monkeypatch, score_by):
+    score_by("torch")
     arguments = layouts(*batch(torch.float64))
     whole = {name: getattr(kernels, name)(*arguments[name]) for name in LAYOUTS}
     monkeypatch.setattr(scan, "BLOCK", block)
@@ -319,8 +322,10 @@ def threads():
     torch.set_num_threads(before)
 
 
+@pytest.mark.parametrize("path", ["torch", "avx2", "avx512"])
 @pytest.mark.parametrize("mask", ["none", "prefix", "holes"])
-def test_threads_do_not_change_a_bit(mask, threads):
+def test_threads_do_not_change_a_bit(mask, path, threads, score_by):
+    score_by(path)
     queries, documents, prefix, holes = ragged_corpus()
     mask = {"none": None, "prefix": prefix, "holes": holes}[mask]
     assert len(queries) * 20 * 400 * 70 > scan.SHARED  # threads do take part
@@ -352,7 +357,9 @@ def test_gradients_have_the_same_bits_from_run_to_run(layout, threads, path):
         assert torch.equal(other[0], found[0][0]) and torch.equal(other[1], found[0][1])
 
 
-def test_gradients_and_inference_mode_work_from_threads(threads):
+@pytest.mark.parametrize("path", ["torch", "avx2", "avx512"])
+def test_gradients_and_inference_mode_work_from_threads(path, threads, score_by):
+    score_by(path)
     threads(2)
     queries, documents, _, holes = ragged_corpus()
     with torch.inference_mode():
@@ -368,7 +375,8 @@ def test_gradients_and_inference_mode_work_from_threads(threads):
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_an_error_in_a_thread_reaches_the_caller(threads, monkeypatch):
+def test_an_error_in_a_thread_reaches_the_caller(threads, monkeypatch, score_by):
+    score_by("torch")
     threads(2)
     queries, documents, _, _ = ragged_corpus()
 
@@ -383,7 +391,8 @@ def test_an_error_in_a_thread_reaches_the_caller(threads, monkeypatch):
 
 @pytest.mark.parametrize("width", [32, 48, 64, 96, 128, 1, 7])
 @pytest.mark.parametrize("lengths", [(1, 1), (1, 13), (5, 1), (31, 77)])
-def test_products_by_onednn_are_those_of_float64(width, lengths):
+def test_products_by_onednn_are_those_of_float64(width, lengths, score_by):
+    score_by("torch")
     torch.manual_seed(4)
     queries, documents = shaped(3, lengths[0], width), shaped(9, lengths[1], width)
     exact = reference.maxsim(queries.double(), documents.double())

@@ -47,7 +47,8 @@ def test_a_block_holds_few_rows_even_when_laid_out_in_equal_runs():
 @pytest.mark.parametrize("zero_mask", [False, True])
 @pytest.mark.parametrize("live", [None, 0.3, 0.9])
 @pytest.mark.parametrize("block", [1 << 10, 1 << 19])
-def test_long_beside_short_documents(block, live, zero_mask, monkeypatch):
+def test_long_beside_short_documents(block, live, zero_mask, monkeypatch, score_by):
+    score_by("torch")
     monkeypatch.setattr(scan, "BLOCK", block)
     generator = torch.Generator().manual_seed(1)
     ends = torch.tensor([0, *LENGTHS]).cumsum(0)

@@ -1,0 +1,353 @@
+/* MaxSim on an x86 CPU: similarities are made in registers, a tile of document tokens by query
+ * tokens at a time, and folded into each document's maxima at once. None is ever stored.
+ *
+ * A tile is 8 document tokens by 32 query tokens with AVX-512, 4 by 16 with AVX2. Lanes are query
+ * tokens, so each similarity is one chain of fused multiply-adds over the dimensions, first to
+ * last: its bits depend on neither the instruction set, nor the threads, nor where a tile begins.
+ * Masked tokens are skipped; those in a smaller type are restored a tile at a time, in cache.
+ *
+ * native.py fills in a `problem` and calls `polyrank_maxsim`, without the interpreter's lock.
+ * contract.py says what the answers mean. Python's headers are not needed.
+ */
+
+#include <immintrin.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+#define AVX2 __attribute__((target("avx2,fma,f16c")))
+#define AVX512 __attribute__((target("avx512f,avx2,fma,f16c")))
+
+enum { TILE = 8, WIDE = 32, NARROW = 16 }; /* document rows; query tokens */
+enum { FP32, FP16, BF16, INT8, RESIDUAL };
+
+typedef float lanes __attribute__((vector_size(64), aligned(4), may_alias));
+
+/* Texts in a matrix: text i is rows bounds[i] to bounds[i + 1], or `length` rows each. */
+typedef struct {
+  const int64_t *bounds;
+  int64_t length;
+  const uint8_t *live; /* a byte for each row, not 0 where it counts; NULL: all do */
+} texts;
+
+typedef struct {
+  int64_t width;       /* d */
+  const float *tokens; /* of the queries, (Tq, d) */
+  texts queries, documents;
+  const char *rows;      /* of the documents */
+  int64_t stride, kind;  /* bytes from row to row; what a row is, one of the names above */
+  const void *scales;    /* of INT8, or inverse norms of RESIDUAL, (Td,), fp32 or fp16 */
+  const int32_t *codes;  /* of RESIDUAL, (Td,) */
+  const void *centroids; /* (K, d), fp32 or fp16 */
+  const float *weights;  /* (256, per_byte): what a byte of a residual stands for */
+  int64_t per_byte, half_scales, half_centroids;
+  int64_t columns;   /* N */
+  int64_t own;       /* query q meets documents q · N to q · N + N - 1 alone */
+  int64_t zero_rule; /* a masked document token has similarity 0 */
+  float *scores;     /* (Q, N) */
+  int32_t *winners;  /* (Tq, N), or NULL */
+} problem;
+
+/* A document some of whose rows are in the tile or were in one before. */
+typedef struct {
+  int64_t column, rows; /* rows: met so far */
+  float *best;          /* of each query token */
+  int32_t *winner;
+} document;
+
+typedef struct {
+  const problem *p;
+  int64_t first_query, last_query, first_token, tokens, padded;
+  float *packed; /* the query tokens, transposed, one group after the other */
+  float *panel;  /* rows that had to be restored, (TILE, d) */
+  float *zeros;  /* (d,) */
+  int rows, open;
+  const float *row[TILE];
+  int32_t place[TILE]; /* of a row in its document; -1: its win counts for no row */
+  int first[TILE];     /* whether it is its document's first */
+  document *owner[TILE];
+  document documents[TILE + 1];
+} scan;
+
+INLINE int64_t bound(const texts *t, int64_t text) {
+  return t->bounds ? t->bounds[text] : text * t->length;
+}
+
+/* --- rows ---------------------------------------------------------------------------------- */
+
+AVX2 static void widen_half(const uint16_t *from, int64_t count, float *to) {
+  int64_t i = 0;
+  for (; i + 8 <= count; i += 8)
+    _mm256_storeu_ps(to + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(from + i))));
+  for (; i < count; i++) to[i] = _cvtsh_ss(from[i]);
+}
+
+AVX2 static void widen_bfloat(const uint16_t *from, int64_t count, float *to) {
+  for (int64_t i = 0; i < count; i++) {
+    uint32_t bits = (uint32_t)from[i] << 16;
+    memcpy(to + i, &bits, sizeof bits);
+  }
+}
+
+AVX2 static void widen_bytes(const int8_t *from, int64_t count, float *to) {
+  for (int64_t i = 0; i < count; i++) to[i] = (float)from[i];
+}
+
+AVX2 static void scale_by(float factor, int64_t count, float *row) {
+  for (int64_t i = 0; i < count; i++) row[i] *= factor;
+}
+
+AVX2 static void add(const float *more, int64_t count, float *row) {
+  for (int64_t i = 0; i < count; i++) row[i] += more[i];
+}
+
+AVX2 static void add_half(const uint16_t *more, int64_t count, float *row) {
+  int64_t i = 0;
+  for (; i + 8 <= count; i += 8) {
+    __m256 wide = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(more + i)));
+    _mm256_storeu_ps(row + i, _mm256_add_ps(wide, _mm256_loadu_ps(row + i)));
+  }
+  for (; i < count; i++) row[i] += _cvtsh_ss(more[i]);
+}
+
+AVX2 static float number(const void *numbers, int64_t i, int64_t half) {
+  return half ? _cvtsh_ss(((const uint16_t *)numbers)[i]) : ((const float *)numbers)[i];
+}
+
+/* The numbers that bytes stand for. Copies of a constant size are single moves. */
+static void weigh(const uint8_t *bytes, int64_t count, const float *weights, int64_t per_byte,
+                  float *to) {
+  if (per_byte == 8)
+    for (int64_t i = 0; i < count; i++) memcpy(to + 8 * i, weights + 8 * bytes[i], 32);
+  else if (per_byte == 4)
+    for (int64_t i = 0; i < count; i++) memcpy(to + 4 * i, weights + 4 * bytes[i], 16);
+  else if (per_byte == 2)
+    for (int64_t i = 0; i < count; i++) memcpy(to + 2 * i, weights + 2 * bytes[i], 8);
+  else
+    for (int64_t i = 0; i < count; i++) to[i] = weights[bytes[i]];
+}
+
+/* A row in fp32: where it lies, or restored into `to`. */
+static const float *restore(const problem *p, int64_t row, float *to) {
+  const void *from = p->rows + row * p->stride;
+  if (p->kind == FP32) return from;
+  if (p->kind == FP16) {
+    widen_half(from, p->width, to);
+  } else if (p->kind == BF16) {
+    widen_bfloat(from, p->width, to);
+  } else if (p->kind == INT8) {
+    widen_bytes(from, p->width, to);
+    scale_by(number(p->scales, row, p->half_scales), p->width, to);
+  } else {
+    int64_t centroid = p->codes[row] * p->width;
+    weigh(from, p->width / p->per_byte, p->weights, p->per_byte, to);
+    if (p->half_centroids)
+      add_half((const uint16_t *)p->centroids + centroid, p->width, to);
+    else
+      add((const float *)p->centroids + centroid, p->width, to);
+    scale_by(number(p->scales, row, p->half_scales), p->width, to);
+  }
+  return to;
+}
+
+INLINE void prefetch(const problem *p, int64_t row) {
+  const char *from = p->rows + row * p->stride;
+  for (int64_t i = 0; i < p->stride; i += 64) __builtin_prefetch(from + i);
+}
+
+/* --- tiles --------------------------------------------------------------------------------- */
+
+/* Similarities of some rows with 16 · `vectors` query tokens, (rows, WIDE) into `to`. query: those
+ * tokens, (d, step). `rows` and `vectors` are constants wherever this is inlined. */
+INLINE void products(const float *const *row, int rows, const float *query, int step, int vectors,
+                 int64_t width, float *to) {
+  lanes sum[TILE][2];
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; v++) sum[r][v] = (lanes){0};
+  for (int64_t k = 0; k < width; k++) {
+    lanes token[2];
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; v++) token[v] = *(const lanes *)(query + k * step + 16 * v);
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+      for (int v = 0; v < vectors; v++) sum[r][v] += row[r][k] * token[v];
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; v++) *(lanes *)(to + r * WIDE + 16 * v) = sum[r][v];
+}
+
+/* The same for TILE rows and a group of query tokens, in parts that fit the registers. */
+INLINE void tile(const float *const *row, const float *query, int step, int64_t width, float *to,
+                 int avx512) {
+  if (avx512 && step == WIDE) {
+    products(row, TILE, query, WIDE, 2, width, to);
+  } else if (avx512) {
+    products(row, TILE, query, NARROW, 1, width, to);
+  } else {
+    for (int r = 0; r < TILE; r += 4)
+      for (int lane = 0; lane < step; lane += 16)
+        products(row + r, 4, query + lane, step, 1, width, to + r * WIDE + lane);
+  }
+}
+
+/* Take one row's similarities into the maxima. Of equal ones the first stays, and so does NaN. */
+INLINE void fold(const float *similarity, int step, int first, int32_t place, float *best,
+                 int32_t *winner) {
+  if (first) {
+    memcpy(best, similarity, step * sizeof(float));
+    if (winner)
+      for (int i = 0; i < step; i++) winner[i] = place;
+  } else if (!winner) {
+    for (int i = 0; i < step; i++) {
+      int better = (similarity[i] > best[i]) | (similarity[i] != similarity[i]);
+      best[i] = better ? similarity[i] : best[i];
+    }
+  } else {
+    for (int i = 0; i < step; i++) {
+      int better = (similarity[i] > best[i]) | (similarity[i] != similarity[i]);
+      winner[i] = better ? place : winner[i];
+      best[i] = better ? similarity[i] : best[i];
+    }
+  }
+}
+
+/* --- documents ----------------------------------------------------------------------------- */
+
+/* The tile's rows with every query token, taken into the maxima of the rows' documents. */
+INLINE void multiply(scan *s, int avx512) {
+  float similarity[TILE * WIDE] __attribute__((aligned(64)));
+  for (int r = s->rows; r < TILE; r++) s->row[r] = s->zeros;
+  for (int64_t group = 0; group < s->padded; group += WIDE) {
+    int step = s->padded - group < WIDE ? NARROW : WIDE;
+    tile(s->row, s->packed + group * s->p->width, step, s->p->width, similarity, avx512);
+    for (int r = 0; r < s->rows; r++) {
+      document *d = s->owner[r];
+      int32_t *winner = d->winner ? d->winner + group : NULL;
+      fold(similarity + r * WIDE, step, s->first[r], s->place[r], d->best + group, winner);
+    }
+  }
+}
+
+AVX2 static void multiply_avx2(scan *s) { multiply(s, 0); }
+AVX512 static void multiply_avx512(scan *s) { multiply(s, 1); }
+
+/* Write the scores of a document whose rows were all multiplied. */
+static void finish(const scan *s, const document *d) {
+  const problem *p = s->p;
+  for (int64_t q = s->first_query; q < s->last_query; q++) {
+    double sum = 0;
+    for (int64_t t = bound(&p->queries, q); t < bound(&p->queries, q + 1) && d->rows; t++)
+      if (!p->queries.live || p->queries.live[t]) sum += d->best[t - s->first_token];
+    p->scores[q * p->columns + d->column] = d->rows ? (float)sum : -__builtin_inff();
+  }
+  for (int64_t t = 0; d->winner && t < s->tokens; t++)
+    p->winners[(s->first_token + t) * p->columns + d->column] = d->rows ? d->winner[t] : -1;
+}
+
+/* Multiply the tile and finish its documents, but for the last one where more rows may follow. */
+static void flush(scan *s, int last_goes_on, int avx512) {
+  (avx512 ? multiply_avx512 : multiply_avx2)(s);
+  s->rows = 0;
+  int done = s->open - last_goes_on;
+  for (int i = 0; i < done; i++) finish(s, &s->documents[i]);
+  if (last_goes_on) { /* it moves to the front, each place keeping its memory */
+    document front = s->documents[0];
+    s->documents[0] = s->documents[done];
+    s->documents[done] = front;
+  }
+  s->open = last_goes_on;
+}
+
+/* Some queries against the documents first to last. `offset`: the document of column 0. */
+static void score(scan *s, int64_t first, int64_t last, int64_t offset, int avx512) {
+  const problem *p = s->p;
+  for (int64_t text = first; text < last; text++) {
+    if (s->open > TILE) flush(s, 0, avx512);
+    document *d = &s->documents[s->open++];
+    d->column = text - offset;
+    d->rows = 0;
+    int64_t start = bound(&p->documents, text), end = bound(&p->documents, text + 1);
+    for (int64_t row = start; row < end; row++) {
+      int live = !p->documents.live || p->documents.live[row];
+      prefetch(p, row + TILE);
+      if (!live && !p->zero_rule) continue;
+      if (s->rows == TILE) {
+        flush(s, 1, avx512);
+        d = &s->documents[0];
+      }
+      int i = s->rows++;
+      s->row[i] = live ? restore(p, row, s->panel + i * p->width) : s->zeros;
+      s->place[i] = live ? (int32_t)(row - start) : -1;
+      s->first[i] = d->rows++ == 0;
+      s->owner[i] = d;
+    }
+  }
+  flush(s, 0, avx512);
+}
+
+/* The tokens of some queries, transposed group by group. */
+static void take(scan *s, int64_t first, int64_t last) {
+  const problem *p = s->p;
+  s->first_query = first;
+  s->last_query = last;
+  s->first_token = bound(&p->queries, first);
+  s->tokens = bound(&p->queries, last) - s->first_token;
+  s->padded = (s->tokens + NARROW - 1) / NARROW * NARROW;
+  for (int64_t group = 0; group < s->padded; group += WIDE) {
+    int64_t step = s->padded - group < WIDE ? NARROW : WIDE;
+    float *to = s->packed + group * p->width;
+    for (int64_t lane = 0; lane < step; lane++) {
+      int64_t token = group + lane;
+      const float *from = p->tokens + (s->first_token + token) * p->width;
+      for (int64_t k = 0; k < p->width; k++) to[k * step + lane] = token < s->tokens ? from[k] : 0;
+    }
+  }
+}
+
+/* 2: AVX-512; 1: AVX2; 0: neither, and nothing below may be called. */
+int polyrank_level(void) {
+  __builtin_cpu_init();
+  int both = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (!both || !__builtin_cpu_supports("f16c")) return 0;
+  return __builtin_cpu_supports("avx512f") ? 2 : 1;
+}
+
+/* What native.py must agree with: raise it when `problem` or a call changes. */
+int polyrank_version(void) { return 1; }
+
+/* Score queries first to last in columns first to last. Returns 0, or 1 without memory. */
+int polyrank_maxsim(const problem *p, int64_t first_query, int64_t last_query,
+                    int64_t first_column, int64_t last_column, int level) {
+  int64_t most = 0; /* query tokens taken at once */
+  for (int64_t q = first_query; q < last_query; q++) {
+    int64_t start = bound(&p->queries, p->own ? q : first_query);
+    int64_t tokens = bound(&p->queries, q + 1) - start;
+    most = tokens > most ? tokens : most;
+  }
+  most = (most + NARROW - 1) / NARROW * NARROW;
+  int64_t maxima = (TILE + 1) * most;
+  float *memory = calloc((most + TILE + 1) * p->width + 2 * maxima + 1, sizeof(float));
+  if (!memory) return 1;
+  scan s = {.p = p, .packed = memory};
+  s.panel = s.packed + most * p->width;
+  s.zeros = s.panel + TILE * p->width;
+  float *best = s.zeros + p->width;
+  int32_t *winner = (int32_t *)(best + maxima);
+  for (int i = 0; i <= TILE; i++) {
+    s.documents[i].best = best + i * most;
+    s.documents[i].winner = p->winners ? winner + i * most : NULL;
+  }
+  for (int64_t q = first_query; q < last_query; q = p->own ? q + 1 : last_query) {
+    int64_t offset = p->own ? q * p->columns : 0;
+    take(&s, q, p->own ? q + 1 : last_query);
+    score(&s, offset + first_column, offset + last_column, offset, level == 2);
+  }
+  free(memory);
+  return 0;
+}

@@ -1,0 +1,231 @@
+"""MaxSim by the compiled kernel of `native.c`, for x86 CPUs with AVX2 or AVX-512.
+
+It is built when polyrank is installed, if there is a C compiler; without it, or on another CPU, the
+same is done by PyTorch (`scan.py`), and the environment variable POLYRANK_NATIVE=0 asks for that.
+Scores differ between the two by rounding. The kernel's own bits are the same for any number of
+threads, any block and either instruction set.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from ctypes import CDLL, POINTER, Structure, byref, c_int, c_int64, c_void_p
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+
+from polyrank.kernels.contract import Layout, Problem
+from polyrank.kernels.threads import each
+
+VERSION = 1  # of native.c, which says the same
+QUERY_ROWS = 512  # query tokens of one piece: a quarter of a megabyte at 128 dimensions
+PIECE = 1 << 22  # similarities of one piece: some milliseconds
+SHARED = 1 << 19  # similarities from which threads share the work: half a millisecond or more
+SHARES = 4  # pieces for each thread at least, where threads share
+
+_KINDS = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}  # what `Rows` of vectors are
+_INT8, _RESIDUAL = 3, 4
+_Piece = tuple[int, int, int, int]  # first and last query, first and last column
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Document tokens as they are stored.
+
+    vectors: (Td, d) fp32, fp16 or bf16; int8 with scales; or the bytes (Td, d / per_byte) of
+        residuals.
+    scales: (Td,) fp32 or fp16: of int8, or the inverse norms of residuals.
+    codes: (Td,) int32, the centroids of residuals. centroids: (K, d) fp32 or fp16.
+    weights: (256, per_byte) fp32, the numbers that a byte stands for.
+    """
+
+    vectors: Tensor
+    scales: Tensor | None = None
+    codes: Tensor | None = None
+    centroids: Tensor | None = None
+    weights: Tensor | None = None
+
+    @property
+    def kind(self) -> int:
+        if self.codes is not None:
+            return _RESIDUAL
+        return _KINDS[self.vectors.dtype] if self.scales is None else _INT8
+
+
+class _Texts(Structure):
+    _fields_ = [("bounds", c_void_p), ("length", c_int64), ("live", c_void_p)]
+
+
+class _Problem(Structure):  # as in native.c
+    _fields_ = [
+        ("width", c_int64),
+        ("tokens", c_void_p),
+        ("queries", _Texts),
+        ("documents", _Texts),
+        ("rows", c_void_p),
+        ("stride", c_int64),
+        ("kind", c_int64),
+        ("scales", c_void_p),
+        ("codes", c_void_p),
+        ("centroids", c_void_p),
+        ("weights", c_void_p),
+        ("per_byte", c_int64),
+        ("half_scales", c_int64),
+        ("half_centroids", c_int64),
+        ("columns", c_int64),
+        ("own", c_int64),
+        ("zero_rule", c_int64),
+        ("scores", c_void_p),
+        ("winners", c_void_p),
+    ]
+
+
+@cache
+def _library() -> CDLL | None:
+    """The compiled kernel; None where it was not built or was switched off."""
+    found = find_spec("polyrank.kernels._native")
+    if found is None or found.origin is None or os.environ.get("POLYRANK_NATIVE") == "0":
+        return None
+    library = CDLL(found.origin)
+    if library.polyrank_version() != VERSION:
+        warnings.warn(
+            "the compiled MaxSim is of another version of polyrank and is not used, which costs "
+            "speed alone. Install polyrank again to build it.",
+            stacklevel=2,
+        )
+        return None
+    library.polyrank_maxsim.argtypes = [POINTER(_Problem), *[c_int64] * 4, c_int]
+    return library
+
+
+@cache
+def level() -> int:
+    """2: AVX-512; 1: AVX2; 0: the compiled kernel cannot be used here."""
+    library = _library()
+    return 0 if library is None else library.polyrank_level()
+
+
+def takes(queries: Tensor, documents: Tensor) -> bool:
+    """Whether the compiled kernel scores these: on a CPU that it knows, not in fp64."""
+    cpu = queries.device.type == documents.device.type == "cpu"
+    types = {queries.dtype, documents.dtype} <= {*_KINDS, torch.int8, torch.uint8}
+    return cpu and types and level() > 0
+
+
+def forward(
+    queries: Tensor, rows: Rows, problem: Problem, argmax: bool = False
+) -> tuple[Tensor, Tensor | None]:
+    """Scores (Q, N) and with `argmax` winners int32 (Tq, N), as `scan.scan` gives them.
+
+    Args:
+        queries: (Tq, d).
+    """
+    tokens = queries.float().contiguous()
+    vectors = rows.vectors if rows.vectors.stride(1) == 1 else rows.vectors.contiguous()
+    shape = (problem.queries.count, problem.columns)
+    scores = torch.empty(shape)
+    winners = torch.full((len(tokens), shape[1]), -1, dtype=torch.int32) if argmax else None
+    asked, met = _texts(problem.queries), _texts(problem.documents)
+    filled = _Problem(
+        width=tokens.shape[1],
+        tokens=tokens.data_ptr(),
+        queries=asked.structure,
+        documents=met.structure,
+        rows=vectors.data_ptr(),
+        stride=vectors.stride(0) * vectors.element_size(),
+        kind=rows.kind,
+        scales=_address(rows.scales),
+        codes=_address(rows.codes),
+        centroids=_address(rows.centroids),
+        weights=_address(rows.weights),
+        per_byte=1 if rows.weights is None else rows.weights.shape[1],
+        half_scales=rows.scales is not None and rows.scales.dtype == torch.float16,
+        half_centroids=rows.centroids is not None and rows.centroids.dtype == torch.float16,
+        columns=problem.columns,
+        own=problem.own,
+        zero_rule=problem.zero_mask,
+        scores=scores.data_ptr(),
+        winners=_address(winners),
+    )
+    library, instructions = _library(), level()
+    assert library is not None
+
+    def score(piece: _Piece) -> None:
+        if library.polyrank_maxsim(byref(filled), *piece, instructions):
+            raise MemoryError("no memory for a block of query tokens")
+
+    work = _work(tokens, problem)
+    threads = torch.get_num_threads() if work >= SHARED else 1
+    pieces = list(_pieces(problem, len(tokens), work, threads))
+    if threads > 1 and len(pieces) > 1:
+        each(pieces, lambda: score, min(threads, len(pieces)))
+    else:
+        for piece in pieces:
+            score(piece)
+    if winners is not None and problem.queries.mask is not None:
+        winners[~problem.queries.mask] = -1
+    return scores, winners
+
+
+@dataclass(frozen=True)
+class _Held:
+    """A structure of addresses, and the tensors that must live as long as it."""
+
+    structure: _Texts
+    tensors: tuple[Tensor | None, Tensor | None]
+
+
+def _texts(layout: Layout) -> _Held:
+    offsets = None if layout.offsets is None else layout.offsets.contiguous()
+    mask = None if layout.mask is None else layout.mask.contiguous()
+    return _Held(_Texts(_address(offsets), layout.length, _address(mask)), (offsets, mask))
+
+
+def _address(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()
+
+
+def _rows(layout: Layout) -> int:
+    if layout.offsets is None:
+        return layout.count * layout.length
+    return int(layout.offsets[-1] - layout.offsets[0])
+
+
+def _work(tokens: Tensor, problem: Problem) -> int:
+    """Similarities of the whole problem."""
+    return _rows(problem.documents) * (problem.queries.length if problem.own else len(tokens))
+
+
+def _pieces(problem: Problem, tokens: int, work: int, threads: int) -> Iterator[_Piece]:
+    """Parts of some milliseconds, several for each thread; an interrupt waits for one."""
+    count = problem.queries.count
+    wanted = max(-(-work // PIECE), threads * SHARES if threads > 1 else 1)
+    parts = min(count, wanted) if problem.own else -(-tokens // QUERY_ROWS)
+    queries = _even(count, parts)
+    columns = list(_columns(problem, -(-wanted // max(parts, 1))))
+    for first, last in queries:
+        for start, stop in columns:
+            yield first, last, start, stop
+
+
+def _columns(problem: Problem, parts: int) -> Iterator[tuple[int, int]]:
+    """All columns, in parts of about as many rows."""
+    offsets = problem.documents.offsets
+    if problem.own or offsets is None or parts == 1:
+        yield from _even(problem.columns, parts)
+        return
+    steps = torch.linspace(float(offsets[0]), float(offsets[-1]), parts + 1, dtype=torch.float64)
+    ends = [0, *torch.searchsorted(offsets, steps[1:-1].long()).tolist(), problem.columns]
+    yield from ((a, b) for a, b in zip(ends, ends[1:], strict=False) if a < b)
+
+
+def _even(count: int, parts: int) -> Iterator[tuple[int, int]]:
+    parts = min(max(parts, 1), max(count, 1))
+    for i in range(parts):
+        if i * count // parts < (i + 1) * count // parts:
+            yield i * count // parts, (i + 1) * count // parts
