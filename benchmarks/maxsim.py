@@ -17,9 +17,9 @@ maxsim-cpu gets as many threads as PyTorch, and documents whose masked tokens we
 is timed. Two einsums stand for a padded product: `torch eager` is "qsd,ntd->qnst" for any number of
 queries, `torch einsum` is "sh,bth->bst" for a single one; both mask, take the maximum and sum.
 
-The floor of a shape is, on a GPU, the larger of bytes over the copy bandwidth and products over the
-rate of a matrix product, both measured first; on a CPU, the flat product of all live tokens without
-gathering them and without any maximum, timed in turn.
+The floor of a shape is the larger of bytes over bandwidth and products over the rate of a large
+matrix product, both measured first: by a copy on a GPU, and on a CPU by a sum, and by the faster of
+PyTorch's two libraries for products. `polyrank by PyTorch` is ours without the compiled kernel.
 """
 
 from __future__ import annotations
@@ -37,17 +37,24 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from typing import Any
+from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from polyrank.kernels import maxsim, maxsim_packed, maxsim_per_query, maxsim_topk, reference, scan
+from polyrank.kernels import (
+    maxsim,
+    maxsim_packed,
+    maxsim_per_query,
+    maxsim_topk,
+    native,
+    reference,
+)
 from polyrank.kernels.int8 import Int8Documents, encode_int8, maxsim_int8
-from polyrank.kernels.product import Workspace, product
+from polyrank.kernels.product import Workspace, _multiply, product
 from polyrank.kernels.residual import ResidualCodec
 from polyrank.kernels.residual_scoring import ResidualDocuments, maxsim_residual, pack_documents
-from polyrank.kernels.threads import each
 from polyrank.training.steps import machine
 
 GPU = torch.cuda.is_available()
@@ -286,25 +293,20 @@ def flash_maxsim(case: Case) -> Call:
     return lambda: function(case.queries, case.documents, shared_docs=shared, doc_lengths=lengths)
 
 
-def product_alone(case: Case) -> Call:
-    """The floor on a CPU: one flat product of the live tokens with all query tokens."""
-    _only(case, not GPU and case.shape.kind != "lists", "the floor of a CPU")
-    _only(case, not case.shape.backward, "a forward")
-    documents = case.documents.detach()
-    live = documents.flatten(0, 1) if case.mask is None else documents[case.mask]
-    queries = case.queries.detach().flatten(0, 1)
-    multiply = product(queries.device, queries.dtype)
-    parts = live.split(max(scan.BLOCK // len(queries), 1))
+def by_torch(make: Callable[[Case], Call]) -> Callable[[Case], Call]:
+    """Ours where there is no compiled kernel, as on a machine without a compiler."""
 
-    def worker() -> Callable[[Tensor], None]:
-        room = Workspace(queries.device, queries.dtype)
-        return lambda part: _drop(multiply(part, queries, room))
+    def by_torch(case: Case) -> Call:
+        _only(case, not GPU and native.level() > 0, "a CPU whose kernel was compiled")
+        call = make(case)
 
-    return lambda: each(parts, worker, torch.get_num_threads())
+        def without() -> Any:
+            with patch.object(native, "level", lambda: 0):
+                return call()
 
+        return without
 
-def _drop(_: Tensor) -> None:
-    """Nothing is kept of a product that is only timed."""
+    return by_torch
 
 
 def compressed(case: Case) -> ResidualDocuments | Int8Documents:
@@ -355,7 +357,7 @@ def late_interaction_kernels_residual(case: Case) -> Call:
 
 SYSTEMS: dict[str, Callable[[Case], Call]] = {
     "polyrank": ours,
-    "product alone": product_alone,
+    "polyrank by PyTorch": by_torch(ours),
     "torch eager": eager,
     "torch einsum": einsum,
     "torch.compile": compiled,
@@ -369,7 +371,7 @@ SYSTEMS: dict[str, Callable[[Case], Call]] = {
 
 COMPRESSED_SYSTEMS: dict[str, Callable[[Case], Call]] = {
     "polyrank": ours_compressed,
-    "product alone": product_alone,
+    "polyrank by PyTorch": by_torch(ours_compressed),
     "decode, then score": decoded,
     "late-interaction-kernels": late_interaction_kernels_residual,
 }
@@ -461,20 +463,26 @@ def _status(field: str) -> int:
 
 
 def limits() -> dict[str, float]:
-    """Copy bandwidth (read and write) in B/s and products in FLOP/s, measured. GPU only."""
-    if not GPU:
-        return {}
-    source = torch.empty(1 << 31, dtype=torch.uint8, device=DEVICE)
-    target = torch.empty_like(source)
-    square = torch.randn(8192, 8192, device=DEVICE, dtype=DTYPE)
-    copy = median(seconds(lambda: target.copy_(source)) for _ in range(20))
-    multiply = median(seconds(lambda: square @ square) for _ in range(20))
-    return {"copy": 2 * source.numel() / copy, "flops": 2 * 8192**3 / multiply}
+    """Bytes/s of a copy (read and write) on a GPU, of a sum on a CPU, and FLOP/s of a large product
+    in the type that is timed, measured."""
+    size, side = (1 << 31, 8192) if GPU else (1 << 28, 2048)
+    source = torch.ones(size // 4, device=DEVICE)
+    square = torch.randn(side, side, device=DEVICE, dtype=DTYPE)
+    if GPU:
+        target = torch.empty_like(source)
+        copy = median(seconds(lambda: target.copy_(source)) for _ in range(20))
+        products = [median(seconds(lambda: square @ square) for _ in range(20))]
+        return {"copy": 2 * size / copy, "flops": 2 * side**3 / min(products)}
+    read = min(seconds(source.sum) for _ in range(20))
+    room = Workspace(square.device, DTYPE)
+    ways = (_multiply, product(square.device, DTYPE))  # MKL's and oneDNN's
+    products = [min(seconds(lambda w=w: w(square, square, room)) for _ in range(5)) for w in ways]
+    return {"copy": size / read, "flops": 2 * side**3 / min(products)}
 
 
 def floor_seconds(case: Case, measured: dict[str, float]) -> float | None:
-    """The least time that the forward can take on a GPU; None on a CPU and for a backward."""
-    if not measured or case.shape.backward:
+    """The least time that the forward can take; None for a backward."""
+    if case.shape.backward:
         return None
     tokens = sum(case.lengths()) or case.documents.shape[:-1].numel()
     queries = 1 if case.shape.kind == "lists" else case.shape.queries
@@ -494,8 +502,6 @@ def parity() -> dict[str, float]:
     exact = reference.maxsim(case.queries.double(), case.documents.double(), None, case.mask)
     errors = {}
     for name, make in SYSTEMS.items():
-        if name == "product alone":
-            continue
         try:
             scores = torch.as_tensor(make(case)())
         except (Unable, ImportError, RuntimeError):
@@ -568,8 +574,6 @@ def measure(shape: Shape, rounds: int, measured: dict[str, float]) -> dict[str, 
     floor = floor_seconds(case, measured)
     if floor is not None:
         row["of_floor"] = floor / row["systems"]["polyrank"]["median_s"]
-    elif "product alone" in calls and not shape.backward:
-        row["of_floor"] = row["systems"]["product alone"]["times_ours"]
     return row
 
 
@@ -631,6 +635,7 @@ def main() -> int:
         "versions": versions(),
         "limits": measured,
         "parity": errors,
+        "compiled": ("no", "AVX2", "AVX-512")[native.level()],
     }
     results |= {"seed": SEED, "rounds": options.rounds, "shapes": []}
     before = json.loads(output.read_text("utf-8")) if options.add and output.exists() else results

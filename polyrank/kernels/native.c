@@ -40,8 +40,8 @@ typedef struct {
   const void *scales;    /* of INT8, or inverse norms of RESIDUAL, (Td,), fp32 or fp16 */
   const int32_t *codes;  /* of RESIDUAL, (Td,) */
   const void *centroids; /* (K, d), fp32 or fp16 */
-  const float *weights;  /* (256, per_byte): what a byte of a residual stands for */
-  int64_t per_byte, half_scales, half_centroids;
+  const float *weights;  /* what the bits of one dimension stand for, 16 numbers at least */
+  int64_t bits, half_scales, half_centroids;
   int64_t columns;   /* N */
   int64_t own;       /* query q meets documents q · N to q · N + N - 1 alone */
   int64_t zero_rule; /* a masked document token has similarity 0 */
@@ -90,42 +90,61 @@ AVX2 static void widen_bfloat(const uint16_t *from, int64_t count, float *to) {
   }
 }
 
-AVX2 static void widen_bytes(const int8_t *from, int64_t count, float *to) {
-  for (int64_t i = 0; i < count; i++) to[i] = (float)from[i];
-}
-
-AVX2 static void scale_by(float factor, int64_t count, float *row) {
-  for (int64_t i = 0; i < count; i++) row[i] *= factor;
-}
-
-AVX2 static void add(const float *more, int64_t count, float *row) {
-  for (int64_t i = 0; i < count; i++) row[i] += more[i];
-}
-
-AVX2 static void add_half(const uint16_t *more, int64_t count, float *row) {
-  int64_t i = 0;
-  for (; i + 8 <= count; i += 8) {
-    __m256 wide = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(more + i)));
-    _mm256_storeu_ps(row + i, _mm256_add_ps(wide, _mm256_loadu_ps(row + i)));
-  }
-  for (; i < count; i++) row[i] += _cvtsh_ss(more[i]);
+AVX2 static void widen_bytes(const int8_t *from, int64_t count, float scale, float *to) {
+  for (int64_t i = 0; i < count; i++) to[i] = scale * (float)from[i];
 }
 
 AVX2 static float number(const void *numbers, int64_t i, int64_t half) {
   return half ? _cvtsh_ss(((const uint16_t *)numbers)[i]) : ((const float *)numbers)[i];
 }
 
-/* The numbers that bytes stand for. Copies of a constant size are single moves. */
-static void weigh(const uint8_t *bytes, int64_t count, const float *weights, int64_t per_byte,
-                  float *to) {
-  if (per_byte == 8)
-    for (int64_t i = 0; i < count; i++) memcpy(to + 8 * i, weights + 8 * bytes[i], 32);
-  else if (per_byte == 4)
-    for (int64_t i = 0; i < count; i++) memcpy(to + 4 * i, weights + 4 * bytes[i], 16);
-  else if (per_byte == 2)
-    for (int64_t i = 0; i < count; i++) memcpy(to + 2 * i, weights + 2 * bytes[i], 8);
-  else
-    for (int64_t i = 0; i < count; i++) to[i] = weights[bytes[i]];
+/* The weights of the 8 dimensions in `bits` bytes, the first dimension in a byte's upper bits. */
+AVX2 INLINE __m256 eight_weights(const uint8_t *bytes, int bits, const float *weights) {
+  uint32_t word = 0;
+  memcpy(&word, bytes, bits);
+  int per = 8 / bits;
+  __m256i dimension = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  __m256i byte = _mm256_srli_epi32(dimension, per == 8 ? 3 : per == 4 ? 2 : 1);
+  __m256i place = _mm256_and_si256(dimension, _mm256_set1_epi32(per - 1));
+  __m256i shift = _mm256_add_epi32(
+      _mm256_slli_epi32(byte, 3),
+      _mm256_mullo_epi32(_mm256_sub_epi32(_mm256_set1_epi32(per - 1), place),
+                         _mm256_set1_epi32(bits)));
+  __m256i slot = _mm256_srlv_epi32(_mm256_set1_epi32((int)word), shift);
+  slot = _mm256_and_si256(slot, _mm256_set1_epi32((1 << bits) - 1));
+  __m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(weights), slot);
+  if (bits < 4) return low;
+  __m256 high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(weights + 8), slot);
+  return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(slot, 28)));
+}
+
+/* scale · (centroid + what the bytes stand for). `bits` is a constant where this is inlined. */
+AVX2 INLINE void add_residual(const problem *p, int64_t row, const uint8_t *bytes, int bits,
+                              float *to) {
+  int64_t centroid = p->codes[row] * p->width, k = 0;
+  float scale = number(p->scales, row, p->half_scales);
+  for (; k + 8 <= p->width; k += 8) {
+    __m256 weight = bits == 8 ? _mm256_i32gather_ps(p->weights, _mm256_cvtepu8_epi32(
+                                    _mm_loadl_epi64((const __m128i *)(bytes + k))), 4)
+                              : eight_weights(bytes + k * bits / 8, bits, p->weights);
+    int64_t at = centroid + k;
+    __m256 c = p->half_centroids
+                   ? _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)((const uint16_t *)p->centroids + at)))
+                   : _mm256_loadu_ps((const float *)p->centroids + at);
+    _mm256_storeu_ps(to + k, _mm256_mul_ps(_mm256_set1_ps(scale), _mm256_add_ps(c, weight)));
+  }
+  for (; k < p->width; k++) {
+    int shift = 8 - bits - (int)(k * bits % 8);
+    float weight = p->weights[(bytes[k * bits / 8] >> shift) & ((1 << bits) - 1)];
+    to[k] = scale * (number(p->centroids, centroid + k, p->half_centroids) + weight);
+  }
+}
+
+AVX2 static void restore_residual(const problem *p, int64_t row, const uint8_t *bytes, float *to) {
+  if (p->bits == 1) add_residual(p, row, bytes, 1, to);
+  else if (p->bits == 2) add_residual(p, row, bytes, 2, to);
+  else if (p->bits == 4) add_residual(p, row, bytes, 4, to);
+  else add_residual(p, row, bytes, 8, to);
 }
 
 /* A row in fp32: where it lies, or restored into `to`. */
@@ -137,16 +156,9 @@ static const float *restore(const problem *p, int64_t row, float *to) {
   } else if (p->kind == BF16) {
     widen_bfloat(from, p->width, to);
   } else if (p->kind == INT8) {
-    widen_bytes(from, p->width, to);
-    scale_by(number(p->scales, row, p->half_scales), p->width, to);
+    widen_bytes(from, p->width, number(p->scales, row, p->half_scales), to);
   } else {
-    int64_t centroid = p->codes[row] * p->width;
-    weigh(from, p->width / p->per_byte, p->weights, p->per_byte, to);
-    if (p->half_centroids)
-      add_half((const uint16_t *)p->centroids + centroid, p->width, to);
-    else
-      add((const float *)p->centroids + centroid, p->width, to);
-    scale_by(number(p->scales, row, p->half_scales), p->width, to);
+    restore_residual(p, row, from, to);
   }
   return to;
 }

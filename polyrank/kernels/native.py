@@ -17,6 +17,7 @@ from functools import cache
 from importlib.util import find_spec
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from polyrank.kernels.contract import Layout, Problem
@@ -37,11 +38,11 @@ _Piece = tuple[int, int, int, int]  # first and last query, first and last colum
 class Rows:
     """Document tokens as they are stored.
 
-    vectors: (Td, d) fp32, fp16 or bf16; int8 with scales; or the bytes (Td, d / per_byte) of
-        residuals.
+    vectors: (Td, d) fp32, fp16 or bf16; int8 with scales; or the bytes of residuals,
+        (Td, d · bits / 8), with the rest.
     scales: (Td,) fp32 or fp16: of int8, or the inverse norms of residuals.
     codes: (Td,) int32, the centroids of residuals. centroids: (K, d) fp32 or fp16.
-    weights: (256, per_byte) fp32, the numbers that a byte stands for.
+    weights: (2^bits,) fp32, what the bits of one dimension stand for, read as a number.
     """
 
     vectors: Tensor
@@ -74,7 +75,7 @@ class _Problem(Structure):  # as in native.c
         ("codes", c_void_p),
         ("centroids", c_void_p),
         ("weights", c_void_p),
-        ("per_byte", c_int64),
+        ("bits", c_int64),
         ("half_scales", c_int64),
         ("half_centroids", c_int64),
         ("columns", c_int64),
@@ -130,6 +131,7 @@ def forward(
     shape = (problem.queries.count, problem.columns)
     scores = torch.empty(shape)
     winners = torch.full((len(tokens), shape[1]), -1, dtype=torch.int32) if argmax else None
+    weights = None if rows.weights is None else F.pad(rows.weights, (0, 16))  # it reads 16
     asked, met = _texts(problem.queries), _texts(problem.documents)
     filled = _Problem(
         width=tokens.shape[1],
@@ -142,8 +144,8 @@ def forward(
         scales=_address(rows.scales),
         codes=_address(rows.codes),
         centroids=_address(rows.centroids),
-        weights=_address(rows.weights),
-        per_byte=1 if rows.weights is None else rows.weights.shape[1],
+        weights=_address(weights),
+        bits=0 if rows.weights is None else len(rows.weights).bit_length() - 1,
         half_scales=rows.scales is not None and rows.scales.dtype == torch.float16,
         half_centroids=rows.centroids is not None and rows.centroids.dtype == torch.float16,
         columns=problem.columns,

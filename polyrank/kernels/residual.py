@@ -130,9 +130,9 @@ class ResidualCodec:
         weights = torch.empty(len(residuals), self.width, device=residuals.device)
         return self.decoder()(residuals, weights)
 
-    def byte_weights(self) -> Tensor:
-        """The bucket weights that each byte stands for: (256, 8 / bits) fp32."""
-        return self.weights.float()[_values(self.bits, self.weights.device)]
+    def slot_weights(self) -> Tensor:
+        """What the bits of one dimension stand for, read as a number: (2^bits,) fp32."""
+        return self.weights.float()[reversed_bits(self.bits, self.weights.device)]
 
     def decoder(self) -> Callable[[Tensor, Tensor], Tensor]:
         """What writes the bucket weights of bytes (T, d · bits / 8) into a contiguous fp32 (T, d).
@@ -140,7 +140,7 @@ class ResidualCodec:
         What a byte stands for is moved as one wide number (two for 1 bit), not as a row of some:
         5 times as fast on a CPU.
         """
-        table = self.byte_weights()
+        table = self.weights.float()[_values(self.bits, self.weights.device)]  # (256, 8 / bits)
         kind = _AS_WIDE[self.bits]
         wide = table.view(kind).flatten()
         parts = torch.arange(len(wide) // 256, device=wide.device, dtype=torch.int32)

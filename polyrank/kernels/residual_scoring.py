@@ -159,7 +159,7 @@ def _rows(documents: ResidualDocuments) -> native.Rows:
         documents.inverse_norms,
         documents.codes,
         codec.centroids.contiguous(),
-        codec.byte_weights(),
+        codec.slot_weights(),
     )
 
 
