@@ -32,6 +32,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -475,8 +476,10 @@ def limits() -> dict[str, float]:
         return {"copy": 2 * size / copy, "flops": 2 * side**3 / min(products)}
     read = min(seconds(source.sum) for _ in range(20))
     room = Workspace(square.device, DTYPE)
-    ways = (_multiply, product(square.device, DTYPE))  # MKL's and oneDNN's
-    products = [min(seconds(lambda w=w: w(square, square, room)) for _ in range(5)) for w in ways]
+    products = []
+    for way in (_multiply, product(square.device, DTYPE)):  # MKL's and oneDNN's
+        call = partial(way, square, square, room)
+        products.append(min(seconds(call) for _ in range(5)))
     return {"copy": size / read, "flops": 2 * side**3 / min(products)}
 
 
