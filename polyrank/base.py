@@ -168,7 +168,7 @@ def base_name(name: str) -> str:
 
 def _read(name: str, source: str, attention: str | None) -> tuple[Any, Any]:
     import torch
-    from transformers import AutoConfig, AutoModel, AutoTokenizer
+    from transformers import AutoConfig, AutoModel
     from transformers.utils import logging
 
     verbosity = logging.get_verbosity()
@@ -184,7 +184,7 @@ def _read(name: str, source: str, attention: str | None) -> tuple[Any, Any]:
             output_loading_info=True,
             **extra,
         )
-        tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True)
+        tokenizer = load_tokenizer(source)
     except (OSError, ValueError, json.JSONDecodeError) as error:
         raise ModuleError(_unreadable(name, source, error)) from error
     finally:
@@ -201,6 +201,31 @@ def _read(name: str, source: str, attention: str | None) -> tuple[Any, Any]:
             "Install 'sentencepiece' or convert it with transformers' convert_slow_tokenizer."
         )
     return model, tokenizer
+
+
+def load_tokenizer(source: str) -> Any:
+    """A fast tokenizer, also one that transformers 5 saved.
+
+    That lists as `extra_special_tokens` what version 4 calls `additional_special_tokens`, and names
+    a class for fast tokenizers in general that version 4 knows as PreTrainedTokenizerFast.
+
+    Args:
+        source: a folder or Hub id.
+
+    Raises:
+        OSError, ValueError: it cannot be read.
+    """
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+    from transformers.models.auto.tokenization_auto import get_tokenizer_config
+
+    saved = get_tokenizer_config(source, trust_remote_code=False)
+    listed = saved.get("extra_special_tokens")
+    renamed: dict[str, Any] = {}
+    if isinstance(listed, list):
+        renamed = {"additional_special_tokens": listed, "extra_special_tokens": {}}
+    if saved.get("tokenizer_class") == "TokenizersBackend":
+        return PreTrainedTokenizerFast.from_pretrained(source, **renamed)
+    return AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False, **renamed)
 
 
 def _unreadable(name: str, source: str, error: Exception) -> str:

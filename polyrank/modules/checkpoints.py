@@ -1,16 +1,18 @@
-"""ColBERT checkpoints of other systems: PyLate's layout, read and written; Stanford's, read.
+"""ColBERT checkpoints of other systems: PyLate's layout, read and written; Stanford's and that of
+sentence-transformers 6, read.
 
-PyLate (and sentence-transformers): `modules.json` lists a Transformer and a Dense layer;
-`config_sentence_transformers.json` holds lengths, markers and skip-list. Stanford: one Hugging Face
-checkpoint whose `linear.weight` lies beside the encoder, and `artifact.metadata` with its settings.
-Neither is imported: their transformers versions exclude ours.
+PyLate: `modules.json` lists a Transformer and a Dense layer; `config_sentence_transformers.json`
+holds lengths, markers and skip-list. sentence-transformers 6 lists two modules more, see
+`multi_vector`. Stanford: one Hugging Face checkpoint whose `linear.weight` lies beside the encoder,
+and `artifact.metadata` with its settings. None is imported: their transformers versions exclude
+ours.
 """
 
 from __future__ import annotations
 
 import json
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from polyrank.base import load_tokenizer
 from polyrank.errors import ModuleError
+from polyrank.modules.multi_vector import Part, check_chain, is_multi_vector, rules_of
 from polyrank.modules.projection import Projection, TokenRules
 from polyrank.modules.skiplist import skipped_ids
 from polyrank.modules.tensor_files import read_tensors
@@ -34,7 +38,7 @@ class Checkpoint:
 
 
 def is_checkpoint(folder: str | Path) -> bool:
-    """Whether a folder holds a ColBERT checkpoint in PyLate's or Stanford's layout."""
+    """Whether a folder holds a ColBERT checkpoint in one of these layouts."""
     folder = Path(folder)
     return (folder / "modules.json").is_file() or (folder / "artifact.metadata").is_file()
 
@@ -46,7 +50,7 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
         ModuleError: a missing or broken file, or a model that polyrank does not compute alike.
     """
     folder = Path(folder)
-    read = _read_pylate if (folder / "modules.json").is_file() else _read_stanford
+    read = _read_modules if (folder / "modules.json").is_file() else _read_stanford
     try:
         return read(folder)
     except ModuleError:
@@ -57,19 +61,41 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
         ) from error
 
 
-# --- PyLate --------------------------------------------------------------------------------------
-
-
-def _read_pylate(folder: Path) -> Checkpoint:
-    modules = [
+def _read_modules(folder: Path) -> Checkpoint:
+    """A chain of modules: sentence-transformers' own, or PyLate's."""
+    parts = [
         (entry["type"].rsplit(".", 1)[-1], entry["path"])
         for entry in _json(folder / "modules.json")
     ]
+    return (_read_multi_vector if is_multi_vector(parts) else _read_pylate)(folder, parts)
+
+
+# --- sentence-transformers 6 ---------------------------------------------------------------------
+
+
+def _read_multi_vector(folder: Path, parts: Sequence[Part]) -> Checkpoint:
+    check_chain(folder, parts)
+    dense = folder / parts[1][1]
+    _check_dense(_json(dense / "config.json"), folder)
+    encoder, tokenizer = _load(folder / parts[0][1])
+    tensors = read_tensors(dense, "model.safetensors", "pytorch_model.bin")
+    weight = tensors["linear.weight"].float()
+    longest = encoder.config.max_position_embeddings
+    rules = rules_of(folder, parts, tokenizer, longest, dim=weight.shape[0])
+    return Checkpoint(
+        encoder, tokenizer, Projection(rules, weight, _float(tensors.get("linear.bias")))
+    )
+
+
+# --- PyLate --------------------------------------------------------------------------------------
+
+
+def _read_pylate(folder: Path, modules: Sequence[Part]) -> Checkpoint:
     kinds = [kind for kind, _ in modules]
     if kinds != ["Transformer", "Dense"]:
         raise ModuleError(
-            f"'{folder}' is a chain of {', '.join(kinds)}; polyrank reads Transformer + Dense.\n"
-            "Save it again with PyLate."
+            f"'{folder}' is a chain of {', '.join(kinds)}; polyrank reads Transformer + Dense, and "
+            "what sentence-transformers 6 saves.\nSave it again with PyLate."
         )
     settings = _json(folder / "config_sentence_transformers.json")
     dense = folder / modules[1][1]
@@ -254,7 +280,7 @@ def _ascii_skiplist(tokenizer: Any) -> tuple[int, ...]:
 
 
 def _load(folder: Path) -> tuple[Any, Any]:
-    from transformers import AutoConfig, AutoModel, AutoTokenizer
+    from transformers import AutoConfig, AutoModel
     from transformers.utils import logging
 
     level = logging.get_verbosity()
@@ -265,7 +291,7 @@ def _load(folder: Path) -> tuple[Any, Any]:
         encoder, report = AutoModel.from_pretrained(
             folder, config=config, dtype=torch.float32, output_loading_info=True, **pooler
         )
-        tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True)
+        tokenizer = load_tokenizer(str(folder))
     finally:
         logging.set_verbosity(level)
     missing = sorted(report["missing_keys"])

@@ -58,8 +58,8 @@ class LateInteraction(PairScorer):
 
     Args:
         base: 'mini', a Hub id, a folder, or a loaded base.
-        ranking: the late-interaction module's name or folder; or the folder of a PyLate or Stanford
-            ColBERT checkpoint, which then is the base as well.
+        ranking: the late-interaction module's name or folder; or the folder of a checkpoint of
+            PyLate, of Stanford's ColBERT or of sentence-transformers 6, which then is the base too.
         kind: of the ranking module: 'adapter', 'mask', or 'full' where shared weights moved.
         routing: which language module a text passes through: 'split' that of its own language,
             'document' that of the documents' language on both sides, 'query' that of the query's,

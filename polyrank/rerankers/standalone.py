@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from polyrank.base import device_of, expanded
+from polyrank.base import device_of, expanded, load_tokenizer
 from polyrank.collections.records import Document, Query
 from polyrank.errors import ModuleError
 from polyrank.modules.adapter import tensors_of
@@ -167,7 +167,7 @@ def read_classifier(name: str | Path, attention: str | None = None) -> tuple[Any
         ModuleError: no such model, weights that are no safetensors, code of its own, several
             logits, or no fast tokenizer.
     """
-    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForSequenceClassification
     from transformers.utils import logging
 
     folder = expanded(name)
@@ -190,7 +190,7 @@ def read_classifier(name: str | Path, attention: str | None = None) -> tuple[Any
             attn_implementation=attention,
             output_loading_info=True,
         )
-        tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
+        tokenizer = load_tokenizer(source)
     except (OSError, ValueError, TypeError, KeyError, json.JSONDecodeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise ModuleError(
