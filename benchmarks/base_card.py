@@ -19,7 +19,7 @@ from polyrank.collections.load import load_collection
 from polyrank.errors import PolyrankError
 from polyrank.evaluation import evaluate
 from polyrank.index.dense import Dense
-from polyrank.training.base import teacher_folder
+from polyrank.training.base_student import teacher_folder
 from polyrank.training.steps import machine
 
 LANGUAGES = ["de", "es", "fr", "fi", "ru", "tr", "ky", "ug", "sw", "zh"]

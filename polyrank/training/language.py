@@ -1,8 +1,7 @@
 """Trains a language's module by masked language modelling: an adapter on a frozen base, or a mask.
 
 Adapter: MAD-X (Pfeiffer et al. 2020, arXiv 2005.00052): a bottleneck after each feed-forward block
-and an invertible adapter after the embeddings, whose inverse runs before the output embeddings. The
-flexible-head model class of the `adapters` library applies that inverse; its static one does not.
+and an invertible adapter after the embeddings, whose inverse runs before the output embeddings.
 
 Mask: LT-SFT (`polyrank.training.sparse`). The output embeddings are a frozen copy, untied from the
 word embeddings, so that what moves is the encoder alone; the rest of the head is frozen too, as for
@@ -15,182 +14,33 @@ the frozen base's vector of its English side.
 
 from __future__ import annotations
 
-import math
 import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
 
 from polyrank import languages
-from polyrank.base import Base, load_base
+from polyrank.base import load_base
 from polyrank.errors import DataError, UsageError
-from polyrank.modules.adapter_folder import save_adapter_module
 from polyrank.modules.card import Data, ModuleCard
 from polyrank.modules.mask import save_mask_module
-from polyrank.training.base import mean_pool
-from polyrank.training.masking import mask_tokens, masked_loss
+from polyrank.training.checks import check_length, check_name
+from polyrank.training.language_batches import Batches, blocks
+from polyrank.training.language_loss import LanguageLoss, perplexity
+from polyrank.training.language_model import (
+    MaskedHead,
+    adapter_config,
+    adapter_model,
+    adapter_size,
+    save_named,
+    untie,
+)
 from polyrank.training.sparse import Sparsity, train_sparse
-from polyrank.training.steps import Batch, Schedule, begin, digest, fast_bf16, fit
+from polyrank.training.steps import Schedule, begin, digest, fit
 from polyrank.training.text import held_out, read_lines, read_pairs
-
-
-def adapter_model(folder: str, attention: str | None = None) -> Any:
-    """The base as a model of the `adapters` library, without dropout, with its masked-language
-    head if any.
-
-    Args:
-        attention: 'eager' where its probabilities are needed; by default the library's choice.
-    """
-    from adapters import AutoAdapterModel
-    from transformers import AutoConfig, AutoModelForMaskedLM
-    from transformers.utils import logging
-
-    config = AutoConfig.from_pretrained(folder)
-    config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()  # the pooler is new and unused
-    model = AutoAdapterModel.from_pretrained(
-        folder, config=config, torch_dtype=torch.float32, attn_implementation=attention
-    )
-    if "default" in model.heads and model.heads["default"].config["head_type"] == "masked_lm":
-        # the library converts a BERT head without the bias of its output embeddings
-        static = AutoModelForMaskedLM.from_pretrained(folder).get_output_embeddings()
-        with torch.no_grad():
-            model.heads["default"].get_output_embeddings().bias.copy_(static.bias)
-    logging.set_verbosity(level)
-    return model
-
-
-class MaskedHead(nn.Module):
-    """The masked-language head over single tokens, with the invertible adapter's inverse.
-
-    (N, H) hidden states → (N, V) logits; the `adapters` head works on whole sequences and would
-    compute logits at every position.
-    """
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.head, self.model = model.heads["default"], model
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        inverse = self.model.base_model.get_invertible_adapter()
-        return self.head((hidden.unsqueeze(0),), invertible_adapter=inverse)[0].squeeze(0)
-
-
-def blocks(lines: Sequence[str], tokenizer: Any, length: int) -> Tensor:
-    """Lines run together and cut into full sequences, (N, length), specials included.
-
-    The tail that fills no sequence is dropped unless it is all there is.
-    """
-    encoded = tokenizer(list(lines), add_special_tokens=False, verbose=False)
-    ids = [token for row in encoded["input_ids"] for token in row]
-    inside = min(length - 2, len(ids))
-    rows = [ids[i : i + inside] for i in range(0, len(ids) - inside + 1, inside)]
-    first, last = tokenizer.cls_token_id, tokenizer.sep_token_id
-    return torch.tensor([[first, *row, last] for row in rows])
-
-
-class Batches:
-    """Batch of step i: masked blocks, and pairs when there are some."""
-
-    def __init__(
-        self,
-        sequences: Tensor,
-        pairs: list[tuple[str, str]],
-        tokenizer: Any,
-        size: int,
-        length: int,
-        seed: int,
-    ) -> None:
-        self.sequences, self.pairs, self.tokenizer = sequences, pairs, tokenizer
-        self.size, self.length, self.seed = size, length, seed
-
-    def __call__(self, step: int) -> Batch:
-        random = np.random.default_rng([self.seed, step])
-        share = max(1, self.size // 2) if self.pairs else self.size
-        rows = self.sequences[torch.from_numpy(random.integers(len(self.sequences), size=share))]
-        batch: dict[str, Any] = {"text": self.masked(rows, None, step)}
-        if self.pairs:
-            chosen = [self.pairs[i] for i in random.integers(len(self.pairs), size=self.size)]
-            texts, english = [c[0] for c in chosen], [c[1] for c in chosen]
-            both = self.encode(texts, english)
-            batch["pair"] = self.masked(both["input_ids"], both, step)
-            batch["sentence"], batch["english"] = self.encode(texts), self.encode(english)
-        return batch
-
-    def encode(self, first: list[str], second: list[str] | None = None) -> Batch:
-        return dict(
-            self.tokenizer(
-                first,
-                second,
-                truncation=True,
-                max_length=self.length,
-                padding=True,
-                return_tensors="pt",
-            )
-        )
-
-    def masked(self, ids: Tensor, encoded: Batch | None, step: int) -> Batch:
-        hidden, labels = mask_tokens(ids, self.tokenizer, self.seed * 1_000_003 + step)
-        rest = {k: v for k, v in (encoded or {}).items() if k != "input_ids"}
-        return {
-            "attention_mask": torch.ones_like(ids),
-            **rest,
-            "input_ids": hidden,
-            "labels": labels,
-        }
-
-
-class LanguageLoss:
-    """MLM, and with pairs TLM + 10 × the squared distance to the English side, as `frozen` (the
-    plain base) encodes it."""
-
-    def __init__(self, head: MaskedHead, frozen: Any, alignment: float = 10.0) -> None:
-        self.head, self.frozen, self.alignment = head, frozen, alignment
-
-    def __call__(self, model: Any, batch: Batch) -> Tensor:
-        loss = self.language(model, batch["text"])
-        if "pair" in batch:
-            loss = (loss + self.language(model, batch["pair"])) / 2
-            loss = loss + self.alignment * self.distance(model, batch)
-        return loss
-
-    def language(self, model: Any, rows: Batch) -> Tensor:
-        inputs = {k: v for k, v in rows.items() if k != "labels"}
-        return masked_loss(model.base_model(**inputs).last_hidden_state, rows["labels"], self.head)
-
-    def distance(self, model: Any, batch: Batch) -> Tensor:
-        """Mean squared distance of unit vectors, per sentence."""
-        with torch.no_grad():
-            hidden = self.frozen.to(model.device)(**batch["english"]).last_hidden_state
-            target = mean_pool(hidden, batch["english"]["attention_mask"])
-        hidden = model.base_model(**batch["sentence"]).last_hidden_state
-        mine = mean_pool(hidden, batch["sentence"]["attention_mask"])
-        return (mine - target).square().sum(-1).mean()
-
-
-@torch.inference_mode()
-def perplexity(model: Any, head: MaskedHead, sequences: Tensor, tokenizer: Any, seed: int) -> float:
-    """exp of the mean loss at hidden tokens; every call with one seed hides the same ones."""
-    was_training, total, count = model.training, 0.0, 0
-    model.eval()
-    for start in range(0, len(sequences), 16):
-        ids, labels = mask_tokens(sequences[start : start + 16], tokenizer, seed + start)
-        ids, labels = ids.to(model.device), labels.to(model.device)
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=fast_bf16()):
-            hidden = model.base_model(input_ids=ids, attention_mask=torch.ones_like(ids))
-            loss = masked_loss(hidden.last_hidden_state, labels, head)
-        hidden_tokens = int((labels != -100).sum())
-        total, count = total + float(loss) * hidden_tokens, count + hidden_tokens
-    model.train(was_training)
-    return round(math.exp(total / max(count, 1)), 2)
-
 
 PUBLISHED = Sparsity(l1=0.1, freeze_norms=True)
 
@@ -341,49 +191,3 @@ def _pairs(path: str | Path, language: str) -> list[tuple[str, str]]:
             path, None, f"no pair is in '{language}'; there are {', '.join(sorted(by_language))}"
         )
     return pairs
-
-
-def untie(model: Any) -> None:
-    """Freeze the masked-language head and give it output embeddings of its own."""
-    output = model.heads["default"].get_output_embeddings()
-    output.weight = nn.Parameter(output.weight.detach().clone())
-    model.heads.requires_grad_(False)
-
-
-def adapter_size(base: Base, reduction: int, invertible: bool = True) -> int:
-    """How many parameters an adapter of that reduction has, a head apart."""
-    width, layers = base.model.config.hidden_size, base.model.config.num_hidden_layers
-    inner, half = width // reduction, width // 2
-    bottleneck = 2 * width * inner + inner + width  # Down and Up, each with a bias
-    coupling = 2 * half * (half // reduction) + half // reduction + half
-    return layers * bottleneck + (2 * coupling if invertible else 0)  # F and G
-
-
-def check_name(name: str) -> None:
-    """Raise UsageError for an output folder whose name no adapter can have."""
-    if not name or "." in name:
-        raise UsageError(
-            f"the last part of --output names the module, and {name!r} holds a dot or is empty; "
-            "give a plain word, such as modules/ky"
-        )
-
-
-def check_length(length: int, base: Base, option: str = "--length") -> None:
-    """Raise UsageError for sequences longer than the base's positions."""
-    longest = base.model.config.max_position_embeddings - 2  # RoBERTa keeps two for padding
-    if length > longest:
-        raise UsageError(f"{option} {length} is more than the base '{base.name}' reads: {longest}")
-
-
-def adapter_config(reduction: int) -> Any:
-    """Bottlenecks and an invertible adapter, both with the same reduction."""
-    from adapters import SeqBnInvConfig
-
-    return SeqBnInvConfig(reduction_factor=reduction, inv_adapter_reduction_factor=reduction)
-
-
-def save_named(
-    model: Any, name: str, output: Path, card: ModuleCard, head: bool = False
-) -> ModuleCard:
-    """Writes an adapter in fp16 as a module folder."""
-    return save_adapter_module(model, name, output, card, head=head, dtype=torch.float16)

@@ -29,7 +29,8 @@ from polyrank.modules.skiplist import skipped_ids
 from polyrank.modules.sparse import Differences
 from polyrank.rerankers.marked_text import MarkedText
 from polyrank.training.averaging import Snapshots
-from polyrank.training.language import adapter_size, check_length, check_name, save_named
+from polyrank.training.checks import check_length, check_name
+from polyrank.training.language_model import adapter_size, save_named
 from polyrank.training.losses import Loss, parse_loss
 from polyrank.training.negatives import sample
 from polyrank.training.ranking import prepared

@@ -28,12 +28,8 @@ from polyrank.modules.full import head_of, save_full_module
 from polyrank.modules.mask import load_mask_module, save_mask_module
 from polyrank.modules.sparse import apply
 from polyrank.modules.storage import PROBE, rounded
-from polyrank.training.language import (
-    adapter_size,
-    check_length,
-    check_name,
-    save_named,
-)
+from polyrank.training.checks import check_length, check_name
+from polyrank.training.language_model import adapter_size, save_named
 from polyrank.training.losses import Loss, parse_loss
 from polyrank.training.negatives import (
     Example,

@@ -11,7 +11,7 @@ from polyrank.modules.adapter_folder import check_trainable_over
 from polyrank.modules.card import Parent, read_card
 from polyrank.modules.mask import MASK_FILE
 from polyrank.modules.search import find
-from polyrank.training.language import adapter_model
+from polyrank.training.language_model import adapter_model
 
 WEIGHTS = {"adapter": "adapter.safetensors", "mask": MASK_FILE}  # of a language module
 

@@ -91,7 +91,8 @@ def test_a_tiny_base_trains_and_loads(teacher, corpus, tmp_path):
     from transformers import AutoModelForMaskedLM
 
     from polyrank.base import load_base
-    from polyrank.training.base import Objective, train_base
+    from polyrank.training.base import train_base
+    from polyrank.training.base_batches import Objective
 
     small = Objective(pairs=8, english=4, mono=2, parallel=2, length=24, sentence=16)
     facts = train_base(
@@ -112,7 +113,7 @@ def test_a_tiny_base_trains_and_loads(teacher, corpus, tmp_path):
 def test_a_batch_depends_on_the_seed_and_its_number_alone(teacher, corpus):
     from transformers import AutoTokenizer
 
-    from polyrank.training.base import Batches, Objective
+    from polyrank.training.base_batches import Batches, Objective
     from polyrank.training.text import read_lines, read_pairs
     from polyrank.training.vocabulary import train_vocabulary
 

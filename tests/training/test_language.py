@@ -65,7 +65,7 @@ def test_the_head_is_the_base_s_own(tiny_mlm, tmp_path):
     """The library's conversion forgets the bias of the output embeddings."""
     from transformers import AutoModelForMaskedLM
 
-    from polyrank.training.language import adapter_model
+    from polyrank.training.language_model import adapter_model
 
     static = AutoModelForMaskedLM.from_pretrained(tiny_mlm)
     torch.nn.init.normal_(static.get_output_embeddings().bias)
@@ -78,7 +78,7 @@ def test_the_head_is_the_base_s_own(tiny_mlm, tmp_path):
 
 def test_the_head_sees_the_inverse(tiny_mlm):
     """Logits at single tokens equal those of the library's whole-sequence forward pass."""
-    from polyrank.training.language import MaskedHead, adapter_config, adapter_model
+    from polyrank.training.language_model import MaskedHead, adapter_config, adapter_model
 
     model = adapter_model(str(tiny_mlm)).eval()
     model.add_adapter("de", config=adapter_config(2))

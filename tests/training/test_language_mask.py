@@ -8,7 +8,7 @@ import torch
 from polyrank.errors import UsageError
 from polyrank.modules.mask import load_mask_module
 from polyrank.modules.sparse import applied
-from polyrank.training.language import adapter_config, adapter_model, adapter_size
+from polyrank.training.language_model import adapter_config, adapter_model, adapter_size
 from polyrank.training.sparse import Sparsity
 
 
@@ -58,7 +58,8 @@ def test_pairs_are_trained_on(tiny_mlm, text_file, pairs_file, tmp_path):
 
 def test_the_target_of_alignment_is_the_base_and_not_what_is_trained(tiny_mlm):
     from polyrank.base import load_base
-    from polyrank.training.language import LanguageLoss, MaskedHead
+    from polyrank.training.language_loss import LanguageLoss
+    from polyrank.training.language_model import MaskedHead
 
     base, model = load_base(str(tiny_mlm)), adapter_model(str(tiny_mlm)).eval()
     same = dict(base.tokenizer(["sea ice melts", "stars"], padding=True, return_tensors="pt"))

@@ -44,7 +44,7 @@ from polyrank.training.bilingual.vocabulary import (
     token_counts,
     trim,
 )
-from polyrank.training.language import check_length, check_name
+from polyrank.training.checks import check_length, check_name
 from polyrank.training.losses import parse_loss
 from polyrank.training.negatives import sample
 from polyrank.training.ranking import prepared

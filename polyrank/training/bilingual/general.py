@@ -17,7 +17,7 @@ from torch import Tensor
 from polyrank.training.bilingual.alignment import States, alignment
 from polyrank.training.bilingual.settings import General
 from polyrank.training.bilingual.teacher import Teacher
-from polyrank.training.language import blocks
+from polyrank.training.language_batches import blocks
 from polyrank.training.masking import mask_tokens
 from polyrank.training.steps import Batch, Schedule, fit
 

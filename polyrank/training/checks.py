@@ -1,0 +1,22 @@
+"""What every training asks of its options before it computes anything."""
+
+from __future__ import annotations
+
+from polyrank.base import Base
+from polyrank.errors import UsageError
+
+
+def check_name(name: str) -> None:
+    """Raise UsageError for an output folder whose name no adapter can have."""
+    if not name or "." in name:
+        raise UsageError(
+            f"the last part of --output names the module, and {name!r} holds a dot or is empty; "
+            "give a plain word, such as modules/ky"
+        )
+
+
+def check_length(length: int, base: Base, option: str = "--length") -> None:
+    """Raise UsageError for sequences longer than the base's positions."""
+    longest = base.model.config.max_position_embeddings - 2  # RoBERTa keeps two for padding
+    if length > longest:
+        raise UsageError(f"{option} {length} is more than the base '{base.name}' reads: {longest}")
