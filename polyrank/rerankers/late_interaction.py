@@ -17,34 +17,28 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from polyrank import languages
 from polyrank.base import Base, device_of
 from polyrank.collections.records import Document, Query
 from polyrank.collections.texts import as_documents, as_queries
 from polyrank.composition import Composition
-from polyrank.errors import LanguageError, ModuleError, UsageError
-from polyrank.modules.checkpoints import (
-    Checkpoint,
-    write_pylate,
-)
+from polyrank.errors import ModuleError, UsageError
+from polyrank.modules.checkpoints import Checkpoint, write_pylate
 from polyrank.modules.folder import replaced
 from polyrank.modules.projection import Projection, embed
 from polyrank.modules.skiplist import skipped_ids
 from polyrank.progress import bar
-from polyrank.rerankers.late_parts import Parts, load_parts
+from polyrank.rerankers.late_parts import (
+    check_options,
+    load_parts,
+    token_encoder,
+    usual_language_kind,
+)
 from polyrank.rerankers.marked_text import MarkedText, TextRow, padded
 from polyrank.rerankers.masked import MaskedEncoder
 from polyrank.rerankers.scorer import PairScorer, as_dtype
-from polyrank.rerankers.token_encoders import (
-    ModuleTokens,
-    TokenEncoder,
-    XmodTokens,
-)
+from polyrank.rerankers.text_modules import TextModules
 from polyrank.routing import NO_MODULE
 
-KINDS = ("adapter", "mask", "full")
-LANGUAGE_KINDS = ("adapter", "mask")
-ROUTINGS = ("split", "document", "query", "none")
 AT_ONCE = 256  # texts tokenised, and pairs scored, at a time
 
 K = TypeVar("K", bound=Hashable)
@@ -97,7 +91,7 @@ class LateInteraction(PairScorer):
         zoo: str | Path | None = None,
         language_kind: str | None = None,
     ) -> None:
-        _check_options(routing, kind, language_kind)
+        check_options(routing, kind, language_kind)
         self.ranking, self.fallback, self.zoo = ranking, fallback, zoo
         self.batch_tokens, self.notes = batch_tokens, Counter[str]()
         self.device = device_of(device)
@@ -107,10 +101,12 @@ class LateInteraction(PairScorer):
         self.language_kind = language_kind or usual_language_kind(self.kind)
         self._masked = MaskedEncoder(parts.encoder, self.device, as_dtype(dtype))
         self._encoder = self._masked.encoder
-        self._tokens = self._token_encoder(parts, language_kind)
+        self._tokens = token_encoder(
+            parts, self._encoder, ranking, self.language_kind, language_kind, fallback, zoo
+        )
+        self._modules = TextModules(self._tokens, self.routing, self.notes)
         self._masked.check(self._tokens.masks(NO_MODULE))
         self._projection = parts.projection.to(self.device)
-        self._compositions: dict[tuple[str | None, str | None, str], Composition] = {}
         rules = replace(
             parts.projection.rules,
             query_length=query_length or parts.projection.rules.query_length,
@@ -123,25 +119,6 @@ class LateInteraction(PairScorer):
         self._skipped = skipped_ids(self.base.tokenizer, rules, table.num_embeddings + 2).to(
             self.device
         )
-
-    def _token_encoder(self, parts: Parts, asked: str | None) -> TokenEncoder:
-        if self._encoder.config.model_type != "xmod":
-            kind = self.language_kind
-            return ModuleTokens(
-                self.base, self._encoder, parts.ranking, kind, self.fallback, self.zoo
-            )
-        if "mask" in (self.kind, self.language_kind):
-            raise UsageError(
-                "an XMOD has its language modules inside and takes no masks.\nUse it with "
-                "kind='full', or a base of type bert or xlm-roberta."
-            )
-        if asked is not None:
-            raise UsageError(
-                f"an XMOD runs the language modules that it has inside, so 'language_kind' "
-                f"(--language-kind), here '{asked}', would be ignored.\nLeave it out; the routing "
-                "says which of them a text passes through."
-            )
-        return XmodTokens(self.base, self._encoder, self.ranking, parts.source, self.fallback)
 
     @property
     def dim(self) -> int:
@@ -175,16 +152,7 @@ class LateInteraction(PairScorer):
         Raises:
             LanguageError: a language that has no module, under fallback 'error'.
         """
-        return _used(self._plan(language, side))
-
-    def _plan(self, language: str | None, side: str) -> Composition | None:
-        if self.routing == "none" or language is None and not isinstance(self._tokens, XmodTokens):
-            return None  # a text that tells no language: no module, whatever the fallback
-        query, document = (language, None) if side == "query" else (None, language)
-        key = (query, document, side)
-        if key not in self._compositions:
-            self._compositions[key] = self._tokens.compose(query, document, side)
-        return self._compositions[key]
+        return self._modules.name(language, side)
 
     def _acting(
         self, records: Sequence[Query] | Sequence[Document], side: str, other: str | None
@@ -194,35 +162,9 @@ class LateInteraction(PairScorer):
         Args:
             other: the language of the other side, which the routing may ask for.
         """
-        if self.routing == "none":
-            return [None] * len(records)
         if self.routing in ("split", side):
             return self.identified(records)
-        if other is None:
-            what = {"query": "queries", "document": "documents"}[side]
-            raise LanguageError(
-                f"routing '{self.routing}' encodes {what} through the module of the "
-                f"{self.routing}'s language.\nGive {self.routing}_language, or use routing "
-                "'split' (each text its own language)."
-            )
-        return [None if other == languages.UNKNOWN else languages.normalise(other)] * len(records)
-
-    def _with_modules(
-        self, rows: Sequence[TextRow], acting: Sequence[str | None], side: str
-    ) -> list[TextRow]:
-        """The rows with the modules of these languages."""
-        return [
-            replace(row, module=self._module(language, side))
-            for language, row in zip(acting, rows, strict=True)
-        ]
-
-    def _module(self, language: str | None, side: str) -> int:
-        """The number of a language's module; what it took to find one is noted."""
-        plan = self._plan(language, side)
-        self.notes.update(
-            note for note in (plan.notes if plan else ()) if not note.startswith("zero-shot")
-        )
-        return self._tokens.module(_used(plan))
+        return [self._modules.of_other_side(other, side)] * len(records)
 
     # -------------------------------------------------------------------------------- encoding
 
@@ -250,7 +192,7 @@ class LateInteraction(PairScorer):
     def _queries(self, records: Sequence[Query], acting: Sequence[str | None]) -> list[Tensor]:
         rows, cut = self._text.queries([query.text for query in records])
         self._count(cut, "queries", self.rules.query_length)
-        return self._encode(self._with_modules(rows, acting, "query"))
+        return self._encode(self._modules.put_under(rows, acting, "query"))
 
     def encode_documents(
         self,
@@ -280,7 +222,8 @@ class LateInteraction(PairScorer):
     ) -> list[Tensor]:
         rows, cut = self._text.documents([document.full_text for document in records])
         self._count(cut, "documents", self.rules.document_length)
-        return self._encode(self._with_modules(rows, acting, "document"), self._skipped, progress)
+        under = self._modules.put_under(rows, acting, "document")
+        return self._encode(under, self._skipped, progress)
 
     def _count(self, cut: int, what: str, length: int) -> None:
         if cut:
@@ -378,7 +321,7 @@ class LateInteraction(PairScorer):
                 else "PyLate has one encoder for all texts, so the mask of one language is merged."
                 "\nGive language, such as 'ky', or use routing='none' for no language mask."
             )
-        masks = self._tokens.masks(self._module(language, "document"))
+        masks = self._tokens.masks(self._modules.number(language, "document"))
         projection = self._projection.to(torch.device("cpu"))
         projection = replace(projection, rules=self.rules)
         encoder, tokenizer = self._masked.copy(masks), copy.deepcopy(self.base.tokenizer)
@@ -386,35 +329,8 @@ class LateInteraction(PairScorer):
             write_pylate(Checkpoint(encoder.cpu().float(), tokenizer, projection), temporary)
 
 
-def usual_language_kind(kind: str) -> str:
-    """The kind of the language modules under a ranking module of this kind."""
-    return "mask" if kind == "mask" else "adapter"
-
-
-def _check_options(routing: str | None, kind: str, language_kind: str | None) -> None:
-    if routing is not None and routing not in ROUTINGS:
-        raise UsageError(
-            f"late interaction encodes texts one by one, so routing '{routing}' means nothing "
-            "there.\nUse 'split' (each text its own language), 'document' or 'query' (both sides "
-            "that one's language), or 'none'."
-        )
-    if kind not in KINDS:
-        raise UsageError(
-            f"late interaction runs with modules of the kinds {', '.join(KINDS)}, not '{kind}'"
-        )
-    if language_kind is not None and language_kind not in LANGUAGE_KINDS:
-        raise UsageError(
-            f"language modules are of the kinds {', '.join(LANGUAGE_KINDS)}, not '{language_kind}'"
-        )
-
-
 def _columns(keys: Sequence[tuple[K, str | None]]) -> tuple[list[K], list[str | None]]:
     return [text for text, _ in keys], [language for _, language in keys]
-
-
-def _used(plan: Composition | None) -> str | None:
-    """The one language module of a composition for one text."""
-    return None if plan is None else plan.query_module or plan.document_module
 
 
 def _maxsim(queries: list[Tensor], documents: list[Tensor]) -> list[float]:

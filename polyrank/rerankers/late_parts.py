@@ -8,7 +8,7 @@ from typing import Any
 
 from polyrank.base import Base, base_name, fingerprint_of, load_base
 from polyrank.composition import compose
-from polyrank.errors import ModuleError
+from polyrank.errors import ModuleError, UsageError
 from polyrank.modules.adapter_folder import load_adapter_module
 from polyrank.modules.card import ModuleCard, read_card, train_command
 from polyrank.modules.checkpoints import is_checkpoint, read_checkpoint
@@ -16,7 +16,11 @@ from polyrank.modules.full import load_full_encoder
 from polyrank.modules.mask import load_mask_module
 from polyrank.modules.projection import Projection, load_projection
 from polyrank.modules.search import find
-from polyrank.rerankers.token_encoders import RankingPart
+from polyrank.rerankers.token_encoders import ModuleTokens, RankingPart, TokenEncoder, XmodTokens
+
+KINDS = ("adapter", "mask", "full")
+LANGUAGE_KINDS = ("adapter", "mask")
+ROUTINGS = ("split", "document", "query", "none")
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,3 +80,65 @@ def _checkpoint_parts(folder: Path) -> Parts:
     base = Base(base_name(str(folder)), str(folder), found.encoder, found.tokenizer, fingerprint)
     modular = found.encoder.config.model_type == "xmod"
     return Parts(base, found.encoder, found.projection, modular=modular)
+
+
+def token_encoder(
+    parts: Parts,
+    encoder: Any,
+    ranking: str,
+    kind: str,
+    asked: str | None,
+    fallback: str,
+    zoo: str | Path | None,
+) -> TokenEncoder:
+    """The encoder of the parts, with language modules of a kind.
+
+    Args:
+        encoder: the parts' own, where it is to run.
+        ranking: its name, for compositions.
+        kind, asked: of the language modules, and what the user asked for.
+
+    Raises:
+        UsageError: an XMOD, with modules of another kind than its own.
+    """
+    if encoder.config.model_type != "xmod":
+        return ModuleTokens(parts.base, encoder, parts.ranking, kind, fallback, zoo)
+    if "mask" in (parts.ranking.kind, kind):
+        raise UsageError(
+            "an XMOD has its language modules inside and takes no masks.\nUse it with "
+            "kind='full', or a base of type bert or xlm-roberta."
+        )
+    if asked is not None:
+        raise UsageError(
+            f"an XMOD runs the language modules that it has inside, so 'language_kind' "
+            f"(--language-kind), here '{asked}', would be ignored.\nLeave it out; the routing "
+            "says which of them a text passes through."
+        )
+    return XmodTokens(parts.base, encoder, ranking, parts.source, fallback)
+
+
+def usual_language_kind(kind: str) -> str:
+    """The kind of the language modules under a ranking module of this kind."""
+    return "mask" if kind == "mask" else "adapter"
+
+
+def check_options(routing: str | None, kind: str, language_kind: str | None) -> None:
+    """Refuse a routing or a kind of modules that late interaction does not have.
+
+    Raises:
+        UsageError: it says which there are.
+    """
+    if routing is not None and routing not in ROUTINGS:
+        raise UsageError(
+            f"late interaction encodes texts one by one, so routing '{routing}' means nothing "
+            "there.\nUse 'split' (each text its own language), 'document' or 'query' (both sides "
+            "that one's language), or 'none'."
+        )
+    if kind not in KINDS:
+        raise UsageError(
+            f"late interaction runs with modules of the kinds {', '.join(KINDS)}, not '{kind}'"
+        )
+    if language_kind is not None and language_kind not in LANGUAGE_KINDS:
+        raise UsageError(
+            f"language modules are of the kinds {', '.join(LANGUAGE_KINDS)}, not '{language_kind}'"
+        )

@@ -103,7 +103,8 @@ class MultiVectorIndex:
         return encoder
 
     def _load(self) -> LateInteraction:
-        from polyrank.rerankers.late_interaction import LateInteraction, usual_language_kind
+        from polyrank.rerankers.late_interaction import LateInteraction
+        from polyrank.rerankers.late_parts import usual_language_kind
 
         binding = self.snapshot.manifest.binding
         # An XMOD has the usual kind in its binding, and refuses to be given any.
