@@ -197,16 +197,26 @@ def test_a_teacher_of_the_hub_weighs_what_its_files_do(
     assert scored(cut) == pytest.approx(scored(teacher), abs=1e-5)
 
 
-def test_the_verb(distilled, judge, tiny_folder, tmp_path):
+@pytest.fixture
+def bench(tiny_folder, tmp_path):
+    """bench(folder, *options) -> what the verb gave, over two queries and three documents."""
     from polyrank.cli.app import app
     from typer.testing import CliRunner
 
-    folder = distilled(teacher=judge, fallback="none")
     (tmp_path / "q.tsv").write_text("q1\tice\nq2\tcats\n")
     (tmp_path / "d.tsv").write_text("".join(f"d{i}\t{t}\n" for i, t in enumerate(PASSAGES)))
-    command = ["bench", folder, "--queries", tmp_path / "q.tsv", "--documents", tmp_path / "d.tsv"]
-    command += ["--base", tiny_folder, "--first-stage", "bm25", "--passes", "1", "--depth", "3"]
-    result = CliRunner().invoke(app, [str(word) for word in command])
+
+    def run(folder, *options):
+        command = ["bench", folder, "--queries", tmp_path / "q.tsv", "--base", tiny_folder]
+        command += ["--documents", tmp_path / "d.tsv", "--first-stage", "bm25", "--passes", "1"]
+        return CliRunner().invoke(app, [str(word) for word in (*command, "--depth", 3, *options)])
+
+    return run
+
+
+def test_the_verb(distilled, judge, bench):
+    folder = distilled(teacher=judge, fallback="none")
+    result = bench(folder)
     assert result.exit_code == 0, result.stderr
     lines = result.stdout.splitlines()
     assert lines[0].startswith("| reranker | parameters | MB on disk | in memory | pairs/s |")
@@ -214,5 +224,16 @@ def test_the_verb(distilled, judge, tiny_folder, tmp_path):
         f"| {name}" for name in (TEACHER, TRIMMED, STUDENT)
     ]
     assert "loyalty to teacher" in lines[-1]
-    refused = CliRunner().invoke(app, [*map(str, command), "--teacher", "nobody"])
+    refused = bench(folder, "--teacher", "nobody")
     assert refused.exit_code == 2 and "did not learn from 'nobody'" in refused.stderr
+
+
+def test_the_verb_with_several_teachers(distilled, judge, bench, tiny_folder, tmp_path):
+    other = write_judge(tiny_folder, tmp_path / "other", seed=6)
+    folder = distilled(teacher=[judge, other], fallback="none")
+    result = bench(folder)
+    assert result.exit_code == 0, result.stderr
+    assert f"'teacher' is the mean (raw) of {judge}, {other}" in result.stderr
+    rows = [line.split(" | ") for line in result.stdout.splitlines()[2:8]]
+    assert [row[0].removeprefix("| ") for row in rows][0::3] == [TEACHER, "teacher other"]
+    assert rows[0][6].strip() == "-" and rows[1][6].strip() != "-"  # loyalty is to the mean
