@@ -116,6 +116,24 @@ def resolve_base(name: str) -> str:
     return name
 
 
+def only_cached(source: str) -> bool:
+    """Whether a checkpoint must be on this machine: a folder, or of a Hub that is not reached.
+
+    The Hub's client would try each file for half a minute, with a warning at every try.
+    """
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session
+    from requests.exceptions import RequestException
+
+    if Path(source).is_dir() or constants.HF_HUB_OFFLINE:
+        return True
+    try:
+        get_session().head(constants.ENDPOINT, timeout=10)
+    except RequestException:
+        return True
+    return False
+
+
 def load_base(name: str, dtype: torch.dtype | None = None, attention: str | None = None) -> Base:
     """Load a base by name.
 
@@ -174,7 +192,8 @@ def _read(name: str, source: str, attention: str | None) -> tuple[Any, Any]:
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # heads and poolers that we leave out are no news; see `missing`
     try:
-        config = AutoConfig.from_pretrained(source)
+        cached = only_cached(source)
+        config = AutoConfig.from_pretrained(source, local_files_only=cached)
         extra = {"add_pooling_layer": False} if config.model_type in _WITH_POOLER else {}
         model, report = AutoModel.from_pretrained(
             source,
@@ -182,9 +201,10 @@ def _read(name: str, source: str, attention: str | None) -> tuple[Any, Any]:
             dtype=torch.float32,
             attn_implementation=attention,
             output_loading_info=True,
+            local_files_only=cached,
             **extra,
         )
-        tokenizer = load_tokenizer(source)
+        tokenizer = load_tokenizer(source, cached)
     except (OSError, ValueError, json.JSONDecodeError) as error:
         raise ModuleError(_unreadable(name, source, error)) from error
     finally:
@@ -203,7 +223,7 @@ def _read(name: str, source: str, attention: str | None) -> tuple[Any, Any]:
     return model, tokenizer
 
 
-def load_tokenizer(source: str) -> Any:
+def load_tokenizer(source: str, local_files_only: bool = False) -> Any:
     """A fast tokenizer, also one that transformers 5 saved.
 
     That lists as `extra_special_tokens` what version 4 calls `additional_special_tokens`, and names
@@ -211,6 +231,7 @@ def load_tokenizer(source: str) -> Any:
 
     Args:
         source: a folder or Hub id.
+        local_files_only: take a Hub id from the cache alone.
 
     Raises:
         OSError, ValueError: it cannot be read.
@@ -218,14 +239,17 @@ def load_tokenizer(source: str) -> Any:
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
     from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
-    saved = get_tokenizer_config(source, trust_remote_code=False)
+    options = {"local_files_only": local_files_only, "trust_remote_code": False}
+    saved = get_tokenizer_config(source, **options)
     listed = saved.get("extra_special_tokens")
     renamed: dict[str, Any] = {}
     if isinstance(listed, list):
         renamed = {"additional_special_tokens": listed, "extra_special_tokens": {}}
     if saved.get("tokenizer_class") == "TokenizersBackend":
-        return PreTrainedTokenizerFast.from_pretrained(source, **renamed)
-    return AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False, **renamed)
+        return PreTrainedTokenizerFast.from_pretrained(
+            source, local_files_only=local_files_only, **renamed
+        )
+    return AutoTokenizer.from_pretrained(source, use_fast=True, **options, **renamed)
 
 
 def _unreadable(name: str, source: str, error: Exception) -> str:

@@ -278,7 +278,7 @@ def _language_card(
     if language is None:
         raise LanguageError(
             f"routing '{routing}' needs the {side}'s language.\nGive {side}_language, e.g. 'ky', "
-            "or fallback='none' to do without a language module on that side."
+            "or fallback='none' ('--fallback none') to do without a language module on that side."
         )
     found = _by_language(base, kind, zoo)
     nearest = next((tag for tag in languages.related(language) if tag in found), None)
@@ -314,12 +314,12 @@ def _no_module(
     base: BaseLike, language: str, kind: str, nearest: str | None, available: list[str]
 ) -> str:
     nearest_first = (
-        f"The nearest with one is '{nearest}'; fallback='related' uses it.\n" if nearest else ""
+        f"The nearest with one is '{nearest}'; '--fallback related' uses it.\n" if nearest else ""
     )
     return (
         f"there is no language {kind} for '{language}' on the base '{base.name}'. "
         f"Available: {', '.join(available) or 'none'}.\n{nearest_first}"
-        "fallback='none' goes without. Train one with:  "
+        "'--fallback none' goes without (in Python fallback='related', 'none'). Train one with:  "
         f"{train_command(base.name, 'language', kind, language)}"
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from polyrank.base import device_of, expanded, load_tokenizer
+from polyrank.base import device_of, expanded, load_tokenizer, only_cached
 from polyrank.collections.records import Document, Query
 from polyrank.errors import ModuleError
 from polyrank.modules.adapter import tensors_of
@@ -175,7 +175,9 @@ def read_classifier(name: str | Path, attention: str | None = None) -> tuple[Any
     level = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        cached = only_cached(source)
+        options = {"trust_remote_code": False, "local_files_only": cached}
+        config = AutoConfig.from_pretrained(source, **options)
         if config.num_labels != 1:
             raise ModuleError(
                 f"the model '{name}' has {config.num_labels} outputs, but a ranker has one.\n"
@@ -185,12 +187,12 @@ def read_classifier(name: str | Path, attention: str | None = None) -> tuple[Any
             source,
             config=config,
             dtype=torch.float32,
-            trust_remote_code=False,
             use_safetensors=True,
             attn_implementation=attention,
             output_loading_info=True,
+            **options,
         )
-        tokenizer = load_tokenizer(source)
+        tokenizer = load_tokenizer(source, cached)
     except (OSError, ValueError, TypeError, KeyError, json.JSONDecodeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise ModuleError(

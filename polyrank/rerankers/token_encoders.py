@@ -206,8 +206,9 @@ class XmodTokens:
         if nearest is None and language is not None and self.fallback == "error":
             raise LanguageError(
                 f"the XMOD base '{self.base.name}' has no module for '{language}'. It has: "
-                f"{', '.join(sorted(self.codes))}.\nfallback='related' takes the nearest relative, "
-                f"fallback='none' the module of '{self.source}'."
+                f"{', '.join(sorted(self.codes))}.\n'--fallback related' takes the nearest "
+                f"relative, '--fallback none' the module of '{self.source}' (in Python "
+                "fallback='related', 'none')."
             )
         taken = nearest or self.source
         if taken not in self.codes:

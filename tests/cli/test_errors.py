@@ -104,3 +104,14 @@ def test_ctrl_c_says_so_and_exits_with_130():
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     assert errors == "polyrank: stopped\n"
+
+
+def test_a_hub_that_is_not_reached_is_asked_once():
+    closed = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0"}
+    started = time.monotonic()
+    done = run("rerank", "--query", "x", "--passages", __file__, "--model", "no/such",
+               env={**os.environ, **closed})  # fmt: skip
+    assert done.returncode == 2 and done.stderr.startswith(
+        "polyrank: the model 'no/such' cannot be"
+    )
+    assert "Retrying" not in done.stderr and time.monotonic() - started < 25
