@@ -19,7 +19,7 @@ def ranking(
     documents: Mapping[str, Document],
     relevant: frozenset[str] = frozenset(),
 ) -> None:
-    """The query, then a line per passage: rank, score, language, beginning; relevant ones *."""
+    """The query, then a line per passage: rank, score, language, id, beginning; relevant ones *."""
     from rich.text import Text
 
     language = f" [{query.language}]" if query.language else ""
@@ -29,6 +29,7 @@ def ranking(
         mark = "*" if hit.document_id in relevant else " "
         tag = f"{document.language} " if document.language else ""
         line = Text(f"{mark}{rank:>3}. {hit.score:>8.3f}  {tag}")
+        line.append(f"{document.id}  ", style="dim")
         line.append(" ".join(document.full_text.split()))
         console.print(line, overflow="ellipsis", no_wrap=True, crop=True)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +20,15 @@ def read_lines(path: str | Path) -> list[str]:
     """The lines of a text file that are not blank.
 
     Raises:
-        DataError: when there is none, or the file cannot be read as UTF-8.
+        DataError: when there is none, the file cannot be read as UTF-8, or it holds JSON lines.
     """
-    return [line.strip() for line in open_text(path)]
+    lines = [line.strip() for line in open_text(path)]
+    if lines[0].startswith("{"):
+        with suppress(ValueError):
+            json.loads(lines[0])
+            reason = "JSON, where plain text is expected, a sentence on each line"
+            raise DataError(path, 1, f"{reason}; write its texts into a file of their own")
+    return lines
 
 
 def held_out(lines: Sequence[str], seed: int) -> tuple[list[str], list[str]]:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from polyrank.collections import load_collection
 from polyrank.collections.trec import read_run
 
 
@@ -35,6 +36,8 @@ def test_one_query_over_a_bundled_collection_in_another_language(polyrank):
     assert result.exit_code == 0
     assert result.stdout.splitlines()[0] == "London police [so]"
     assert len(result.stdout.splitlines()) == 3
+    ids = load_collection("ntrex", queries="en", documents="en").documents
+    assert all(line.split()[3] in ids for line in result.stdout.splitlines()[1:])
     assert all(len(line) <= 80 for line in result.stdout.splitlines())
 
 

@@ -136,3 +136,12 @@ def test_bad_input_says_what_to_do(tiny_mlm, tiny_bert, text_file, pairs_file, t
         train(tiny_mlm, tmp_path / "one.txt", tmp_path / "de")
     with pytest.raises(UsageError, match="no masked-language head"):
         train(tiny_bert, text_file, tmp_path / "de")
+
+
+def test_json_lines_are_no_plain_text(tiny_mlm, tmp_path):
+    path = tmp_path / "sw.jsonl"
+    path.write_text('{"_id": "a", "text": "Habari za leo"}\n' * 9)
+    with pytest.raises(DataError, match=r"sw.jsonl:1: JSON, where plain text is expected"):
+        train(tiny_mlm, path, tmp_path / "sw")
+    path.write_text("{braces} are text\nand so is this\n" * 9)
+    assert train(tiny_mlm, path, tmp_path / "de", steps=1)
