@@ -11,7 +11,7 @@ import typer
 from ..options import Base, Seed, note
 from . import options
 from .of_use import check_of_use
-from .output import command_line, not_there
+from .output import command_line, how_to_use, not_there
 
 
 def language(
@@ -75,3 +75,4 @@ def language(
         command=command_line(),
     )
     note(f"wrote {output}: {json.dumps(dict(card.figures))}")
+    note(how_to_use(output, card))

@@ -11,7 +11,7 @@ import typer
 from ..options import Base, Kind, Seed, note
 from . import options
 from .of_use import check_of_use
-from .output import command_line, not_there
+from .output import command_line, how_to_use, not_there
 
 
 class Recipe(Enum):
@@ -134,3 +134,4 @@ def late_interaction(
         columns=options.columns_of(columns),
     )
     note(f"wrote {output}: {json.dumps(dict(card.recipe))}")
+    note(how_to_use(output, card))

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from polyrank.errors import UsageError
+from polyrank.modules.card import ModuleCard, slug
 
 
 def not_there(output: Path, resume: bool) -> None:
@@ -19,6 +20,16 @@ def not_there(output: Path, resume: bool) -> None:
             f"{work} holds an unfinished run; go on with --resume, or start anew after:  "
             f"rm -r {work}"
         )
+
+
+def how_to_use(output: Path, card: ModuleCard) -> str:
+    """How the module that was written is found."""
+    place = Path(slug(card.base), card.role, card.kind, card.name)
+    if output.absolute().parts[-4:] == place.parts:
+        return f"it is found where POLYRANK_ZOO={output.parents[3]} is set"
+    if card.role == "ranking":
+        return f"use it with --ranking {output}, or as {place} in a folder of $POLYRANK_ZOO"
+    return f"to be found by its language it must stand as {place} in a folder of $POLYRANK_ZOO"
 
 
 def command_line() -> str:

@@ -10,7 +10,7 @@ import typer
 from ..options import Base, Half, Kind, Seed, note
 from . import options
 from .of_use import check_of_use
-from .output import command_line, not_there
+from .output import command_line, how_to_use, not_there
 
 
 def ranking(
@@ -95,3 +95,4 @@ def ranking(
         half=half,
     )
     note(f"wrote {output}: {json.dumps(dict(card.recipe))}")
+    note(how_to_use(output, card))

@@ -98,6 +98,11 @@ def raw_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
         raise DataError(path, None, "no permission to read it") from None
 
 
+def lacking(error: Exception) -> str:
+    """What is wrong with a row, in words: Python's own for a missing key is the key alone."""
+    return f"no field {error}" if isinstance(error, KeyError) else str(error)
+
+
 def refuse_over(output: str | Path, *inputs: str | Path | None) -> None:
     """Refuse to write over what is read.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from polyrank.collections.files import numbered_lines, parse_json
+from polyrank.collections.files import lacking, numbered_lines, parse_json
 from polyrank.collections.records import Query
 from polyrank.errors import DataError
 from polyrank.training.bradley_terry import bradley_terry
@@ -96,7 +96,7 @@ def _comparison(line: str, path: str | Path, number: int) -> tuple[str, str, str
         weight = float(row.get("weight", 1))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
-            path, number, f"no comparison ({error!r}); expected query, winner, loser"
+            path, number, f"no comparison: {lacking(error)}; expected query, winner, loser"
         ) from error
     if winner == loser:
         raise DataError(path, number, f"'{winner}' is compared with itself")

@@ -36,6 +36,7 @@ from polyrank.training.language_model import (
     adapter_model,
     adapter_size,
     save_named,
+    train_only,
     untie,
 )
 from polyrank.training.sparse import Sparsity, train_sparse
@@ -135,14 +136,14 @@ def train_language_module(
     differences = None
     if kind == "adapter":
         model.add_adapter(name, config=adapter_config(reduction))
-        model.train_adapter(name)  # freezes the rest and makes it active
+        train_only(model, name)
         model.heads.requires_grad_(False)
         facts = fit(model, batches, loss, schedule, work / "checkpoints", resume)
     else:
         untie(model)
         differences, facts = train_sparse(model, batches, loss, schedule, sparsity, work, resume)
     after = perplexity(model, head, unseen, tokenizer, seed)
-    print(f"{language}: held-out perplexity {before} -> {after}", file=sys.stderr)
+    print(f"polyrank: {language}: held-out perplexity {before} -> {after}", file=sys.stderr)
 
     card = ModuleCard(
         role="language",

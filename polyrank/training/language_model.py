@@ -6,6 +6,7 @@ before the output embeddings; its static one does not.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -88,3 +89,17 @@ def save_named(
 ) -> ModuleCard:
     """Writes an adapter in fp16 as a module folder."""
     return save_adapter_module(model, name, output, card, head=head, dtype=torch.float16)
+
+
+def train_only(model: Any, adapter: str) -> None:
+    """Freeze all but an adapter and make it active, without the library's warning.
+
+    It warns that no adapter is active while it makes the first one so.
+    """
+    logger = logging.getLogger("adapters.model_mixin")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        model.train_adapter(adapter)
+    finally:
+        logger.setLevel(level)

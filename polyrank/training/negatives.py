@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from polyrank.base import Base
-from polyrank.collections.files import numbered_lines, parse_json, writing
+from polyrank.collections.files import lacking, numbered_lines, parse_json, writing
 from polyrank.collections.records import Document, Query
 from polyrank.errors import DataError
 
@@ -64,7 +64,7 @@ def read_examples(
             example = _example(parse_json(line))
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(
-                path, number, f"no ranking example ({error!r}); expected _id, text, pos"
+                path, number, f"no ranking example: {lacking(error)}; expected _id, text, pos"
             ) from error
         if example.query.id in examples:
             raise DataError(path, number, f"the id '{example.query.id}' stands on two lines")

@@ -11,7 +11,7 @@ from polyrank.modules.adapter_folder import check_trainable_over
 from polyrank.modules.card import Parent, read_card
 from polyrank.modules.mask import MASK_FILE
 from polyrank.modules.search import find
-from polyrank.training.language_model import adapter_model
+from polyrank.training.language_model import adapter_model, train_only
 
 WEIGHTS = {"adapter": "adapter.safetensors", "mask": MASK_FILE}  # of a language module
 
@@ -63,7 +63,7 @@ def adapter_stack(base: Base, below: Path | None, ranking: str | None, reduction
         )
     if ranking is not None:
         model.add_adapter(ranking, config=SeqBnConfig(reduction_factor=reduction))
-        model.train_adapter(ranking)  # freezes the rest
+        train_only(model, ranking)
         stack.append(ranking)
     model.set_active_adapters(Stack(*stack) if stack else None)
     return model

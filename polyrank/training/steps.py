@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from polyrank.errors import DataError, UsageError
+from polyrank.errors import DataError, Interrupted, UsageError
 
 Batch = Mapping[str, Any]
 
@@ -229,7 +229,12 @@ def fit(
     )
     trainer.remove_callback(PrinterCallback)  # `Log` prints the same, shorter, to stderr
     started = time.time()
-    trainer.train(resume_from_checkpoint=checkpoint)
+    try:
+        trainer.train(resume_from_checkpoint=checkpoint)
+    except KeyboardInterrupt:
+        kept = last_checkpoint(work)
+        where = f"step {Path(kept).name.removeprefix('checkpoint-')}" if kept else "the beginning"
+        raise Interrupted(f"stopped; the same command with --resume goes on from {where}") from None
     # else whoever runs the model later would do so in bf16, by the autocast around its forward
     trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from polyrank.errors import DataError, UsageError
+from polyrank.errors import DataError, Interrupted, UsageError
 from polyrank.modules.adapter_folder import load_adapter_module
 
 
@@ -136,6 +136,31 @@ def test_bad_input_says_what_to_do(tiny_mlm, tiny_bert, text_file, pairs_file, t
         train(tiny_mlm, tmp_path / "one.txt", tmp_path / "de")
     with pytest.raises(UsageError, match="no masked-language head"):
         train(tiny_bert, text_file, tmp_path / "de")
+
+
+def test_ctrl_c_says_how_to_go_on(tiny_mlm, text_file, tmp_path, monkeypatch):
+    from polyrank.training import language, steps
+
+    def stopped_at(call):
+        calls = iter(range(1, call + 1))
+        whole = language.LanguageLoss.__call__
+
+        def loss(self, model, batch):
+            if next(calls) == call:
+                raise KeyboardInterrupt
+            return whole(self, model, batch)
+
+        return loss
+
+    monkeypatch.setattr(
+        language, "Schedule", lambda **kw: steps.Schedule(**{**kw, "save_every": 2})
+    )
+    for call, where in ((1, "the beginning"), (4, "step 2")):
+        with monkeypatch.context() as patch:
+            patch.setattr(language.LanguageLoss, "__call__", stopped_at(call))
+            with pytest.raises(Interrupted, match=f"with --resume goes on from {where}"):
+                train(tiny_mlm, text_file, tmp_path / "de", resume=True)
+    assert train(tiny_mlm, text_file, tmp_path / "de", resume=True).recipe["steps"] == 6
 
 
 def test_json_lines_are_no_plain_text(tiny_mlm, tmp_path):
