@@ -96,7 +96,9 @@ def list_(
     if not entries and source is Source.cached:
         note("no pulled module fits; 'polyrank zoo pull --help' says how to fetch one")
     elif not entries:
-        note("no module fits; 'polyrank train --help' says how to make one")
+        from polyrank.base import absent_zoos
+
+        note(f"no module fits; 'polyrank train --help' says how to make one{absent_zoos()}")
 
 
 def _from(entries: list[ZooEntry], source: Source) -> list[ZooEntry]:
@@ -216,7 +218,7 @@ def push_(
     Example:
       polyrank zoo push mini/language/adapter/ky org/mini-ky --dry-run
     """
-    from polyrank.zoo import plan, push
+    from polyrank.zoo import info, plan, push
 
     if dry_run:
         publication = plan(name, target, private)
@@ -224,6 +226,8 @@ def push_(
     else:
         publication = push(name, target, private, message)
         note(f"{publication.module} is {publication.target}, commit {publication.commit}")
+    if not info(name, verify=False).card.data:
+        note("its card names no data; train with --sources to say what it was trained on")
     for path in publication.files:
         print(publication.size(path), path, sep="\t")
 

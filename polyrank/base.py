@@ -84,6 +84,13 @@ def zoo_roots(zoo: str | Path | None = None) -> list[Path]:
     return roots
 
 
+def absent_zoos() -> str:
+    """A line on folders that $POLYRANK_ZOO names and that are not there; else nothing."""
+    searched = os.environ.get("POLYRANK_ZOO", "").split(os.pathsep)
+    absent = [f"'{folder}'" for folder in searched if folder and not expanded(folder).is_dir()]
+    return f"\nPOLYRANK_ZOO names {', '.join(absent)}: no such folder." if absent else ""
+
+
 def bundled_zoo() -> Path | None:
     """The folder of what is bundled; None in a bare source tree that was not installed."""
     with suppress(ModuleNotFoundError):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from polyrank import languages
-from polyrank.base import Fingerprint
+from polyrank.base import Fingerprint, absent_zoos
 from polyrank.errors import CompositionError, LanguageError, ModuleError, UsageError
 from polyrank.modules.card import (
     KINDS,
@@ -320,7 +320,7 @@ def _no_module(
         f"there is no language {kind} for '{language}' on the base '{base.name}'. "
         f"Available: {', '.join(available) or 'none'}.\n{nearest_first}"
         "'--fallback none' goes without (in Python fallback='related', 'none'). Train one with:  "
-        f"{train_command(base.name, 'language', kind, language)}"
+        f"{train_command(base.name, 'language', kind, language)}{absent_zoos()}"
     )
 
 

@@ -1,5 +1,6 @@
 """Compositions: what is active where, what is assumed, what is refused."""
 
+import os
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -113,6 +114,9 @@ def test_a_language_without_module(base, monkeypatch):
     monkeypatch.setattr(composition.languages, "related", lambda language: [])
     with pytest.raises(LanguageError, match="Available: de, en, fi, ky, tr, zh"):
         compose(base, "squad", document_language="kk", fallback="related")
+    monkeypatch.setenv("POLYRANK_ZOO", os.environ["POLYRANK_ZOO"] + os.pathsep + "absent/zoo")
+    with pytest.raises(LanguageError, match="POLYRANK_ZOO names 'absent/zoo': no such folder"):
+        compose(base, "squad", document_language="kk")
 
 
 def test_a_language_that_nobody_named(base):

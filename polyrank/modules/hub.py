@@ -110,6 +110,11 @@ def _reason(name: HubName, error: Exception, doing: str) -> str:
         )
     if isinstance(error, errors.EntryNotFoundError):
         return f"the repository has no such file.\n{_first_line(error)}"
+    if status == 401 and doing not in _FETCHING:
+        return (
+            f"{constants.ENDPOINT} does not know you: no token was sent, or not a valid one.\n"
+            f"Take a token with write access: {_LOGIN}."
+        )
     if isinstance(error, errors.RepositoryNotFoundError) or status in (401, 404):
         return (
             f"it is no folder here, and there is no repository '{name.repository}' at "

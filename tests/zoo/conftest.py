@@ -326,8 +326,7 @@ def make_module(root, name="ky", base="tiny", role="language", seed=0, size=3000
         base=base,
         base_fingerprint=Fingerprint("3f9c" * 4, "81aa" * 4),
         recipe={"command": "none: random weights", "seed": seed},
-        data=(Data("nothing", "CC0-1.0", 0),),
-        **changes,
+        **{"data": (Data("nothing", "CC0-1.0", 0),), **changes},
     )
     folder = root / card.full_name
     shutil.rmtree(folder, ignore_errors=True)

@@ -43,5 +43,8 @@ def test_push_and_the_list_of_the_hub(polyrank, hub, module, token, monkeypatch)
     assert pushed.exit_code == 0 and "adapter.safetensors" in pushed.stdout
     commit = hub.repository("org/mini-ky").refs["main"]
     assert f"is org/mini-ky, commit {commit}" in pushed.stderr
+    assert "names no data" not in pushed.stderr
+    unnamed = polyrank("zoo", "push", module(data=()), "org/mini-ky", "--dry-run")
+    assert "its card names no data; train with --sources" in unnamed.stderr
     listed = polyrank("zoo", "list", "--source", "remote", "--language", "ky")
     assert listed.stdout == "org/mini-ky\tky\trepository\n"

@@ -87,8 +87,11 @@ def test_a_plan_sends_nothing(hub, module):
 
 def test_pushing_without_a_token_and_to_a_branch_that_is_not_there(hub, module, token, monkeypatch):
     folder = module()
-    with pytest.raises(HubError, match="cannot push to 'org/mini-ky'(.|\n)*hf auth login"):
-        zoo.push(str(folder), "org/mini-ky")
+    for wrong in (None, "hf_the_wrong_one"):
+        if wrong:
+            monkeypatch.setenv("HF_TOKEN", wrong)
+        with pytest.raises(HubError, match="cannot push to 'org/mini-ky': .* does not know you"):
+            zoo.push(str(folder), "org/mini-ky")
     assert hub.repositories == {}
     monkeypatch.setenv("HF_TOKEN", token)
     with pytest.raises(HubError, match="no revision 'v2'"):
