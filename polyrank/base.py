@@ -246,7 +246,7 @@ def load_tokenizer(source: str, local_files_only: bool = False) -> Any:
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
     from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
-    options = {"local_files_only": local_files_only, "trust_remote_code": False}
+    options: dict[str, Any] = {"local_files_only": local_files_only, "trust_remote_code": False}
     saved = get_tokenizer_config(source, **options)
     listed = saved.get("extra_special_tokens")
     renamed: dict[str, Any] = {}
