@@ -214,6 +214,21 @@ def _random_mask(encoder, seed, share=0.1, std=0.2):
     return mask
 
 
+@pytest.fixture
+def polyrank():
+    """polyrank("verb", "--option", ...) -> result with exit_code, stdout, stderr."""
+    from polyrank.cli.app import app
+    from typer.testing import CliRunner
+
+    def run(*arguments, stdin=None):
+        result = CliRunner().invoke(app, [str(a) for a in arguments], input=stdin)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception  # a traceback is what no user should see
+        return result
+
+    return run
+
+
 @pytest.fixture(scope="module")
 def ray_cluster():
     """A local Ray of two CPUs, for all tests of a file; pools and commands join it."""

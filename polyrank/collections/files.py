@@ -17,6 +17,15 @@ from typing import Any, BinaryIO, TextIO, cast
 from polyrank.errors import DataError, UsageError
 
 
+def has_ending(path: str | Path, *endings: str) -> bool:
+    """Whether a file's name ends so, gzipped or not.
+
+    >>> has_ending("queries.tsv.gz", ".tsv")
+    True
+    """
+    return Path(path).name.removesuffix(".gz").endswith(endings)
+
+
 def open_text(path: str | Path) -> Iterator[str]:
     """The lines of a text file, without their ends; `numbered_lines` without the numbers."""
     return (line for _, line in numbered_lines(path))

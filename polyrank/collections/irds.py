@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -11,6 +10,7 @@ from polyrank.collections.catalogue import collection_card
 from polyrank.collections.records import Collection, Document, Judgement, Query
 from polyrank.errors import LanguageError, UsageError
 from polyrank.languages import normalise
+from polyrank.messages import note
 
 
 class StoredDocuments(Mapping[str, Document]):
@@ -122,10 +122,9 @@ def _announce(identity: str, held: StoredDocuments) -> None:
         return
     card = collection_card(f"irds:{identity}")
     size = f"{card.download / 1e6:,.0f} MB" if card.download else "of a size that is not known here"
-    print(
-        f"polyrank: irds:{identity} is fetched by ir_datasets where it is not there yet: {size}, "
-        f"licence: {card.licence}; {card.url}",
-        file=sys.stderr,
+    note(
+        f"irds:{identity} is fetched by ir_datasets where it is not there yet: {size}, "
+        f"licence: {card.licence}; {card.url}"
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from polyrank.collections import jsonl
-from polyrank.collections.files import numbered_lines, writing
+from polyrank.collections.files import has_ending, numbered_lines, writing
 from polyrank.collections.records import Judgement, Run, ScoredDocument, as_run, ranked
 from polyrank.errors import DataError, UsageError
 
@@ -47,7 +47,7 @@ def write_run(run: Run | Iterable[ScoredDocument], path: str | Path, tag: str = 
             finite, or a pair that occurs twice.
     """
     grouped = run if isinstance(run, dict) else as_run(run)
-    line = _json_line if is_jsonl(path) else _trec_line
+    line = _json_line if has_ending(path, ".jsonl") else _trec_line
     if not tag or any(map(str.isspace, tag)):
         raise UsageError(f"the run tag {tag!r} must be one word; TREC separates fields by spaces")
     with writing(path) as file:
@@ -113,15 +113,10 @@ def _judgement(tabbed: list[str], fields: list[str], path: str | Path, number: i
     return Judgement(query_id, document_id, int(value))
 
 
-def is_jsonl(path: str | Path) -> bool:
-    """Whether a run's file name says JSONL: `.jsonl` or `.jsonl.gz`."""
-    return Path(path).name.removesuffix(".gz").endswith(".jsonl")
-
-
 def numbered_run(path: str | Path) -> Iterator[tuple[int, ScoredDocument]]:
     """(line number, scored document) in the file's order; see `iter_run`."""
     parse: Callable[[str, str | Path, int], ScoredDocument]
-    parse = jsonl.parse_scored if is_jsonl(path) else _parse_trec
+    parse = jsonl.parse_scored if has_ending(path, ".jsonl") else _parse_trec
     return ((number, parse(line, path, number)) for number, line in numbered_lines(path))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from polyrank.collections.files import numbered_lines, writing
+from polyrank.collections.files import has_ending, numbered_lines, writing
 from polyrank.errors import DataError
 from polyrank.evaluation.by_language import Groups, Languages
 
@@ -19,7 +19,7 @@ def write_values(groups: Groups, path: str | Path) -> None:
     is undefined has no line.
     """
     with writing(path) as file:
-        as_json = _is_json(path)
+        as_json = has_ending(path, ".jsonl")
         if not as_json:
             file.write("\t".join(COLUMNS) + "\n")
         for languages, values in groups.items():
@@ -43,12 +43,12 @@ def read_values(path: str | Path) -> Groups:
     groups: Groups = {}
     for number, line in numbered_lines(path):
         cells = line.split("\t")
-        if not _is_json(path) and number == 1:
+        if not has_ending(path, ".jsonl") and number == 1:
             if tuple(cells) != COLUMNS:
                 raise DataError(path, 1, f"the header is not {', '.join(COLUMNS)} between tabs")
             continue
         try:
-            if _is_json(path):
+            if has_ending(path, ".jsonl"):
                 record = json.loads(line)
                 cells = [record[name] for name in COLUMNS]
             query, document, query_id, measure, value = cells
@@ -60,7 +60,3 @@ def read_values(path: str | Path) -> Groups:
             raise DataError(path, number, f"query {query_id} has {measure} on another line too")
         row[str(query_id)] = number_value
     return groups
-
-
-def _is_json(path: str | Path) -> bool:
-    return Path(path).name.removesuffix(".gz").endswith(".jsonl")

@@ -8,7 +8,6 @@ arXiv 2204.02292, §3, with the loss selectable).
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
@@ -23,6 +22,7 @@ from polyrank import languages
 from polyrank.base import Base, load_base
 from polyrank.collections.records import Document
 from polyrank.errors import DataError, UsageError
+from polyrank.messages import note
 from polyrank.modules.card import Data, ModuleCard
 from polyrank.modules.full import head_of, save_full_module
 from polyrank.modules.mask import load_mask_module, save_mask_module
@@ -316,10 +316,7 @@ def prepared(
     if not mined.is_file():
         replaced = sum(example.teacher is not None for example in examples) if teachers else 0
         if replaced:
-            print(
-                f"polyrank: the scores in {replaced} rows are replaced by the teacher's",
-                file=sys.stderr,
-            )
+            note(f"the scores in {replaced} rows are replaced by the teacher's")
             examples = [replace(example, teacher=None) for example in examples]
         write_examples(mined, with_negatives(examples, documents, base, mine, queries))
     if not teachers:
@@ -344,10 +341,7 @@ def with_negatives(
     if not usable:
         raise DataError(source, None, "no example has a negative; give 'neg', or mine some")
     if len(usable) < len(examples):
-        print(
-            f"polyrank: {len(examples) - len(usable)} examples without a negative were left out",
-            file=sys.stderr,
-        )
+        note(f"{len(examples) - len(usable)} examples without a negative were left out")
     return usable
 
 

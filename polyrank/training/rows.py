@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from polyrank.collections import jsonl, tsv
 from polyrank.collections.files import numbered_lines
-from polyrank.collections.records import Document, Query
+from polyrank.collections.records import Document
+from polyrank.collections.text_files import read_documents, read_queries
 from polyrank.errors import DataError, UsageError
 from polyrank.training.foreign_rows import (
     Gathered,
@@ -58,8 +58,7 @@ def read_rows(
         raise UsageError(f"rows of the form '{form}' name passages by id; give --passages")
     further: dict[str, Document] = {}
     if passages is not None:
-        read = tsv if _is_table(passages) else jsonl
-        further = {document.id: document for document in read.iter_documents(passages, language)}
+        further = read_documents(passages, language)
     if form == "polyrank":
         return read_examples(rows, further, teacher), further
     found = _foreign(Path(rows) if form != "datasets" else rows, form, texts, columns, language)
@@ -124,11 +123,5 @@ def _foreign(
     if form == "margin-tsv":
         if texts is None:
             raise UsageError("rows of the form 'margin-tsv' name queries by id; give --query-texts")
-        read = tsv if _is_table(texts) else jsonl
-        queries: dict[str, Query] = {q.id: q for q in read.iter_queries(texts, language)}
-        return margin_tsv(Path(rows), queries)
+        return margin_tsv(Path(rows), read_queries(texts, language))
     return {"flagembedding": flagembedding, "tevatron": tevatron}[form](Path(rows), language)
-
-
-def _is_table(path: str | Path) -> bool:
-    return Path(path).name.removesuffix(".gz").endswith(".tsv")

@@ -10,7 +10,6 @@ is active. A module for another base than the student's brings its own.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from polyrank.base import Base, load_base
 from polyrank.collections.records import Document
 from polyrank.errors import HubError, ModuleError, UsageError
+from polyrank.messages import note
 from polyrank.modules.card import CARD_FILE, KINDS, read_card
 from polyrank.modules.names import is_hub
 from polyrank.modules.search import find
@@ -186,8 +186,8 @@ def _scores_of(
                 file.write(json.dumps({"id": example.query.id, "scores": scores}) + "\n")
                 file.flush()
             drawn.advance()
-    for note, times in scorer.notes.items():
-        print(f"polyrank: teacher {name}: {note} ({times} times)", file=sys.stderr)
+    for message, times in scorer.notes.items():
+        note(f"teacher {name}: {message} ({times} times)")
     return [done[example.query.id] for example in examples]
 
 

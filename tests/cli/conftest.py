@@ -1,21 +1,6 @@
 """Run the command line in this process, over a tiny zoo."""
 
 import pytest
-from typer.testing import CliRunner
-
-
-@pytest.fixture
-def polyrank():
-    """polyrank("verb", "--option", ...) -> result with exit_code, stdout, stderr."""
-    from polyrank.cli.app import app
-
-    def run(*arguments, stdin=None):
-        result = CliRunner().invoke(app, [str(a) for a in arguments], input=stdin)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception  # a traceback is what no user should see
-        return result
-
-    return run
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 import json
 
 import pytest
-from polyrank.cli.app import app
-from typer.testing import CliRunner
 
 from polyrank.collections import load_collection, write_run
 from polyrank.collections.bundled import BUNDLED, bundled_languages, query_languages
@@ -15,13 +13,19 @@ from polyrank.errors import UsageError
 from polyrank.languages import normalise
 
 
-def run(*arguments):
-    result = CliRunner().invoke(app, list(arguments))
-    assert result.exit_code == 0, result.output
-    return result.stdout
+@pytest.fixture
+def run(polyrank):
+    """run("verb", ...) -> what it wrote to stdout, after it succeeded."""
+
+    def succeeds(*arguments):
+        result = polyrank(*arguments)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    return succeeds
 
 
-def test_list_by_language_and_source():
+def test_list_by_language_and_source(run):
     rows = json.loads(run("collections", "list", "--language", "kir", "--json"))
     assert {row["name"] for row in rows} == {"ntrex", "flores", "sib200"}
     text = run("collections", "list", "--source", "irds")
@@ -30,7 +34,7 @@ def test_list_by_language_and_source():
 
 
 @pytest.mark.parametrize("name", BUNDLED)
-def test_a_bundled_card_says_what_the_files_say(name):
+def test_a_bundled_card_says_what_the_files_say(run, name):
     row = json.loads(run("collections", "info", name, "--json"))
     assert row["documents"] == bundled_languages(name)
     assert sorted(row["queries"]) == query_languages(name)
@@ -39,18 +43,18 @@ def test_a_bundled_card_says_what_the_files_say(name):
     assert row["download"] == 0 and "CC BY" in row["licence"]
 
 
-def test_examples_of_bundled_cards_run(tmp_path):
+def test_examples_of_bundled_cards_run(run, tmp_path):
     for card in BUNDLED_CARDS:
         words = card.example.split()[1:]
         run(*words, "--output", str(tmp_path / f"{card.name}.trec"))
 
 
-def test_info_of_what_must_be_fetched_fetches_nothing():
+def test_info_of_what_must_be_fetched_fetches_nothing(run, polyrank):
     text = run("collections", "info", "irds:miracl/sw/dev")
     assert "10.7 MB" in text and "Apache-2.0" in text and "--collection irds:miracl/sw/dev" in text
     with pytest.raises(UsageError, match="no collection 'xqad' .like it: xquad"):
         collection_card("xqad")
-    assert CliRunner().invoke(app, ["collections", "info", "xqad"]).exit_code == 2
+    assert polyrank("collections", "info", "xqad").exit_code == 2
 
 
 def test_figures_are_those_of_ir_datasets():
@@ -89,7 +93,7 @@ def test_figures_are_those_of_ir_datasets():
 
 
 @pytest.mark.parametrize("documents", ["en", None])
-def test_evaluate_by_name_as_the_run_was_made(tmp_path, documents):
+def test_evaluate_by_name_as_the_run_was_made(run, tmp_path, documents):
     held = load_collection("xquad", "tr", documents)
     write_run([ScoredDocument(j.query_id, j.document_id, 1.0) for j in held.qrels], tmp_path / "r")
     languages = ["--query-language", "tr"] + (["--document-language", "en"] if documents else [])
@@ -105,13 +109,13 @@ def test_every_card_has_normal_tags():
         assert all(normalise(tag) == tag for tag in (*card.queries, *card.documents))
 
 
-def test_search_takes_the_queries_of_a_split(tmp_path):
+def test_search_takes_the_queries_of_a_split(run, polyrank, tmp_path):
     languages = ("--query-language", "ha", "--document-language", "en")
     search = ("search", "--collection", "afriqa", *languages, "--first-stage", "bm25")
     run(*search, "--no-rerank", "--depth", "1", "--split", "dev", "--output", str(tmp_path / "r"))
     found = {line.split()[0] for line in (tmp_path / "r").read_text().splitlines()}
     assert found and found <= set(load_collection("afriqa", "ha", "en", split="dev").queries)
-    refused = CliRunner().invoke(app, [*search, "--no-rerank", "--split", "test"])
+    refused = polyrank(*search, "--no-rerank", "--split", "test")
     assert refused.exit_code == 2
     with pytest.raises(UsageError, match="takes no split 'dev'"):
         load_collection("irds:miracl/sw/dev", split="dev")

@@ -198,18 +198,15 @@ def test_a_teacher_of_the_hub_weighs_what_its_files_do(
 
 
 @pytest.fixture
-def bench(tiny_folder, tmp_path):
+def bench(tiny_folder, polyrank, tmp_path):
     """bench(folder, *options) -> what the verb gave, over two queries and three documents."""
-    from polyrank.cli.app import app
-    from typer.testing import CliRunner
-
     (tmp_path / "q.tsv").write_text("q1\tice\nq2\tcats\n")
     (tmp_path / "d.tsv").write_text("".join(f"d{i}\t{t}\n" for i, t in enumerate(PASSAGES)))
 
     def run(folder, *options):
         command = ["bench", folder, "--queries", tmp_path / "q.tsv", "--base", tiny_folder]
         command += ["--documents", tmp_path / "d.tsv", "--first-stage", "bm25", "--passes", "1"]
-        return CliRunner().invoke(app, [str(word) for word in (*command, "--depth", 3, *options)])
+        return polyrank(*command, "--depth", 3, *options)
 
     return run
 

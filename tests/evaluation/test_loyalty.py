@@ -70,16 +70,13 @@ def test_different_candidates_are_refused_or_counted():
         loyalty(twice, teacher)
 
 
-def test_the_command_line(tmp_path):
-    from polyrank.cli.app import app
-    from typer.testing import CliRunner
-
+def test_the_command_line(polyrank, tmp_path):
     (tmp_path / "a.trec").write_text("q Q0 a 1 2 x\nq Q0 b 2 1 x\n")
     (tmp_path / "b.trec").write_text("q Q0 b 1 2 x\nq Q0 a 2 1 x\n")
-    names = [str(tmp_path / name) for name in ("a.trec", "b.trec")]
-    report = json.loads(CliRunner().invoke(app, ["loyalty", *names, "--json"]).stdout)
+    names = [tmp_path / name for name in ("a.trec", "b.trec")]
+    report = json.loads(polyrank("loyalty", *names, "--json").stdout)
     assert report["groups"][0]["label"] == 0.0 and report["groups"][0]["tau"] == -1.0
-    assert "all\t1\t0.0000" in CliRunner().invoke(app, ["loyalty", *names]).stdout
+    assert "all\t1\t0.0000" in polyrank("loyalty", *names).stdout
     (tmp_path / "b.trec").write_text("q Q0 b 1 2 x\n")
-    refused = CliRunner().invoke(app, ["loyalty", *names])
+    refused = polyrank("loyalty", *names)
     assert refused.exit_code == 2 and "--missing skip" in refused.stderr

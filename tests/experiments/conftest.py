@@ -62,18 +62,3 @@ def small(tiny_zoo, tiny_base, beir, written, monkeypatch):
     """The file of the experiment."""
     monkeypatch.setenv("POLYRANK_ZOO", str(tiny_zoo))
     return written(EXPERIMENT.format(base=tiny_base.name, folder=beir))
-
-
-@pytest.fixture
-def polyrank():
-    """polyrank("verb", ...) -> result with exit_code, stdout, stderr, in this process."""
-    from polyrank.cli.app import app
-    from typer.testing import CliRunner
-
-    def run(*arguments):
-        result = CliRunner().invoke(app, [str(a) for a in arguments])
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
-
-    return run

@@ -336,18 +336,15 @@ def test_min_max_kl_sees_only_the_shape_of_the_scores():
     assert found.item() == pytest.approx(expected.item(), abs=1e-6)
 
 
-def test_the_command_line(judgements, tiny_mlm, zoo, tmp_path, monkeypatch):
-    from polyrank.cli.app import app
-    from typer.testing import CliRunner
-
+def test_the_command_line(judgements, tiny_mlm, zoo, polyrank, tmp_path, monkeypatch):
     monkeypatch.setenv("POLYRANK_ZOO", str(zoo))
-    arguments = ["train", "late-interaction", "--base", str(tiny_mlm), "--queries",
-                 str(judgements[0]), "--passages", str(judgements[1]), "--output",
-                 str(tmp_path / "li"), "--steps", "2", "--batch-queries", "2", "--mine", "2",
-                 "--train-length", "40", "--document-length", "40"]  # fmt: skip
-    result = CliRunner().invoke(app, arguments)
+    arguments = ["train", "late-interaction", "--base", tiny_mlm, "--queries", judgements[0],
+                 "--passages", judgements[1], "--output", tmp_path / "li", "--steps", "2",
+                 "--batch-queries", "2", "--mine", "2", "--train-length", "40",
+                 "--document-length", "40"]  # fmt: skip
+    result = polyrank(*arguments)
     assert result.exit_code == 0, result.output
     rules = json.loads((tmp_path / "li" / "late_interaction.json").read_text())
     assert (rules["dim"], rules["document_length"]) == (128, 40)
-    again = CliRunner().invoke(app, arguments)
+    again = polyrank(*arguments)
     assert again.exit_code == 2 and "exists already" in again.output

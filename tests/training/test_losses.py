@@ -351,14 +351,11 @@ def test_in_batch_terms_are_for_late_interaction():
         loss(torch.zeros(1, 2), None, torch.ones(1, 2, dtype=torch.bool))
 
 
-def test_the_command_line_lists_them():
-    from polyrank.cli.app import app
-    from typer.testing import CliRunner
-
-    result = CliRunner().invoke(app, ["train", "losses"])
+def test_the_command_line_lists_them(polyrank):
+    result = polyrank("train", "losses")
     assert result.exit_code == 0
     listed = [re.split(r"[(\t]", line)[0] for line in result.stdout.splitlines()]
     assert listed == [*LOSSES, "contrastive"]
     wrong = ["train", "ranking", "--queries", "a", "--passages", "b", "--output", "c", "--loss"]
-    result = CliRunner().invoke(app, [*wrong, "infonc"])
+    result = polyrank(*wrong, "infonc")
     assert result.exit_code == 2 and "Did you mean 'infonce'" in result.stderr

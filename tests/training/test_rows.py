@@ -190,16 +190,13 @@ def test_what_does_not_fit(write, tmp_path):
         read_rows(write("m.tsv", "1\t0\tq\ta\tb"), passages, texts=texts)
 
 
-def test_training_on_them_by_the_command_line(write, tmp_path, tiny_mlm):
-    from polyrank.cli.app import app
-    from typer.testing import CliRunner
-
+def test_training_on_them_by_the_command_line(write, polyrank, tmp_path, tiny_mlm):
     path = write("flag.jsonl", FLAG, {**FLAG, "query": "who"})
-    arguments = ["train", "ranking", "--queries", str(path), "--base", str(tiny_mlm), "--over", ""]
+    arguments = ["train", "ranking", "--queries", path, "--base", tiny_mlm, "--over", ""]
     arguments += ["--mine", "0", "--steps", "1", "--length", "32", "--batch-queries", "2"]
     output = tmp_path / "m"
-    result = CliRunner().invoke(app, [*arguments, "--loss", "kl", "--output", str(output)])
+    result = polyrank(*arguments, "--loss", "kl", "--output", output)
     assert result.exit_code == 0, result.output
     assert json.loads((output / "polyrank.json").read_text())["recipe"]["loss"] == "kl"
-    result = CliRunner().invoke(app, [*arguments, "--columns", "x", "--output", "absent"])
+    result = polyrank(*arguments, "--columns", "x", "--output", "absent")
     assert result.exit_code == 2 and "--columns has 'x'" in result.stderr

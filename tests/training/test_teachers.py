@@ -238,16 +238,11 @@ def test_a_bad_comparison_is_named(tmp_path, line, message):
         labelled(path, {"q": Query("q", "ice")})
 
 
-def test_the_command_line_of_comparisons(tmp_path):
-    from polyrank.cli.app import app
-    from typer.testing import CliRunner
-
+def test_the_command_line_of_comparisons(polyrank, tmp_path):
     (tmp_path / "q.jsonl").write_text('{"_id": "q", "text": "ice"}\n')
     (tmp_path / "c.jsonl").write_text('{"query": "q", "winner": "a", "loser": "b"}\n')
-    names = [str(tmp_path / name) for name in ("c.jsonl", "q.jsonl", "out.jsonl")]
-    result = CliRunner().invoke(
-        app, ["train", "labels", names[0], "--queries", names[1], "--output", names[2]]
-    )
+    names = [tmp_path / name for name in ("c.jsonl", "q.jsonl", "out.jsonl")]
+    result = polyrank("train", "labels", names[0], "--queries", names[1], "--output", names[2])
     assert result.exit_code == 0 and "1 rows of 1 comparisons" in result.stderr
     (example,) = read_examples(names[2], teacher=True)
     assert example.positives == ("a",) and example.teacher[0] == -example.teacher[1] > 0

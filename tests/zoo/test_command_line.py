@@ -2,17 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-from typer.testing import CliRunner
-
-
-@pytest.fixture
-def polyrank():
-    """polyrank("verb", ...) -> result with exit_code, stdout, stderr."""
-    from polyrank.cli.app import app
-
-    return lambda *arguments: CliRunner().invoke(app, [str(one) for one in arguments])
-
 
 def test_pull_list_info_verify_remove_against_a_hub(polyrank, hub, module, tmp_path, monkeypatch):
     """One life of a module, with the real client."""

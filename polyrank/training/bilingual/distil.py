@@ -7,7 +7,6 @@ Ansell et al. 2023, Distilling Efficient Language-Specific Models for Cross-Ling
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from polyrank import languages
 from polyrank.base import Base, load_base
 from polyrank.composition import Composition
 from polyrank.errors import DataError, UsageError
+from polyrank.messages import note
 from polyrank.modules.card import Data, read_card
 from polyrank.modules.distilled import DistilledCard
 from polyrank.modules.search import find
@@ -178,7 +178,7 @@ def distill_bilingual(
     tokenizer = trimmed.tokenizer
     covered = {name: coverage(held[name], whole.tokenizer, tokenizer, kept) for name in files}
     for line in (f"vocabulary: {len(kept)} of {len(whole.tokenizer)} entries", *in_words(covered)):
-        print(f"polyrank: {line}", file=sys.stderr)
+        note(line)
 
     student = make_student(trimmed.model, factor, layers)
     of_text = language_teacher(whole, trimmed, kept, plans, zoo)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from polyrank.messages import note
 from polyrank.training.bilingual.alignment import States, alignment
 from polyrank.training.bilingual.settings import General
 from polyrank.training.bilingual.teacher import Teacher
@@ -129,31 +129,28 @@ def align_on_text(
     Returns:
         The student's encoder and facts for the card.
     """
-    finished, told = work / "student.safetensors", work / "general.json"
+    finished, kept = work / "student.safetensors", work / "general.json"
     if not finished.is_file():
         made, unseen = (text_batches(lines, tokenizer, general, seed) for lines in (seen, held))
         sequences = {name: len(rows) for name, rows in made.blocks.items()}
-        _say(", ".join(f"{count} sequences of {name}" for name, count in sequences.items()))
+        told = ", ".join(f"{count} sequences of {name}" for name, count in sequences.items())
+        note(f"phase 1: {told}")
         loss = GeneralLoss(teacher, list(seen))
         before = held_out_loss(student, loss, unseen)
         schedule = Schedule(steps=general.steps, rate=general.rate, seed=seed)
         facts = fit(student, made, loss, schedule, work / "general", resume)
         after = held_out_loss(student.eval(), loss, unseen)
-        _say(f"held-out distance {before} -> {after}")
+        note(f"phase 1: held-out distance {before} -> {after}")
         facts |= {
             "held-out distance before": before,
             "held-out distance after": after,
             "sequences": sequences,
         }
-        told.write_text(json.dumps(facts, indent=1) + "\n")
+        kept.write_text(json.dumps(facts, indent=1) + "\n")
         weights = {k: v.detach().cpu().contiguous() for k, v in student.state_dict().items()}
         save_file(weights, aside := finished.with_suffix(".part"))
         aside.replace(finished)  # last, so that it says that all is there
         shutil.rmtree(work / "general")
     student = student.cpu()
     student.load_state_dict(load_file(finished))
-    return student.eval(), json.loads(told.read_text())
-
-
-def _say(message: str) -> None:
-    print(f"polyrank: phase 1: {message}", file=sys.stderr)
+    return student.eval(), json.loads(kept.read_text())

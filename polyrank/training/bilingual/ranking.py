@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from polyrank.base import load_base
 from polyrank.collections.records import Document
+from polyrank.messages import note
 from polyrank.modules.storage import PROBE
 from polyrank.training.bilingual.alignment import States, alignment
 from polyrank.training.bilingual.ranking_teacher import RankingTeacher
@@ -54,11 +54,7 @@ def read_ranking_data(
     examples, documents = read_rows(queries, passages, rows, query_texts, columns, source, scored)
     there = sum(example.teacher is not None for example in examples)
     if there and not scored:
-        print(
-            f"polyrank: the scores in {there} rows are not used, but the teacher's; "
-            "or give --row-scores",
-            file=sys.stderr,
-        )
+        note(f"the scores in {there} rows are not used, but the teacher's; or give --row-scores")
         examples = [replace(example, teacher=None) for example in examples]
     return RankingData(examples, documents, Path(queries), scored)
 

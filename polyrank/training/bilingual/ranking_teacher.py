@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from polyrank.base import Base
 from polyrank.composition import Composition
+from polyrank.messages import note
 from polyrank.modules.adapter import Head
 from polyrank.training.bilingual.alignment import States
 from polyrank.training.bilingual.cross_encoders import CrossEncoderTeacher, Judge, MeanTeacher
@@ -64,10 +64,9 @@ def judged(
     ]
     for one in teachers:
         if not one.aligned:
-            print(
-                f"polyrank: the teacher '{one.name}' has another vocabulary or shape than the base "
-                f"'{base.name}': its scores are distilled, not its states",
-                file=sys.stderr,
+            note(
+                f"the teacher '{one.name}' has another vocabulary or shape than the base "
+                f"'{base.name}': its scores are distilled, not its states"
             )
     described = ", ".join(f"cross-encoder '{Path(one.name).name}'" for one in teachers)
     if len(teachers) > 1:

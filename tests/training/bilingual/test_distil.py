@@ -30,6 +30,22 @@ def distil(tiny_bert, text_file, judgements, tiny_zoo_bert, tmp_path):
 
 
 @pytest.fixture
+def stopped(distil, monkeypatch):
+    """stopped(name): what a stop leaves between the phases."""
+    from polyrank.training.bilingual import distil as module
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    def run(name):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(module, "learn_ranking", stop)
+            distil(name)
+
+    return run
+
+
+@pytest.fixture
 def tiny_zoo_bert(tiny_bert, adapter_model, save_random, tmp_path):
     """A ranking adapter over no language module."""
     from polyrank.base import load_base
@@ -96,33 +112,17 @@ def test_an_encoder_is_kept_in_half_the_size(distil):
     assert (stored["dtype"], stored["compared"]) == ("float16", "states")
 
 
-def test_resume_gives_the_same_bytes(distil, monkeypatch, tmp_path):
+def test_resume_gives_the_same_bytes(distil, stopped, tmp_path):
     whole = distil("whole")
-    from polyrank.training.bilingual import distil as module
-
-    def stop(*_, **__):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "learn_ranking", stop)
-        with pytest.raises(KeyboardInterrupt):
-            distil("again")
+    stopped("again")
     assert not (tmp_path / "again").exists()
     again = distil("again", resume=True)
     for name in ("model.safetensors", "tokenizer.json"):
         assert (again / name).read_bytes() == (whole / name).read_bytes()
 
 
-def test_a_resume_with_other_settings_is_refused(distil, tmp_path, monkeypatch):
-    from polyrank.training.bilingual import distil as module
-
-    def stop(*_, **__):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "learn_ranking", stop)
-        with pytest.raises(KeyboardInterrupt):
-            distil("again")
+def test_a_resume_with_other_settings_is_refused(distil, stopped):
+    stopped("again")
     with pytest.raises(UsageError, match="seed was 13, is 14"):
         distil("again", seed=14, resume=True)
 
