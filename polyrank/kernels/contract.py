@@ -13,8 +13,8 @@
 
 Vectors must be finite where they are live: a live NaN or infinity makes the scores that it enters
 undefined, and no path looks for one. What a masked row holds, NaN included, never reaches a score.
-On a CPU half precision is widened to fp32 a block at a time, since PyTorch has no product there
-that takes bf16 and gives fp32 sums: it saves memory and bandwidth, not arithmetic.
+On a CPU half precision is widened to fp32 a block at a time: it saves memory and bandwidth, not
+arithmetic.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Queries against documents a block at a time, on threads: what all codecs do on a CPU.
+"""Queries against documents a block at a time, on threads: all codecs' way by PyTorch on a CPU.
 
 A codec says what the similarities of some document rows are. Here the rows are chosen, the best of
 each document found and summed. A block is small enough that its similarities stay in the core's
