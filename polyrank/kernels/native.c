@@ -24,10 +24,12 @@ enum { FP32, FP16, BF16, INT8, RESIDUAL };
 
 typedef float lanes __attribute__((vector_size(64), aligned(4), may_alias));
 
-/* Texts in a matrix: text i is rows bounds[i] to bounds[i + 1], or `length` rows each. */
+/* Texts in a matrix: text i is rows bounds[i] to bounds[i + 1], or `length` rows each; or with
+ * `picked`, text i is the one of that number. */
 typedef struct {
   const int64_t *bounds;
   int64_t length;
+  const int64_t *picked;
   const uint8_t *live; /* a byte for each row, not 0 where it counts; NULL: all do */
 } texts;
 
@@ -41,7 +43,7 @@ typedef struct {
   const int32_t *codes;  /* of RESIDUAL, (Td,) */
   const void *centroids; /* (K, d), fp32 or fp16 */
   const float *weights;  /* what the bits of one dimension stand for, 16 numbers at least */
-  int64_t bits, half_scales, half_centroids;
+  int64_t bits, half_scales, half_centroids, centroid_count;
   int64_t columns;   /* N */
   int64_t own;       /* query q meets documents q · N to q · N + N - 1 alone */
   int64_t zero_rule; /* a masked document token has similarity 0 */
@@ -62,7 +64,7 @@ typedef struct {
   float *packed; /* the query tokens, transposed, one group after the other */
   float *panel;  /* rows that had to be restored, (TILE, d) */
   float *zeros;  /* (d,) */
-  int rows, open;
+  int rows, open, damaged; /* damaged: a code beyond the centroids was met */
   const float *row[TILE];
   int32_t place[TILE]; /* of a row in its document; -1: its win counts for no row */
   int first[TILE];     /* whether it is its document's first */
@@ -70,8 +72,10 @@ typedef struct {
   document documents[TILE + 1];
 } scan;
 
-INLINE int64_t bound(const texts *t, int64_t text) {
-  return t->bounds ? t->bounds[text] : text * t->length;
+/* The first row of a text, or with `end` 1 the one after its last. */
+INLINE int64_t bound(const texts *t, int64_t text, int end) {
+  int64_t number = (t->picked ? t->picked[text] : text) + end;
+  return t->bounds ? t->bounds[number] : number * t->length;
 }
 
 /* --- rows ---------------------------------------------------------------------------------- */
@@ -254,7 +258,8 @@ static void finish(const scan *s, const document *d) {
   const problem *p = s->p;
   for (int64_t q = s->first_query; q < s->last_query; q++) {
     double sum = 0;
-    for (int64_t t = bound(&p->queries, q); t < bound(&p->queries, q + 1) && d->rows; t++)
+    int64_t end = d->rows ? bound(&p->queries, q, 1) : 0;
+    for (int64_t t = bound(&p->queries, q, 0); t < end; t++)
       if (!p->queries.live || p->queries.live[t]) sum += d->best[t - s->first_token];
     p->scores[q * p->columns + d->column] = d->rows ? (float)sum : -__builtin_inff();
   }
@@ -284,9 +289,13 @@ static void score(scan *s, int64_t first, int64_t last, int64_t offset, int avx5
     document *d = &s->documents[s->open++];
     d->column = text - offset;
     d->rows = 0;
-    int64_t start = bound(&p->documents, text), end = bound(&p->documents, text + 1);
+    int64_t start = bound(&p->documents, text, 0), end = bound(&p->documents, text, 1);
     for (int64_t row = start; row < end; row++) {
       int live = !p->documents.live || p->documents.live[row];
+      if (live && p->codes && (uint64_t)p->codes[row] >= (uint64_t)p->centroid_count) {
+        s->damaged = 1;
+        return;
+      }
       prefetch(p, row + TILE);
       if (!live && !p->zero_rule) continue;
       if (s->rows == TILE) {
@@ -308,8 +317,8 @@ static void take(scan *s, int64_t first, int64_t last) {
   const problem *p = s->p;
   s->first_query = first;
   s->last_query = last;
-  s->first_token = bound(&p->queries, first);
-  s->tokens = bound(&p->queries, last) - s->first_token;
+  s->first_token = bound(&p->queries, first, 0);
+  s->tokens = bound(&p->queries, last - 1, 1) - s->first_token;
   s->padded = (s->tokens + NARROW - 1) / NARROW * NARROW;
   for (int64_t group = 0; group < s->padded; group += WIDE) {
     int64_t step = s->padded - group < WIDE ? NARROW : WIDE;
@@ -331,15 +340,16 @@ int polyrank_level(void) {
 }
 
 /* What native.py must agree with: raise it when `problem` or a call changes. */
-int polyrank_version(void) { return 1; }
+int polyrank_version(void) { return 2; }
 
-/* Score queries first to last in columns first to last. Returns 0, or 1 without memory. */
+/* Score queries first to last in columns first to last. Returns 0; 1 without memory; 2 where a
+ * code is beyond the centroids. */
 int polyrank_maxsim(const problem *p, int64_t first_query, int64_t last_query,
                     int64_t first_column, int64_t last_column, int level) {
   int64_t most = 0; /* query tokens taken at once */
   for (int64_t q = first_query; q < last_query; q++) {
-    int64_t start = bound(&p->queries, p->own ? q : first_query);
-    int64_t tokens = bound(&p->queries, q + 1) - start;
+    int64_t start = bound(&p->queries, p->own ? q : first_query, 0);
+    int64_t tokens = bound(&p->queries, q, 1) - start;
     most = tokens > most ? tokens : most;
   }
   most = (most + NARROW - 1) / NARROW * NARROW;
@@ -361,5 +371,33 @@ int polyrank_maxsim(const problem *p, int64_t first_query, int64_t last_query,
     score(&s, offset + first_column, offset + last_column, offset, level == 2);
   }
   free(memory);
+  return s.damaged ? 2 : 0;
+}
+
+AVX2 static void greatest(const float *row, int64_t count, float *best) {
+  for (int64_t i = 0; i < count; i++) best[i] = row[i] > best[i] ? row[i] : best[i];
+}
+
+/* Scores of texts first to last where a token's similarities are row codes[token] of a table
+ * (rows, count), `count` query tokens of one query. Returns as polyrank_maxsim. */
+int polyrank_by_table(const float *table, int64_t rows, int64_t count, const int32_t *codes,
+                      const texts *t, int64_t first, int64_t last, float *scores) {
+  float *best = malloc((count + 1) * sizeof(float));
+  if (!best) return 1;
+  for (int64_t text = first; text < last; text++) {
+    int64_t start = bound(t, text, 0), end = bound(t, text, 1);
+    double sum = start < end ? 0 : -__builtin_inf();
+    for (int64_t i = 0; i < count; i++) best[i] = -__builtin_inff();
+    for (int64_t row = start; row < end; row++) {
+      if ((uint64_t)codes[row] >= (uint64_t)rows) {
+        free(best);
+        return 2;
+      }
+      greatest(table + codes[row] * count, count, best);
+    }
+    for (int64_t i = 0; i < count && start < end; i++) sum += best[i];
+    scores[text] = (float)sum;
+  }
+  free(best);
   return 0;
 }

@@ -10,20 +10,22 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ctypes import CDLL, POINTER, Structure, byref, c_int, c_int64, c_void_p
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from polyrank.errors import UsageError
 from polyrank.kernels.contract import Layout, Problem
 from polyrank.kernels.threads import each
 
-VERSION = 1  # of native.c, which says the same
+VERSION = 2  # of native.c, which says the same
 QUERY_ROWS = 512  # query tokens of one piece: a quarter of a megabyte at 128 dimensions
 PIECE = 1 << 22  # similarities of one piece: some milliseconds
 SHARED = 1 << 19  # similarities from which threads share the work: half a millisecond or more
@@ -59,7 +61,12 @@ class Rows:
 
 
 class _Texts(Structure):
-    _fields_ = [("bounds", c_void_p), ("length", c_int64), ("live", c_void_p)]
+    _fields_ = [
+        ("bounds", c_void_p),
+        ("length", c_int64),
+        ("picked", c_void_p),
+        ("live", c_void_p),
+    ]
 
 
 class _Problem(Structure):  # as in native.c
@@ -78,6 +85,7 @@ class _Problem(Structure):  # as in native.c
         ("bits", c_int64),
         ("half_scales", c_int64),
         ("half_centroids", c_int64),
+        ("centroid_count", c_int64),
         ("columns", c_int64),
         ("own", c_int64),
         ("zero_rule", c_int64),
@@ -101,6 +109,16 @@ def _library() -> CDLL | None:
         )
         return None
     library.polyrank_maxsim.argtypes = [POINTER(_Problem), *[c_int64] * 4, c_int]
+    library.polyrank_by_table.argtypes = [
+        c_void_p,
+        c_int64,
+        c_int64,
+        c_void_p,
+        POINTER(_Texts),
+        c_int64,
+        c_int64,
+        c_void_p,
+    ]
     return library
 
 
@@ -119,12 +137,17 @@ def takes(queries: Tensor, documents: Tensor) -> bool:
 
 
 def forward(
-    queries: Tensor, rows: Rows, problem: Problem, argmax: bool = False
+    queries: Tensor,
+    rows: Rows,
+    problem: Problem,
+    argmax: bool = False,
+    picked: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Scores (Q, N) and with `argmax` winners int32 (Tq, N), as `scan.scan` gives them.
 
     Args:
         queries: (Tq, d).
+        picked: int64 (N,), the documents of the columns; None: all, in order. Nothing is copied.
     """
     tokens = queries.float().contiguous()
     vectors = rows.vectors if rows.vectors.stride(1) == 1 else rows.vectors.contiguous()
@@ -132,7 +155,7 @@ def forward(
     scores = torch.empty(shape)
     winners = torch.full((len(tokens), shape[1]), -1, dtype=torch.int32) if argmax else None
     weights = None if rows.weights is None else F.pad(rows.weights, (0, 16))  # it reads 16
-    asked, met = _texts(problem.queries), _texts(problem.documents)
+    asked, met = _texts(problem.queries), _texts(problem.documents, picked)
     filled = _Problem(
         width=tokens.shape[1],
         tokens=tokens.data_ptr(),
@@ -148,6 +171,7 @@ def forward(
         bits=0 if rows.weights is None else len(rows.weights).bit_length() - 1,
         half_scales=rows.scales is not None and rows.scales.dtype == torch.float16,
         half_centroids=rows.centroids is not None and rows.centroids.dtype == torch.float16,
+        centroid_count=0 if rows.centroids is None else len(rows.centroids),
         columns=problem.columns,
         own=problem.own,
         zero_rule=problem.zero_mask,
@@ -158,67 +182,111 @@ def forward(
     assert library is not None
 
     def score(piece: _Piece) -> None:
-        if library.polyrank_maxsim(byref(filled), *piece, instructions):
-            raise MemoryError("no memory for a block of query tokens")
+        _check(library.polyrank_maxsim(byref(filled), *piece, instructions))
 
-    work = _work(tokens, problem)
+    work = (problem.queries.length if problem.own else len(tokens)) * _rows(met)
     threads = torch.get_num_threads() if work >= SHARED else 1
-    pieces = list(_pieces(problem, len(tokens), work, threads))
-    if threads > 1 and len(pieces) > 1:
-        each(pieces, lambda: score, min(threads, len(pieces)))
-    else:
-        for piece in pieces:
-            score(piece)
+    _on_threads(list(_pieces(problem, met, len(tokens), work, threads)), score, threads)
     if winners is not None and problem.queries.mask is not None:
         winners[~problem.queries.mask] = -1
     return scores, winners
 
 
+def by_table(table: Tensor, codes: Tensor, offsets: Tensor, picked: Tensor) -> Tensor:
+    """MaxSim of one query with some documents, as if every token were its centroid: (N,) fp32.
+
+    Args:
+        table: the similarities of centroids with the query's tokens, (K, R) fp32.
+        codes: the centroid of each document token, (Td,) int32.
+        offsets: int64 (D + 1,). picked: int64 (N,), documents.
+    """
+    table, codes = table.contiguous(), codes.contiguous()
+    scores = torch.empty(len(picked))
+    met = _texts(Layout(len(offsets) - 1, 0, offsets), picked)
+    library = _library()
+    assert library is not None
+
+    def score(part: tuple[int, int]) -> None:
+        rows = table.data_ptr(), *table.shape, codes.data_ptr()
+        _check(library.polyrank_by_table(*rows, byref(met.structure), *part, scores.data_ptr()))
+
+    work = _rows(met) * table.shape[1]
+    threads = torch.get_num_threads() if work >= SHARED else 1
+    parts = max(-(-work // PIECE), threads * SHARES if threads > 1 else 1)
+    _on_threads(list(_even(len(picked), parts)), score, threads)
+    return scores
+
+
+def _check(failure: int) -> None:
+    if failure == 1:
+        raise MemoryError("no memory for the maxima of the query tokens")
+    if failure == 2:
+        raise UsageError(
+            "a token's code is beyond the centroids: they are of two indexes, or damaged.\n"
+            "Read both from one index; if they are, restore it from a copy or build it again."
+        )
+
+
+_Part = TypeVar("_Part")
+
+
+def _on_threads(parts: list[_Part], do: Callable[[_Part], None], threads: int) -> None:
+    if threads > 1 and len(parts) > 1:
+        each(parts, lambda: do, min(threads, len(parts)))
+        return
+    for part in parts:
+        do(part)
+
+
 @dataclass(frozen=True)
 class _Held:
-    """A structure of addresses, and the tensors that must live as long as it."""
+    """Texts as a structure of addresses, with the tensors that must live as long as it."""
 
     structure: _Texts
-    tensors: tuple[Tensor | None, Tensor | None]
+    layout: Layout
+    offsets: Tensor | None
+    picked: Tensor | None
+    mask: Tensor | None
 
 
-def _texts(layout: Layout) -> _Held:
+def _texts(layout: Layout, picked: Tensor | None = None) -> _Held:
     offsets = None if layout.offsets is None else layout.offsets.contiguous()
     mask = None if layout.mask is None else layout.mask.contiguous()
-    return _Held(_Texts(_address(offsets), layout.length, _address(mask)), (offsets, mask))
+    picked = None if picked is None else picked.contiguous()
+    addresses = _Texts(_address(offsets), layout.length, _address(picked), _address(mask))
+    return _Held(addresses, layout, offsets, picked, mask)
 
 
 def _address(tensor: Tensor | None) -> int | None:
     return None if tensor is None else tensor.data_ptr()
 
 
-def _rows(layout: Layout) -> int:
-    if layout.offsets is None:
-        return layout.count * layout.length
-    return int(layout.offsets[-1] - layout.offsets[0])
+def _rows(texts: _Held) -> int:
+    """How many rows all texts have."""
+    if texts.offsets is None:
+        return texts.layout.length * (
+            texts.layout.count if texts.picked is None else len(texts.picked)
+        )
+    if texts.picked is None:
+        return int(texts.offsets[-1] - texts.offsets[0])
+    return int((texts.offsets[texts.picked + 1] - texts.offsets[texts.picked]).sum())
 
 
-def _work(tokens: Tensor, problem: Problem) -> int:
-    """Similarities of the whole problem."""
-    return _rows(problem.documents) * (problem.queries.length if problem.own else len(tokens))
-
-
-def _pieces(problem: Problem, tokens: int, work: int, threads: int) -> Iterator[_Piece]:
+def _pieces(problem: Problem, met: _Held, tokens: int, work: int, threads: int) -> Iterator[_Piece]:
     """Parts of some milliseconds, several for each thread; an interrupt waits for one."""
     count = problem.queries.count
     wanted = max(-(-work // PIECE), threads * SHARES if threads > 1 else 1)
     parts = min(count, wanted) if problem.own else -(-tokens // QUERY_ROWS)
-    queries = _even(count, parts)
-    columns = list(_columns(problem, -(-wanted // max(parts, 1))))
-    for first, last in queries:
+    columns = list(_columns(problem, met, -(-wanted // max(parts, 1))))
+    for first, last in _even(count, parts):
         for start, stop in columns:
             yield first, last, start, stop
 
 
-def _columns(problem: Problem, parts: int) -> Iterator[tuple[int, int]]:
-    """All columns, in parts of about as many rows."""
-    offsets = problem.documents.offsets
-    if problem.own or offsets is None or parts == 1:
+def _columns(problem: Problem, met: _Held, parts: int) -> Iterator[tuple[int, int]]:
+    """All columns, in parts of about as many rows where that is easily told."""
+    offsets = met.offsets
+    if problem.own or offsets is None or met.picked is not None or parts == 1:
         yield from _even(problem.columns, parts)
         return
     steps = torch.linspace(float(offsets[0]), float(offsets[-1]), parts + 1, dtype=torch.float64)

@@ -148,19 +148,18 @@ def maxsim_residual(
 
         return score(queries, documents, document_mask)
     if native.takes(queries, documents.residuals):
-        return compiled(queries, _rows(documents), documents.offsets, document_mask)
+        parts = documents.codes, documents.residuals, documents.inverse_norms
+        rows = residual_rows(documents.codec, *parts)
+        return compiled(queries, rows, documents.offsets, document_mask)
     return scan(queries, documents.offsets, document_mask, _Prepared(documents))
 
 
-def _rows(documents: ResidualDocuments) -> native.Rows:
-    codec = documents.codec
-    return native.Rows(
-        documents.residuals,
-        documents.inverse_norms,
-        documents.codes,
-        codec.centroids.contiguous(),
-        codec.slot_weights(),
-    )
+def residual_rows(
+    codec: ResidualCodec, codes: Tensor, residuals: Tensor, inverse_norms: Tensor
+) -> native.Rows:
+    """Tokens of a residual codec as the compiled kernel reads them."""
+    centroids = codec.centroids.contiguous()
+    return native.Rows(residuals, inverse_norms, codes, centroids, codec.slot_weights())
 
 
 class _Prepared:

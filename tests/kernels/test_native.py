@@ -7,15 +7,20 @@ import platform
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from polyrank import kernels
+from polyrank.errors import UsageError
 from polyrank.kernels import native, reference
 from polyrank.kernels.contract import Layout, Problem
+from polyrank.kernels.int8 import encode_int8
 from polyrank.kernels.kmeans import nearest
+from polyrank.kernels.residual import fit_codec
+from polyrank.kernels.residual_scoring import pack_documents, residual_rows
 
 COMPILED = pytest.mark.skipif(native.level() == 0, reason="no compiled kernel on this machine")
 GCC = platform.machine() == "x86_64" and platform.system() == "Linux" and shutil.which("gcc")
@@ -83,7 +88,9 @@ def test_pieces_cover_every_score_once(queries, threads, own, monkeypatch):
     ends = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
     problem = Problem(Layout(queries, 6), Layout(len(lengths), 2, ends), columns=17, own=own)
     covered = torch.zeros(queries, 17, dtype=torch.int64)
-    for first, last, start, stop in native._pieces(problem, queries * 6, queries * 6 * 34, threads):
+    met = native._texts(problem.documents)
+    pieces = native._pieces(problem, met, queries * 6, queries * 6 * 34, threads)
+    for first, last, start, stop in pieces:
         covered[first:last, start:stop] += 1
     assert (covered == 1).all()
 
@@ -119,6 +126,59 @@ def test_more_empty_documents_than_a_tile_has_rows():
     assert (scores[0].isinf().nonzero().squeeze(1).tolist()) == [
         i for i in range(62) if i not in filled
     ]
+
+
+def picked_by_hand(queries, rows, picked, ends):
+    """Scores (Q, N) of documents of `ends` in any order, each alone."""
+    problem = Problem(Layout(len(queries), queries.shape[1]), Layout(1, 0, ends[:2]), columns=1)
+    flat, alone = queries.flatten(0, 1), []
+    for number in picked.tolist():
+        layout = Layout(1, 0, ends[number : number + 2])
+        alone.append(native.forward(flat, rows, replace(problem, documents=layout))[0])
+    return torch.cat(alone, dim=1)
+
+
+@COMPILED
+@pytest.mark.parametrize("kind", ["fp16", "int8", "residual"])
+def test_picked_documents_score_as_they_do_alone(kind):
+    queries, _, documents, ends = ragged()
+    picked = torch.tensor([39, 0, 7, 7, 21, *range(3, 30)])
+    if kind == "fp16":
+        rows = native.Rows(documents.half())
+    elif kind == "int8":
+        packed = encode_int8(documents, ends)
+        rows = native.Rows(packed.values, packed.scales)
+    else:
+        codec = fit_codec(documents, 2, clusters=10)
+        norms = pack_documents(codec, *codec.encode(documents), ends).inverse_norms
+        rows = residual_rows(codec, *codec.encode(documents), norms)
+    queries = queries.view(6, 15, -1)
+    problem = Problem(Layout(6, 15), Layout(len(ends) - 1, 0, ends), columns=len(picked))
+    scores, _ = native.forward(queries.flatten(0, 1), rows, problem, picked=picked)
+    assert torch.equal(scores, picked_by_hand(queries, rows, picked, ends))
+
+
+@COMPILED
+def test_scores_by_a_table_by_hand():
+    table = torch.tensor([[1.0, -1.0], [0.5, 2.0], [-3.0, 0.0]])  # of three centroids
+    codes = torch.tensor([0, 1, 2, 2, 0], dtype=torch.int32)
+    ends = torch.tensor([0, 2, 3, 3, 5])
+    scores = native.by_table(table, codes, ends, torch.tensor([3, 0, 1, 2]))
+    assert scores.tolist() == [1.0, 3.0, -3.0, -torch.inf]
+
+
+@COMPILED
+def test_codes_beyond_the_centroids_are_refused():
+    """They would be read from wherever they point to."""
+    codec = fit_codec(torch.eye(8).repeat(4, 1), 4, clusters=4)
+    codes, ends = torch.tensor([0, 1, 9], dtype=torch.int32), torch.tensor([0, 3])
+    rows = residual_rows(codec, codes, torch.zeros(3, 4, dtype=torch.uint8), torch.ones(3))
+    problem = Problem(Layout(1, 1), Layout(1, 3, ends), columns=1)
+    with pytest.raises(UsageError, match="beyond the centroids"):
+        native.forward(torch.ones(1, 8), rows, problem)
+    codes[2] = -1
+    with pytest.raises(UsageError, match="beyond the centroids"):
+        native.by_table(torch.ones(4, 1), codes, ends, torch.tensor([0]))
 
 
 @COMPILED

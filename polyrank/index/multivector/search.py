@@ -19,6 +19,7 @@ from polyrank.errors import UsageError
 from polyrank.index.multivector.segment import Numbers, Segment
 from polyrank.index.multivector.snapshot import Snapshot
 from polyrank.index.multivector.storage import pad
+from polyrank.kernels import native
 from polyrank.kernels.compressed import scan
 from polyrank.kernels.scan import Similarity
 
@@ -168,9 +169,10 @@ def _candidates(
     """The `count` best documents by their centroids, of those near the query: segment → numbers."""
     assert snapshot.codec.centroids is not None
     table = snapshot.codec.centroids.float() @ query.float().t()  # (K, Lq)
+    nearness = table.t().contiguous()  # in rows, where the greatest are found many times as fast
     while True:
         probe = min(probe, len(table))
-        probed = table.topk(probe, dim=0).indices.unique().numpy()
+        probed = nearness.topk(probe).indices.unique().numpy()
         near = [
             numbers[alive[numbers]]
             for segment, alive in zip(snapshot.segments, kept, strict=True)
@@ -188,6 +190,9 @@ def _candidates(
 
 def _by_centroids(segment: Segment, query: Tensor, table: Tensor, numbers: Numbers) -> Tensor:
     """MaxSim as if every token were its centroid: (1, len(numbers))."""
+    if native.takes(query, table):
+        offsets, picked = torch.from_numpy(segment.offsets), torch.from_numpy(numbers)
+        return native.by_table(table, segment.arrays["codes"], offsets, picked)[None]
     arrays, offsets = segment.take(numbers, ["codes"])
 
     def prepare(columns: Tensor) -> Callable[[], Similarity]:  # one query: those of the table

@@ -28,7 +28,8 @@ from polyrank.index.multivector import files
 from polyrank.index.multivector.binding import Module
 from polyrank.index.multivector.codec import Codec
 from polyrank.index.multivector.manifest import Entry, entry_from
-from polyrank.index.multivector.storage import Queries, Storage
+from polyrank.index.multivector.storage import Queries, Storage, score_picked
+from polyrank.kernels import native
 from polyrank.languages import UNKNOWN, normalise
 from polyrank.modules.card import sha256
 
@@ -142,7 +143,17 @@ class Segment:
 
     @cached_property
     def lengths(self) -> Numbers:
-        return np.diff(self.offsets)
+        """Tokens of each document, (D,).
+
+        Raises:
+            DataError: offsets that are not those of documents.
+        """
+        lengths = np.diff(self.offsets)
+        ends = self.offsets[[0, -1]].tolist()
+        if ends != [0, self.entry.tokens] or bool((lengths < 0).any()):
+            path = Path("segments") / self.entry.name / "offsets.npy"
+            raise DataError(path, None, f"holds other numbers than offsets; {files.RESTORE}")
+        return lengths
 
     def kept(self, languages: Sequence[str] | None = None) -> NDArray[np.bool_]:
         """Which documents a search may find, (D,): alive, in these languages, not empty."""
@@ -165,6 +176,10 @@ class Segment:
 
     def score(self, queries: Queries, numbers: Numbers, device: torch.device) -> Tensor:
         """MaxSim of queries with some documents: (Q, len(numbers)), fp32, on the CPU."""
+        if device.type == "cpu" and native.level():
+            rows = self.storage.rows(self.arrays, self.codec)
+            offsets, picked = torch.from_numpy(self.offsets), torch.from_numpy(numbers)
+            return score_picked(queries, rows, offsets, picked)
         arrays, offsets = self.take(numbers)
         moved = {name: array.to(device) for name, array in arrays.items()}
         return self.storage.score(queries.to(device), moved, offsets.to(device), self.codec).cpu()
@@ -189,8 +204,10 @@ class Segment:
     def with_centroids(self, probed: Numbers) -> Numbers:
         """Documents that have a token at one of these centroids, ascending."""
         starts, documents = self.posting_offsets, self.postings
-        runs = [documents[starts[c] : starts[c + 1]] for c in probed]
-        return np.unique(np.concatenate(runs)).astype(np.int64) if runs else np.empty(0, np.int64)
+        found = np.zeros(len(self.ids), dtype=bool)
+        for centroid in probed:
+            found[documents[starts[centroid] : starts[centroid + 1]]] = True
+        return np.flatnonzero(found)
 
 
 def open_segment(folder: Path, entry: Entry, storage: Storage, codec: Codec) -> Segment:

@@ -16,11 +16,17 @@ from torch import Tensor
 
 from polyrank.errors import UsageError
 from polyrank.index.multivector.codec import Codec
-from polyrank.kernels import maxsim_packed
+from polyrank.kernels import maxsim_packed, native
+from polyrank.kernels.contract import Layout, Problem
 from polyrank.kernels.int8 import Int8Documents, encode_int8, maxsim_int8
 from polyrank.kernels.kmeans import nearest
 from polyrank.kernels.residual import BITS, ResidualCodec
-from polyrank.kernels.residual_scoring import ResidualDocuments, maxsim_residual, pack_documents
+from polyrank.kernels.residual_scoring import (
+    ResidualDocuments,
+    maxsim_residual,
+    pack_documents,
+    residual_rows,
+)
 
 Arrays = Mapping[str, Tensor]  # each with a row per token
 
@@ -44,6 +50,7 @@ class Storage:
         arrays: names of the files.
         encode: (T, d) fp16 vectors and the codec → arrays.
         score: queries, arrays, document offsets (D + 1,), codec → (Q, D) fp32.
+        rows: arrays, codec → what the compiled kernel reads in their place.
         decode: arrays, codec → (T, d) fp32.
         bits: of a residual code.
     """
@@ -52,8 +59,25 @@ class Storage:
     arrays: tuple[str, ...]
     encode: Callable[[Tensor, Codec], dict[str, Tensor]]
     score: Callable[[Queries, Arrays, Tensor, Codec], Tensor]
+    rows: Callable[[Arrays, Codec], native.Rows]
     decode: Callable[[Arrays, Codec], Tensor]
     bits: int | None = None
+
+
+def score_picked(queries: Queries, rows: native.Rows, offsets: Tensor, picked: Tensor) -> Tensor:
+    """MaxSim of queries with some documents, without a copy of them, by the compiled kernel.
+
+    Args:
+        offsets: of all documents. picked: int64 (N,), numbers of documents.
+
+    Returns:
+        (Q, N) fp32.
+    """
+    count, length, _ = queries.vectors.shape
+    asked = Layout(count, length, mask=queries.mask.reshape(-1))
+    met = Layout(len(offsets) - 1, 0, offsets)
+    problem = Problem(asked, met, columns=len(picked))
+    return native.forward(queries.vectors.flatten(0, 1), rows, problem, picked=picked)[0]
 
 
 def pad(queries: list[Tensor]) -> Queries:
@@ -130,6 +154,9 @@ def _residual_storage(bits: int) -> Storage:
         ("codes", "residuals", "norms"),
         _encode_residual,
         _score_residual,
+        lambda arrays, codec: residual_rows(
+            _residual(codec), arrays["codes"], arrays["residuals"], arrays["norms"]
+        ),
         lambda arrays, codec: _residual(codec).decode(arrays["codes"], arrays["residuals"]),
         bits,
     )
@@ -139,13 +166,19 @@ STORAGES: Mapping[str, Storage] = {
     storage.name: storage
     for storage in (
         Storage(
-            "fp16", ("vectors",), _encode_fp16, _score_fp16, lambda a, codec: a["vectors"].float()
+            "fp16",
+            ("vectors",),
+            _encode_fp16,
+            _score_fp16,
+            lambda a, codec: native.Rows(a["vectors"]),
+            lambda a, codec: a["vectors"].float(),
         ),
         Storage(
             "int8",
             ("values", "scales"),
             _encode_int8,
             _score_int8,
+            lambda a, codec: native.Rows(a["values"], a["scales"]),
             lambda a, codec: a["values"].float() * a["scales"].float()[:, None],
         ),
         *map(_residual_storage, BITS),

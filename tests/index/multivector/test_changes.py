@@ -21,6 +21,7 @@ from polyrank.index.multivector import (
     files,
     verify,
 )
+from polyrank.kernels import native
 
 from .conftest import WordEncoder
 
@@ -231,6 +232,17 @@ def test_a_damaged_index_is_not_opened(index):
     (index.folder / "manifest.json").write_text("{")
     with pytest.raises(DataError, match="is no JSON"):
         MultiVectorIndex(index.folder)
+
+
+@pytest.mark.parametrize("path", ["compiled", "torch"])
+def test_damage_of_the_same_size_is_told_when_it_is_met(index, queries, path, monkeypatch):
+    if path == "torch":
+        monkeypatch.setattr(native, "level", lambda: 0)
+    file = index.folder / "segments" / "000001-000000" / "offsets.npy"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-8] + (1 << 40).to_bytes(8, "little"))
+    with pytest.raises(DataError, match="offsets.npy: holds other numbers than offsets"):
+        MultiVectorIndex(index.folder, index.encoder).search(queries, 3)
 
 
 FULL = """

@@ -7,7 +7,7 @@ from polyrank.collections.records import Document, Query
 from polyrank.errors import UsageError
 from polyrank.index.multivector import MultiVectorIndex, Plan, Pruning, build
 from polyrank.index.multivector.search import Best
-from polyrank.kernels import reference
+from polyrank.kernels import native, reference
 
 CODECS = ["fp16", "int8", "residual-4"]
 
@@ -101,6 +101,18 @@ def test_a_filter_does_not_empty_a_pruned_ranking(index, documents, queries):
     language = {document.id: document.language for document in documents}
     for hits in index.search(queries, 10, languages=["ky"], pruning=Pruning(1, 10)).values():
         assert len(hits) == 10 and {language[hit.document_id] for hit in hits} == {"ky"}
+
+
+@pytest.mark.skipif(native.level() == 0, reason="no compiled kernel on this machine")
+@pytest.mark.parametrize("pruning", [None, Pruning(2, 8)])
+@pytest.mark.parametrize("languages", [None, ["ky", "zh"]])
+def test_the_compiled_kernel_finds_what_pytorch_does(
+    index, queries, languages, pruning, monkeypatch
+):
+    compiled = pairs(index.search(queries, 6, languages=languages, pruning=pruning))
+    monkeypatch.setattr(native, "level", lambda: 0)
+    plain = pairs(index.search(queries, 6, languages=languages, pruning=pruning))
+    assert_same(compiled, plain, 1e-5)
 
 
 def test_small_blocks_and_many_queries_change_nothing(index, queries, monkeypatch):
