@@ -17,11 +17,11 @@ from polyrank.errors import UsageError
 
 if TYPE_CHECKING:
     from polyrank.collections.records import Collection, Document, Query, Run
-    from polyrank.pipeline import Scorer
     from polyrank.rerankers.cross_encoder import Reranker
     from polyrank.rerankers.standalone import CrossEncoder
     from polyrank.saved_composition import SavedComposition
     from polyrank.scale_out import RayScorer
+    from polyrank.scoring import Scorer
 
 
 class Kind(Enum):
@@ -478,8 +478,8 @@ def normalisation(interpolate: float | None, normalise: Normalise | None) -> str
 
 def reranked(scorer: Scorer, texts: Collection, found: Run) -> Run:
     """A first stage in memory, every query in the scorer's order."""
-    from polyrank.pipeline import rerank_queries
     from polyrank.progress import track
+    from polyrank.scoring import rerank_queries
 
     work = [
         (texts.queries[query_id], [texts.documents[hit.document_id] for hit in hits])

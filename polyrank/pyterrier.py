@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from polyrank.collections.records import ScoredDocument
 from polyrank.collections.texts import Documents, documents_of, queries_of
 from polyrank.errors import PolyrankError, UsageError
-from polyrank.pipeline import Scorer, rerank_query
+from polyrank.scoring import Scorer, rerank_query
 
 try:
     import pandas as pd

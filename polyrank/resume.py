@@ -18,9 +18,9 @@ from typing import IO, Any
 
 from polyrank.collections.records import Collection, Document, Query, Run, ScoredDocument
 from polyrank.errors import UsageError
+from polyrank.scoring import Work
 
 FORMAT = 1
-Work = tuple[Query, Sequence[Document]]  # a query and its candidates
 ReadIds = Callable[[str], tuple[str, str]]  # a line of the output -> query id, document id
 
 

@@ -20,8 +20,8 @@ from polyrank.collections.texts import Documents, Queries, documents_of, queries
 from polyrank.errors import UsageError
 from polyrank.fusion import K, fuse
 from polyrank.index.lexical import BM25
-from polyrank.pipeline import Scorer, rerank_query
 from polyrank.progress import track
+from polyrank.scoring import Scorer, rerank_query
 
 if TYPE_CHECKING:
     from polyrank.rerankers.scorer import Retriever

@@ -14,8 +14,9 @@ import pytest
 from polyrank.collections.records import Collection, Document, Query, ScoredDocument
 from polyrank.collections.trec import read_run, write_run
 from polyrank.errors import DataError, Interrupted, LanguageError, PolyrankError, UsageError
-from polyrank.pipeline import Summary, best_first, rerank_stream
+from polyrank.pipeline import Summary, rerank_stream
 from polyrank.resume import sidecar
+from polyrank.scoring import best_first
 
 QUERIES, DEPTH = 6, 7
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from polyrank.collections import jsonl
 from polyrank.collections.files import has_ending, numbered_lines, writing
 from polyrank.collections.records import Judgement, Run, ScoredDocument, as_run, ranked
+from polyrank.collections.run_lines import TREC, line_format
 from polyrank.errors import DataError, UsageError
 
 _WORDS = re.compile(r"[^ \t\r\n\v\f]+").findall
@@ -47,7 +48,7 @@ def write_run(run: Run | Iterable[ScoredDocument], path: str | Path, tag: str = 
             finite, or a pair that occurs twice.
     """
     grouped = run if isinstance(run, dict) else as_run(run)
-    line = _json_line if has_ending(path, ".jsonl") else _trec_line
+    layout = line_format(path)
     if not tag or any(map(str.isspace, tag)):
         raise UsageError(f"the run tag {tag!r} must be one word; TREC separates fields by spaces")
     with writing(path) as file:
@@ -59,7 +60,9 @@ def write_run(run: Run | Iterable[ScoredDocument], path: str | Path, tag: str = 
                 if hit.document_id in seen:
                     raise UsageError(f"{query_id} {hit.document_id}: the pair occurs twice")
                 seen.add(hit.document_id)
-                file.write(line(hit, rank, tag))
+                if layout is TREC:
+                    _check_words(hit)
+                file.write(layout.write(hit, rank, tag))
 
 
 def read_qrels(path: str | Path) -> list[Judgement]:
@@ -152,15 +155,10 @@ def _parse_trec(line: str, path: str | Path, number: int) -> ScoredDocument:
     return ScoredDocument(fields[0], fields[2], jsonl.finite(fields[4], path, number))
 
 
-def _trec_line(hit: ScoredDocument, rank: int, tag: str) -> str:
+def _check_words(hit: ScoredDocument) -> None:
     for word in (hit.query_id, hit.document_id):
         if not word or any(map(str.isspace, word)):
             raise UsageError(
                 f"the id {word!r} is empty or has whitespace, which a TREC run cannot hold; "
                 "write the run as .jsonl instead"
             )
-    return f"{hit.query_id} Q0 {hit.document_id} {rank} {hit.score:.9g} {tag}\n"
-
-
-def _json_line(hit: ScoredDocument, rank: int, tag: str) -> str:
-    return jsonl.dump_scored(hit)

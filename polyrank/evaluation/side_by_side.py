@@ -13,8 +13,8 @@ from polyrank.collections.records import Collection, Document, Query, Run
 from polyrank.errors import UsageError
 from polyrank.evaluation.loyalty import MEASURES, loyalty
 from polyrank.evaluation.measures import evaluate
-from polyrank.pipeline import Scorer, rerank_query
 from polyrank.progress import bar
+from polyrank.scoring import Scorer, rerank_query
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from polyrank.collections.trec import read_run
 from polyrank.errors import DataError
 from polyrank.experiments.modules import folders, values_in
 from polyrank.experiments.specification import System, Task, filled, slug
-from polyrank.pipeline import Scorer
+from polyrank.scoring import Scorer
 
 _SCORING = (
     "rerank", "base", "ranking", "ranking_kind", "routing", "fallback", "max_length",

@@ -17,9 +17,9 @@ from polyrank import languages
 from polyrank.collections.records import Collection, Document, Query, Run, ScoredDocument
 from polyrank.collections.texts import as_documents, as_queries
 from polyrank.errors import UsageError
-from polyrank.pipeline import rerank_query
 from polyrank.progress import track
 from polyrank.rerankers.masked import Masks
+from polyrank.scoring import rerank_query
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

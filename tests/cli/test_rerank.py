@@ -119,13 +119,13 @@ def test_killed_and_resumed_equals_uninterrupted(first, source, tiny, polyrank, 
 
 
 def test_ctrl_c_says_how_to_go_on(first, source, tiny, polyrank, files, monkeypatch):
-    from polyrank import pipeline
+    from polyrank import scoring
 
     output, whole = files / "out.trec", files / "whole.trec"
     arguments = ["rerank", *source, *tiny, "--run", first, "--output"]
     polyrank(*arguments, whole)
 
-    calls, real = [], pipeline.rerank_query
+    calls, real = [], scoring.rerank_query
 
     def interrupted(*args):
         calls.append(args)
@@ -134,7 +134,7 @@ def test_ctrl_c_says_how_to_go_on(first, source, tiny, polyrank, files, monkeypa
         return real(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "rerank_query", interrupted)
+        patch.setattr(scoring, "rerank_query", interrupted)
         stopped = polyrank(*arguments, output)
     assert stopped.exit_code == 130
     assert "go on with the same command and --resume" in stopped.stderr
@@ -149,13 +149,13 @@ def test_a_searched_first_stage_is_that_of_then(source, tiny, polyrank, files, m
     """Under other thread numbers a dense score differs in its last bit; here in a third of it."""
     from polyrank.cli import options
 
-    from polyrank import pipeline
+    from polyrank import scoring
 
     output, whole = files / "out.trec", files / "whole.trec"
     arguments = ["rerank", *source, *tiny, "--first-stage", "dense", "--depth", "4"]
     arguments += ["--interpolate", "0.5", "--output"]
     assert polyrank(*arguments, whole).exit_code == 0
-    calls, real, search = [], pipeline.rerank_query, options.search_first
+    calls, real, search = [], scoring.rerank_query, options.search_first
 
     def interrupted(*args):
         calls.append(args)
@@ -171,7 +171,7 @@ def test_a_searched_first_stage_is_that_of_then(source, tiny, polyrank, files, m
         }
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "rerank_query", interrupted)
+        patch.setattr(scoring, "rerank_query", interrupted)
         assert polyrank(*arguments, output).exit_code == 130
     monkeypatch.setattr(options, "search_first", otherwise)
     restarted = polyrank(*arguments, output)  # refused, and what is kept is not overwritten
@@ -210,7 +210,7 @@ def test_a_kept_first_stage_is_exact_and_knows_queries_without_candidates(tmp_pa
 
 
 def test_another_split_of_equal_queries_is_refused(tiny, polyrank, tmp_path, monkeypatch):
-    from polyrank import pipeline
+    from polyrank import scoring
 
     folder = tmp_path / "beir"
     (folder / "qrels").mkdir(parents=True)
@@ -225,7 +225,7 @@ def test_another_split_of_equal_queries_is_refused(tiny, polyrank, tmp_path, mon
     command = ["rerank", "--collection", folder, *tiny, "--output", tmp_path / "out.trec"]
     command += ["--query-language", "ky", "--document-language", "en", "--first-stage", "bm25"]
 
-    whole = pipeline.rerank_query
+    whole = scoring.rerank_query
 
     def interrupted(scorer, query, documents):
         if query.id == "q2":
@@ -233,7 +233,7 @@ def test_another_split_of_equal_queries_is_refused(tiny, polyrank, tmp_path, mon
         return whole(scorer, query, documents)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "rerank_query", interrupted)
+        patch.setattr(scoring, "rerank_query", interrupted)
         assert polyrank(*command, "--split", "dev").exit_code == 130
     for changed, message in (
         ((), "split was 'dev' and is now None"),
