@@ -22,8 +22,6 @@
 enum { TILE = 8, WIDE = 32, NARROW = 16 }; /* document rows; query tokens */
 enum { FP32, FP16, BF16, INT8, RESIDUAL };
 
-typedef float lanes __attribute__((vector_size(64), aligned(4), may_alias));
-
 /* Texts in a matrix: text i is rows bounds[i] to bounds[i + 1], or `length` rows each; or with
  * `picked`, text i is the one of that number. */
 typedef struct {
@@ -102,18 +100,17 @@ AVX2 static float number(const void *numbers, int64_t i, int64_t half) {
   return half ? _cvtsh_ss(((const uint16_t *)numbers)[i]) : ((const float *)numbers)[i];
 }
 
-/* The weights of the 8 dimensions in `bits` bytes, the first dimension in a byte's upper bits. */
+/* The weights of 8 dimensions in `bits` bytes, the first dimension in a byte's upper bits. */
 AVX2 INLINE __m256 eight_weights(const uint8_t *bytes, int bits, const float *weights) {
+  if (bits == 8) {
+    __m256i slot = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)bytes));
+    return _mm256_i32gather_ps(weights, slot, 4);
+  }
   uint32_t word = 0;
   memcpy(&word, bytes, bits);
-  int per = 8 / bits;
-  __m256i dimension = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-  __m256i byte = _mm256_srli_epi32(dimension, per == 8 ? 3 : per == 4 ? 2 : 1);
-  __m256i place = _mm256_and_si256(dimension, _mm256_set1_epi32(per - 1));
-  __m256i shift = _mm256_add_epi32(
-      _mm256_slli_epi32(byte, 3),
-      _mm256_mullo_epi32(_mm256_sub_epi32(_mm256_set1_epi32(per - 1), place),
-                         _mm256_set1_epi32(bits)));
+  __m256i shift = bits == 1   ? _mm256_setr_epi32(7, 6, 5, 4, 3, 2, 1, 0)
+                  : bits == 2 ? _mm256_setr_epi32(6, 4, 2, 0, 14, 12, 10, 8)
+                              : _mm256_setr_epi32(4, 0, 12, 8, 20, 16, 28, 24);
   __m256i slot = _mm256_srlv_epi32(_mm256_set1_epi32((int)word), shift);
   slot = _mm256_and_si256(slot, _mm256_set1_epi32((1 << bits) - 1));
   __m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(weights), slot);
@@ -122,20 +119,20 @@ AVX2 INLINE __m256 eight_weights(const uint8_t *bytes, int bits, const float *we
   return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(slot, 28)));
 }
 
+AVX2 INLINE __m256 eight_numbers(const void *numbers, int64_t i, int64_t half) {
+  if (!half) return _mm256_loadu_ps((const float *)numbers + i);
+  return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)((const uint16_t *)numbers + i)));
+}
+
 /* scale · (centroid + what the bytes stand for). `bits` is a constant where this is inlined. */
 AVX2 INLINE void add_residual(const problem *p, int64_t row, const uint8_t *bytes, int bits,
                               float *to) {
   int64_t centroid = p->codes[row] * p->width, k = 0;
   float scale = number(p->scales, row, p->half_scales);
   for (; k + 8 <= p->width; k += 8) {
-    __m256 weight = bits == 8 ? _mm256_i32gather_ps(p->weights, _mm256_cvtepu8_epi32(
-                                    _mm_loadl_epi64((const __m128i *)(bytes + k))), 4)
-                              : eight_weights(bytes + k * bits / 8, bits, p->weights);
-    int64_t at = centroid + k;
-    __m256 c = p->half_centroids
-                   ? _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)((const uint16_t *)p->centroids + at)))
-                   : _mm256_loadu_ps((const float *)p->centroids + at);
-    _mm256_storeu_ps(to + k, _mm256_mul_ps(_mm256_set1_ps(scale), _mm256_add_ps(c, weight)));
+    __m256 weight = eight_weights(bytes + k * bits / 8, bits, p->weights);
+    __m256 sum = _mm256_add_ps(eight_numbers(p->centroids, centroid + k, p->half_centroids), weight);
+    _mm256_storeu_ps(to + k, _mm256_mul_ps(_mm256_set1_ps(scale), sum));
   }
   for (; k < p->width; k++) {
     int shift = 8 - bits - (int)(k * bits % 8);
@@ -145,10 +142,12 @@ AVX2 INLINE void add_residual(const problem *p, int64_t row, const uint8_t *byte
 }
 
 AVX2 static void restore_residual(const problem *p, int64_t row, const uint8_t *bytes, float *to) {
-  if (p->bits == 1) add_residual(p, row, bytes, 1, to);
-  else if (p->bits == 2) add_residual(p, row, bytes, 2, to);
-  else if (p->bits == 4) add_residual(p, row, bytes, 4, to);
-  else add_residual(p, row, bytes, 8, to);
+  switch (p->bits) {
+    case 1: add_residual(p, row, bytes, 1, to); break;
+    case 2: add_residual(p, row, bytes, 2, to); break;
+    case 4: add_residual(p, row, bytes, 4, to); break;
+    default: add_residual(p, row, bytes, 8, to);
+  }
 }
 
 /* A row in fp32: where it lies, or restored into `to`. */
@@ -174,41 +173,40 @@ INLINE void prefetch(const problem *p, int64_t row) {
 
 /* --- tiles --------------------------------------------------------------------------------- */
 
-/* Similarities of some rows with 16 · `vectors` query tokens, (rows, WIDE) into `to`. query: those
- * tokens, (d, step). `rows` and `vectors` are constants wherever this is inlined. */
-INLINE void products(const float *const *row, int rows, const float *query, int step, int vectors,
-                 int64_t width, float *to) {
-  lanes sum[TILE][2];
-#pragma GCC unroll 8
-  for (int r = 0; r < rows; r++)
-#pragma GCC unroll 2
-    for (int v = 0; v < vectors; v++) sum[r][v] = (lanes){0};
-  for (int64_t k = 0; k < width; k++) {
-    lanes token[2];
-#pragma GCC unroll 2
-    for (int v = 0; v < vectors; v++) token[v] = *(const lanes *)(query + k * step + 16 * v);
-#pragma GCC unroll 8
-    for (int r = 0; r < rows; r++)
-#pragma GCC unroll 2
-      for (int v = 0; v < vectors; v++) sum[r][v] += row[r][k] * token[v];
+#define EACH_ROW _Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
+#define EACH_VECTOR _Pragma("GCC unroll 2") for (int v = 0; v < vectors; v++)
+
+/* Similarities of `rows` rows with `vectors` vectors of query tokens, (rows, WIDE) into `to`. query:
+ * those tokens, (d, step). `rows` and `vectors` are constants wherever this is inlined. A function
+ * for each size of vector: GCC takes apart, through memory, those that the registers do not have. */
+#define PRODUCTS(NAME, BYTES)                                                                    \
+  typedef float NAME##_vector __attribute__((vector_size(BYTES), aligned(4), may_alias));        \
+  INLINE void NAME(const float *const *row, int rows, const float *query, int step, int vectors, \
+                   int64_t width, float *to) {                                                   \
+    enum { LANES = BYTES / sizeof(float) };                                                      \
+    NAME##_vector sum[TILE][2], token[2];                                                        \
+    EACH_ROW EACH_VECTOR sum[r][v] = (NAME##_vector){0};                                         \
+    for (int64_t k = 0; k < width; k++) {                                                        \
+      EACH_VECTOR token[v] = *(const NAME##_vector *)(query + k * step + LANES * v);             \
+      EACH_ROW EACH_VECTOR sum[r][v] += row[r][k] * token[v];                                    \
+    }                                                                                            \
+    EACH_ROW EACH_VECTOR *(NAME##_vector *)(to + r * WIDE + LANES * v) = sum[r][v];              \
   }
-#pragma GCC unroll 8
-  for (int r = 0; r < rows; r++)
-#pragma GCC unroll 2
-    for (int v = 0; v < vectors; v++) *(lanes *)(to + r * WIDE + 16 * v) = sum[r][v];
-}
+
+PRODUCTS(products_avx2, 32)
+PRODUCTS(products_avx512, 64)
 
 /* The same for TILE rows and a group of query tokens, in parts that fit the registers. */
 INLINE void tile(const float *const *row, const float *query, int step, int64_t width, float *to,
                  int avx512) {
   if (avx512 && step == WIDE) {
-    products(row, TILE, query, WIDE, 2, width, to);
+    products_avx512(row, TILE, query, WIDE, 2, width, to);
   } else if (avx512) {
-    products(row, TILE, query, NARROW, 1, width, to);
+    products_avx512(row, TILE, query, NARROW, 1, width, to);
   } else {
     for (int r = 0; r < TILE; r += 4)
       for (int lane = 0; lane < step; lane += 16)
-        products(row + r, 4, query + lane, step, 1, width, to + r * WIDE + lane);
+        products_avx2(row + r, 4, query + lane, step, 2, width, to + r * WIDE + lane);
   }
 }
 
