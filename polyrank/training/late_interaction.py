@@ -14,13 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from polyrank import languages
 from polyrank.base import Base, load_base
 from polyrank.errors import UsageError
-from polyrank.kernels import maxsim
 from polyrank.modules.card import LATE_INTERACTION, Data, ModuleCard, write_card
 from polyrank.modules.folder import replaced
 from polyrank.modules.mask import save_mask_module
@@ -31,14 +28,15 @@ from polyrank.rerankers.marked_text import MarkedText
 from polyrank.training.averaging import Snapshots
 from polyrank.training.checks import check_length, check_name
 from polyrank.training.language_model import adapter_size, save_named
-from polyrank.training.losses import Loss, parse_loss
+from polyrank.training.losses import parse_loss
 from polyrank.training.negatives import sample
-from polyrank.training.ranking import prepared
+from polyrank.training.prepared import prepared
 from polyrank.training.rows import existing, read_rows
 from polyrank.training.sparse import Sparsity, train_sparse
-from polyrank.training.steps import Batch, Schedule, begin, digest, fit
+from polyrank.training.steps import Schedule, begin, digest, fit
 from polyrank.training.teachers import as_names, check_teachers
 from polyrank.training.token_batches import TokenBatches
+from polyrank.training.token_loss import TokenLoss
 from polyrank.training.token_model import (
     RECIPES,
     TokenModel,
@@ -50,46 +48,6 @@ from polyrank.training.token_model import (
 RATES = {"adapter": 5e-4, "mask": 1e-4, "full": 1e-4}
 PLAIN = Sparsity()
 APART = 10  # steps between the snapshots that are averaged
-
-
-class TokenLoss:
-    """MaxSim of every question with every passage of a batch, and a loss of it.
-
-    Args:
-        loss: of the lists; its in-batch terms take all scores of the batch.
-        chunk: texts encoded at a time; 0 for all. The token vectors of all chunks meet in one loss,
-            then each chunk is encoded again for its share of the gradient, so that memory holds one
-            chunk's activations only, and the gradient is that of the whole batch (gradient caching:
-            Gao et al. 2021, arXiv 2101.06983).
-    """
-
-    def __init__(self, loss: Loss, chunk: int = 0) -> None:
-        self.loss, self.chunk = loss, chunk
-
-    def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
-        queries, passages = batch["queries"], batch["passages"]
-        query_vectors = self.encode(model, queries)  # (B, Lq, dim)
-        passage_vectors = self.encode(model, passages)  # (M, Ld, dim)
-        with torch.autocast(query_vectors.device.type, enabled=False):  # scores are fp32
-            scores = maxsim(
-                query_vectors, passage_vectors, queries["scored"], passages["scored"]
-            )  # (B, M)
-        lists = scores.gather(1, batch["place"])  # (B, N)
-        total = scores.new_zeros(())
-        for term in self.loss.terms:
-            if term.named.in_batch:
-                total = total + term(scores, batch["place"][:, 0], batch["allowed"])
-            else:
-                total = total + term(lists, batch.get("teacher"), batch["mask"])
-        return total
-
-    def encode(self, model: nn.Module, texts: Batch) -> Tensor:
-        ids, attended = texts["ids"], texts["attended"]
-        if not self.chunk or len(ids) <= self.chunk:
-            vectors: Tensor = model(ids, attended)
-            return vectors
-        pieces = zip(ids.split(self.chunk), attended.split(self.chunk), strict=True)
-        return torch.cat([checkpoint(model, *piece, use_reentrant=False) for piece in pieces])
 
 
 @dataclass(frozen=True)

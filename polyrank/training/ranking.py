@@ -9,20 +9,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from polyrank import languages
 from polyrank.base import Base, load_base
-from polyrank.collections.records import Document
-from polyrank.errors import DataError, UsageError
-from polyrank.messages import note
+from polyrank.errors import UsageError
 from polyrank.modules.card import Data, ModuleCard
 from polyrank.modules.full import head_of, save_full_module
 from polyrank.modules.mask import load_mask_module, save_mask_module
@@ -30,92 +25,19 @@ from polyrank.modules.sparse import apply
 from polyrank.modules.storage import PROBE, rounded
 from polyrank.training.checks import check_length, check_name
 from polyrank.training.language_model import adapter_size, save_named
-from polyrank.training.losses import Loss, parse_loss
-from polyrank.training.negatives import (
-    Example,
-    mine_negatives,
-    read_examples,
-    sample,
-    write_examples,
-)
-from polyrank.training.precision import full_precision, head_in_fp32
+from polyrank.training.losses import parse_loss
+from polyrank.training.negatives import sample
+from polyrank.training.prepared import prepared
+from polyrank.training.ranking_batches import Batches
+from polyrank.training.ranking_loss import RankingLoss
 from polyrank.training.rows import existing, read_rows
 from polyrank.training.sparse import Sparsity, train_sparse
 from polyrank.training.stack import adapter_stack, language_below, parent_of
-from polyrank.training.steps import Batch, Schedule, begin, digest, fast_bf16, fit
-from polyrank.training.teachers import as_names, check_teachers, scored_by
+from polyrank.training.steps import Schedule, begin, digest, fit
+from polyrank.training.teachers import as_names, check_teachers
 
 RATES = {"adapter": 5e-4, "mask": 1e-4, "full": 1e-4}
 PLAIN = Sparsity()
-
-
-class Batches:
-    """Batch of step i: questions with one positive and some negatives each, as encoded pairs."""
-
-    def __init__(
-        self,
-        examples: Sequence[Example],
-        passages: dict[str, Document],
-        tokenizer: Any,
-        queries: int,
-        negatives: int,
-        length: int,
-        seed: int,
-    ) -> None:
-        self.examples, self.passages, self.tokenizer = examples, passages, tokenizer
-        self.queries, self.negatives, self.length, self.seed = queries, negatives, length, seed
-
-    def __call__(self, step: int) -> Batch:
-        random = np.random.default_rng([self.seed, step])
-        turn = step * self.queries + np.arange(self.queries)
-        epoch, place = turn // len(self.examples), turn % len(self.examples)
-        rows, firsts, seconds = [], [], []
-        for lap, index in zip(epoch, place, strict=True):
-            order = np.random.default_rng([self.seed, 7, int(lap)]).permutation(len(self.examples))
-            example = self.examples[order[index]]
-            chosen = random.permutation(len(example.negatives))[: self.negatives]
-            positive = example.positives[random.integers(len(example.positives))]
-            rows.append((example, positive, chosen))
-            for document in [positive, *(example.negatives[c] for c in chosen)]:
-                firsts.append(example.query.text)
-                seconds.append(self.passages[document].full_text)
-        encoded = self.tokenizer(
-            firsts,
-            seconds,
-            truncation="longest_first",
-            max_length=self.length,
-            padding=True,
-            return_tensors="pt",
-        )
-        width = 1 + max(len(chosen) for _, _, chosen in rows)
-        mask = torch.tensor([[c <= len(chosen) for c in range(width)] for _, _, chosen in rows])
-        batch: dict[str, Any] = {"pairs": dict(encoded), "mask": mask}
-        if all(example.teacher is not None for example, _, _ in rows):
-            teacher = torch.zeros(mask.shape)
-            for row, (example, positive, chosen) in enumerate(rows):
-                scores = example.scores(positive, chosen)
-                teacher[row, : len(scores)] = torch.tensor(scores)
-            batch["teacher"] = teacher
-        return batch
-
-
-class RankingLoss:
-    """Scores every pair of a batch and hands the lists to a loss.
-
-    Where they are compared with a teacher's scores, both are fp32 also under autocast.
-    """
-
-    def __init__(self, loss: Loss) -> None:
-        self.loss = loss
-
-    def __call__(self, model: Any, batch: Batch) -> Tensor:
-        taught = self.loss.needs_teacher
-        with head_in_fp32(model) if taught else nullcontext():
-            logits = model(**batch["pairs"]).logits.float().squeeze(-1)
-        with full_precision(logits.device) if taught else nullcontext():
-            scores = logits.new_zeros(batch["mask"].shape)
-            scores[batch["mask"]] = logits  # pairs are in row order, without gaps
-            return self.loss(scores, batch.get("teacher"), batch["mask"])
 
 
 def train_ranking_module(
@@ -292,57 +214,6 @@ def train_ranking_module(
         written = save_full_module(model, loaded.tokenizer, output, card)
     shutil.rmtree(work)
     return written
-
-
-def prepared(
-    examples: list[Example],
-    documents: dict[str, Document],
-    base: Base,
-    work: Path,
-    mine: int,
-    queries: Path,
-    teachers: Sequence[str] = (),
-    source: str = "en",
-    zoo: str | Path | None = None,
-    scale: str = "raw",
-) -> list[Example]:
-    """The examples with negatives and teachers' scores; both kept in `work` for a resumed run.
-
-    Teachers score anew what has scores already, which is counted and said.
-    """
-    mined, scored = work / "examples.jsonl", work / "scored.jsonl"
-    if teachers and scored.is_file():
-        return read_examples(scored)
-    if not mined.is_file():
-        replaced = sum(example.teacher is not None for example in examples) if teachers else 0
-        if replaced:
-            note(f"the scores in {replaced} rows are replaced by the teacher's")
-            examples = [replace(example, teacher=None) for example in examples]
-        write_examples(mined, with_negatives(examples, documents, base, mine, queries))
-    if not teachers:
-        return read_examples(mined)
-    write_examples(
-        scored,
-        scored_by(teachers, read_examples(mined), documents, base, work, source, zoo, scale),
-    )
-    return read_examples(scored)
-
-
-def with_negatives(
-    examples: list[Example], documents: dict[str, Document], base: Base, mine: int, source: Path
-) -> list[Example]:
-    """The examples with mined negatives; those that still have none are left out and counted."""
-    if mine:
-        fast = load_base(base.folder, torch.bfloat16) if fast_bf16() else base
-        if spoken := getattr(base.model.config, "default_language", None):  # of an XMOD
-            fast.model.set_default_language(spoken)
-        examples = mine_negatives(examples, documents, fast, each=mine)
-    usable = [example for example in examples if example.negatives]
-    if not usable:
-        raise DataError(source, None, "no example has a negative; give 'neg', or mine some")
-    if len(usable) < len(examples):
-        note(f"{len(examples) - len(usable)} examples without a negative were left out")
-    return usable
 
 
 def _full_model(base: Base) -> Any:

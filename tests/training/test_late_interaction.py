@@ -176,10 +176,10 @@ def test_gradient_caching_gives_the_gradient_of_the_whole_batch(tiny_mlm, judgem
     from polyrank.collections.jsonl import iter_documents
     from polyrank.modules.skiplist import skipped_ids
     from polyrank.rerankers.marked_text import MarkedText
-    from polyrank.training.late_interaction import TokenLoss
     from polyrank.training.losses import parse_loss
     from polyrank.training.negatives import Example, read_examples
     from polyrank.training.token_batches import TokenBatches
+    from polyrank.training.token_loss import TokenLoss
     from polyrank.training.token_model import default_rules, token_model
 
     base = load_base(str(tiny_mlm))

@@ -10,7 +10,7 @@ from polyrank.training.bilingual.ranking import DistilledRankingLoss
 from polyrank.training.bilingual.student import adapter_student
 from polyrank.training.bilingual.teacher import ModularTeacher, plan_of, ranking_teacher
 from polyrank.training.precision import head_in_fp32
-from polyrank.training.ranking import RankingLoss
+from polyrank.training.ranking_loss import RankingLoss
 
 PASSAGES = ["ice melts every year", "cats sleep", "stars are far away"]
 

@@ -47,7 +47,7 @@ from polyrank.training.bilingual.vocabulary import (
 from polyrank.training.checks import check_length, check_name
 from polyrank.training.losses import parse_loss
 from polyrank.training.negatives import sample
-from polyrank.training.ranking import prepared
+from polyrank.training.prepared import prepared
 from polyrank.training.rows import existing
 from polyrank.training.steps import begin, digest
 from polyrank.training.teachers import as_names, check_teachers

@@ -20,7 +20,7 @@ from polyrank.training.bilingual.student import adapter_student, full_student
 from polyrank.training.losses import parse_loss
 from polyrank.training.negatives import Example
 from polyrank.training.precision import full_precision, head_in_fp32
-from polyrank.training.ranking import Batches
+from polyrank.training.ranking_batches import Batches
 from polyrank.training.rows import read_rows
 from polyrank.training.sparse import train_sparse
 from polyrank.training.steps import Batch, Schedule, fit
