@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyrank.errors import ModuleError, UsageError
+from polyrank.quiet import quiet_transformers
 
 if TYPE_CHECKING:
     import torch
@@ -194,28 +195,24 @@ def base_name(name: str) -> str:
 def _read(name: str, source: str, attention: str | None) -> tuple[Any, Any]:
     import torch
     from transformers import AutoConfig, AutoModel
-    from transformers.utils import logging
 
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()  # heads and poolers that we leave out are no news; see `missing`
     try:
-        cached = only_cached(source)
-        config = AutoConfig.from_pretrained(source, local_files_only=cached)
-        extra = {"add_pooling_layer": False} if config.model_type in _WITH_POOLER else {}
-        model, report = AutoModel.from_pretrained(
-            source,
-            config=config,
-            dtype=torch.float32,
-            attn_implementation=attention,
-            output_loading_info=True,
-            local_files_only=cached,
-            **extra,
-        )
-        tokenizer = load_tokenizer(source, cached)
+        with quiet_transformers():  # heads and poolers that we leave out are no news; see `missing`
+            cached = only_cached(source)
+            config = AutoConfig.from_pretrained(source, local_files_only=cached)
+            extra = {"add_pooling_layer": False} if config.model_type in _WITH_POOLER else {}
+            model, report = AutoModel.from_pretrained(
+                source,
+                config=config,
+                dtype=torch.float32,
+                attn_implementation=attention,
+                output_loading_info=True,
+                local_files_only=cached,
+                **extra,
+            )
+            tokenizer = load_tokenizer(source, cached)
     except (OSError, ValueError, json.JSONDecodeError) as error:
         raise ModuleError(_unreadable(name, source, error)) from error
-    finally:
-        logging.set_verbosity(verbosity)
     missing = [key for key in report["missing_keys"] if not key.startswith("pooler.")]
     if missing:
         raise ModuleError(

@@ -26,6 +26,7 @@ from polyrank.modules.multi_vector import Part, check_chain, is_multi_vector, ru
 from polyrank.modules.projection import Projection, TokenRules
 from polyrank.modules.skiplist import skipped_ids
 from polyrank.modules.tensor_files import read_tensors
+from polyrank.quiet import quiet_transformers
 
 
 @dataclass(frozen=True, eq=False)
@@ -281,19 +282,14 @@ def _ascii_skiplist(tokenizer: Any) -> tuple[int, ...]:
 
 def _load(folder: Path) -> tuple[Any, Any]:
     from transformers import AutoConfig, AutoModel
-    from transformers.utils import logging
 
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()  # the projection is no part of the encoder, as it says
-    try:
+    with quiet_transformers():  # the projection is no part of the encoder, as it says
         config = AutoConfig.from_pretrained(folder)
         pooler = {} if config.model_type == "modernbert" else {"add_pooling_layer": False}
         encoder, report = AutoModel.from_pretrained(
             folder, config=config, dtype=torch.float32, output_loading_info=True, **pooler
         )
         tokenizer = load_tokenizer(str(folder))
-    finally:
-        logging.set_verbosity(level)
     missing = sorted(report["missing_keys"])
     if missing:
         raise ModuleError(

@@ -18,6 +18,7 @@ from polyrank.modules.adapter import tensors_of
 from polyrank.modules.adapter_folder import load_adapter_module
 from polyrank.modules.card import CARD_FILE, read_card, sha256
 from polyrank.modules.distilled import RANKING, verify
+from polyrank.quiet import quiet_transformers
 from polyrank.rerankers.scorer import PairScorer, as_dtype, shortened
 from polyrank.routing import RoutedEncoder, score
 
@@ -168,39 +169,35 @@ def read_classifier(name: str | Path, attention: str | None = None) -> tuple[Any
             logits, or no fast tokenizer.
     """
     from transformers import AutoConfig, AutoModelForSequenceClassification
-    from transformers.utils import logging
 
     folder = expanded(name)
     source = str(folder) if folder.is_dir() else str(name)
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()
     try:
-        cached = only_cached(source)
-        options = {"trust_remote_code": False, "local_files_only": cached}
-        config = AutoConfig.from_pretrained(source, **options)
-        if config.num_labels != 1:
-            raise ModuleError(
-                f"the model '{name}' has {config.num_labels} outputs, but a ranker has one.\n"
-                "Give a cross-encoder of one logit."
+        with quiet_transformers():
+            cached = only_cached(source)
+            options = {"trust_remote_code": False, "local_files_only": cached}
+            config = AutoConfig.from_pretrained(source, **options)
+            if config.num_labels != 1:
+                raise ModuleError(
+                    f"the model '{name}' has {config.num_labels} outputs, but a ranker has one.\n"
+                    "Give a cross-encoder of one logit."
+                )
+            model, report = AutoModelForSequenceClassification.from_pretrained(
+                source,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                attn_implementation=attention,
+                output_loading_info=True,
+                **options,
             )
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            source,
-            config=config,
-            dtype=torch.float32,
-            use_safetensors=True,
-            attn_implementation=attention,
-            output_loading_info=True,
-            **options,
-        )
-        tokenizer = load_tokenizer(source, cached)
+            tokenizer = load_tokenizer(source, cached)
     except (OSError, ValueError, TypeError, KeyError, json.JSONDecodeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise ModuleError(
             f"the model '{name}' cannot be read: {reason}\nGive a folder or Hub id of a Hugging "
             "Face sequence classifier, with safetensors and without code of its own."
         ) from error
-    finally:
-        logging.set_verbosity(level)
     if missing := report["missing_keys"]:
         raise ModuleError(
             f"the model '{name}' lacks {len(missing)} tensors, e.g. '{sorted(missing)[0]}', so it "

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from polyrank.base import Base
 from polyrank.modules.adapter_folder import save_adapter_module
 from polyrank.modules.card import ModuleCard
+from polyrank.quiet import quiet_transformers
 
 
 def adapter_model(folder: str, attention: str | None = None) -> Any:
@@ -27,21 +28,18 @@ def adapter_model(folder: str, attention: str | None = None) -> Any:
     """
     from adapters import AutoAdapterModel
     from transformers import AutoConfig, AutoModelForMaskedLM
-    from transformers.utils import logging
 
     config = AutoConfig.from_pretrained(folder)
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()  # the pooler is new and unused
-    model = AutoAdapterModel.from_pretrained(
-        folder, config=config, torch_dtype=torch.float32, attn_implementation=attention
-    )
-    if "default" in model.heads and model.heads["default"].config["head_type"] == "masked_lm":
-        # the library converts a BERT head without the bias of its output embeddings
-        static = AutoModelForMaskedLM.from_pretrained(folder).get_output_embeddings()
-        with torch.no_grad():
-            model.heads["default"].get_output_embeddings().bias.copy_(static.bias)
-    logging.set_verbosity(level)
+    with quiet_transformers():  # the pooler is new and unused
+        model = AutoAdapterModel.from_pretrained(
+            folder, config=config, torch_dtype=torch.float32, attn_implementation=attention
+        )
+        if "default" in model.heads and model.heads["default"].config["head_type"] == "masked_lm":
+            # the library converts a BERT head without the bias of its output embeddings
+            static = AutoModelForMaskedLM.from_pretrained(folder).get_output_embeddings()
+            with torch.no_grad():
+                model.heads["default"].get_output_embeddings().bias.copy_(static.bias)
     return model
 
 

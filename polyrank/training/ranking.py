@@ -23,6 +23,7 @@ from polyrank.modules.full import head_of, save_full_module
 from polyrank.modules.mask import load_mask_module, save_mask_module
 from polyrank.modules.sparse import apply
 from polyrank.modules.storage import PROBE, rounded
+from polyrank.quiet import quiet_transformers
 from polyrank.training.checks import check_length, check_name
 from polyrank.training.language_model import adapter_size, save_named
 from polyrank.training.losses import parse_loss
@@ -218,12 +219,9 @@ def train_ranking_module(
 
 def _full_model(base: Base) -> Any:
     from transformers import AutoModelForSequenceClassification
-    from transformers.utils import logging
 
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()  # the pooler and the classifier are new
-    model = AutoModelForSequenceClassification.from_pretrained(
-        base.folder, num_labels=1, torch_dtype=torch.float32
-    )
-    logging.set_verbosity(level)
+    with quiet_transformers():  # the pooler and the classifier are new
+        model = AutoModelForSequenceClassification.from_pretrained(
+            base.folder, num_labels=1, torch_dtype=torch.float32
+        )
     return model
