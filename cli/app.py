@@ -27,7 +27,6 @@ from . import (
     rerank,
     search,
     train,
-    transfer,
     zoo,
 )
 
@@ -108,8 +107,6 @@ app.command("distill", short_help="Distil a smaller model for a pair of language
     distill.distill
 )
 app.command("demo", short_help="Show what each part adds, on bundled queries.")(demo.demo)
-zoo.app.command("import", short_help="Bring in a module of another project.")(transfer.import_)
-zoo.app.command("export", short_help="Write a module for another project.")(transfer.export)
 app.add_typer(collections.app, name="collections")
 app.add_typer(index.app, name="index")
 app.add_typer(zoo.app, name="zoo")

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
-from . import options
-from .options import Analysis, Fallback, FirstStage, note
+from polyrank.messages import note
+
+from . import checks, first_stages, loading, options
+from .options import Analysis, Fallback, FirstStage
 
 
 def bench(
@@ -76,9 +78,9 @@ def bench(
     from polyrank.modules.distilled import verify
 
     if run is not None:
-        options.not_beside(context, "run", ["first-stage"])
+        checks.not_beside(context, "run", ["first-stage"])
     torch.manual_seed(seed)
-    texts = options.load(collection, queries, documents, query_language, document_language, split)
+    texts = loading.load(collection, queries, documents, query_language, document_language, split)
     beside = contenders(model, base, ranking, fallback.value, max_length, device, teacher=teacher)
     if isinstance(mean := beside[0].scorer, MeanScorer):
         names = ", ".join(member.name for member in mean.members)
@@ -89,7 +91,7 @@ def bench(
         found = {i: hits[:depth] for i, hits in list(read_run(run).items())[:limit]}
     else:
         stage_base = base or str((verify(model) or {})["base"])
-        found = options.search_first(
+        found = first_stages.search_first(
             texts, first_stage, stage_base, depth, limit, device, Analysis.stems
         )
     named = [Named(one.name, one.scorer, one.parameters, one.megabytes) for one in beside]

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import AsJson, note
+from polyrank.messages import note
+
+from .options import AsJson
 
 if TYPE_CHECKING:
     from polyrank.collections.cards import CollectionCard

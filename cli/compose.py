@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from polyrank.errors import CompositionError, UsageError
+from polyrank.messages import note
 
-from . import options
-from .options import Fallback, Kind, note
+from . import options, scorers
+from .options import Fallback, Kind
 
 if TYPE_CHECKING:
     from polyrank.base import Base
@@ -65,7 +66,7 @@ def compose(
         ranking,
         query_language,
         document_language,
-        routing=options.routing_for(kind, routing),
+        routing=scorers.routing_for(kind, routing),
         kind=kind.value,
         ranking_kind=ranking_kind and ranking_kind.value,
         fallback=fallback.value,

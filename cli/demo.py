@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from polyrank.errors import UsageError
+from polyrank.messages import note
 
-from . import options, show
+from . import loading, options, scorers, show
 from .options import Fallback, Kind
 
 if TYPE_CHECKING:
@@ -44,11 +45,11 @@ def demo(
     """
     started = time.monotonic()
     texts = spread(_load(collection, query_language, document_language), count)
-    options.note(f"{texts!r}, {depth} candidates each")
+    note(f"{texts!r}, {depth} candidates each")
     runs = _first_stages(texts, base, depth, max_length, device)
     for name, kind_of_routing in ((WITHOUT, "none"), (WITH, "split")):
-        options.note(f"scoring: {name}")
-        scorer = options.reranker(
+        note(f"scoring: {name}")
+        scorer = scorers.reranker(
             base,
             ranking,
             Kind.adapter,
@@ -59,8 +60,8 @@ def demo(
             None,
             0,
         )
-        runs[name] = options.reranked(scorer, texts, runs["dense first stage"])
-        options.report(scorer)
+        runs[name] = scorers.reranked(scorer, texts, runs["dense first stage"])
+        scorers.report(scorer)
 
     from rich.console import Console
 
@@ -70,7 +71,7 @@ def demo(
     console.print(_verdict(texts, runs))
     console.print()
     _before_and_after(console, texts, runs)
-    options.note(f"done in {time.monotonic() - started:.0f} s")
+    note(f"done in {time.monotonic() - started:.0f} s")
 
 
 def spread(texts: Collection, count: int) -> Collection:
@@ -88,7 +89,7 @@ def spread(texts: Collection, count: int) -> Collection:
 def _load(collection: str, query_language: str | None, document_language: str | None) -> Collection:
     if query_language is None or document_language is None:
         raise UsageError("the demo needs --query-language and --document-language")
-    return options.load(collection, None, None, query_language, document_language)
+    return loading.load(collection, None, None, query_language, document_language)
 
 
 def _first_stages(

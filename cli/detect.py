@@ -12,7 +12,8 @@ import typer
 
 from polyrank.errors import UsageError
 
-from .options import AsJson, typed
+from .checks import typed
+from .options import AsJson
 
 
 def detect(

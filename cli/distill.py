@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from polyrank.errors import UsageError
+from polyrank.messages import note
 
-from . import options
-from .options import Fallback, Seed, note
+from . import checks, options
+from .options import Fallback, Seed
 from .train import options as training
 from .train.output import command_line, not_there
 
@@ -201,5 +202,5 @@ def _of_use(
     if student is not Student.mask:
         idle.append((f"with --student {student.value}", ("k", "full-steps")))
     for reason, names in idle:
-        if given := [f"--{name}" for name in names if options.is_given(context, name)]:
+        if given := [f"--{name}" for name in names if checks.is_given(context, name)]:
             raise UsageError(f"{', '.join(given)} would be ignored {reason}; leave it out")

@@ -9,19 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from polyrank.errors import UsageError
+from polyrank.messages import note
 
 from .judged import By, Judged, Measures, Missing, Truth, split_measures, truth
-from .options import (
-    AsJson,
-    DocumentLanguage,
-    DocumentsFile,
-    QueriesFile,
-    QueryLanguage,
-    Split,
-    is_table,
-    note,
-    read_queries,
-)
+from .options import AsJson, DocumentLanguage, DocumentsFile, QueriesFile, QueryLanguage, Split
 
 if TYPE_CHECKING:
     from polyrank.collections.records import Run
@@ -160,9 +151,11 @@ def _mother_tongue(groups: Groups, reference: str) -> Differences:
 
 def _ids(path: Path) -> set[str]:
     """Ids of queries: of a .jsonl or .tsv file of queries, else one a line."""
-    if is_table(path) or path.name.removesuffix(".gz").endswith((".jsonl", ".json")):
-        return set(read_queries(path, None))
-    from polyrank.collections.files import numbered_lines
+    from polyrank.collections.files import has_ending, numbered_lines
+    from polyrank.collections.text_files import read_queries
+
+    if has_ending(path, ".tsv", ".jsonl", ".json"):
+        return set(read_queries(path))
 
     return {line.strip() for _, line in numbered_lines(path)}
 

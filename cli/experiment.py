@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 from polyrank.errors import UsageError
+from polyrank.messages import note
 
 from . import options
-from .options import note
 
 
 def experiment(

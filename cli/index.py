@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,9 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from polyrank.errors import DataError, UsageError
+from polyrank.messages import note
 
-from . import options
-from .options import AsJson, Fallback, Kind, Routing, note
+from . import checks, options
+from .options import AsJson, Fallback, Kind, Routing
+from .ray_workers import asks_for_ray, pool_of
+from .scorers import report
 
 if TYPE_CHECKING:
     from polyrank.collections.records import Document
@@ -400,9 +402,7 @@ def scaled_out(
     Raises:
         UsageError: without Ray, or where a worker has another model.
     """
-    if ray is None:
-        if workers is not None:
-            raise UsageError("--ray-workers goes with --ray")
+    if not asks_for_ray(ray, workers):
         yield local
         return
     from polyrank.scale_out import RayEncoder
@@ -413,24 +413,18 @@ def scaled_out(
 
 def worker_pool(build: Callable[[], Any], local: Encoder, ray: str, workers: int | None) -> RayPool:
     """Workers whose encoder, or index, has the local encoder's model and modules."""
-    from polyrank.scale_out import RayPool
-
-    expected, zoo = local.binding, os.environ.get("POLYRANK_ZOO")
+    expected = local.binding
     device = getattr(getattr(local, "model", None), "device", None)
 
-    def on_worker() -> Any:
-        if zoo is not None:
-            os.environ["POLYRANK_ZOO"] = zoo
-        made = build()
+    def check(made: Any) -> None:
         if changed := expected.differences(getattr(made, "encoder", made).binding):
             raise UsageError(
                 "a node of the Ray cluster has another model than this machine: "
                 f"{'; '.join(changed)}.\nInstall the same polyrank and the same zoo on every "
                 "node, at the same paths."
             )
-        return made
 
-    return RayPool(on_worker, ray, workers, gpu=getattr(device, "type", "cpu") == "cuda")
+    return pool_of(build, check, ray, workers, gpu=getattr(device, "type", "cpu") == "cuda")
 
 
 def pruning_of(probe: int | None, candidates: int) -> Pruning | None:
@@ -454,15 +448,16 @@ def _documents(
     collection: str | None, documents: Path | None, language: str | None, languages: str | None
 ) -> Sequence[Document]:
     from polyrank.collections.load import load_collection
+    from polyrank.collections.text_files import read_documents
     from polyrank.languages import normalise
 
-    options.one_of(collection=collection, documents=documents)
+    checks.one_of(collection=collection, documents=documents)
     texts: Iterable[Document]
     if collection is not None:
         texts = load_collection(collection, documents=language).documents.values()
     else:
         assert documents is not None
-        texts = options.read_documents(documents, language).values()
+        texts = read_documents(documents, language).values()
     tags = None if languages is None else [normalise(tag) for tag in split(languages) or ()]
     chosen = [text for text in texts if tags is None or text.language in tags]
     if absent := set(tags or ()) - {text.language for text in chosen}:
@@ -473,12 +468,13 @@ def _documents(
 def _queries(collection: str | None, queries: Path | None, language: str | None) -> Any:
     from polyrank.collections.load import load_collection
     from polyrank.collections.records import Collection
+    from polyrank.collections.text_files import read_queries
 
-    options.one_of(collection=collection, queries=queries)
+    checks.one_of(collection=collection, queries=queries)
     if collection is not None:
         return load_collection(collection, queries=language)
     assert queries is not None
-    return Collection(queries.name, {}, options.read_queries(queries, language))
+    return Collection(queries.name, {}, read_queries(queries, language))
 
 
 def _tell_cost(index: MultiVectorIndex) -> None:
@@ -504,12 +500,6 @@ def _say(folder: Path, change: Change, what: str, as_json: bool) -> None:
         note(f"{change.leftovers} leftovers of a killed process removed")
     if as_json:
         print(json.dumps(asdict(change)))
-
-
-def report(model: Any) -> None:
-    """What a late-interaction model assumed or cut, on stderr."""
-    for message, times in getattr(model, "notes", {}).items():
-        note(f"{message} ({times} times)" if times > 1 else message)
 
 
 def _shown(value: Any) -> str:

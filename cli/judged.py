@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from polyrank.errors import UsageError
-
-from .options import note, read_documents, read_queries
+from polyrank.messages import note
 
 if TYPE_CHECKING:
     from polyrank.collections.records import Collection, Judgement, Run
@@ -79,6 +78,7 @@ def truth(
     """
     from polyrank.collections.bundled import BUNDLED
     from polyrank.collections.load import load_collection
+    from polyrank.collections.text_files import read_documents, read_queries
     from polyrank.collections.trec import read_qrels
     from polyrank.evaluation import Pool
 

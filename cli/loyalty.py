@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from . import options
+from . import loading, options
 
 
 class Missing(Enum):
@@ -51,7 +51,7 @@ def loyalty(
 
     texts = None
     if any(given is not None for given in (collection, queries, documents, split)):
-        texts = options.load(
+        texts = loading.load(
             collection, queries, documents, query_language, document_language, split
         )
     report = compared(

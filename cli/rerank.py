@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from polyrank.errors import UsageError
+from polyrank.messages import note
 
-from . import options
-from .options import Analysis, Fallback, FirstStage, Kind, Routing, note
+from . import checks, first_stages, loading, options, scorers
+from .options import Analysis, Fallback, FirstStage, Kind, Routing
 
 if TYPE_CHECKING:
     from polyrank.collections.records import Document, Run, ScoredDocument
@@ -100,33 +101,35 @@ def rerank(
     """
     kept = None
     if model is not None:
-        options.not_beside(context, "model", ("composition", *options.WITH_MODEL))
+        checks.not_beside(context, "model", ("composition", *options.WITH_MODEL))
     if composition is not None:
-        options.not_beside(
+        checks.not_beside(
             context, "composition", ("ranking", "kind", "ranking-kind", "routing", "fallback")
         )
-        kept = options.read_composition(composition)
+        from polyrank.saved_composition import read_composition
+
+        kept = read_composition(composition)
         plan = kept.composition
         ranking, kind, routing = plan.ranking or "", Kind(plan.kind), Routing(plan.routing)
         ranking_kind = Kind(plan.ranking_kind)
-        base = base if options.is_given(context, "base") else kept.base
+        base = base if checks.is_given(context, "base") else kept.base
         query_language = query_language or plan.query_language
         document_language = document_language or plan.document_language
 
     def reranker() -> Reranker | CrossEncoder:
         if model is not None:
-            return options.standalone(model, max_length, device, dtype, seed)
+            return scorers.standalone(model, max_length, device, dtype, seed)
         if kept is not None:
-            return options.composed(kept, base, max_length, device, dtype, seed)
-        return options.reranker(
+            return scorers.composed(kept, base, max_length, device, dtype, seed)
+        return scorers.reranker(
             base, ranking, kind, routing, fallback, max_length, device, dtype, seed, ranking_kind
         )
 
-    mixing = options.normalisation(interpolate, normalise)
+    mixing = checks.normalisation(interpolate, normalise)
     if query is not None or passages is not None:
         if query is None or passages is None:
             raise UsageError("--query and --passages go together")
-        options.typed("--query", query)
+        checks.typed("--query", query)
         if any(
             o is not None for o in (collection, queries, documents, split, run, first_stage, ray)
         ):
@@ -135,27 +138,27 @@ def rerank(
             raise UsageError("--query with --passages writes to standard output")
         if interpolate is not None:
             raise UsageError("--interpolate mixes with a first stage, which --passages has not")
-        candidates = options.read_passages(passages, document_language)
+        candidates = loading.read_passages(passages, document_language)
         scorer = reranker()
         hits = scorer.rank(query, candidates, query_language, document_language)
-        options.report(scorer)
+        scorers.report(scorer)
         _show(hits, candidates, depth, as_json)
         return
 
-    options.one_of(run=run, first_stage=first_stage)
-    options.writable(output, run, queries, documents)
-    texts = options.load(collection, queries, documents, query_language, document_language, split)
+    checks.one_of(run=run, first_stage=first_stage)
+    checks.writable(output, run, queries, documents)
+    texts = loading.load(collection, queries, documents, query_language, document_language, split)
     from polyrank.pipeline import rerank_stream
 
     stage = first_stage or FirstStage.dense
 
     def searched() -> Run:
-        return options.search_first(texts, stage, base, depth or 100, limit, device, analysis)
+        return first_stages.search_first(texts, stage, base, depth or 100, limit, device, analysis)
 
     scorer = reranker()
     with (
         _candidates(run, searched, output, resume) as found,
-        options.scaled_out(scorer, reranker, ray, ray_workers) as scoring,
+        scorers.scaled_out(scorer, reranker, ray, ray_workers) as scoring,
     ):
         summary = rerank_stream(
             scoring,
@@ -168,7 +171,7 @@ def rerank(
                 "ranking": ranking,
                 "kind": kind.value,
                 "ranking-kind": (ranking_kind or kind).value,
-                "routing": options.routing_for(kind, routing, ranking_kind),
+                "routing": scorers.routing_for(kind, routing, ranking_kind),
                 "fallback": fallback.value,
                 "composition": kept and kept.to_json(),
                 "split": split,
@@ -181,7 +184,7 @@ def rerank(
                 "dtype": dtype,
                 "seed": seed,
                 "json": as_json,
-                **options.identity(scorer),
+                **scorers.identity(scorer),
             },
             resume=resume,
             missing=missing.value,
@@ -192,7 +195,7 @@ def rerank(
             interpolate=interpolate,
             normalise=mixing,
         )
-        options.report(scoring)
+        scorers.report(scoring)
     note(str(summary))
 
 

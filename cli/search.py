@@ -11,9 +11,10 @@ import typer
 
 from polyrank import fusion
 from polyrank.errors import UsageError
+from polyrank.messages import note
 
+from . import checks, first_stages, loading, options, scorers, show
 from . import index as indexes
-from . import options, show
 from .options import Analysis, Fallback, FirstStage, Kind
 
 if TYPE_CHECKING:
@@ -83,16 +84,16 @@ def search(
 
     An index is made by 'polyrank index build', whose help shows a search over it.
     """
-    mixing = options.normalisation(interpolate, normalise)
-    options.typed("--query", query)
-    options.writable(output, queries, documents)
+    mixing = checks.normalisation(interpolate, normalise)
+    checks.typed("--query", query)
+    checks.writable(output, queries, documents)
     if interpolate is not None and not rerank:
         raise UsageError("--interpolate mixes in the reranker; leave out --no-rerank")
     if index is not None:
-        options.not_beside(
+        checks.not_beside(
             context, "index", ["documents", "document-language", "first-stage", "analysis"]
         )
-        given, folder = base if options.is_given(context, "base") else None, index.absolute()
+        given, folder = base if checks.is_given(context, "base") else None, index.absolute()
 
         def opened_again() -> MultiVectorIndex:
             return indexes.open_index(folder, given, index_ranking, device, dtype)
@@ -114,9 +115,9 @@ def search(
         texts = _texts(
             collection, queries, documents, query, query_language, document_language, split
         )
-        found = options.search_first(texts, first_stage, base, depth, limit, device, analysis)
+        found = first_stages.search_first(texts, first_stage, base, depth, limit, device, analysis)
     if model is not None:
-        options.not_beside(context, "model", options.WITH_MODEL)
+        checks.not_beside(context, "model", options.WITH_MODEL)
         if not rerank:
             raise UsageError("--model scores the candidates; leave out --no-rerank")
     if not rerank and ray is not None and index is None:
@@ -127,15 +128,15 @@ def search(
 
         def reranker() -> Reranker | CrossEncoder:
             if model is not None:
-                return options.standalone(model, max_length, device, dtype, seed)
-            return options.reranker(
+                return scorers.standalone(model, max_length, device, dtype, seed)
+            return scorers.reranker(
                 base, ranking, kind, routing, fallback, max_length, device, dtype, seed,
                 ranking_kind,
             )  # fmt: skip
 
-        with options.scaled_out(reranker(), reranker, ray, ray_workers) as scorer:
-            scored = options.reranked(scorer, texts, found)
-            options.report(scorer)
+        with scorers.scaled_out(reranker(), reranker, ray, ray_workers) as scorer:
+            scored = scorers.reranked(scorer, texts, found)
+            scorers.report(scorer)
         found = (
             scored
             if interpolate is None
@@ -145,7 +146,7 @@ def search(
         from polyrank.collections.trec import write_run
 
         write_run(found, output)
-        options.note(f"{sum(map(len, found.values()))} candidates of {len(found)} queries")
+        note(f"{sum(map(len, found.values()))} candidates of {len(found)} queries")
         return
     from rich.console import Console
 
@@ -159,7 +160,7 @@ def search(
 
 
 def _refuse(context: typer.Context, names: Sequence[str]) -> None:
-    given = [f"--{name}" for name in names if options.is_given(context, name)]
+    given = [f"--{name}" for name in names if checks.is_given(context, name)]
     if given:
         raise UsageError(f"{', '.join(given)} goes with --index")
 
@@ -185,11 +186,11 @@ def _search_index(
         with indexes.worker_pool(again, opened.encoder, ray, workers) as pool:
             scaled = RayIndex(pool)
             found = scaled.search(queries, depth, languages, pruning)
-            indexes.report(scaled)
-    indexes.report(getattr(opened.encoder, "model", None))
+            scorers.report(scaled)
+    scorers.report(getattr(opened.encoder, "model", None))
     if not any(found.values()) and queries:
         there = ", ".join(f"{tag} {count}" for tag, count in opened.info().languages.items())
-        options.note(f"nothing was found; the index has documents in: {there or 'no language'}")
+        note(f"nothing was found; the index has documents in: {there or 'no language'}")
     ids = dict.fromkeys(hit.document_id for hits in found.values() for hit in hits)
     return replace(asked, documents=opened.documents(list(ids))), found
 
@@ -204,15 +205,16 @@ def _asked(
     """The queries: the one that was typed, a file's, or a collection's."""
     from polyrank.collections.load import load_collection
     from polyrank.collections.records import Collection, Query
+    from polyrank.collections.text_files import read_queries
     from polyrank.languages import normalise
 
-    options.one_of(query=query, queries=queries, collection=collection)
+    checks.one_of(query=query, queries=queries, collection=collection)
     if split is not None and collection is None:
         raise UsageError("--split goes with --collection")
     if collection is not None:
         return load_collection(collection, queries=language, split=split)
     if queries is not None:
-        return Collection(queries.name, {}, options.read_queries(queries, language))
+        return Collection(queries.name, {}, read_queries(queries, language))
     tag = normalise(language) if language else None
     return Collection("query", {}, {"query": Query("query", query or "", tag)})
 
@@ -228,7 +230,7 @@ def _texts(
 ) -> Collection:
     """The documents, with their own queries or the one that was typed."""
     if query is None:
-        return options.load(
+        return loading.load(
             collection, queries, documents, query_language, document_language, split
         )
     if split is not None:
@@ -236,12 +238,13 @@ def _texts(
     if queries is not None:
         raise UsageError("give --query or --queries, not both")
     from polyrank.collections.records import Collection, Query
+    from polyrank.collections.text_files import read_documents
     from polyrank.languages import normalise
 
     if documents is not None and collection is None:
-        texts = Collection(documents.name, options.read_documents(documents, document_language), {})
+        texts = Collection(documents.name, read_documents(documents, document_language), {})
     else:
         # The typed query may be in a language in which the collection has no queries.
-        texts = options.load(collection, None, documents, document_language, document_language)
+        texts = loading.load(collection, None, documents, document_language, document_language)
     language = normalise(query_language) if query_language else None
     return replace(texts, queries={"query": Query("query", query, language)}, qrels=[])

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..options import note, read_queries
+from polyrank.messages import note
 
 
 def labels(
@@ -32,9 +32,10 @@ def labels(
           '{"query":"q1","winner":"p1","loser":"p3"}' > comparisons.jsonl
       polyrank train labels comparisons.jsonl --queries asked.jsonl --output labelled.jsonl
     """
+    from polyrank.collections.text_files import read_queries
     from polyrank.training.comparisons import labelled
     from polyrank.training.negatives import write_examples
 
-    found = labelled(comparisons, read_queries(queries, None), prior)
+    found = labelled(comparisons, read_queries(queries), prior)
     write_examples(output, found.examples)
     note(f"wrote {output}: {found}")

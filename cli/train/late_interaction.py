@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-from ..options import Base, Kind, Seed, note
+from polyrank.messages import note
+
+from ..options import Base, Kind, Seed
 from . import options
 from .of_use import check_of_use
 from .output import command_line, how_to_use, not_there

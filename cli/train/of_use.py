@@ -6,7 +6,7 @@ import typer
 
 from polyrank.errors import UsageError
 
-from ..options import is_given
+from ..checks import is_given
 
 MASK_ONLY = ("k", "full-steps", "l1", "freeze-norms", "candidates", "iterations")
 WITHOUT_USE: dict[str, tuple[str, ...]] = {  # options that a kind has no use for

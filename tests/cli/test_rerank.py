@@ -147,7 +147,7 @@ def test_ctrl_c_says_how_to_go_on(first, source, tiny, polyrank, files, monkeypa
 
 def test_a_searched_first_stage_is_that_of_then(source, tiny, polyrank, files, monkeypatch):
     """Under other thread numbers a dense score differs in its last bit; here in a third of it."""
-    from polyrank.cli import options
+    from polyrank.cli import first_stages
 
     from polyrank import scoring
 
@@ -155,7 +155,7 @@ def test_a_searched_first_stage_is_that_of_then(source, tiny, polyrank, files, m
     arguments = ["rerank", *source, *tiny, "--first-stage", "dense", "--depth", "4"]
     arguments += ["--interpolate", "0.5", "--output"]
     assert polyrank(*arguments, whole).exit_code == 0
-    calls, real, search = [], scoring.rerank_query, options.search_first
+    calls, real, search = [], scoring.rerank_query, first_stages.search_first
 
     def interrupted(*args):
         calls.append(args)
@@ -173,7 +173,7 @@ def test_a_searched_first_stage_is_that_of_then(source, tiny, polyrank, files, m
     with monkeypatch.context() as patch:
         patch.setattr(scoring, "rerank_query", interrupted)
         assert polyrank(*arguments, output).exit_code == 130
-    monkeypatch.setattr(options, "search_first", otherwise)
+    monkeypatch.setattr(first_stages, "search_first", otherwise)
     restarted = polyrank(*arguments, output)  # refused, and what is kept is not overwritten
     assert restarted.exit_code == 2 and "Continue it with --resume" in restarted.stderr
     for changed in (("--first-stage", "bm25"), ("--depth", "3"), ("--limit", "2")):

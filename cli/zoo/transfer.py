@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,16 +12,12 @@ import typer
 
 from polyrank.base import expanded
 from polyrank.errors import UsageError
+from polyrank.messages import note
 
-from .options import AsJson, note
+from ..options import AsJson, Role
 
 if TYPE_CHECKING:
     from polyrank.modules.search import ZooEntry
-
-
-class Role(Enum):
-    language = "language"
-    ranking = "ranking"
 
 
 def import_(

@@ -1,0 +1,43 @@
+"""polyrank zoo push."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from polyrank.messages import note
+
+
+def push_(
+    name: Annotated[str, typer.Argument(help="A full name or a folder.")],
+    target: Annotated[str, typer.Argument(help="owner/repository[/path][@branch]")],
+    private: Annotated[
+        bool, typer.Option("--private", help="Make the repository private, if it is made anew.")
+    ] = False,
+    message: Annotated[str | None, typer.Option(help="Of the commit.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print what would go; needs no network.")
+    ] = False,
+) -> None:
+    """Publish a module on the Hugging Face Hub, with a card that says how to use it.
+
+    Makes the repository where there is none. Needs a token with write access: 'hf auth login', or
+    $HF_TOKEN.
+
+    \b
+    Example:
+      polyrank zoo push mini/language/adapter/ky org/mini-ky --dry-run
+    """
+    from polyrank.zoo import info, plan, push
+
+    if dry_run:
+        publication = plan(name, target, private)
+        note(f"nothing is sent: {publication.module} would go to {publication.target}")
+    else:
+        publication = push(name, target, private, message)
+        note(f"{publication.module} is {publication.target}, commit {publication.commit}")
+    if not info(name, verify=False).card.data:
+        note("its card names no data; train with --sources to say what it was trained on")
+    for path in publication.files:
+        print(publication.size(path), path, sep="\t")
