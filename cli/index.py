@@ -216,7 +216,8 @@ def add(
         change = add_documents(folder, texts, scaled, duplicates.value)
         report(scaled)
     report(getattr(local, "model", None))
-    _say(folder, change, f"added {change.added} documents{_empty(change.empty)}", as_json)
+    old = f", {change.deleted} of them in place of older ones" if change.deleted else ""
+    _say(folder, change, f"added {change.added} documents{old}{_empty(change.empty)}", as_json)
     if change.added:
         _tell_cost(MultiVectorIndex(folder))
 

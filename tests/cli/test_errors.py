@@ -1,6 +1,7 @@
 """What a user can mend: one message, exit code 2, no traceback."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -115,3 +116,12 @@ def test_a_hub_that_is_not_reached_is_asked_once():
         "polyrank: the model 'no/such' cannot be"
     )
     assert "Retrying" not in done.stderr and time.monotonic() - started < 25
+
+
+def test_a_warning_of_ours_reads_like_our_messages(tmp_path):
+    folder = tmp_path / "zoo" / "mini" / "language" / "adapter" / "sw"
+    folder.mkdir(parents=True)
+    (folder / "polyrank.json").write_text("{}")
+    done = run("zoo", "list", env={**os.environ, "POLYRANK_ZOO": str(tmp_path / "zoo")})
+    assert done.returncode == 0
+    assert re.fullmatch(r"polyrank: skipped the module '.*\nFetch or train .*\n", done.stderr)

@@ -199,7 +199,10 @@ class Segment:
 
     def documents(self, numbers: Numbers) -> list[Document]:
         """Some documents, as they were added."""
-        return [Document(**json.loads(line)) for line in self.lines(numbers)]
+        try:
+            return [Document(**json.loads(line)) for line in self.lines(numbers)]
+        except (ValueError, TypeError) as error:
+            raise _altered(f"documents.jsonl of segment {self.entry.name}") from error
 
     def with_centroids(self, probed: Numbers) -> Numbers:
         """Documents that have a token at one of these centroids, ascending."""
@@ -210,12 +213,16 @@ class Segment:
         return np.flatnonzero(found)
 
 
+def _altered(path: Path | str) -> DataError:
+    return DataError(path, None, f"is not what was written; {files.RESTORE}")
+
+
 def open_segment(folder: Path, entry: Entry, storage: Storage, codec: Codec) -> Segment:
     """Map a segment; `alive` is as if nothing were deleted.
 
     Raises:
         FileNotFoundError: a file is missing (it may have been compacted away meanwhile).
-        DataError: a file of another size than the manifest says.
+        DataError: a file of another size than the manifest says, or whose content cannot be.
     """
     for name, file in entry.files.items():
         size = (folder / name).stat().st_size
@@ -223,7 +230,10 @@ def open_segment(folder: Path, entry: Entry, storage: Storage, codec: Codec) -> 
             raise DataError(
                 folder / name, None, f"has {size} bytes, not {file.bytes}; {files.RESTORE}"
             )
-    names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
+    try:
+        names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _altered(folder / "names.json") from error
     pruned = codec.centroids is not None
     wanted = {*storage.arrays, *(["codes"] if pruned else [])}
     nothing = np.empty(0, np.int32)
@@ -231,6 +241,13 @@ def open_segment(folder: Path, entry: Entry, storage: Storage, codec: Codec) -> 
     def array(name: str) -> NDArray[Any]:
         return files.read_array(folder / f"{name}.npy")
 
+    def bounds(name: str, last: int) -> Numbers:
+        found = array(name)
+        if len(found) and (found[0] < 0 or found[-1] != last or (np.diff(found) < 0).any()):
+            raise _altered(folder / f"{name}.npy")
+        return found
+
+    text = files.read_bytes(folder / "documents.jsonl")
     return Segment(
         entry,
         storage,
@@ -238,10 +255,10 @@ def open_segment(folder: Path, entry: Entry, storage: Storage, codec: Codec) -> 
         ids=names["ids"],
         languages=np.array(names["languages"], dtype=object),
         alive=np.ones(entry.documents, dtype=bool),
-        offsets=array("offsets"),
+        offsets=bounds("offsets", entry.tokens),
         arrays={name: torch.from_numpy(array(name)) for name in wanted},
-        text=files.read_bytes(folder / "documents.jsonl"),
-        ends=array("ends"),
+        text=text,
+        ends=bounds("ends", len(text)),
         postings=array("postings") if pruned else nothing,
         posting_offsets=array("posting_offsets") if pruned else nothing.astype(np.int64),
     )

@@ -221,6 +221,17 @@ def test_verify_names_what_was_altered(index):
     assert "offsets.npy: its sha256 is" in problems[1]
 
 
+@pytest.mark.parametrize("name", ["offsets.npy", "ends.npy", "names.json", "documents.jsonl"])
+def test_a_file_that_was_altered_in_place_is_no_traceback(index, name):
+    path = min(index.folder.glob(f"segments/*/{name}"))
+    data = bytearray(path.read_bytes())
+    middle = 150 if name.endswith(".npy") else 1
+    data[middle : middle + 9] = b"\xffalt\x00ered"
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=f"{name}.* is not what was written; the index is damaged"):
+        MultiVectorIndex(index.folder, WordEncoder()).documents(index.snapshot.ids)
+
+
 def test_a_damaged_index_is_not_opened(index):
     path = index.folder / "segments" / "000001-000000" / "offsets.npy"
     path.write_bytes(path.read_bytes()[:-8])
