@@ -31,4 +31,4 @@ def _plain_warnings() -> None:
         else:
             usual(message, category, filename, *rest)
 
-    warnings.showwarning = show
+    warnings.showwarning = show  # type: ignore[assignment]

@@ -241,13 +241,9 @@ def open_segment(folder: Path, entry: Entry, storage: Storage, codec: Codec) -> 
     def array(name: str) -> NDArray[Any]:
         return files.read_array(folder / f"{name}.npy")
 
-    def bounds(name: str, last: int) -> Numbers:
-        found = array(name)
-        if len(found) and (found[0] < 0 or found[-1] != last or (np.diff(found) < 0).any()):
-            raise _altered(folder / f"{name}.npy")
-        return found
-
-    text = files.read_bytes(folder / "documents.jsonl")
+    text, ends = files.read_bytes(folder / "documents.jsonl"), array("ends")
+    if len(ends) and (ends[0] < 0 or ends[-1] != len(text) or (np.diff(ends) < 0).any()):
+        raise _altered(folder / "ends.npy")
     return Segment(
         entry,
         storage,
@@ -255,10 +251,10 @@ def open_segment(folder: Path, entry: Entry, storage: Storage, codec: Codec) -> 
         ids=names["ids"],
         languages=np.array(names["languages"], dtype=object),
         alive=np.ones(entry.documents, dtype=bool),
-        offsets=bounds("offsets", entry.tokens),
+        offsets=array("offsets"),
         arrays={name: torch.from_numpy(array(name)) for name in wanted},
         text=text,
-        ends=bounds("ends", len(text)),
+        ends=ends,
         postings=array("postings") if pruned else nothing,
         posting_offsets=array("posting_offsets") if pruned else nothing.astype(np.int64),
     )
