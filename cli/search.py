@@ -14,7 +14,8 @@ from polyrank.errors import UsageError
 from polyrank.messages import note
 
 from . import checks, first_stages, loading, options, scorers, show
-from . import index as indexes
+from .index import options as indexes
+from .index.opened import open_index, worker_pool
 from .options import Analysis, Fallback, FirstStage, Kind
 
 if TYPE_CHECKING:
@@ -96,9 +97,9 @@ def search(
         given, folder = base if checks.is_given(context, "base") else None, index.absolute()
 
         def opened_again() -> MultiVectorIndex:
-            return indexes.open_index(folder, given, index_ranking, device, dtype)
+            return open_index(folder, given, index_ranking, device, dtype)
 
-        opened = indexes.open_index(index, given, index_ranking, device, dtype)
+        opened = open_index(index, given, index_ranking, device, dtype)
         texts, found = _search_index(
             opened,
             opened_again,
@@ -183,7 +184,7 @@ def _search_index(
     else:
         from polyrank.scale_out import RayIndex
 
-        with indexes.worker_pool(again, opened.encoder, ray, workers) as pool:
+        with worker_pool(again, opened.encoder, ray, workers) as pool:
             scaled = RayIndex(pool)
             found = scaled.search(queries, depth, languages, pruning)
             scorers.report(scaled)

@@ -1,0 +1,70 @@
+"""polyrank index add."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .. import options
+from ..options import AsJson
+from ..scorers import report
+from .opened import open_index, scaled_out
+from .options import Base, Folder, Languages, Ranking, Ray
+from .texts import documents_of
+from .told import tell_change, tell_cost, without_text
+
+if TYPE_CHECKING:
+    from polyrank.index.multivector import Encoder
+
+
+class Duplicates(Enum):
+    error = "error"
+    replace = "replace"
+    skip = "skip"
+
+
+def add(
+    folder: Folder,
+    collection: options.CollectionName = None,
+    documents: options.DocumentsFile = None,
+    document_language: options.DocumentLanguage = None,
+    languages: Languages = None,
+    duplicates: Annotated[
+        Duplicates, typer.Option(help="Documents whose id is there: stop, replace or skip them.")
+    ] = Duplicates.error,
+    base: Base = None,
+    ranking: Ranking = None,
+    device: options.Device = None,
+    dtype: options.DataType = None,
+    ray: Ray = None,
+    ray_workers: options.RayWorkers = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add documents to an index: all of them, or on any error none.
+
+    \b
+    Example:
+      polyrank index build articles --collection ntrex --languages en
+      polyrank index add articles --collection ntrex --languages sw,tr
+    """
+    from polyrank.index.multivector import MultiVectorIndex
+    from polyrank.index.multivector import add as add_documents
+
+    texts = documents_of(collection, documents, document_language, languages)
+    index = open_index(folder, base, ranking, device, dtype)
+    local = index.encoder
+
+    def encoder() -> Encoder:
+        return open_index(folder.absolute(), base, ranking, device, dtype).encoder
+
+    with scaled_out(local, encoder, ray, ray_workers) as scaled:
+        change = add_documents(folder, texts, scaled, duplicates.value)
+        report(scaled)
+    report(getattr(local, "model", None))
+    tell_change(
+        folder, change, f"added {change.added} documents{without_text(change.empty)}", as_json
+    )
+    if change.added:
+        tell_cost(MultiVectorIndex(folder))

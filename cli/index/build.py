@@ -1,0 +1,128 @@
+"""polyrank index build."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+from polyrank.messages import note
+
+from .. import options
+from ..options import AsJson, Fallback, Kind, Routing
+from ..scorers import report
+from .opened import scaled_out
+from .options import Folder, Languages, Ray
+from .texts import documents_of
+from .told import tell_cost, without_text
+
+
+class LanguageKind(Enum):
+    adapter = "adapter"
+    mask = "mask"
+
+
+class Codec(Enum):
+    fp16 = "fp16"
+    int8 = "int8"
+    residual_1 = "residual-1"
+    residual_2 = "residual-2"
+    residual_4 = "residual-4"
+    residual_8 = "residual-8"
+
+
+def build(
+    folder: Folder,
+    collection: options.CollectionName = None,
+    documents: options.DocumentsFile = None,
+    document_language: options.DocumentLanguage = None,
+    languages: Languages = None,
+    codec: Annotated[
+        Codec, typer.Option(help="How vectors are stored: exact, or residual codes of b bits.")
+    ] = Codec.fp16,
+    centroids: Annotated[
+        int | None,
+        typer.Option(min=0, help="For --probe; else ColBERTv2's rule for residual codes, or none."),
+    ] = None,
+    base: options.Base = "mini",
+    ranking: Annotated[
+        str, typer.Option(help="The late-interaction module: a name of the zoo or a folder.")
+    ] = "squad-li",
+    kind: Annotated[Kind, typer.Option(help="The kind of that module.")] = Kind.adapter,
+    language_kind: Annotated[
+        LanguageKind | None,
+        typer.Option(
+            help="Of the language modules; else as --kind, adapters under a full model. Not for an "
+            "XMOD, which has its own."
+        ),
+    ] = None,
+    routing: Annotated[
+        Routing | None,
+        typer.Option(
+            help="Which language module texts pass through: split their own language's, document "
+            "the documents' (queries too), none; else as the module was trained.",
+        ),
+    ] = None,
+    fallback: options.FallbackOption = Fallback.error,
+    document_length: Annotated[
+        int | None, typer.Option(min=8, help="Tokens of a document that are read.")
+    ] = None,
+    shard: Annotated[
+        int, typer.Option(min=1, help="Documents between points from which --resume goes on.")
+    ] = 2048,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a build.")] = False,
+    device: options.Device = None,
+    dtype: options.DataType = None,
+    seed: options.Seed = 0,
+    ray: Ray = None,
+    ray_workers: options.RayWorkers = None,
+    as_json: AsJson = False,
+) -> None:
+    """Encode documents into a new index. A build that was stopped goes on with --resume.
+
+    The index keeps --routing and the modules of its documents, and searches with these.
+    With --ray a worker gets a shard at a time, and its death costs that shard's encoding alone.
+
+    \b
+    Example (NTREX articles of three languages in one index, asked in a fourth):
+      polyrank index build articles --collection ntrex --languages en,sw,tr
+      polyrank search --index articles --query-language ky --no-rerank \\
+          --query "Лондондогу полиция" --languages sw
+    """
+    from polyrank.index.multivector import ModelEncoder, MultiVectorIndex, Plan
+    from polyrank.index.multivector import build as build_index
+    from polyrank.rerankers.late_interaction import LateInteraction
+
+    plan = Plan(codec.value, centroids, shard, seed)
+    texts = documents_of(collection, documents, document_language, languages)
+
+    def encoder() -> ModelEncoder:
+        return ModelEncoder(
+            LateInteraction(
+                base,
+                ranking,
+                kind.value,
+                routing and routing.value,
+                language_kind=language_kind and language_kind.value,
+                fallback=fallback.value,
+                document_length=document_length,
+                device=device,
+                dtype=dtype,
+            )
+        )
+
+    local = encoder()
+    with scaled_out(local, encoder, ray, ray_workers) as scaled:
+        done = build_index(folder, texts, scaled, plan, resume)
+        report(scaled)
+    report(local.model)
+    words = f"{done.documents} documents, {done.tokens} token vectors"
+    note(f"built {folder}: {words}{without_text(done.empty)}")
+    tell_cost(MultiVectorIndex(folder))
+    if done.resumed:
+        note(f"{done.resumed} shards had been encoded before")
+    if as_json:
+        print(json.dumps(asdict(done)))
