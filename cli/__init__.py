@@ -21,13 +21,14 @@ def main() -> None:
 def _plain_warnings() -> None:
     """What polyrank warns of reads like its other messages, without a line of its source."""
     import polyrank
+    from polyrank.messages import note
 
     ours = tuple(str(Path(file).parent) for file in (polyrank.__file__, __file__))
     usual = warnings.showwarning
 
     def show(message: Any, category: Any, filename: str, *rest: Any) -> None:
         if filename.startswith(ours):
-            print(f"polyrank: {message}", file=sys.stderr)
+            note(str(message))
         else:
             usual(message, category, filename, *rest)
 

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from polyrank.errors import PolyrankError
+from polyrank.messages import note
 
 from . import (
     alignment,
@@ -55,7 +56,7 @@ class Verbs(TyperGroup):
 
 def stop(message: str, code: int) -> None:
     sys.stdout.flush()
-    print(f"polyrank: {message}", file=sys.stderr)
+    note(message)
     raise typer.Exit(code)
 
 

@@ -12,7 +12,7 @@ from polyrank.errors import UsageError
 from polyrank.messages import note
 
 from . import checks, options
-from .options import Fallback, Seed
+from .options import Fallback, LanguageKind, Seed
 from .train import options as training
 from .train.output import command_line, not_there
 
@@ -70,8 +70,8 @@ def distill(
         ),
     ] = False,
     kind: Annotated[
-        training.LanguageKind, typer.Option(help="Of the teacher's modules.")
-    ] = training.LanguageKind.adapter,
+        LanguageKind, typer.Option(help="Of the teacher's modules.")
+    ] = LanguageKind.adapter,
     fallback: options.FallbackOption = Fallback.error,
     factor: Annotated[int, typer.Option(min=1, help="Teacher layers to a student layer.")] = 2,
     layers: Annotated[

@@ -15,6 +15,11 @@ class Kind(Enum):
     full = "full"
 
 
+class LanguageKind(Enum):
+    adapter = "adapter"
+    mask = "mask"
+
+
 class Role(Enum):
     language = "language"
     ranking = "ranking"

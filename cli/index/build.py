@@ -12,17 +12,12 @@ import typer
 from polyrank.messages import note
 
 from .. import options
-from ..options import AsJson, Fallback, Kind, Routing
+from ..options import AsJson, Fallback, Kind, LanguageKind, Routing
 from ..scorers import report
 from .opened import scaled_out
 from .options import Folder, Languages, Ray
 from .texts import documents_of
 from .told import tell_cost, without_text
-
-
-class LanguageKind(Enum):
-    adapter = "adapter"
-    mask = "mask"
 
 
 class Codec(Enum):

@@ -10,7 +10,7 @@ import typer
 
 from polyrank.messages import note
 
-from ..options import Base, Seed
+from ..options import Base, LanguageKind, Seed
 from . import options
 from .of_use import check_of_use
 from .output import command_line, how_to_use, not_there
@@ -22,9 +22,7 @@ def language(
     text: Annotated[Path, typer.Option(help="A sentence a line, gzipped or not.")],
     output: options.Output,
     base: Base = "mini",
-    kind: Annotated[
-        options.LanguageKind, typer.Option(help="What to train.")
-    ] = options.LanguageKind.adapter,
+    kind: Annotated[LanguageKind, typer.Option(help="What to train.")] = LanguageKind.adapter,
     parallel: Annotated[
         Path | None, typer.Option(help="language <tab> text <tab> English: adds TLM and alignment.")
     ] = None,

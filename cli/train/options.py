@@ -14,11 +14,6 @@ if TYPE_CHECKING:
     from polyrank.modules.card import Data
 
 
-class LanguageKind(Enum):
-    adapter = "adapter"
-    mask = "mask"
-
-
 class Candidates(Enum):
     all = "all"
     encoder = "encoder"

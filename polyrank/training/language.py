@@ -15,7 +15,6 @@ the frozen base's vector of its English side.
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ import torch
 from polyrank import languages
 from polyrank.base import load_base
 from polyrank.errors import DataError, UsageError
+from polyrank.messages import note
 from polyrank.modules.card import Data, ModuleCard
 from polyrank.modules.mask import save_mask_module
 from polyrank.training.checks import check_length, check_name
@@ -143,7 +143,7 @@ def train_language_module(
         untie(model)
         differences, facts = train_sparse(model, batches, loss, schedule, sparsity, work, resume)
     after = perplexity(model, head, unseen, tokenizer, seed)
-    print(f"polyrank: {language}: held-out perplexity {before} -> {after}", file=sys.stderr)
+    note(f"{language}: held-out perplexity {before} -> {after}")
 
     card = ModuleCard(
         role="language",
