@@ -41,7 +41,7 @@ def alignment(
     \b
     Examples (headlines of NTREX and their English originals):
       polyrank alignment
-      polyrank alignment --languages ky,tr,am --json
+      polyrank alignment --languages ky,am --limit 40 --json
     """
     from polyrank.base import load_base
     from polyrank.evaluation.alignment import alignment as measured

@@ -67,7 +67,7 @@ def evaluate(
       polyrank search --collection ntrex --query-language tr --document-language en \\
           --no-rerank --output dense.trec
       polyrank search --collection xquad --query-language tr --limit 50 --no-rerank \\
-          --output mixed.trec
+          --first-stage bm25 --output mixed.trec
       polyrank evaluate dense.trec --collection ntrex --baseline bm25.trec
       polyrank evaluate mixed.trec --collection xquad --query-language tr \\
           --missing intersect --measures nDCG@10,LPR,LangnDCG@10,PEER@20,FourWay

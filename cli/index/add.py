@@ -47,7 +47,7 @@ def add(
     \b
     Example:
       polyrank index build articles --collection ntrex --languages en
-      polyrank index add articles --collection ntrex --languages sw,tr
+      polyrank index add articles --collection ntrex --languages sw
     """
     from polyrank.index.multivector import MultiVectorIndex
     from polyrank.index.multivector import add as add_documents

@@ -82,8 +82,8 @@ def build(
     With --ray a worker gets a shard at a time, and its death costs that shard's encoding alone.
 
     \b
-    Example (NTREX articles of three languages in one index, asked in a fourth):
-      polyrank index build articles --collection ntrex --languages en,sw,tr
+    Example (NTREX articles of two languages in one index, asked in a third):
+      polyrank index build articles --collection ntrex --languages en,sw
       polyrank search --index articles --query-language ky --no-rerank \\
           --query "Лондондогу полиция" --languages sw
     """

@@ -20,7 +20,7 @@ def export(
 
     \b
     Example:
-      polyrank index build articles --collection ntrex --languages en,sw --codec residual-4
+      polyrank index build articles --collection ntrex --languages sw --codec residual-4
       polyrank index export articles --output plaid/articles
     """
     from polyrank.index.multivector import MultiVectorIndex

@@ -17,7 +17,7 @@ def info(folder: Folder, as_json: AsJson = False) -> None:
 
     \b
     Example:
-      polyrank index build articles --collection ntrex --languages en,sw --codec residual-4
+      polyrank index build articles --collection ntrex --languages sw --codec residual-4
       polyrank index info articles
     """
     from polyrank.index.multivector import MultiVectorIndex
