@@ -9,7 +9,7 @@ from polyrank.errors import UsageError
 from polyrank.messages import note
 
 if TYPE_CHECKING:
-    from polyrank.collections.records import Collection, Document
+    from polyrank.collections.records import Collection, Document, Query
 
 
 def load(
@@ -43,8 +43,16 @@ def load(
     return Collection(
         name=documents.name,
         documents=read_documents(documents, document_language),
-        queries=read_queries(queries, query_language),
+        queries=told_of_empty(read_queries(queries, query_language)),
     )
+
+
+def told_of_empty(queries: dict[str, Query]) -> dict[str, Query]:
+    """The queries; those without text, whose rankings mean nothing, are counted on stderr."""
+    empty = [identity for identity, query in queries.items() if not query.text.strip()]
+    if empty:
+        note(f"{len(empty)} queries have no text (the first: '{empty[0]}'), and arbitrary rankings")
+    return queries
 
 
 def read_passages(path: Path, language: str | None) -> list[Document]:

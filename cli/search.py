@@ -215,7 +215,8 @@ def _asked(
     if collection is not None:
         return load_collection(collection, queries=language, split=split)
     if queries is not None:
-        return Collection(queries.name, {}, read_queries(queries, language))
+        asked = loading.told_of_empty(read_queries(queries, language))
+        return Collection(queries.name, {}, asked)
     tag = normalise(language) if language else None
     return Collection("query", {}, {"query": Query("query", query or "", tag)})
 

@@ -63,8 +63,8 @@ def add(
         change = add_documents(folder, texts, scaled, duplicates.value)
         report(scaled)
     report(getattr(local, "model", None))
-    tell_change(
-        folder, change, f"added {change.added} documents{without_text(change.empty)}", as_json
-    )
+    old = f", {change.deleted} of them in place of older ones" if change.deleted else ""
+    what = f"added {change.added} documents{old}{without_text(change.empty)}"
+    tell_change(folder, change, what, as_json)
     if change.added:
         tell_cost(MultiVectorIndex(folder))

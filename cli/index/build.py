@@ -17,7 +17,7 @@ from ..scorers import report
 from .opened import scaled_out
 from .options import Folder, Languages, Ray
 from .texts import documents_of
-from .told import tell_cost, without_text
+from .told import tell_cost, tell_cut, without_text
 
 
 class Codec(Enum):
@@ -114,6 +114,7 @@ def build(
         done = build_index(folder, texts, scaled, plan, resume)
         report(scaled)
     report(local.model)
+    tell_cut(scaled, local.model)
     words = f"{done.documents} documents, {done.tokens} token vectors"
     note(f"built {folder}: {words}{without_text(done.empty)}")
     tell_cost(MultiVectorIndex(folder))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from polyrank.messages import note
 
@@ -21,6 +21,15 @@ def tell_change(folder: Path, change: Change, what: str, as_json: bool) -> None:
         note(f"{change.leftovers} leftovers of a killed process removed")
     if as_json:
         print(json.dumps(asdict(change)))
+
+
+def tell_cut(*noted: Any) -> None:
+    """What it means that documents were cut, and what to do."""
+    if any("cut to" in message for one in noted for message in getattr(one, "notes", {})):
+        note(
+            "what stands beyond is not searched: split long documents into passages, or read more "
+            "of them with --document-length"
+        )
 
 
 def tell_cost(index: MultiVectorIndex) -> None:

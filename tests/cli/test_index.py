@@ -38,6 +38,19 @@ def test_from_build_to_compact(built, files, polyrank):
     assert "all as the manifest says" in polyrank("index", "verify", built).stdout
 
 
+def test_what_is_replaced_cut_and_empty_is_told(built, tiny, files, polyrank):
+    same = ("--documents", files / "documents.tsv", "--document-language", "en")
+    replaced = polyrank("index", "add", built, *same, "--duplicates", "replace")
+    assert "added 6 documents, 6 of them in place of older ones" in replaced.stderr
+    short = ("--ranking", "li", "--document-length", "8")
+    cut = polyrank("index", "build", files / "short", *same, *tiny, *short)
+    assert "split long documents into passages" in cut.stderr
+    (files / "empty.tsv").write_text("q1\t\nq2\triver\n")
+    asked = ("--queries", files / "empty.tsv", "--query-language", "en", "--no-rerank", "--json")
+    searched = polyrank("search", "--index", built, *asked)
+    assert "1 queries have no text (the first: 'q1')" in searched.stderr
+
+
 def test_search_over_an_index(built, files, polyrank):
     queries = ("--queries", files / "queries.jsonl", "--no-rerank", "--json")
     result = polyrank("search", "--index", built, *queries, "--top", "2", "--limit", "3")
