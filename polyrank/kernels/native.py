@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from ctypes import CDLL, POINTER, Structure, byref, c_int, c_int64, c_void_p
 from dataclasses import dataclass
 from functools import cache
@@ -23,7 +23,7 @@ from torch import Tensor
 
 from polyrank.errors import UsageError
 from polyrank.kernels.contract import Layout, Problem
-from polyrank.kernels.threads import each
+from polyrank.kernels.threads import share
 
 VERSION = 2  # of native.c, which says the same
 QUERY_ROWS = 512  # query tokens of one piece: a quarter of a megabyte at 128 dimensions
@@ -185,8 +185,7 @@ def forward(
         _check(library.polyrank_maxsim(byref(filled), *piece, instructions))
 
     work = (problem.queries.length if problem.own else len(tokens)) * _rows(met)
-    threads = torch.get_num_threads() if work >= SHARED else 1
-    _on_threads(list(_pieces(problem, met, len(tokens), work, threads)), score, threads)
+    _share(_pieces(problem, met, len(tokens), _parts(work)), score)
     if winners is not None and problem.queries.mask is not None:
         winners[~problem.queries.mask] = -1
     return scores, winners
@@ -210,10 +209,7 @@ def by_table(table: Tensor, codes: Tensor, offsets: Tensor, picked: Tensor) -> T
         rows = table.data_ptr(), *table.shape, codes.data_ptr()
         _check(library.polyrank_by_table(*rows, byref(met.structure), *part, scores.data_ptr()))
 
-    work = _rows(met) * table.shape[1]
-    threads = torch.get_num_threads() if work >= SHARED else 1
-    parts = max(-(-work // PIECE), threads * SHARES if threads > 1 else 1)
-    _on_threads(list(_even(len(picked), parts)), score, threads)
+    _share(_even(len(picked), _parts(_rows(met) * table.shape[1])), score)
     return scores
 
 
@@ -230,12 +226,22 @@ def _check(failure: int) -> None:
 _Part = TypeVar("_Part")
 
 
-def _on_threads(parts: list[_Part], do: Callable[[_Part], None], threads: int) -> None:
-    if threads > 1 and len(parts) > 1:
-        each(parts, lambda: do, min(threads, len(parts)))
-        return
-    for part in parts:
-        do(part)
+def _parts(work: int) -> int:
+    """Into how many parts so many similarities are cut: of some milliseconds, since an interrupt
+    waits for one, and several for each thread where starting threads costs less than it brings."""
+    threads = torch.get_num_threads() if work >= SHARED else 1
+    return max(-(-work // PIECE), threads * SHARES if threads > 1 else 1)
+
+
+def _share(parts: Iterable[_Part], do: Callable[[_Part], None]) -> None:
+    """Do all parts, where there are several on all of PyTorch's threads."""
+
+    def work(own: Iterable[_Part]) -> None:
+        for part in own:
+            do(part)
+
+    several, threads = list(parts), torch.get_num_threads()
+    share(several, work, max(min(threads, len(several)), 1), threads)
 
 
 @dataclass(frozen=True)
@@ -272,10 +278,9 @@ def _rows(texts: _Held) -> int:
     return int((texts.offsets[texts.picked + 1] - texts.offsets[texts.picked]).sum())
 
 
-def _pieces(problem: Problem, met: _Held, tokens: int, work: int, threads: int) -> Iterator[_Piece]:
-    """Parts of some milliseconds, several for each thread; an interrupt waits for one."""
+def _pieces(problem: Problem, met: _Held, tokens: int, wanted: int) -> Iterator[_Piece]:
+    """All queries and columns, in about as many pieces as are wanted."""
     count = problem.queries.count
-    wanted = max(-(-work // PIECE), threads * SHARES if threads > 1 else 1)
     parts = min(count, wanted) if problem.own else -(-tokens // QUERY_ROWS)
     columns = list(_columns(problem, met, -(-wanted // max(parts, 1))))
     for first, last in _even(count, parts):

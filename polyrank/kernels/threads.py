@@ -38,38 +38,57 @@ def one_thread() -> Iterator[None]:
 def each(
     pieces: Iterable[Piece], worker: Callable[[], Callable[[Piece], None]], threads: int
 ) -> None:
-    """Do every piece, in any order, on as many threads, the calling one among them.
+    """Do every piece by PyTorch, in any order, on as many threads, the calling one among them.
 
     Args:
         worker: makes what does a piece, once for every thread, so that a thread can have memory of
             its own. No gradients are recorded in it.
         threads: with 1, the pieces are done in their order.
     """
+
+    def work(own: Iterator[Piece]) -> None:
+        with torch.inference_mode():  # may write to tensors of either mode
+            do = worker()
+            for piece in own:
+                do(piece)
+
+    most = max(torch.get_num_threads(), threads)
+    with one_thread():
+        share(pieces, work, threads, most)
+
+
+def share(
+    pieces: Iterable[Piece], work: Callable[[Iterator[Piece]], None], threads: int, most: int
+) -> None:
+    """As `each`, for work that is not PyTorch's.
+
+    Args:
+        work: does the pieces that it is given, of which other threads take others.
+        most: threads that any call may want.
+    """
     queue = deque(pieces)
 
-    def work() -> None:
+    def own() -> Iterator[Piece]:
+        while queue:
+            try:
+                yield queue.popleft()
+            except IndexError:  # another thread took the last one
+                return
+
+    def run() -> None:
         try:
-            with torch.inference_mode():  # may write to tensors of either mode
-                do = worker()
-                while queue:
-                    try:
-                        piece = queue.popleft()
-                    except IndexError:  # another thread took the last one
-                        return
-                    do(piece)
+            work(own())
         except BaseException:
             queue.clear()  # the others stop, too
             raise
 
-    most = max(torch.get_num_threads(), threads)
-    with one_thread():
-        helpers = _pool(os.getpid(), most - 1) if threads > 1 else None
-        running = [helpers.submit(work) for _ in range(threads - 1)] if helpers else []
-        try:
-            work()
-        finally:
-            if running:
-                wait(running)
+    helpers = _pool(os.getpid(), most - 1) if threads > 1 else None
+    running = [helpers.submit(run) for _ in range(threads - 1)] if helpers else []
+    try:
+        run()
+    finally:
+        if running:
+            wait(running)
     for done in running:
         done.result()
 
@@ -82,6 +101,7 @@ def _pool(process: int, threads: int) -> ThreadPoolExecutor:
     pool = ThreadPoolExecutor(threads, "polyrank", torch.set_num_threads, (1,))
     # All start here, inside `one_thread`: one that started later would leave its 1 to threads
     # started after it.
-    started = Barrier(threads)
-    wait([pool.submit(started.wait) for _ in range(threads)])
+    with one_thread():
+        started = Barrier(threads)
+        wait([pool.submit(started.wait) for _ in range(threads)])
     return pool
