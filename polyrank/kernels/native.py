@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator
 from ctypes import CDLL, POINTER, Structure, byref, c_int, c_int64, c_void_p
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
-from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -23,17 +21,12 @@ from torch import Tensor
 
 from polyrank.errors import UsageError
 from polyrank.kernels.contract import Layout, Problem
-from polyrank.kernels.threads import share
+from polyrank.kernels.pieces import Piece, even, parts, pieces, share
 
 VERSION = 2  # of native.c, which says the same
-QUERY_ROWS = 512  # query tokens of one piece: a quarter of a megabyte at 128 dimensions
-PIECE = 1 << 22  # similarities of one piece: some milliseconds
-SHARED = 1 << 19  # similarities from which threads share the work: half a millisecond or more
-SHARES = 4  # pieces for each thread at least, where threads share
 
 _KINDS = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}  # what `Rows` of vectors are
 _INT8, _RESIDUAL = 3, 4
-_Piece = tuple[int, int, int, int]  # first and last query, first and last column
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,11 +174,11 @@ def forward(
     library, instructions = _library(), level()
     assert library is not None
 
-    def score(piece: _Piece) -> None:
+    def score(piece: Piece) -> None:
         _check(library.polyrank_maxsim(byref(filled), *piece, instructions))
 
-    work = (problem.queries.length if problem.own else len(tokens)) * _rows(met)
-    _share(_pieces(problem, met, len(tokens), _parts(work)), score)
+    work = (problem.queries.length if problem.own else len(tokens)) * met.rows
+    share(pieces(problem, met.ends, len(tokens), parts(work)), score, work)
     if winners is not None and problem.queries.mask is not None:
         winners[~problem.queries.mask] = -1
     return scores, winners
@@ -209,7 +202,8 @@ def by_table(table: Tensor, codes: Tensor, offsets: Tensor, picked: Tensor) -> T
         rows = table.data_ptr(), *table.shape, codes.data_ptr()
         _check(library.polyrank_by_table(*rows, byref(met.structure), *part, scores.data_ptr()))
 
-    _share(_even(len(picked), _parts(_rows(met) * table.shape[1])), score)
+    work = met.rows * table.shape[1]
+    share(even(len(picked), parts(work)), score, work)
     return scores
 
 
@@ -223,84 +217,39 @@ def _check(failure: int) -> None:
         )
 
 
-_Part = TypeVar("_Part")
-
-
-def _parts(work: int) -> int:
-    """Into how many parts so many similarities are cut: of some milliseconds, since an interrupt
-    waits for one, and several for each thread where starting threads costs less than it brings."""
-    threads = torch.get_num_threads() if work >= SHARED else 1
-    return max(-(-work // PIECE), threads * SHARES if threads > 1 else 1)
-
-
-def _share(parts: Iterable[_Part], do: Callable[[_Part], None]) -> None:
-    """Do all parts, where there are several on all of PyTorch's threads."""
-
-    def work(own: Iterable[_Part]) -> None:
-        for part in own:
-            do(part)
-
-    several, threads = list(parts), torch.get_num_threads()
-    share(several, work, max(min(threads, len(several)), 1), threads)
-
-
 @dataclass(frozen=True)
 class _Held:
-    """Texts as a structure of addresses, with the tensors that must live as long as it."""
+    """Texts as a structure of addresses, with the tensors that must live as long as it.
+
+    rows: of all texts together.
+    """
 
     structure: _Texts
-    layout: Layout
-    offsets: Tensor | None
-    picked: Tensor | None
-    mask: Tensor | None
+    tensors: tuple[Tensor | None, ...]
+    rows: int
+
+    @property
+    def ends(self) -> Tensor | None:
+        """The offsets, where the columns are all documents in order."""
+        offsets, picked, _ = self.tensors
+        return offsets if picked is None else None
 
 
 def _texts(layout: Layout, picked: Tensor | None = None) -> _Held:
-    offsets = None if layout.offsets is None else layout.offsets.contiguous()
-    mask = None if layout.mask is None else layout.mask.contiguous()
-    picked = None if picked is None else picked.contiguous()
+    tensors = tuple(
+        None if tensor is None else tensor.contiguous()
+        for tensor in (layout.offsets, picked, layout.mask)
+    )
+    offsets, picked, mask = tensors
+    if offsets is None:
+        rows = layout.length * (layout.count if picked is None else len(picked))
+    elif picked is None:
+        rows = int(offsets[-1] - offsets[0])
+    else:
+        rows = int((offsets[picked + 1] - offsets[picked]).sum())
     addresses = _Texts(_address(offsets), layout.length, _address(picked), _address(mask))
-    return _Held(addresses, layout, offsets, picked, mask)
+    return _Held(addresses, tensors, rows)
 
 
 def _address(tensor: Tensor | None) -> int | None:
     return None if tensor is None else tensor.data_ptr()
-
-
-def _rows(texts: _Held) -> int:
-    """How many rows all texts have."""
-    if texts.offsets is None:
-        return texts.layout.length * (
-            texts.layout.count if texts.picked is None else len(texts.picked)
-        )
-    if texts.picked is None:
-        return int(texts.offsets[-1] - texts.offsets[0])
-    return int((texts.offsets[texts.picked + 1] - texts.offsets[texts.picked]).sum())
-
-
-def _pieces(problem: Problem, met: _Held, tokens: int, wanted: int) -> Iterator[_Piece]:
-    """All queries and columns, in about as many pieces as are wanted."""
-    count = problem.queries.count
-    parts = min(count, wanted) if problem.own else -(-tokens // QUERY_ROWS)
-    columns = list(_columns(problem, met, -(-wanted // max(parts, 1))))
-    for first, last in _even(count, parts):
-        for start, stop in columns:
-            yield first, last, start, stop
-
-
-def _columns(problem: Problem, met: _Held, parts: int) -> Iterator[tuple[int, int]]:
-    """All columns, in parts of about as many rows where that is easily told."""
-    offsets = met.offsets
-    if problem.own or offsets is None or met.picked is not None or parts == 1:
-        yield from _even(problem.columns, parts)
-        return
-    steps = torch.linspace(float(offsets[0]), float(offsets[-1]), parts + 1, dtype=torch.float64)
-    ends = [0, *torch.searchsorted(offsets, steps[1:-1].long()).tolist(), problem.columns]
-    yield from ((a, b) for a, b in zip(ends, ends[1:], strict=False) if a < b)
-
-
-def _even(count: int, parts: int) -> Iterator[tuple[int, int]]:
-    parts = min(max(parts, 1), max(count, 1))
-    for i in range(parts):
-        if i * count // parts < (i + 1) * count // parts:
-            yield i * count // parts, (i + 1) * count // parts

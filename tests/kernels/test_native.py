@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 from polyrank import kernels
 from polyrank.errors import UsageError
-from polyrank.kernels import native, reference
+from polyrank.kernels import native, pieces, reference
 from polyrank.kernels.contract import Layout, Problem
 from polyrank.kernels.int8 import encode_int8
 from polyrank.kernels.kmeans import nearest
@@ -64,8 +64,8 @@ def test_bits_depend_on_neither_instructions_nor_pieces(monkeypatch, score_by):
     found = []
     for path, query_rows, piece in [("avx2", 512, 1 << 22), ("avx512", 512, 1), ("avx2", 30, 500)]:
         score_by(path)
-        monkeypatch.setattr(native, "QUERY_ROWS", query_rows)
-        monkeypatch.setattr(native, "PIECE", piece)
+        monkeypatch.setattr(pieces, "QUERY_ROWS", query_rows)
+        monkeypatch.setattr(pieces, "PIECE", piece)
         scores = kernels.maxsim_packed(queries, query_ends, documents, ends)
         alone = [
             kernels.maxsim_packed(queries, query_ends, documents, ends[i : i + 2])
@@ -81,15 +81,15 @@ def test_bits_depend_on_neither_instructions_nor_pieces(monkeypatch, score_by):
 @pytest.mark.parametrize("wanted", [1, 3, 50])
 @pytest.mark.parametrize("queries", [1, 2, 40])
 def test_pieces_cover_every_score_once(queries, wanted, own, monkeypatch):
-    monkeypatch.setattr(native, "QUERY_ROWS", 50)
+    monkeypatch.setattr(pieces, "QUERY_ROWS", 50)
     lengths = torch.arange(17 * (queries if own else 1)) % 5
     ends = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
     problem = Problem(Layout(queries, 6), Layout(len(lengths), 2, ends), columns=17, own=own)
     covered = torch.zeros(queries, 17, dtype=torch.int64)
-    pieces = list(native._pieces(problem, native._texts(problem.documents), queries * 6, wanted))
-    for first, last, start, stop in pieces:
+    found = list(pieces.pieces(problem, None if own else ends, queries * 6, wanted))
+    for first, last, start, stop in found:
         covered[first:last, start:stop] += 1
-    assert (covered == 1).all() and len(pieces) >= min(wanted, 10)
+    assert (covered == 1).all() and len(found) >= min(wanted, 10)
 
 
 @COMPILED
