@@ -35,13 +35,13 @@ _Buckets = dict[int, Tile]
 _HOPPER_HALF = {32: Tile(128, 32, 4, 3), 64: Tile(128, 64, 8, 3), 128: Tile(128, 128, 8, 3)}
 _AMPERE_HALF = {32: Tile(128, 32, 4, 3), 64: Tile(64, 64, 4, 3), 128: Tile(64, 128, 8, 2)}
 _SMALL_HALF = {32: Tile(64, 32, 4, 3), 64: Tile(64, 64, 4, 2), 128: Tile(64, 128, 8, 2)}
-_LARGE_FULL = {32: Tile(32, 32, 4, 2), 64: Tile(32, 64, 8, 2), 128: Tile(32, 64, 8, 2)}
-_SMALL_FULL = {32: Tile(32, 32, 4, 2), 64: Tile(32, 32, 4, 2), 128: Tile(32, 32, 4, 2)}
+_LARGE_FULL = {32: Tile(32, 32, 8, 2), 64: Tile(16, 64, 8, 2), 128: Tile(16, 64, 8, 2)}
+_SMALL_FULL = {32: Tile(32, 32, 8, 2)}
 # MaxSim over bytes, which a program widens itself; buckets of query rows. 64 tokens are the rows of
 # a Hopper matrix product. fp32 has no tensor cores: narrow tiles stay in registers.
 _BYTES_HALF = {32: Tile(64, 32, 4, 2), 64: Tile(64, 64, 4, 2), 128: Tile(64, 128, 8, 2)}
 _BYTES_SMALL = {32: Tile(64, 32, 4, 2), 64: Tile(64, 64, 4, 2), 128: Tile(32, 128, 8, 2)}
-_BYTES_FULL = {32: Tile(64, 32, 4, 2)}
+_BYTES_FULL = {32: Tile(32, 32, 8, 2)}
 # Adapters; buckets of tokens that a module has on average.
 _ADAPTER_HALF = {16: Tile(16, 64, 4, 2), 32: Tile(32, 64, 4, 2)}
 _ADAPTER_FULL = {16: Tile(16, 64, 4, 2), 32: Tile(32, 64, 4, 2)}
@@ -116,7 +116,8 @@ def adapter_tile(architecture: str, bytes_each: int, tokens: int, rank: int) -> 
     """The tile for so many tokens (of `adapter_tokens`) and a bottleneck of this width."""
     entry = _entry("adapter", architecture, bytes_each, tokens)
     columns = max(16, min(entry.rows, _ADAPTER_WEIGHTS // rank))
-    return Tile(tokens, columns, entry.warps, entry.stages)
+    warps = entry.warps * (2 if rank > 256 else 1)  # else registers spill
+    return Tile(tokens, columns, warps, entry.stages)
 
 
 def sum_tile(architecture: str, bytes_each: int, rows: int) -> Tile:
