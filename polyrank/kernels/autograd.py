@@ -1,7 +1,7 @@
 """The public MaxSim functions: one contract, four layouts, with gradients.
 
 `contract.py` says what masks, ties and empty documents mean, `reference.py` says it in plain torch.
-CUDA tensors go to the Triton kernels, everything else to the flat products of `cpu.py`.
+CUDA tensors go to the Triton kernels, everything else to `cpu.py`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which path a tensor takes: Triton on a GPU, PyTorch elsewhere."""
+"""Which tensors go to Triton: those on a GPU."""
 
 from __future__ import annotations
 

@@ -49,6 +49,9 @@ def backward(
         winners: of `forward`, (Tq, N).
         sums: how the weighted sums are taken.
     """
+    if not queries.numel() or not documents.numel():  # nobody won anything
+        nothing = torch.zeros_like(queries), torch.zeros_like(documents)
+        return nothing[0] if needs[0] else None, nothing[1] if needs[1] else None
     token_query = problem.queries.text_of_row(len(queries), queries.device)  # (Tq,)
     starts = problem.documents.starts(documents.device)
     columns = torch.arange(problem.columns, device=documents.device)

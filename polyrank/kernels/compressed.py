@@ -1,7 +1,7 @@
 """What the two codecs share: packed documents, the scan on a CPU, the tiles of a GPU.
 
 The contract is that of `maxsim`: an empty document (or one whose tokens are all masked) scores
--inf, a masked query token adds 0, sums and products accumulate in fp32.
+-inf, a masked query token adds 0, sums and products accumulate in fp32 at least.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from polyrank.kernels import scan as blockwise
 from polyrank.kernels.configuration import Tile, architecture, bytes_tile, power_of_two
 from polyrank.kernels.contract import Layout, Problem
 from polyrank.kernels.scan import Prepare, Similarity
+from polyrank.kernels.stored import Stored
 
 COLUMNS = 512  # query tokens that meet the documents together on a CPU
 
@@ -73,7 +74,7 @@ def live(queries: Tensor, query_mask: Tensor | None) -> Tensor:
 
 
 def compiled(
-    queries: Tensor, rows: native.Rows, offsets: Tensor, document_mask: Tensor | None
+    queries: Tensor, rows: Stored, offsets: Tensor, document_mask: Tensor | None
 ) -> Tensor:
     """What `scan` gives, by the compiled kernel; arguments as there."""
     count = len(offsets) - 1

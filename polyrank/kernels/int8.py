@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from polyrank.errors import UsageError
-from polyrank.kernels import native
+from polyrank.kernels import native, stored
 from polyrank.kernels.backend import use_triton
 from polyrank.kernels.compressed import check_offsets, check_queries, compiled, live, scan
 from polyrank.kernels.product import product, workspace
@@ -105,7 +105,7 @@ def maxsim_int8(
 
         return score(queries, documents, document_mask)
     if native.takes(queries, documents.values):
-        rows = native.Rows(documents.values, documents.scales)
+        rows = stored.int8(documents.values, documents.scales)
         return compiled(queries, rows, documents.offsets, document_mask)
 
     def prepare(columns: Tensor) -> Callable[[], Similarity]:
@@ -115,7 +115,7 @@ def maxsim_int8(
 
 
 def _similarity(documents: Int8Documents, columns: Tensor) -> Similarity:
-    """The CPU path: bytes widened to fp32, times the query tokens (C, d), times the scales."""
+    """By PyTorch: bytes widened to fp32, times the query tokens (C, d), times the scales."""
     copies, products = (
         workspace(use, columns.device, torch.float32) for use in ("copy", "product")
     )

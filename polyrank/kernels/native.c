@@ -36,7 +36,8 @@ typedef struct {
   const float *tokens; /* of the queries, (Tq, d) */
   texts queries, documents;
   const char *rows;      /* of the documents */
-  int64_t stride, kind;  /* bytes from row to row; what a row is, one of the names above */
+  int64_t stride, row_bytes; /* from row to row; of a row */
+  int64_t kind;              /* what a row is, one of the names above */
   const void *scales;    /* of INT8, or inverse norms of RESIDUAL, (Td,), fp32 or fp16 */
   const int32_t *codes;  /* of RESIDUAL, (Td,) */
   const void *centroids; /* (K, d), fp32 or fp16 */
@@ -168,7 +169,7 @@ static const float *restore(const problem *p, int64_t row, float *to) {
 
 INLINE void prefetch(const problem *p, int64_t row) {
   const char *from = p->rows + row * p->stride;
-  for (int64_t i = 0; i < p->stride; i += 64) __builtin_prefetch(from + i);
+  for (int64_t i = 0; i < p->row_bytes; i += 64) __builtin_prefetch(from + i);
 }
 
 /* --- tiles --------------------------------------------------------------------------------- */
@@ -210,7 +211,7 @@ INLINE void tile(const float *const *row, const float *query, int step, int64_t 
   }
 }
 
-/* Take one row's similarities into the maxima. Of equal ones the first stays, and so does NaN. */
+/* Take one row's similarities into the maxima. Of equal ones the first stays; NaN stays NaN. */
 INLINE void fold(const float *similarity, int step, int first, int32_t place, float *best,
                  int32_t *winner) {
   if (first) {
@@ -267,7 +268,7 @@ static void finish(const scan *s, const document *d) {
 
 /* Multiply the tile and finish its documents, but for the last one where more rows may follow. */
 static void flush(scan *s, int last_goes_on, int avx512) {
-  (avx512 ? multiply_avx512 : multiply_avx2)(s);
+  if (s->rows) (avx512 ? multiply_avx512 : multiply_avx2)(s);
   s->rows = 0;
   int done = s->open - last_goes_on;
   for (int i = 0; i < done; i++) finish(s, &s->documents[i]);
@@ -338,7 +339,7 @@ int polyrank_level(void) {
 }
 
 /* What native.py must agree with: raise it when `problem` or a call changes. */
-int polyrank_version(void) { return 2; }
+int polyrank_version(void) { return 3; }
 
 /* Score queries first to last in columns first to last. Returns 0; 1 without memory; 2 where a
  * code is beyond the centroids. */
@@ -363,7 +364,7 @@ int polyrank_maxsim(const problem *p, int64_t first_query, int64_t last_query,
     s.documents[i].best = best + i * most;
     s.documents[i].winner = p->winners ? winner + i * most : NULL;
   }
-  for (int64_t q = first_query; q < last_query; q = p->own ? q + 1 : last_query) {
+  for (int64_t q = first_query; q < last_query && !s.damaged; q = p->own ? q + 1 : last_query) {
     int64_t offset = p->own ? q * p->columns : 0;
     take(&s, q, p->own ? q + 1 : last_query);
     score(&s, offset + first_column, offset + last_column, offset, level == 2);
@@ -373,7 +374,10 @@ int polyrank_maxsim(const problem *p, int64_t first_query, int64_t last_query,
 }
 
 AVX2 static void greatest(const float *row, int64_t count, float *best) {
-  for (int64_t i = 0; i < count; i++) best[i] = row[i] > best[i] ? row[i] : best[i];
+  for (int64_t i = 0; i < count; i++) {
+    int better = (row[i] > best[i]) | (row[i] != row[i]);
+    best[i] = better ? row[i] : best[i];
+  }
 }
 
 /* Scores of texts first to last where a token's similarities are row codes[token] of a table

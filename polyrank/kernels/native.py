@@ -16,41 +16,15 @@ from functools import cache
 from importlib.util import find_spec
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import Parameter
 
 from polyrank.errors import UsageError
 from polyrank.kernels.contract import Layout, Problem
 from polyrank.kernels.pieces import Piece, even, parts, pieces, share
+from polyrank.kernels.stored import KINDS, Stored
 
-VERSION = 2  # of native.c, which says the same
-
-_KINDS = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}  # what `Rows` of vectors are
-_INT8, _RESIDUAL = 3, 4
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Document tokens as they are stored.
-
-    vectors: (Td, d) fp32, fp16 or bf16; int8 with scales; or the bytes of residuals,
-        (Td, d · bits / 8), with the rest.
-    scales: (Td,) fp32 or fp16: of int8, or the inverse norms of residuals.
-    codes: (Td,) int32, the centroids of residuals. centroids: (K, d) fp32 or fp16.
-    weights: (2^bits,) fp32, what the bits of one dimension stand for, read as a number.
-    """
-
-    vectors: Tensor
-    scales: Tensor | None = None
-    codes: Tensor | None = None
-    centroids: Tensor | None = None
-    weights: Tensor | None = None
-
-    @property
-    def kind(self) -> int:
-        if self.codes is not None:
-            return _RESIDUAL
-        return _KINDS[self.vectors.dtype] if self.scales is None else _INT8
+VERSION = 3  # of native.c, which says the same
 
 
 class _Texts(Structure):
@@ -70,6 +44,7 @@ class _Problem(Structure):  # as in native.c
         ("documents", _Texts),
         ("rows", c_void_p),
         ("stride", c_int64),
+        ("row_bytes", c_int64),
         ("kind", c_int64),
         ("scales", c_void_p),
         ("codes", c_void_p),
@@ -93,11 +68,15 @@ def _library() -> CDLL | None:
     found = find_spec("polyrank.kernels._native")
     if found is None or found.origin is None or os.environ.get("POLYRANK_NATIVE") == "0":
         return None
-    library = CDLL(found.origin)
-    if library.polyrank_version() != VERSION:
+    try:
+        library = CDLL(found.origin)
+        same = library.polyrank_version() == VERSION
+    except (OSError, AttributeError):  # damaged, made for another system, or another library
+        same = False
+    if not same:
         warnings.warn(
-            "the compiled MaxSim is of another version of polyrank and is not used, which costs "
-            "speed alone. Install polyrank again to build it.",
+            "the compiled MaxSim is of another version of polyrank, or damaged, and is not used, "
+            "which costs speed alone. Install polyrank again to build it.",
             stacklevel=2,
         )
         return None
@@ -123,15 +102,29 @@ def level() -> int:
 
 
 def takes(queries: Tensor, documents: Tensor) -> bool:
-    """Whether the compiled kernel scores these: on a CPU that it knows, not in fp64."""
-    cpu = queries.device.type == documents.device.type == "cpu"
-    types = {queries.dtype, documents.dtype} <= {*_KINDS, torch.int8, torch.uint8}
-    return cpu and types and level() > 0
+    """Whether the compiled kernel scores these queries with these vectors, or bytes of a codec: on
+    a CPU that it knows, not in fp64, and not while something else than memory stands behind them
+    (a tracer, a transformation, a subclass)."""
+    types = queries.dtype in KINDS and documents.dtype in {*KINDS, torch.int8, torch.uint8}
+    plain = _is_memory(queries) and _is_memory(documents)
+    return types and plain and level() > 0 and not _is_watched()
+
+
+def _is_memory(tensor: Tensor) -> bool:
+    """Whether a tensor is what lies at its address, on the CPU."""
+    own = type(tensor) in (Tensor, Parameter) and tensor.device.type == "cpu"
+    lazy = tensor.is_neg() or tensor._is_zerotensor()
+    return own and not lazy and not torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+
+
+def _is_watched() -> bool:
+    """Whether operations are being recorded, which a call past PyTorch would escape."""
+    return torch._C._len_torch_dispatch_stack() > 0 or torch.compiler.is_compiling()
 
 
 def forward(
     queries: Tensor,
-    rows: Rows,
+    documents: Stored,
     problem: Problem,
     argmax: bool = False,
     picked: Tensor | None = None,
@@ -141,40 +134,52 @@ def forward(
     Args:
         queries: (Tq, d).
         picked: int64 (N,), the documents of the columns; None: all, in order. Nothing is copied.
+
+    Raises:
+        UsageError: queries, offsets, masks or codes that do not fit the documents.
     """
     tokens = queries.float().contiguous()
-    vectors = rows.vectors if rows.vectors.stride(1) == 1 else rows.vectors.contiguous()
+    if tokens.shape[1] != documents.width:
+        raise UsageError(
+            f"queries of {tokens.shape[1]} dimensions meet documents of {documents.width}; encode "
+            "both by one model"
+        )
     shape = (problem.queries.count, problem.columns)
-    scores = torch.empty(shape)
-    winners = torch.full((len(tokens), shape[1]), -1, dtype=torch.int32) if argmax else None
-    weights = None if rows.weights is None else F.pad(rows.weights, (0, 16))  # it reads 16
-    asked, met = _texts(problem.queries), _texts(problem.documents, picked)
+    scores = torch.empty(shape, dtype=torch.float32, device="cpu")
+    winners = None
+    if argmax:
+        winners = torch.full((len(tokens), shape[1]), -1, dtype=torch.int32, device="cpu")
+    asked = _texts(problem.queries, len(tokens))
+    met = _texts(problem.documents, len(documents.vectors), picked)
+    scales, centroids = documents.scales, documents.centroids
     filled = _Problem(
-        width=tokens.shape[1],
+        width=documents.width,
         tokens=tokens.data_ptr(),
         queries=asked.structure,
         documents=met.structure,
-        rows=vectors.data_ptr(),
-        stride=vectors.stride(0) * vectors.element_size(),
-        kind=rows.kind,
-        scales=_address(rows.scales),
-        codes=_address(rows.codes),
-        centroids=_address(rows.centroids),
-        weights=_address(weights),
-        bits=0 if rows.weights is None else len(rows.weights).bit_length() - 1,
-        half_scales=rows.scales is not None and rows.scales.dtype == torch.float16,
-        half_centroids=rows.centroids is not None and rows.centroids.dtype == torch.float16,
-        centroid_count=0 if rows.centroids is None else len(rows.centroids),
+        rows=documents.vectors.data_ptr(),
+        stride=documents.vectors.stride(0) * documents.vectors.element_size(),
+        row_bytes=documents.vectors.shape[1] * documents.vectors.element_size(),
+        kind=documents.kind,
+        scales=_address(scales),
+        codes=_address(documents.codes),
+        centroids=_address(centroids),
+        weights=_address(documents.weights),
+        bits=documents.bits,
+        half_scales=scales is not None and scales.dtype == torch.float16,
+        half_centroids=centroids is not None and centroids.dtype == torch.float16,
+        centroid_count=0 if centroids is None else len(centroids),
         columns=problem.columns,
         own=problem.own,
         zero_rule=problem.zero_mask,
         scores=scores.data_ptr(),
         winners=_address(winners),
     )
+    held = tokens, documents, asked, met, scores, winners  # what the addresses point into
     library, instructions = _library(), level()
     assert library is not None
 
-    def score(piece: Piece) -> None:
+    def score(piece: Piece, _: object = held) -> None:  # a thread may outlive an interrupted call
         _check(library.polyrank_maxsim(byref(filled), *piece, instructions))
 
     work = (problem.queries.length if problem.own else len(tokens)) * met.rows
@@ -192,9 +197,9 @@ def by_table(table: Tensor, codes: Tensor, offsets: Tensor, picked: Tensor) -> T
         codes: the centroid of each document token, (Td,) int32.
         offsets: int64 (D + 1,). picked: int64 (N,), documents.
     """
-    table, codes = table.contiguous(), codes.contiguous()
-    scores = torch.empty(len(picked))
-    met = _texts(Layout(len(offsets) - 1, 0, offsets), picked)
+    table, codes = table.float().contiguous(), codes.to(torch.int32).contiguous()
+    scores = torch.empty(len(picked), dtype=torch.float32, device="cpu")
+    met = _texts(Layout(len(offsets) - 1, 0, offsets), len(codes), picked)
     library = _library()
     assert library is not None
 
@@ -235,20 +240,34 @@ class _Held:
         return offsets if picked is None else None
 
 
-def _texts(layout: Layout, picked: Tensor | None = None) -> _Held:
-    tensors = tuple(
-        None if tensor is None else tensor.contiguous()
-        for tensor in (layout.offsets, picked, layout.mask)
-    )
-    offsets, picked, mask = tensors
-    if offsets is None:
-        rows = layout.length * (layout.count if picked is None else len(picked))
-    elif picked is None:
-        rows = int(offsets[-1] - offsets[0])
-    else:
-        rows = int((offsets[picked + 1] - offsets[picked]).sum())
+def _texts(layout: Layout, rows: int, picked: Tensor | None = None) -> _Held:
+    """Texts of a matrix of so many rows."""
+    offsets, mask = layout.offsets, layout.mask
+    if offsets is not None:
+        offsets = offsets.to(torch.int64).contiguous()
+    first, last = (0, layout.count * layout.length) if offsets is None else _ends(offsets)
+    if first < 0 or last > rows:
+        raise UsageError(f"texts from row {first} to {last} do not lie within {rows} tokens")
+    if mask is not None:
+        mask = mask.contiguous()
+        if len(mask) != rows or mask.device.type != "cpu":
+            raise UsageError(f"a mask of {len(mask)} on {mask.device} is not one of {rows} tokens")
+    met = last - first
+    if picked is not None:
+        picked = picked.to(torch.int64).contiguous()
+        lowest, highest = _ends(picked.sort().values)
+        if lowest < 0 or highest >= layout.count:
+            raise UsageError(f"documents are picked that are not among the {layout.count}")
+        lengths = torch.full_like(picked, layout.length)
+        if offsets is not None:
+            lengths = offsets[picked + 1] - offsets[picked]
+        met = int(lengths.sum())
     addresses = _Texts(_address(offsets), layout.length, _address(picked), _address(mask))
-    return _Held(addresses, tensors, rows)
+    return _Held(addresses, (offsets, picked, mask), met)
+
+
+def _ends(numbers: Tensor) -> tuple[int, int]:
+    return (int(numbers[0]), int(numbers[-1])) if len(numbers) else (0, -1)
 
 
 def _address(tensor: Tensor | None) -> int | None:

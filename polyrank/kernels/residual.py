@@ -130,9 +130,10 @@ class ResidualCodec:
         weights = torch.empty(len(residuals), self.width, device=residuals.device)
         return self.decoder()(residuals, weights)
 
-    def slot_weights(self) -> Tensor:
-        """What the bits of one dimension stand for, read as a number: (2^bits,) fp32."""
-        return self.weights.float()[reversed_bits(self.bits, self.weights.device)]
+    def tables(self) -> tuple[Tensor, Tensor]:
+        """The centroids, and what the bits of one dimension stand for, read as a number: (2^bits,)
+        fp32."""
+        return self.centroids, self.weights.float()[reversed_bits(self.bits, self.weights.device)]
 
     def decoder(self) -> Callable[[Tensor, Tensor], Tensor]:
         """What writes the bucket weights of bytes (T, d · bits / 8) into a contiguous fp32 (T, d).

@@ -4,8 +4,9 @@ A token decodes to (c + r) / |c + r| with centroid c and residual r, so for a qu
 
     q · token = (q · c + q · r) / |c + r|
 
-The table of q · c is made once for all centroids, the inverse norms when documents are packed.
-Scoring then reads a token's code, its residual bytes and its norm, and never a centroid's row.
+The inverse norms are made when documents are packed. On a GPU, and by PyTorch, a table of q · c is
+made once for all centroids; scoring then reads a token's code, its residual bytes and its norm, and
+never a centroid's row. The compiled kernel restores each token in cache, once for all queries.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from polyrank.errors import UsageError
-from polyrank.kernels import native
+from polyrank.kernels import native, stored
 from polyrank.kernels.backend import use_triton
 from polyrank.kernels.compressed import check_offsets, check_queries, compiled, live, scan
 from polyrank.kernels.product import product, workspace
@@ -43,6 +44,10 @@ class ResidualDocuments:
     residuals: Tensor
     inverse_norms: Tensor
     offsets: Tensor
+
+    def __post_init__(self) -> None:
+        if self.offsets.device.type == "cpu":  # elsewhere a look at the values would stall
+            check_offsets(self.offsets, len(self.residuals))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -148,22 +153,14 @@ def maxsim_residual(
 
         return score(queries, documents, document_mask)
     if native.takes(queries, documents.residuals):
-        parts = documents.codes, documents.residuals, documents.inverse_norms
-        rows = residual_rows(documents.codec, *parts)
+        parts = documents.residuals, documents.codes, documents.inverse_norms
+        rows = stored.residuals(*parts, *documents.codec.tables())
         return compiled(queries, rows, documents.offsets, document_mask)
     return scan(queries, documents.offsets, document_mask, _Prepared(documents))
 
 
-def residual_rows(
-    codec: ResidualCodec, codes: Tensor, residuals: Tensor, inverse_norms: Tensor
-) -> native.Rows:
-    """Tokens of a residual codec as the compiled kernel reads them."""
-    centroids = codec.centroids.contiguous()
-    return native.Rows(residuals, inverse_norms, codes, centroids, codec.slot_weights())
-
-
 class _Prepared:
-    """The CPU path's similarity: table rows by code, plus residuals · q, times the inverse norm."""
+    """The similarity by PyTorch: table rows by code, plus residuals · q, times the inverse norm."""
 
     def __init__(self, documents: ResidualDocuments) -> None:
         self.documents, self.codes = documents, documents.codes

@@ -302,6 +302,13 @@ def test_what_does_not_fit_is_refused(call, message):
         call(*batch()[:2])
 
 
+@pytest.mark.parametrize("shapes", [((2, 3, 8), (4, 0, 8)), ((2, 0, 8), (4, 3, 8))])
+def test_gradients_where_there_is_no_token(shapes, path):
+    queries, documents = (torch.ones(*s, device=DEVICE, requires_grad=True) for s in shapes)
+    kernels.maxsim(queries, documents).sum().backward()
+    assert not queries.grad.any() and not documents.grad.any()
+
+
 # The CPU path's own ways: threads, oneDNN's products, blocks.
 
 

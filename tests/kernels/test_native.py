@@ -8,19 +8,22 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from polyrank import kernels
 from polyrank.errors import UsageError
-from polyrank.kernels import native, pieces, reference
+from polyrank.kernels import native, pieces, reference, stored
 from polyrank.kernels.contract import Layout, Problem
-from polyrank.kernels.int8 import encode_int8
+from polyrank.kernels.int8 import Int8Documents, encode_int8, maxsim_int8
 from polyrank.kernels.kmeans import nearest
 from polyrank.kernels.residual import fit_codec
-from polyrank.kernels.residual_scoring import pack_documents, residual_rows
+from polyrank.kernels.residual_scoring import maxsim_residual, pack_documents
 
 COMPILED = pytest.mark.skipif(native.level() == 0, reason="no compiled kernel on this machine")
 GCC = platform.machine() == "x86_64" and platform.system() == "Linux" and shutil.which("gcc")
@@ -125,6 +128,113 @@ def test_more_empty_documents_than_a_tile_has_rows():
     ]
 
 
+# What stands behind the addresses that the kernel is given.
+
+
+def some_case():
+    generator = torch.Generator().manual_seed(3)
+    queries = torch.randn(2, 5, 16, generator=generator)
+    return queries, torch.randn(6, 9, 16, generator=generator)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_the_default_type_and_device_change_nothing(dtype):
+    queries, documents = some_case()
+    expected = kernels.maxsim(queries, documents)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with torch.device("meta"):
+            scores = kernels.maxsim(queries, documents)
+    finally:
+        torch.set_default_dtype(before)
+    assert scores.dtype == torch.float32 and torch.equal(scores, expected)
+
+
+@COMPILED
+def test_what_is_no_plain_memory_goes_another_way():
+    queries, documents = some_case()
+    assert native.takes(queries, documents)
+    negated = torch._neg_view(documents.clone())
+    scores = kernels.maxsim(queries, negated)
+    torch.testing.assert_close(scores, reference.maxsim(queries, -documents))
+    zero = kernels.maxsim(torch._efficientzerotensor(2, 5, 16), documents)
+    assert not zero.any()
+    with FakeTensorMode() as mode:
+        fake = [mode.from_tensor(tensor) for tensor in (queries, documents)]
+        assert not native.takes(*fake)
+
+    class Own(torch.Tensor):
+        pass
+
+    assert not native.takes(queries.as_subclass(Own), documents)
+    recorded = make_fx(lambda q, d: kernels.maxsim(q, d))(queries, documents)
+    torch.testing.assert_close(recorded(queries, -documents), scores)
+
+
+def test_scales_norms_and_codes_of_other_types_and_strides(score_by):
+    queries, _, documents, ends = ragged()
+    queries, packed = queries.view(6, 15, -1), encode_int8(documents, ends)
+    codec = fit_codec(documents, 2, clusters=10)
+    coded = pack_documents(codec, *codec.encode(documents), ends)
+    apart = torch.stack([packed.scales, packed.scales + 1], dim=1)[:, 0]
+    cases = [
+        replace(packed, scales=packed.scales.bfloat16()),
+        replace(packed, scales=packed.scales.double()),
+        replace(packed, scales=apart),
+        replace(packed, scales=torch.tensor(0.01).expand(len(documents))),
+        replace(coded, codes=coded.codes.long()),
+        replace(coded, inverse_norms=coded.inverse_norms.bfloat16()),
+        replace(coded, codec=replace(codec, centroids=codec.centroids.bfloat16())),
+        replace(coded, codec=replace(codec, centroids=codec.centroids.double())),
+    ]
+    compiled = [kernels_score(queries, case) for case in cases]
+    score_by("torch")
+    for scores, case in zip(compiled, cases, strict=True):
+        torch.testing.assert_close(scores, kernels_score(queries, case), rtol=1e-5, atol=1e-4)
+
+
+def kernels_score(queries, documents):
+    score = maxsim_int8 if isinstance(documents, Int8Documents) else maxsim_residual
+    return score(queries, documents)
+
+
+@COMPILED
+def test_what_does_not_fit_is_refused_before_it_is_read():
+    queries, _, documents, ends = ragged()
+    queries, packed = queries.view(6, 15, -1), encode_int8(documents, ends)
+    with pytest.raises(UsageError, match="scales"):
+        maxsim_int8(queries, replace(packed, scales=packed.scales[:-1]))
+    mask = torch.ones(len(documents), dtype=torch.bool, device="meta")
+    with pytest.raises(UsageError, match="mask"):
+        maxsim_int8(queries, packed, None, mask)
+    flat, rows = queries.flatten(0, 1), stored.vectors(documents)
+    problem = Problem(Layout(6, 15), Layout(len(ends) - 1, 0, ends), columns=1)
+    with pytest.raises(UsageError, match="dimensions"):
+        native.forward(flat[:, :-1], rows, problem)
+    with pytest.raises(UsageError, match="not among the 40"):
+        native.forward(flat, rows, problem, picked=torch.tensor([40]))
+    with pytest.raises(UsageError, match="do not lie within"):
+        native.forward(flat, stored.vectors(documents[:-1]), problem)
+    codec = fit_codec(torch.eye(8).repeat(4, 1), 4, clusters=4)
+    with pytest.raises(UsageError, match="read both from one index"):
+        parts = torch.zeros(3, 5, dtype=torch.uint8), torch.zeros(3), torch.ones(3)
+        stored.residuals(*parts, *codec.tables())
+
+
+@COMPILED
+@pytest.mark.parametrize("content", [b"", b"\x7fELF cut short"])
+def test_a_damaged_library_is_not_used(content, tmp_path, monkeypatch):
+    (tmp_path / "lib.so").write_bytes(content)
+    monkeypatch.setattr(
+        native, "find_spec", lambda _: SimpleNamespace(origin=str(tmp_path / "lib.so"))
+    )
+    native._library.cache_clear()
+    with pytest.warns(UserWarning, match="or damaged"):
+        assert native._library() is None
+    native._library.cache_clear()
+
+
 def picked_by_hand(queries, rows, picked, ends):
     """Scores (Q, N) of documents of `ends` in any order, each alone."""
     problem = Problem(Layout(len(queries), queries.shape[1]), Layout(1, 0, ends[:2]), columns=1)
@@ -141,14 +251,15 @@ def test_picked_documents_score_as_they_do_alone(kind):
     queries, _, documents, ends = ragged()
     picked = torch.tensor([39, 0, 7, 7, 21, *range(3, 30)])
     if kind == "fp16":
-        rows = native.Rows(documents.half())
+        rows = stored.vectors(documents.half())
     elif kind == "int8":
         packed = encode_int8(documents, ends)
-        rows = native.Rows(packed.values, packed.scales)
+        rows = stored.int8(packed.values, packed.scales)
     else:
         codec = fit_codec(documents, 2, clusters=10)
-        norms = pack_documents(codec, *codec.encode(documents), ends).inverse_norms
-        rows = residual_rows(codec, *codec.encode(documents), norms)
+        packed = pack_documents(codec, *codec.encode(documents), ends)
+        parts = packed.residuals, packed.codes, packed.inverse_norms
+        rows = stored.residuals(*parts, *codec.tables())
     queries = queries.view(6, 15, -1)
     problem = Problem(Layout(6, 15), Layout(len(ends) - 1, 0, ends), columns=len(picked))
     scores, _ = native.forward(queries.flatten(0, 1), rows, problem, picked=picked)
@@ -162,6 +273,9 @@ def test_scores_by_a_table_by_hand():
     ends = torch.tensor([0, 2, 3, 3, 5])
     scores = native.by_table(table, codes, ends, torch.tensor([3, 0, 1, 2]))
     assert scores.tolist() == [1.0, 3.0, -3.0, -torch.inf]
+    table[1, 0] = torch.nan
+    scores = native.by_table(table, codes, ends, torch.tensor([0, 1]))
+    assert scores.isnan().tolist() == [True, False]
 
 
 @COMPILED
@@ -169,7 +283,8 @@ def test_codes_beyond_the_centroids_are_refused():
     """They would be read from wherever they point to."""
     codec = fit_codec(torch.eye(8).repeat(4, 1), 4, clusters=4)
     codes, ends = torch.tensor([0, 1, 9], dtype=torch.int32), torch.tensor([0, 3])
-    rows = residual_rows(codec, codes, torch.zeros(3, 4, dtype=torch.uint8), torch.ones(3))
+    coded = torch.zeros(3, 4, dtype=torch.uint8)
+    rows = stored.residuals(coded, codes, torch.ones(3), *codec.tables())
     problem = Problem(Layout(1, 1), Layout(1, 3, ends), columns=1)
     with pytest.raises(UsageError, match="beyond the centroids"):
         native.forward(torch.ones(1, 8), rows, problem)

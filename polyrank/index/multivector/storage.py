@@ -16,17 +16,13 @@ from torch import Tensor
 
 from polyrank.errors import UsageError
 from polyrank.index.multivector.codec import Codec
-from polyrank.kernels import maxsim_packed, native
+from polyrank.kernels import maxsim_packed, native, stored
 from polyrank.kernels.contract import Layout, Problem
 from polyrank.kernels.int8 import Int8Documents, encode_int8, maxsim_int8
 from polyrank.kernels.kmeans import nearest
 from polyrank.kernels.residual import BITS, ResidualCodec
-from polyrank.kernels.residual_scoring import (
-    ResidualDocuments,
-    maxsim_residual,
-    pack_documents,
-    residual_rows,
-)
+from polyrank.kernels.residual_scoring import ResidualDocuments, maxsim_residual, pack_documents
+from polyrank.kernels.stored import Stored
 
 Arrays = Mapping[str, Tensor]  # each with a row per token
 
@@ -59,12 +55,12 @@ class Storage:
     arrays: tuple[str, ...]
     encode: Callable[[Tensor, Codec], dict[str, Tensor]]
     score: Callable[[Queries, Arrays, Tensor, Codec], Tensor]
-    rows: Callable[[Arrays, Codec], native.Rows]
+    rows: Callable[[Arrays, Codec], Stored]
     decode: Callable[[Arrays, Codec], Tensor]
     bits: int | None = None
 
 
-def score_picked(queries: Queries, rows: native.Rows, offsets: Tensor, picked: Tensor) -> Tensor:
+def score_picked(queries: Queries, rows: Stored, offsets: Tensor, picked: Tensor) -> Tensor:
     """MaxSim of queries with some documents, without a copy of them, by the compiled kernel.
 
     Args:
@@ -154,8 +150,8 @@ def _residual_storage(bits: int) -> Storage:
         ("codes", "residuals", "norms"),
         _encode_residual,
         _score_residual,
-        lambda arrays, codec: residual_rows(
-            _residual(codec), arrays["codes"], arrays["residuals"], arrays["norms"]
+        lambda arrays, codec: stored.residuals(
+            arrays["residuals"], arrays["codes"], arrays["norms"], *_residual(codec).tables()
         ),
         lambda arrays, codec: _residual(codec).decode(arrays["codes"], arrays["residuals"]),
         bits,
@@ -170,7 +166,7 @@ STORAGES: Mapping[str, Storage] = {
             ("vectors",),
             _encode_fp16,
             _score_fp16,
-            lambda a, codec: native.Rows(a["vectors"]),
+            lambda a, codec: stored.vectors(a["vectors"]),
             lambda a, codec: a["vectors"].float(),
         ),
         Storage(
@@ -178,7 +174,7 @@ STORAGES: Mapping[str, Storage] = {
             ("values", "scales"),
             _encode_int8,
             _score_int8,
-            lambda a, codec: native.Rows(a["values"], a["scales"]),
+            lambda a, codec: stored.int8(a["values"], a["scales"]),
             lambda a, codec: a["values"].float() * a["scales"].float()[:, None],
         ),
         *map(_residual_storage, BITS),
