@@ -114,5 +114,5 @@ $(RUNS)/en-%/distilled.json: | $(ZOO)/ranking/adapter/squad/polyrank.json
 	    --output $(@D) --resume
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist *.egg-info polyrank/kernels/*.so .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
