@@ -90,6 +90,14 @@ def search(
     checks.writable(output, queries, documents)
     if interpolate is not None and not rerank:
         raise UsageError("--interpolate mixes in the reranker; leave out --no-rerank")
+    if model is not None:
+        checks.not_beside(context, "model", options.WITH_MODEL)
+        if not rerank:
+            raise UsageError("--model scores the candidates; leave out --no-rerank")
+    if not rerank and ray is not None and index is None:
+        raise UsageError("--ray scores the candidates; leave out --no-rerank, or search an --index")
+    if not rerank and ray is None and ray_workers is not None:
+        raise UsageError("--ray-workers goes with --ray")
     if index is not None:
         checks.not_beside(
             context, "index", ["documents", "document-language", "first-stage", "analysis"]
@@ -100,10 +108,12 @@ def search(
             return open_index(folder, given, index_ranking, device, dtype)
 
         opened = open_index(index, given, index_ranking, device, dtype)
+        wanted = _asked(collection, queries, query, query_language, split)
+        _check_ids(wanted, output)
         texts, found = _search_index(
             opened,
             opened_again,
-            _asked(collection, queries, query, query_language, split),
+            wanted,
             depth,
             limit,
             indexes.split(languages),
@@ -116,15 +126,8 @@ def search(
         texts = _texts(
             collection, queries, documents, query, query_language, document_language, split
         )
+        _check_ids(texts, output)
         found = first_stages.search_first(texts, first_stage, base, depth, limit, device, analysis)
-    if model is not None:
-        checks.not_beside(context, "model", options.WITH_MODEL)
-        if not rerank:
-            raise UsageError("--model scores the candidates; leave out --no-rerank")
-    if not rerank and ray is not None and index is None:
-        raise UsageError("--ray scores the candidates; leave out --no-rerank, or search an --index")
-    if not rerank and ray is None and ray_workers is not None:
-        raise UsageError("--ray-workers goes with --ray")
     if rerank:
 
         def reranker() -> Reranker | CrossEncoder:
@@ -158,6 +161,15 @@ def search(
             print(show.as_json(asked, shown, texts.documents))
         else:
             show.ranking(console, asked, shown, texts.documents)
+
+
+def _check_ids(texts: Collection, output: Path | None) -> None:
+    """Refuse, before the work, ids that the output cannot hold."""
+    from polyrank.collections.run_lines import TREC, line_format
+    from polyrank.collections.trec import check_words
+
+    if output is not None and line_format(output) is TREC:
+        check_words(*texts.queries, *texts.documents)
 
 
 def _refuse(context: typer.Context, names: Sequence[str]) -> None:

@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 from polyrank.collections.records import Collection, Run
 from polyrank.collections.run_lines import TREC, LineFormat
 from polyrank.collections.stream import iter_run_by_query
-from polyrank.errors import DataError, PolyrankError, UsageError
+from polyrank.collections.trec import check_words
+from polyrank.errors import DataError, PolyrankError
 from polyrank.resume import candidates_hash
 from polyrank.scoring import Ranking, Work
 
@@ -87,7 +88,7 @@ def survey_of(
 ) -> Survey:
     """Read the whole run once, so that a bad line stops the command before hours of scoring."""
     if layout is TREC:
-        _one_word(tag)
+        check_words(tag)
     asked: dict[str, int] = {}
     total = 0
 
@@ -101,7 +102,7 @@ def survey_of(
     for query, documents in work_of(collection, counted(), missing, run):
         asked[query.id] = len(documents)
         if layout is TREC:
-            _one_word(query.id, *(document.id for document in documents))
+            check_words(query.id, *(document.id for document in documents))
     ranked_queries = {query_id for query_id, kept in asked.items() if kept}
     wanted = collection.queries if limit is None else asked
     return Survey(
@@ -115,12 +116,3 @@ def survey_of(
             for query_id, hits in rankings_of(run, depth, limit)
         ),
     )
-
-
-def _one_word(*words: str) -> None:
-    for word in words:
-        if not word or any(map(str.isspace, word)):
-            raise UsageError(
-                f"{word!r} is empty or has whitespace, which a TREC run cannot hold; "
-                "write JSON lines instead, with --output NAME.jsonl or --json"
-            )

@@ -49,8 +49,8 @@ def write_run(run: Run | Iterable[ScoredDocument], path: str | Path, tag: str = 
     """
     grouped = run if isinstance(run, dict) else as_run(run)
     layout = line_format(path)
-    if not tag or any(map(str.isspace, tag)):
-        raise UsageError(f"the run tag {tag!r} must be one word; TREC separates fields by spaces")
+    if layout is TREC:
+        check_words(tag)
     with writing(path) as file:
         for query_id, hits in grouped.items():
             seen: set[str] = set()
@@ -61,7 +61,7 @@ def write_run(run: Run | Iterable[ScoredDocument], path: str | Path, tag: str = 
                     raise UsageError(f"{query_id} {hit.document_id}: the pair occurs twice")
                 seen.add(hit.document_id)
                 if layout is TREC:
-                    _check_words(hit)
+                    check_words(hit.query_id, hit.document_id)
                 file.write(layout.write(hit, rank, tag))
 
 
@@ -155,10 +155,15 @@ def _parse_trec(line: str, path: str | Path, number: int) -> ScoredDocument:
     return ScoredDocument(fields[0], fields[2], jsonl.finite(fields[4], path, number))
 
 
-def _check_words(hit: ScoredDocument) -> None:
-    for word in (hit.query_id, hit.document_id):
+def check_words(*words: str) -> None:
+    """Refuse ids, or a tag, that a TREC run cannot hold.
+
+    Raises:
+        UsageError: one that is empty or has whitespace.
+    """
+    for word in words:
         if not word or any(map(str.isspace, word)):
             raise UsageError(
-                f"the id {word!r} is empty or has whitespace, which a TREC run cannot hold; "
-                "write the run as .jsonl instead"
+                f"{word!r} is empty or has whitespace, which a TREC run cannot hold; "
+                "write JSON lines instead, with --output NAME.jsonl or --json"
             )

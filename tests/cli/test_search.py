@@ -120,3 +120,27 @@ def test_reranked_by_a_model_of_its_own(model, tiny, source, polyrank):
 def test_what_a_model_makes_pointless_is_refused(options, message, model, tiny, source, polyrank):
     result = polyrank("search", *source, *tiny, "--model", model, *options)
     assert result.exit_code == 2 and message in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--output", "run.trec"], "'a 1' is empty or has whitespace"),
+        (["--model", "folder"], "leave out --no-rerank"),
+        (["--ray", "local"], "leave out --no-rerank"),
+    ],
+)
+def test_what_cannot_end_well_is_refused_before_the_search(
+    options, message, polyrank, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "polyrank.cli.first_stages.search_first", lambda *_: pytest.fail("searched")
+    )
+    (tmp_path / "d.jsonl").write_text('{"_id": "a 1", "text": "water", "language": "en"}\n')
+    result = polyrank(
+        *("search", "--documents", "d.jsonl", "--query", "water", "--query-language", "en"),
+        *("--no-rerank", *options),
+    )
+    assert result.exit_code == 2 and message in result.stderr
+    assert not (tmp_path / "run.trec").exists()

@@ -107,7 +107,7 @@ def test_write_refuses_what_is_not_finite(tmp_path, score):
 def test_write_refuses_duplicates_and_bad_tags(tmp_path):
     with pytest.raises(UsageError, match="twice"):
         write_run([hit("q", "d", 1), hit("q", "d", 2)], tmp_path / "r")
-    with pytest.raises(UsageError, match="tag"):
+    with pytest.raises(UsageError, match="'my run' is empty or has whitespace"):
         write_run([hit("q", "d", 1)], tmp_path / "r", tag="my run")
 
 
