@@ -74,12 +74,24 @@ def live(queries: Tensor, query_mask: Tensor | None) -> Tensor:
 
 
 def compiled(
-    queries: Tensor, rows: Stored, offsets: Tensor, document_mask: Tensor | None
+    queries: Tensor,
+    documents: Stored,
+    offsets: Tensor,
+    document_mask: Tensor | None = None,
+    query_mask: Tensor | None = None,
+    picked: Tensor | None = None,
 ) -> Tensor:
-    """What `scan` gives, by the compiled kernel; arguments as there."""
-    count = len(offsets) - 1
-    asked, met = Layout(*queries.shape[:2]), _documents(offsets, document_mask)
-    return native.forward(queries.flatten(0, 1), rows, Problem(asked, met, count))[0]
+    """What `scan` gives, by the compiled kernel.
+
+    Args:
+        query_mask: (Q, Lq), True for tokens that count.
+        picked: int64 (N,), only these documents, which are not copied; the scores are (Q, N).
+    """
+    mask = None if query_mask is None else query_mask.flatten()
+    asked = Layout(len(queries), queries.shape[1], mask=mask)
+    met = _documents(offsets, document_mask)
+    problem = Problem(asked, met, columns=met.count if picked is None else len(picked))
+    return native.forward(queries.flatten(0, 1), documents, problem, picked=picked)[0]
 
 
 def scan(

@@ -65,8 +65,9 @@ def pieces(problem: Problem, ends: Tensor | None, tokens: int, wanted: int) -> I
 
 def by_rows(ends: Tensor, cuts: int) -> Iterator[tuple[int, int]]:
     """Documents, first and last, in runs of about as many rows."""
-    steps = torch.linspace(float(ends[0]), float(ends[-1]), cuts + 1, dtype=torch.float64)
-    edges = [0, *torch.searchsorted(ends, steps[1:-1].long()).tolist(), len(ends) - 1]
+    first, last = int(ends[0]), int(ends[-1])
+    steps = ends.new_tensor([first + (last - first) * i // cuts for i in range(1, cuts)])
+    edges = [0, *torch.searchsorted(ends, steps).tolist(), len(ends) - 1]
     yield from ((a, b) for a, b in zip(edges, edges[1:], strict=False) if a < b)
 
 

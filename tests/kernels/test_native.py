@@ -138,17 +138,21 @@ def some_case():
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
-def test_the_default_type_and_device_change_nothing(dtype):
+def test_the_default_type_and_device_change_nothing(dtype, monkeypatch):
+    monkeypatch.setattr(pieces, "PIECE", 30)
     queries, documents = some_case()
-    expected = kernels.maxsim(queries, documents)
+    ends, query_ends = torch.tensor([0, 3, 9, 30, 54]), torch.tensor([0, 10])
+    packed = queries.flatten(0, 1), query_ends, documents.flatten(0, 1), ends
+    expected = kernels.maxsim(queries, documents), kernels.maxsim_packed(*packed)
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
         with torch.device("meta"):
-            scores = kernels.maxsim(queries, documents)
+            scores = kernels.maxsim(queries, documents), kernels.maxsim_packed(*packed)
     finally:
         torch.set_default_dtype(before)
-    assert scores.dtype == torch.float32 and torch.equal(scores, expected)
+    for found, wanted in zip(scores, expected, strict=True):
+        assert found.dtype == torch.float32 and torch.equal(found, wanted)
 
 
 @COMPILED
@@ -172,6 +176,7 @@ def test_what_is_no_plain_memory_goes_another_way():
     torch.testing.assert_close(recorded(queries, -documents), scores)
 
 
+@COMPILED
 def test_scales_norms_and_codes_of_other_types_and_strides(score_by):
     queries, _, documents, ends = ragged()
     queries, packed = queries.view(6, 15, -1), encode_int8(documents, ends)

@@ -28,8 +28,9 @@ from polyrank.index.multivector import files
 from polyrank.index.multivector.binding import Module
 from polyrank.index.multivector.codec import Codec
 from polyrank.index.multivector.manifest import Entry, entry_from
-from polyrank.index.multivector.storage import Queries, Storage, score_picked
+from polyrank.index.multivector.storage import Queries, Storage
 from polyrank.kernels import native
+from polyrank.kernels.compressed import compiled
 from polyrank.languages import UNKNOWN, normalise
 from polyrank.modules.card import sha256
 
@@ -179,7 +180,8 @@ class Segment:
         if device.type == "cpu" and native.level():
             rows = self.storage.rows(self.arrays, self.codec)
             offsets, picked = torch.from_numpy(self.offsets), torch.from_numpy(numbers)
-            return score_picked(queries, rows, offsets, picked)
+            asked = queries.vectors, rows, offsets
+            return compiled(*asked, query_mask=queries.mask, picked=picked)
         arrays, offsets = self.take(numbers)
         moved = {name: array.to(device) for name, array in arrays.items()}
         return self.storage.score(queries.to(device), moved, offsets.to(device), self.codec).cpu()

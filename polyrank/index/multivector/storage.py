@@ -16,8 +16,7 @@ from torch import Tensor
 
 from polyrank.errors import UsageError
 from polyrank.index.multivector.codec import Codec
-from polyrank.kernels import maxsim_packed, native, stored
-from polyrank.kernels.contract import Layout, Problem
+from polyrank.kernels import maxsim_packed, stored
 from polyrank.kernels.int8 import Int8Documents, encode_int8, maxsim_int8
 from polyrank.kernels.kmeans import nearest
 from polyrank.kernels.residual import BITS, ResidualCodec
@@ -58,22 +57,6 @@ class Storage:
     rows: Callable[[Arrays, Codec], Stored]
     decode: Callable[[Arrays, Codec], Tensor]
     bits: int | None = None
-
-
-def score_picked(queries: Queries, rows: Stored, offsets: Tensor, picked: Tensor) -> Tensor:
-    """MaxSim of queries with some documents, without a copy of them, by the compiled kernel.
-
-    Args:
-        offsets: of all documents. picked: int64 (N,), numbers of documents.
-
-    Returns:
-        (Q, N) fp32.
-    """
-    count, length, _ = queries.vectors.shape
-    asked = Layout(count, length, mask=queries.mask.reshape(-1))
-    met = Layout(len(offsets) - 1, 0, offsets)
-    problem = Problem(asked, met, columns=len(picked))
-    return native.forward(queries.vectors.flatten(0, 1), rows, problem, picked=picked)[0]
 
 
 def pad(queries: list[Tensor]) -> Queries:
