@@ -111,12 +111,16 @@ class RoutedEncoder:
         token_type_ids: Tensor | None = None,
         module_index: Tensor | None = None,
         word_embeddings: Tensor | None = None,
+        language: AdapterModule | None = None,
     ) -> Tensor:
-        """`forward` with gradients, for training the modules that it runs."""
+        """`forward` with gradients, for training the modules that it runs.
+
+        Args:
+            language: of all tokens, in place of `module_index`; nothing has to be looked up then.
+        """
+        groups = [(language, None)] if language else self._groups(input_ids, module_index)
         hidden = input_ids
-        for state in self._walk(
-            input_ids, attention_mask, token_type_ids, module_index, word_embeddings
-        ):
+        for state in self._walk(input_ids, attention_mask, token_type_ids, groups, word_embeddings):
             hidden = state  # one is held at a time
         return hidden
 
@@ -133,19 +137,17 @@ class RoutedEncoder:
 
         Each is (B, L, H), and held by nobody but the caller.
         """
-        yield from self._walk(
-            input_ids, attention_mask, token_type_ids, module_index, word_embeddings
-        )
+        groups = self._groups(input_ids, module_index)
+        yield from self._walk(input_ids, attention_mask, token_type_ids, groups, word_embeddings)
 
     def _walk(
         self,
         input_ids: Tensor,
         attention_mask: Tensor,
         token_type_ids: Tensor | None,
-        module_index: Tensor | None,
+        groups: Groups | Grouped,
         word_embeddings: Tensor | None,
     ) -> Iterator[Tensor]:
-        groups = self._groups(input_ids, module_index)
         mask = _attention_bias(self.encoder, attention_mask)
         hidden = self.encoder.embeddings(
             input_ids=input_ids, token_type_ids=token_type_ids, inputs_embeds=word_embeddings
@@ -307,7 +309,9 @@ def _attention_bias(encoder: Any, attention_mask: Tensor) -> Tensor | None:
     visible."""
     if _own_attention(encoder):
         visible = attention_mask.bool()
-        return None if bool(visible.all()) else visible[:, None, None, :]  # (B, 1, 1, L)
+        if visible.device.type == "cpu" and bool(visible.all()):  # a GPU would have to wait for it
+            return None
+        return visible[:, None, None, :]  # (B, 1, 1, L)
     bias: Tensor = encoder.get_extended_attention_mask(attention_mask, attention_mask.shape)
     return bias
 
