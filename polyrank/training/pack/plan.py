@@ -53,9 +53,9 @@ COMPARISON: list[list[Job]] = [
     [*_tried("contrast"), *_tried("distance"), *_tried("align-masked-tokens")],
     [*_tried("align-long"), *_tried("shared-masked")],
     [
-        Job("late", "late-interaction", ("rw",), LATE, minutes=1.0, keep=False),
-        Job("late-slow", "late-interaction", ("rw",), LATE.but(rate=1e-4), keep=False),
+        Job("late", "late-interaction", ("rw",), LATE, minutes=0.7, keep=False),
+        Job("late-slow", "late-interaction", ("rw",), LATE.but(rate=1e-4), minutes=0.6, keep=False),
     ],
-    [Job("cross", "cross-encoder", (), CROSS, minutes=2.2, keep=False)],
+    [Job("cross", "cross-encoder", (), CROSS, minutes=1.3, keep=False)],
 ]
 FINAL: list[list[Job]] = []
