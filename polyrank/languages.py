@@ -89,7 +89,10 @@ def script(text: str) -> str:
     (common), a script that Unicode names but this table does not is `Zzzz`; of two scripts with
     equally many letters the alphabetically first is given.
     """
-    counts = Counter(s for s in map(_letter_script, text) if s is not None)
+    counts: Counter[str] = Counter()
+    for character, number in Counter(text).items():
+        if (its := _letter_script(character)) is not None:
+            counts[its] += number
     if not counts:
         return "Zyyy"
     kana, han = counts["Jpan"], counts["Hani"]
@@ -247,12 +250,20 @@ class _Identifier(NamedTuple):
 def clean(text: str) -> str:
     """What the identifier sees of a text: NFC, lower case, letters and marks, single spaces."""
     text = unicodedata.normalize("NFC", text).lower()
-    return " ".join("".join(c if _is_word(c) else " " for c in text).split())
+    return " ".join(text.translate(_WORDS).split())
 
 
-@lru_cache(maxsize=65536)
-def _is_word(character: str) -> bool:
-    return unicodedata.category(character)[0] in "LM" or character in "'’-"
+class _Words(dict[int, int]):
+    """For `str.translate`: letters, marks and what joins words stay, all else becomes a space."""
+
+    def __missing__(self, code: int) -> int:
+        character = chr(code)
+        stays = unicodedata.category(character)[0] in "LM" or character in "'’-"
+        self[code] = code if stays else ord(" ")
+        return self[code]
+
+
+_WORDS = _Words()
 
 
 def _identify_one(text: str, identifier: _Identifier) -> Identified:
