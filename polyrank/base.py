@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 BUNDLED_BASES = ("mini",)
+DEFAULT_BASE = "mini"
 DIGITS = 16  # hex digits kept of each sha256: 64 bits, enough to tell two bases apart
 
 # Model types whose encoder takes `add_pooling_layer`; no module of ours uses the pooler.
