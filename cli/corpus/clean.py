@@ -11,6 +11,7 @@ import typer
 
 from polyrank.base import DEFAULT_BASE
 from polyrank.errors import UsageError
+from polyrank.messages import note
 
 from ..options import AsJson
 from . import options
@@ -66,9 +67,20 @@ def clean(
     cleaned = clean_corpus(file, output, base, limits, options.names(skip), rejected)
     text = json.dumps(cleaned.to_dict(), ensure_ascii=False) if as_json else _table(cleaned)
     print(text, file=sys.stderr if str(output) == "-" else sys.stdout)
+    for rule, count in cleaned.removed.items():
+        if count > cleaned.lines / 2:
+            note(
+                f"{_DOUBTS.get(rule, rule + ' removed most lines')}; '--skip {rule}' leaves it out"
+            )
     if not cleaned.kept:
         see = "" if rejected is None else f"; {rejected} says why"
         raise UsageError(f"no line of {cleaned.file} was kept{see}. Give other thresholds")
+
+
+_DOUBTS = {
+    "language": "most lines are in another language, or the identifier does not know this one",
+    "unknown": "the base lacks the pieces for most lines; another may have them (--base)",
+}
 
 
 def _table(cleaned: Cleaned) -> str:

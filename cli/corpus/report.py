@@ -93,7 +93,8 @@ def _remarks(one: CorpusReport) -> list[str]:
         return lines
     if not one.identified:
         lines.append(
-            f"{one.file}: the identifier does not know {one.language}; only scripts are compared"
+            f"{one.file}: the identifier does not know {one.language} well enough; only scripts "
+            "are compared"
         )
     if one.foreign:
         most = ", ".join(f"{tag} {count:,}" for tag, count in one.foreign.most_common(3))

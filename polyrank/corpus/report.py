@@ -27,7 +27,7 @@ class CorpusReport:
     Attributes:
         language: a normalised tag.
         file: as it was given.
-        identified: whether the identifier knows the language; if not, only scripts are compared.
+        identified: whether the identifier is reliable there; if not, only scripts are compared.
         spaced: whether its script sets words apart.
         shortest, longest: characters that a line may have, by the quartiles of lengths or as given.
         blank: lines without text.

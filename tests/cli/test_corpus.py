@@ -61,6 +61,14 @@ def test_clean_that_keeps_nothing_fails(tiny, text, polyrank):
     assert "no line of" in result.stderr and "was kept" in result.stderr
 
 
+def test_clean_says_when_a_rule_takes_most_lines(tiny, text, polyrank):
+    (text / "ky.txt").write_text("water\n" + "суу\nмуз\nтоо\n")
+    result = polyrank("corpus", "clean", text / "ky.txt", "--output", text / "o", *tiny)
+    assert result.exit_code == 0
+    assert "the base lacks the pieces for most lines" in result.stderr
+    assert "'--skip unknown' leaves it out" in result.stderr
+
+
 def test_mix_prints_shares_before_and_after(text, polyrank):
     files = [text / "en.txt", text / "sw.txt"]
     arguments = ["--lines", "6", "--alpha", "0", "--output", text / "m"]

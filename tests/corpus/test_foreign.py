@@ -22,5 +22,6 @@ def test_script_and_region_are_no_other_language():
 
 def test_of_a_language_that_the_identifier_does_not_know_scripts_are_compared():
     assert is_identified("ky") and not is_identified("mt")
+    assert not is_identified("xh")  # it knows the label, and takes nearly all Xhosa for Zulu
     assert foreigners("mt")([GERMAN, KYRGYZ, "100 °"]) == [None, Foreign("Cyrl", 1.0), None]
     assert foreigners("yue")(["水喺一百度沸騰"]) == [None]
