@@ -18,7 +18,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from urllib.parse import quote
 
-from polyrank.base import expanded
+from polyrank.base.roots import cache_root
 from polyrank.errors import ModuleError, UsageError
 from polyrank.modules.card import CARD_FILE, ModuleCard
 from polyrank.modules.folder import replaced
@@ -68,14 +68,7 @@ def cache_folder() -> Path:
     Raises:
         UsageError: neither a variable nor a home directory says where.
     """
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    folder = expanded(os.environ.get("POLYRANK_CACHE") or f"{home}/polyrank")
-    if folder.parts[:1] and folder.parts[0].startswith("~"):
-        raise UsageError(
-            "there is no home directory to keep pulled modules in.\n"
-            "Set POLYRANK_CACHE to a folder for them."
-        )
-    return folder / "zoo"
+    return cache_root() / "zoo"
 
 
 def cached_modules() -> list[Cached]:

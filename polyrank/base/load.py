@@ -5,50 +5,27 @@ torch and transformers are imported inside functions, so that `import polyrank.b
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-from contextlib import suppress
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polyrank.base import e5_small
+from polyrank.base.card import BaseCard, read_base_card, stored_as
+from polyrank.base.fingerprint import Fingerprint, fingerprint_of
+from polyrank.base.roots import expanded, zoo_roots
+from polyrank.base.trusted import refuse_code_of
 from polyrank.errors import ModuleError, UsageError
 from polyrank.quiet import quiet_transformers
 
 if TYPE_CHECKING:
     import torch
 
-BUNDLED_BASES = ("mini",)
-DEFAULT_BASE = "mini"
-DIGITS = 16  # hex digits kept of each sha256: 64 bits, enough to tell two bases apart
+DEFAULT_BASE = e5_small.NAME
+BUNDLED_BASES = (e5_small.NAME,)
 
 # Model types whose encoder takes `add_pooling_layer`; no module of ours uses the pooler.
 _WITH_POOLER = {"bert", "roberta", "xlm-roberta", "camembert", "xmod", "xlm-roberta-xl"}
-
-# Parts of a state dict that the `adapters` library adds to an encoder.
-_ADDED_BY_ADAPTERS = (
-    ".adapters.",
-    "invertible_adapters.",
-    "adapter_fusion_layer.",
-    "prefix_tuning",
-    "prompt_tuning",
-    "shared_parameters.",
-    "loras.",
-    "refts.",
-)
-
-
-@dataclass(frozen=True)
-class Fingerprint:
-    """What a module must match: short sha256 prefixes of a base's weights and of its vocabulary."""
-
-    weights: str
-    vocabulary: str
-
-    def __str__(self) -> str:
-        return f"weights {self.weights[:8]}…, vocabulary {self.vocabulary[:8]}…"
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +33,13 @@ class Base:
     """A loaded base.
 
     Attributes:
-        name: `mini`, a Hub id, or of a folder its last part (of `…/mini/base`: `mini`), so that
-            no path of one machine ends up in a module's card.
+        name: `e5-small`, a Hub id, or of a folder its last part (of `…/tiny/base`: `tiny`), so
+            that no path of one machine ends up in a module's card.
         folder: what `from_pretrained` takes: a local folder, or the Hub id.
         model: the plain Hugging Face encoder in eval mode, without pooler where it has one.
         tokenizer: the fast tokenizer.
         fingerprint: of the weights as stored (taken in fp32, before any cast) and the vocabulary.
+        card: which prefix its texts get, how its vectors are pooled, how much it reads.
     """
 
     name: str
@@ -69,51 +47,20 @@ class Base:
     model: Any
     tokenizer: Any
     fingerprint: Fingerprint
-
-
-def expanded(path: str | Path) -> Path:
-    """The path with `~` as the home directory; left as it is where there is no such home."""
-    return Path(os.path.expanduser(path))
-
-
-def zoo_roots(zoo: str | Path | None = None) -> list[Path]:
-    """The folders that hold `<base>/…`: `zoo`, then `$POLYRANK_ZOO`, then what is bundled."""
-    searched = os.environ.get("POLYRANK_ZOO", "").split(os.pathsep)
-    roots = [Path(zoo)] if zoo else []
-    roots += [expanded(folder) for folder in searched if folder]
-    if (bundled := bundled_zoo()) is not None:
-        roots.append(bundled)
-    return roots
-
-
-def absent_zoos() -> str:
-    """A line on folders that $POLYRANK_ZOO names and that are not there; else nothing."""
-    searched = os.environ.get("POLYRANK_ZOO", "").split(os.pathsep)
-    absent = [f"'{folder}'" for folder in searched if folder and not expanded(folder).is_dir()]
-    return f"\nPOLYRANK_ZOO names {', '.join(absent)}: no such folder." if absent else ""
-
-
-def bundled_zoo() -> Path | None:
-    """The folder of what is bundled; None in a bare source tree that was not installed."""
-    with suppress(ModuleNotFoundError):
-        return Path(str(resources.files("polyrank.adapters_zoo")))
-    return None
+    card: BaseCard = BaseCard()
 
 
 def resolve_base(name: str) -> str:
     """What `from_pretrained` should load for a base's name: a folder or a Hub id.
 
     Raises:
-        ModuleError: when a bundled base is not there, or a folder is no checkpoint.
+        ModuleError: the package that a base is made from is absent, or a folder is no checkpoint.
     """
     for root in [] if name.startswith((".", "/", "~")) else zoo_roots():
         if (root / name / "base" / "config.json").is_file():
             return str(root / name / "base")
-    if name in BUNDLED_BASES:
-        raise ModuleError(
-            f"the bundled base '{name}' is not in {_listing(zoo_roots())}.\n"
-            f"Build it with 'make zoo', or point POLYRANK_ZOO at a folder with {name}/base in it."
-        )
+    if name == e5_small.NAME:
+        return str(e5_small.converted())
     if expanded(name).is_dir():
         folder = expanded(name)
         if not (folder / "config.json").is_file():
@@ -147,7 +94,7 @@ def load_base(name: str, dtype: torch.dtype | None = None, attention: str | None
     """Load a base by name.
 
     Args:
-        name: `mini` (bundled), a Hub id such as `xlm-roberta-base`, or a folder.
+        name: `e5-small`, a Hub id such as `xlm-roberta-base`, or a folder.
         dtype: of the returned model; fp32 by default. The fingerprint does not depend on it.
         attention: 'eager' where its probabilities are needed; by default the library's choice.
 
@@ -159,9 +106,13 @@ def load_base(name: str, dtype: torch.dtype | None = None, attention: str | None
 
     source = resolve_base(name)
     model, tokenizer = _read(name, source, attention)
-    fingerprint = fingerprint_of(model, tokenizer)  # before the cast: rounding would change it
+    card = read_base_card(source)
+    if card.fingerprint is not None and card.stored == stored_as(source):
+        fingerprint = Fingerprint(*card.fingerprint)
+    else:
+        fingerprint = fingerprint_of(model, tokenizer)  # before the cast: rounding would change it
     model = model.to(dtype or torch.float32).eval()
-    return Base(base_name(name), source, model, tokenizer, fingerprint)
+    return Base(base_name(name), source, model, tokenizer, fingerprint, card)
 
 
 def device_of(name: str | torch.device | None) -> torch.device:
@@ -190,6 +141,8 @@ def base_name(name: str) -> str:
     if not (folder / "config.json").is_file():
         return name
     folder = folder.resolve()
+    if folder.parent.name == "bases" and folder.name.startswith(f"{e5_small.NAME}-"):
+        return e5_small.NAME
     return folder.parent.name if folder.name == "base" else folder.name
 
 
@@ -200,6 +153,7 @@ def _read(name: str, source: str, attention: str | None) -> tuple[Any, Any]:
     try:
         with quiet_transformers():  # heads and poolers that we leave out are no news; see `missing`
             cached = only_cached(source)
+            refuse_code_of(source, cached)
             config = AutoConfig.from_pretrained(source, local_files_only=cached)
             extra = {"add_pooling_layer": False} if config.model_type in _WITH_POOLER else {}
             model, report = AutoModel.from_pretrained(
@@ -266,41 +220,3 @@ def _unreadable(name: str, source: str, error: Exception) -> str:
         f"reachable on the Hugging Face Hub: {reason}\nCheck the spelling; without network, fetch "
         f"it elsewhere with 'hf download {name} --local-dir DIR' and give DIR."
     )
-
-
-def fingerprint_of(model: Any, tokenizer: Any) -> Fingerprint:
-    """Fingerprint an encoder that is already loaded, through whichever class.
-
-    The weights' hash runs over name, shape and fp16-rounded bytes of every tensor of the embeddings
-    and the encoder, sorted by name; poolers, heads and added adapters are left out. AutoModel,
-    AutoModelForMaskedLM and AutoAdapterModel thus agree, and so do fp32 and fp16 copies of one
-    checkpoint. (bf16 is coarser than fp16 in this range: take the fingerprint before such a cast.)
-
-    Args:
-        model: a Hugging Face model, with or without heads, adapters or prefix.
-        tokenizer: its tokenizer; the hash runs over the sorted (token, id) pairs.
-    """
-    return Fingerprint(_weights_hash(model), _vocabulary_hash(tokenizer))
-
-
-def _weights_hash(model: Any) -> str:
-    import torch
-
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.base_model.state_dict().items()):
-        if not name.startswith(("embeddings.", "encoder.")) or name.endswith("position_ids"):
-            continue
-        if any(part in name for part in _ADDED_BY_ADAPTERS):
-            continue
-        digest.update(f"{name}{tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().to("cpu", torch.float16).contiguous().numpy().tobytes())
-    return digest.hexdigest()[:DIGITS]
-
-
-def _vocabulary_hash(tokenizer: Any) -> str:
-    pairs = sorted(tokenizer.get_vocab().items())
-    return hashlib.sha256(json.dumps(pairs, ensure_ascii=True).encode()).hexdigest()[:DIGITS]
-
-
-def _listing(paths: list[Path]) -> str:
-    return ", ".join(str(path) for path in paths) or "any searched folder"

@@ -1,0 +1,39 @@
+"""A base: the frozen pretrained encoder that every module is made for.
+
+Imports no torch and no transformers until a base is loaded.
+"""
+
+from polyrank.base.card import BaseCard
+from polyrank.base.fingerprint import Fingerprint, fingerprint_of
+from polyrank.base.load import (
+    BUNDLED_BASES,
+    DEFAULT_BASE,
+    Base,
+    base_name,
+    device_of,
+    load_base,
+    load_tokenizer,
+    only_cached,
+    resolve_base,
+)
+from polyrank.base.roots import absent_zoos, bundled_zoo, cache_root, expanded, zoo_roots
+
+__all__ = [
+    "BUNDLED_BASES",
+    "DEFAULT_BASE",
+    "Base",
+    "BaseCard",
+    "Fingerprint",
+    "absent_zoos",
+    "base_name",
+    "bundled_zoo",
+    "cache_root",
+    "device_of",
+    "expanded",
+    "fingerprint_of",
+    "load_base",
+    "load_tokenizer",
+    "only_cached",
+    "resolve_base",
+    "zoo_roots",
+]

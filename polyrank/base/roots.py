@@ -1,0 +1,56 @@
+"""Where zoos lie: the folders that hold `<base>/…`."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from importlib import resources
+from pathlib import Path
+
+from polyrank.errors import UsageError
+
+
+def expanded(path: str | Path) -> Path:
+    """The path with `~` as the home directory; left as it is where there is no such home."""
+    return Path(os.path.expanduser(path))
+
+
+def zoo_roots(zoo: str | Path | None = None) -> list[Path]:
+    """The folders that hold `<base>/…`: `zoo`, then `$POLYRANK_ZOO`, then what is bundled."""
+    searched = os.environ.get("POLYRANK_ZOO", "").split(os.pathsep)
+    roots = [Path(zoo)] if zoo else []
+    roots += [expanded(folder) for folder in searched if folder]
+    if (bundled := bundled_zoo()) is not None:
+        roots.append(bundled)
+    return roots
+
+
+def absent_zoos() -> str:
+    """A line on folders that $POLYRANK_ZOO names and that are not there; else nothing."""
+    searched = os.environ.get("POLYRANK_ZOO", "").split(os.pathsep)
+    absent = [f"'{folder}'" for folder in searched if folder and not expanded(folder).is_dir()]
+    return f"\nPOLYRANK_ZOO names {', '.join(absent)}: no such folder." if absent else ""
+
+
+def bundled_zoo() -> Path | None:
+    """The folder of what is bundled; None in a bare source tree that was not installed."""
+    with suppress(ModuleNotFoundError):
+        return Path(str(resources.files("polyrank.adapters_zoo")))
+    return None
+
+
+def cache_root() -> Path:
+    """Where polyrank keeps what it made or pulled: `$POLYRANK_CACHE`, by default
+    `~/.cache/polyrank`.
+
+    Raises:
+        UsageError: neither a variable nor a home directory says where, or it is no folder.
+    """
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    folder = expanded(os.environ.get("POLYRANK_CACHE") or f"{home}/polyrank")
+    if folder.parts[:1] and folder.parts[0].startswith("~"):
+        raise UsageError(
+            "there is no home directory to keep models and pulled modules in.\n"
+            "Set POLYRANK_CACHE to a folder for them."
+        )
+    return folder
