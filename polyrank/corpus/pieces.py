@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from polyrank.base import resolve_base
+from polyrank.base import load_tokenizer, only_cached, resolve_base
 from polyrank.errors import ModuleError
+from polyrank.quiet import quiet_transformers
 
 
 class Pieces(NamedTuple):
@@ -38,10 +39,10 @@ class PieceCounter:
 
 
 def _tokenizer(base: str) -> Any:
-    from transformers import AutoTokenizer
-
+    source = resolve_base(base)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(resolve_base(base))
+        with quiet_transformers():
+            tokenizer = load_tokenizer(source, only_cached(source))
     except (OSError, ValueError) as error:
         raise ModuleError(
             f"the vocabulary of base '{base}' cannot be read: {str(error).splitlines()[0]}\n"

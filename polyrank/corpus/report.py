@@ -113,20 +113,21 @@ def corpus_report(
     """
     limits = thresholds or Thresholds()
     skip = check_skip(skip)
-    sources, pieces = as_sources(files), PieceCounter(base)
-    return [_report(source, pieces, limits, skip, progress) for source in sources]
+    sources = as_sources(files)
+    bounds = [bounds_of(source, limits, skip) for source in sources]
+    pieces = PieceCounter(base)  # after all files were read once, so that faults show at once
+    return [
+        _report(source, Rules(limits, one, skip), pieces, progress)
+        for source, one in zip(sources, bounds, strict=True)
+    ]
 
 
-def _report(
-    source: Source, pieces: PieceCounter, limits: Thresholds, skip: Sequence[str], progress: bool
-) -> CorpusReport:
-    bounds = bounds_of(source, limits, skip)
-    rules = Rules(limits, bounds, skip)
+def _report(source: Source, rules: Rules, pieces: PieceCounter, progress: bool) -> CorpusReport:
     spaced = usual_script(source.language) not in _UNSPACED
     identified = is_identified(source.language)
-    report = CorpusReport(source.language, str(source.path), identified, spaced, *bounds)
+    report = CorpusReport(source.language, str(source.path), identified, spaced, *rules.bounds)
     report.faults.update(dict.fromkeys(rules.names, 0))
-    foreign = None if "language" in skip else foreigners(source.language)
+    foreign = foreigners(source.language) if "language" in rules.names else None
     for block in measured_blocks(source, pieces, foreign, progress):
         _add(block, rules, report)
     return report
