@@ -58,4 +58,50 @@ COMPARISON: list[list[Job]] = [
     ],
     [Job("cross", "cross-encoder", (), CROSS, minutes=1.3, keep=False)],
 ]
-FINAL: list[list[Job]] = []
+LOW, FEW = ALIGN.but(steps=600), ALIGN.but(steps=350)
+
+
+def _final(recipe: Recipe, *languages: str, needs: tuple[str, ...] = ()) -> list[Job]:
+    return [Job(language, "language", (language,), recipe, needs) for language in languages]
+
+
+WITH = ("rw", "ig", "ak", "ha", "yo", "zu")  # whose adapters ranking modules are measured with
+TAUGHT = (*WITH, "sw", "so", "am", "om", "bem", "ug")  # and whose sentence pairs they see
+_MASK = Recipe(steps=300)
+FINAL: list[list[Job]] = [
+    [
+        *_final(ALIGN.but(steps=100), "en"),
+        *_final(LOW, "rw", "ha"),
+        *_final(FEW, "yo", "tt"),
+        Job("squad", "cross-encoder", WITH, CROSS, ("en", *WITH), minutes=2.3),
+    ],
+    [
+        *_final(FEW, "ig", "zu"),
+        *_final(LOW, "sw", "so"),
+        *_final(FEW, "ky"),
+        Job("squad-li", "late-interaction", TAUGHT, LATE.but(dim=384, parallel=0.5),
+            ("en", *TAUGHT), minutes=1.6),
+        Job("squad-full", "full", ("rw", "ig", "ak"), CROSS.but(rate=5e-5), ("en",), minutes=1.6),
+    ],
+    [
+        *_final(FEW, "ak", "bem"),
+        *_final(LOW, "om", "am"),
+        *_final(FEW, "ug"),
+        Job("squad-pairs", "cross-encoder", TAUGHT, CROSS.but(parallel=0.3), ("en", *TAUGHT),
+            minutes=2.3),
+    ],
+    [
+        *_final(FEW, "lg", "tr", "ru", "zh"),
+        Job("squad-li-128", "late-interaction", TAUGHT, LATE.but(dim=128, parallel=0.5),
+            ("en", *TAUGHT), minutes=1.6),
+        Job("squad-li-english", "late-interaction", WITH, LATE.but(dim=384), ("en", *WITH),
+            minutes=1.0, keep=False),
+    ],
+    [
+        Job(HEAD, "head", ALL, minutes=0.7),
+        *_final(Recipe(distance=0.0, contrast=0.0, masked=1.0, shared="rw", steps=300), "sn",
+                needs=(HEAD, "rw")),
+        *[Job(f"mask-{language}", "mask", (language,), _MASK, minutes=0.6)
+          for language in ("rw", "yo", "sw", "ug", "en")],
+    ],
+]  # fmt: skip
