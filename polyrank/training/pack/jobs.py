@@ -30,6 +30,7 @@ from polyrank.training.pack.ranking import (
 from polyrank.training.trainable_adapter import TrainableAdapter
 
 HEAD, SHARED = "head", "shared"
+RESERVE = {"late-interaction": 40, "cross-encoder": 50, "full": 40}  # seconds, for measuring
 MASK_SIZE = 320_000  # coordinates of a language mask: 1 MB on disk
 
 
@@ -172,7 +173,10 @@ def run(job: Job, bench: Bench, seed: int = 13) -> dict[str, Any] | None:
     """
     if not all(bench.wait_for(name) for name in job.needs) or time.time() > bench.deadline:
         return None
-    seconds = min(60 * job.minutes, bench.deadline - time.time())
+    left = bench.deadline - time.time() - RESERVE.get(job.make, 5)
+    if left < 10:
+        return None
+    seconds = min(60 * job.minutes, left)
     started = time.time()
     tensors, facts = _MAKERS[job.make](job, bench, seed, seconds)
     facts = {
@@ -252,10 +256,12 @@ def _late_interaction(job: Job, bench: Bench, seed: int, seconds: float) -> Made
     start = directions(pack, recipe.dim).to(pack.device)
     untrained = measure_late(bench, None, lambda h: unit(h.float() @ start.T), job, below)
     model, facts = train_late_interaction(pack, questions, recipe, below, seed, seconds)
+    tensors = {**model.adapter.state_dict(), "projection": model.projection.detach()}
+    facts |= {"sizes": _sizes(model.adapter)}
+    bench.write(job.name, facts, tensors if job.keep else {})  # measuring may be cut off
     trained = measure_late(bench, model.adapter.as_module(), model.project, job, below)
     facts["development"] = {"untrained": untrained, "trained": trained}
-    tensors = {**model.adapter.state_dict(), "projection": model.projection.detach()}
-    return tensors, facts | {"sizes": _sizes(model.adapter)}
+    return tensors, facts
 
 
 @torch.no_grad()
@@ -329,10 +335,11 @@ def _cross_encoder(job: Job, bench: Bench, seed: int, seconds: float) -> Made:
     if full:
         changed = rounded_differences(encoder, pack.encoder)
         tensors = {f"head.{k}": v for k, v in adapter.head.state_dict().items()} | changed
-    facts["development"] = measure_cross(
-        bench, scorer(pack, adapter, encoder if full else pack.encoder, full), job, below, full
-    )
-    return tensors, facts | {"sizes": _sizes(adapter)}
+    facts |= {"sizes": _sizes(adapter)}
+    bench.write(job.name, facts, tensors if job.keep else {})  # measuring may be cut off
+    score = scorer(pack, adapter, encoder if full else pack.encoder, full)
+    facts["development"] = measure_cross(bench, score, job, below, full)
+    return tensors, facts
 
 
 @torch.no_grad()

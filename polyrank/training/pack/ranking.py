@@ -208,7 +208,10 @@ def train_late_interaction(
             total = total + recipe.parallel * token_contrast(*both, recipe.temperature)
         return total
 
-    facts = optimise(model.parameters(), loss, recipe.steps, recipe.rate, seconds=seconds)
+    facts = optimise(
+        adapter.parameters(), loss, recipe.steps, recipe.rate, seconds=seconds,
+        slow=[model.projection],
+    )  # fmt: skip
     return model, facts
 
 
@@ -396,6 +399,7 @@ def reranked(
         mixtures: weights w of the cross-encoder beside 1 of the cosine; its scores alone always.
     """
     first = pooled @ passages.pooled.T
+    depth = min(depth, first.shape[1])
     cosine, places = first.topk(depth, dim=1)  # (Q, depth)
     found = torch.zeros_like(cosine)
     for part in torch.arange(len(queries)).split(64):
