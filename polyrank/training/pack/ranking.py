@@ -82,20 +82,26 @@ class Questions:
             mined.append(places.masked_fill(values <= 0, -1).cpu())
         lexical = pack.tables["squad/negatives"]  # (Q, 5), −1 where there is none
         self.negatives = torch.cat([torch.cat(mined), lexical], dim=1)  # (Q, count + 5)
-        self.usable = (self.negatives >= 0).sum(1) >= 3
+        usable = (self.negatives >= 0).sum(1) >= 5
+        if not usable.any():  # a handful of passages, as in tests
+            usable = (self.negatives >= 0).any(1)
+        self._usable = torch.nonzero(usable).squeeze(1)
+        self._orders: dict[tuple[int, int], np.ndarray] = {}
+
+    def _order(self, seed: int, lap: int) -> np.ndarray:
+        """The usable questions in the order of an epoch."""
+        if (seed, lap) not in self._orders:
+            order = np.random.default_rng([seed, 7, lap]).permutation(len(self._usable))
+            self._orders[seed, lap] = self._usable.numpy()[order]
+        return self._orders[seed, lap]
 
     def draw(self, step: int, queries: int, negatives: int, seed: int) -> tuple[Tensor, Tensor]:
         """Questions of step i, (B,), and their candidates, the right one first, (B, 1 + n)."""
-        usable = torch.nonzero(self.usable).squeeze(1)
         turn = step * queries + np.arange(queries)
-        laps = turn // len(usable)
-        order = {
-            int(lap): np.random.default_rng([seed, 7, int(lap)]).permutation(len(usable))
-            for lap in np.unique(laps)
-        }
-        chosen = usable[
-            [int(order[int(lap)][i]) for lap, i in zip(laps, turn % len(usable), strict=True)]
-        ]
+        laps, places = turn // len(self._usable), turn % len(self._usable)
+        chosen = torch.tensor(
+            [int(self._order(seed, int(lap))[i]) for lap, i in zip(laps, places, strict=True)]
+        )
         weights = (self.negatives[chosen] >= 0).double()
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
         picked = torch.multinomial(weights, negatives, generator=generator)
