@@ -231,8 +231,8 @@ def encode(
 ) -> Vectors:
     """Last hidden states of texts, pooled as the base's card says, scaled to length 1.
 
-    No prefix is added. Texts are sorted by length and batched under a token budget; when memory runs out, a batch is
-    halved, down to one text.
+    No prefix is added. Texts are sorted by length and batched under a token budget; when memory
+    runs out, a batch is halved, down to one text.
 
     Args:
         progress: what to write before the bar; None for no bar.

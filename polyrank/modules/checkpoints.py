@@ -187,6 +187,7 @@ def write_pylate(checkpoint: Checkpoint, folder: Path) -> None:
     })  # fmt: skip
     (folder / "1_Dense").mkdir()
     weight, bias = checkpoint.projection.weight, checkpoint.projection.bias
+    assert weight is not None  # only without training, whose rules were refused
     _write(folder / "1_Dense" / "config.json", {
         "in_features": weight.shape[1],
         "out_features": weight.shape[0],
@@ -207,6 +208,11 @@ def _check_exportable(checkpoint: Checkpoint) -> None:
         raise ModuleError(
             "PyLate gives an XMOD no language, so it cannot compute these vectors.\n"
             "Use the model with polyrank."
+        )
+    if rules.query_prefix or rules.document_prefix or not rules.specials:
+        raise ModuleError(
+            "PyLate scores every token of a query, prefixes and special tokens too, so it cannot "
+            "compute these scores.\nUse the model with polyrank."
         )
     if rules.augment_to not in (0, rules.query_length):
         raise ModuleError(

@@ -32,6 +32,7 @@ from polyrank.rerankers.late_parts import (
     load_parts,
     token_encoder,
     usual_language_kind,
+    with_ranking,
 )
 from polyrank.rerankers.marked_text import MarkedText, TextRow, padded
 from polyrank.rerankers.masked import MaskedEncoder
@@ -53,7 +54,10 @@ class LateInteraction(PairScorer):
     Args:
         base: 'mini', a Hub id, a folder, or a loaded base.
         ranking: the late-interaction module's name or folder; or the folder of a checkpoint of
-            PyLate, of Stanford's ColBERT or of sentence-transformers 6, which then is the base too.
+            PyLate, of Stanford's ColBERT or of sentence-transformers 6, which then is the base too;
+            or 'none' for MaxSim over the base's own token states, which takes no training where
+            the base's card says that its vectors are for retrieval. None takes the module
+            'squad-li' where there is one, and else 'none'.
         kind: of the ranking module: 'adapter', 'mask', or 'full' where shared weights moved.
         routing: which language module a text passes through: 'split' that of its own language,
             'document' that of the documents' language on both sides, 'query' that of the query's,
@@ -79,7 +83,7 @@ class LateInteraction(PairScorer):
     def __init__(
         self,
         base: str | Base = "mini",
-        ranking: str = "squad-li",
+        ranking: str | None = None,
         kind: str = "adapter",
         routing: str | None = None,
         fallback: str = "error",
@@ -92,17 +96,18 @@ class LateInteraction(PairScorer):
         language_kind: str | None = None,
     ) -> None:
         check_options(routing, kind, language_kind)
-        self.ranking, self.fallback, self.zoo = ranking, fallback, zoo
+        self.fallback, self.zoo = fallback, zoo
         self.batch_tokens, self.notes = batch_tokens, Counter[str]()
         self.device = device_of(device)
-        parts = load_parts(base, ranking, kind, zoo)
+        base, self.ranking = with_ranking(base, ranking, kind, zoo)
+        parts = load_parts(base, self.ranking, kind, zoo)
         self.base, self.kind = parts.base, parts.ranking.kind
         self.routing = routing or ("split" if parts.modular else "none")
         self.language_kind = language_kind or usual_language_kind(self.kind)
         self._masked = MaskedEncoder(parts.encoder, self.device, as_dtype(dtype))
         self._encoder = self._masked.encoder
         self._tokens = token_encoder(
-            parts, self._encoder, ranking, self.language_kind, language_kind, fallback, zoo
+            parts, self._encoder, self.ranking, self.language_kind, language_kind, fallback, zoo
         )
         self._modules = TextModules(self._tokens, self.routing, self.notes)
         self._masked.check(self._tokens.masks(NO_MODULE))
@@ -249,11 +254,11 @@ class LateInteraction(PairScorer):
 
     @torch.inference_mode()
     def _forward(self, rows: Sequence[TextRow], skipped: Tensor | None) -> list[Tensor]:
-        ids, attended, real = padded(rows, self.base.tokenizer.pad_token_id or 0, self.device)
+        pad = self.base.tokenizer.pad_token_id or 0
+        ids, attended, scored = padded(rows, pad, self.device, skipped)
         words = embed(ids, self._encoder.embeddings.word_embeddings, self._projection.markers)
         modules = torch.tensor([row.module for row in rows], device=self.device)
         vectors = self._projection(self._tokens(ids, attended, modules, words))  # (B, L, dim)
-        scored = real if skipped is None else real & ~skipped[ids]
         return [row[keep] for row, keep in zip(vectors, scored, strict=True)]
 
     # --------------------------------------------------------------------------------- scoring

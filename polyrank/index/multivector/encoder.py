@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -14,6 +13,7 @@ from polyrank.errors import CompositionError
 from polyrank.index.multivector.binding import Binding, Module
 from polyrank.modules.card import CARD_FILE, read_card, sha256
 from polyrank.modules.checkpoints import is_checkpoint
+from polyrank.modules.projection import NO_RANKING
 from polyrank.modules.search import find
 
 if TYPE_CHECKING:
@@ -89,11 +89,8 @@ class ModelEncoder:
             routing=model.routing,
             fallback=model.fallback,
             language_kind=model.language_kind,
-            ranking_files=_files(self._ranking_folder()),
-            rules={
-                name: list(value) if isinstance(value, tuple) else value  # as JSON has it
-                for name, value in asdict(model.rules).items()
-            },
+            ranking_files=self._ranking_files(),
+            rules=model.rules.record(),
         )
 
     def languages(self, documents: Sequence[Document]) -> list[str | None]:
@@ -128,11 +125,14 @@ class ModelEncoder:
                 digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
-    def _ranking_folder(self) -> Path:
+    def _ranking_files(self) -> dict[str, str]:
+        """None without a ranking module: then the rules and the base say everything."""
         model = self.model
+        if model.ranking == NO_RANKING:
+            return {}
         if is_checkpoint(model.ranking):
-            return Path(model.ranking)
-        return find(model.base.name, "ranking", model.kind, model.ranking, model.zoo)
+            return _files(Path(model.ranking))
+        return _files(find(model.base.name, "ranking", model.kind, model.ranking, model.zoo))
 
 
 def _files(folder: Path) -> dict[str, str]:
