@@ -36,7 +36,6 @@ SKIPLISTS = ("unicode", "listed", "none")
 FORMAT = 1
 DEFAULT_RANKING = "squad-li"
 NO_RANKING = "none"  # in place of a module's name: MaxSim over the base as it is
-UNTRAINED_LENGTH = 256  # tokens of a text that are read without training
 
 
 @dataclass(frozen=True)
@@ -161,13 +160,12 @@ def untrained(base: Base) -> Projection:
             "not say so), so late interaction over it needs a ranking module.\nTrain one with:  "
             f"{train_command(base.name, 'ranking', 'adapter', DEFAULT_RANKING, late=True)}"
         )
-    length = min(UNTRAINED_LENGTH, card.length)
     rules = TokenRules(
         query_marker=None,
         document_marker=None,
         dim=base.model.config.hidden_size,
-        query_length=length,
-        document_length=length,
+        query_length=card.length,
+        document_length=card.length,
         augment_to=0,
         query_prefix=card.query_prefix,
         document_prefix=card.passage_prefix,

@@ -22,11 +22,14 @@ from polyrank.collections.records import Document, Query
 from polyrank.collections.texts import as_documents, as_queries
 from polyrank.composition import Composition
 from polyrank.errors import ModuleError, UsageError
-from polyrank.modules.checkpoints import Checkpoint, write_pylate
+from polyrank.modules.card import read_card
+from polyrank.modules.checkpoints import Checkpoint, is_checkpoint, weight_files, write_pylate
 from polyrank.modules.folder import replaced
-from polyrank.modules.projection import Projection, embed
+from polyrank.modules.projection import NO_RANKING, Projection, embed
+from polyrank.modules.search import find
 from polyrank.modules.skiplist import skipped_ids
 from polyrank.progress import bar
+from polyrank.rerankers.kept_vectors import KeptVectors
 from polyrank.rerankers.late_parts import (
     check_options,
     load_parts,
@@ -41,6 +44,7 @@ from polyrank.rerankers.text_modules import TextModules
 from polyrank.routing import NO_MODULE
 
 AT_ONCE = 256  # texts tokenised, and pairs scored, at a time
+KEPT = 1 << 28  # bytes of document vectors that are kept from one call of `score` to the next
 
 K = TypeVar("K", bound=Hashable)
 
@@ -98,6 +102,7 @@ class LateInteraction(PairScorer):
         check_options(routing, kind, language_kind)
         self.fallback, self.zoo = fallback, zoo
         self.batch_tokens, self.notes = batch_tokens, Counter[str]()
+        self._kept = KeptVectors(KEPT)
         self.device = device_of(device)
         base, self.ranking = with_ranking(base, ranking, kind, zoo)
         parts = load_parts(base, self.ranking, kind, zoo)
@@ -134,6 +139,16 @@ class LateInteraction(PairScorer):
     def projection(self) -> Projection:
         """The projection and its rules, to which an index must be bound."""
         return self._projection
+
+    def ranking_files(self) -> dict[str, str]:
+        """sha256 of the ranking module's files, or of a checkpoint's weights; none without one:
+        then the base and the rules say everything."""
+        if self.ranking == NO_RANKING:
+            return {}
+        if is_checkpoint(self.ranking):
+            return weight_files(self.ranking)
+        folder = find(self.base.name, "ranking", self.kind, self.ranking, self.zoo)
+        return dict(read_card(folder, verify=False).files)
 
     # ------------------------------------------------------------------------------- languages
 
@@ -285,7 +300,7 @@ class LateInteraction(PairScorer):
         query_keys, document_keys = list(dict.fromkeys(asked)), list(dict.fromkeys(held))
         vectors: dict[Any, Tensor] = {}
         vectors |= zip(query_keys, self._queries(*_columns(query_keys)), strict=True)
-        vectors |= zip(document_keys, self._documents(*_columns(document_keys)), strict=True)
+        vectors |= self._kept.get(document_keys, lambda keys: self._documents(*_columns(keys)))
         scores: list[float] = []
         for start in range(0, len(pairs), AT_ONCE):
             some = slice(start, start + AT_ONCE)
