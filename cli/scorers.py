@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     Local = Reranker | LateInteraction | CrossEncoder
 
 DEFAULT_RANKING = "squad"  # of a cross-encoder
+KEPT = 1 << 28  # bytes of document vectors
 
 WITHOUT_MODULE = (
     "no ranking module of that kind for this base: late interaction over the base alone"
@@ -53,12 +54,14 @@ def reranker(
     dtype: str | None,
     seed: int,
     ranking_kind: Kind | None = None,
+    keep: bool = False,
 ) -> Reranker | LateInteraction:
     """A cross-encoder, or late interaction where the ranking module is for that.
 
     Args:
         ranking: a module, or 'none' for late interaction over the base alone; None takes `squad`,
             and where there is none over a base whose vectors are for retrieval, late interaction.
+        keep: whether late interaction keeps document vectors from one query to the next.
     """
     import torch
 
@@ -79,6 +82,7 @@ def reranker(
             device=device,
             dtype=dtype,
             language_kind=kind.value if ranking_kind and kind is not Kind.full else None,
+            keep=KEPT if keep else 0,
         )
     return Reranker(
         base=loaded,

@@ -133,7 +133,7 @@ def search(
                 return scorers.standalone(model, max_length, device, dtype, seed)
             return scorers.reranker(
                 base, ranking, kind, routing, fallback, max_length, device, dtype, seed,
-                ranking_kind,
+                ranking_kind, keep=ray is None,
             )  # fmt: skip
 
         with scorers.scaled_out(reranker(), reranker, ray, ray_workers) as scorer:

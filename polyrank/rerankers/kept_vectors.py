@@ -37,7 +37,7 @@ class KeptVectors:
         absent = [key for key in keys if key not in self._held]
         found = dict(zip(absent, encode(absent), strict=True)) if absent else {}
         found |= {key: self._held[key] for key in keys if key in self._held}
-        for key in keys:
+        for key in keys if self.limit else ():
             self._hold(key, found[key])
         return found
 

@@ -44,7 +44,6 @@ from polyrank.rerankers.text_modules import TextModules
 from polyrank.routing import NO_MODULE
 
 AT_ONCE = 256  # texts tokenised, and pairs scored, at a time
-KEPT = 1 << 28  # bytes of document vectors that are kept from one call of `score` to the next
 
 K = TypeVar("K", bound=Hashable)
 
@@ -76,6 +75,9 @@ class LateInteraction(PairScorer):
         zoo: a folder to search for modules before `$POLYRANK_ZOO` and the bundled zoo.
         language_kind: of the language modules, 'adapter' or 'mask'; by default as the ranking
             module, and adapters under a full model. Not for an XMOD, which runs its own.
+        keep: bytes of document vectors that `score` keeps for its next calls, since candidates of
+            one query are often those of the next. Then the last digits of a score depend on what
+            was scored before, so a resumed run may differ in them.
 
     Models with masks may share a `Base` with each other and with rerankers, as those may.
 
@@ -98,11 +100,12 @@ class LateInteraction(PairScorer):
         dtype: str | torch.dtype | None = None,
         zoo: str | Path | None = None,
         language_kind: str | None = None,
+        keep: int = 0,
     ) -> None:
         check_options(routing, kind, language_kind)
         self.fallback, self.zoo = fallback, zoo
         self.batch_tokens, self.notes = batch_tokens, Counter[str]()
-        self._kept = KeptVectors(KEPT)
+        self._kept = KeptVectors(keep)
         self.device = device_of(device)
         base, self.ranking = with_ranking(base, ranking, kind, zoo)
         parts = load_parts(base, self.ranking, kind, zoo)

@@ -86,6 +86,25 @@ def test_long_texts_lose_their_end_and_keep_the_prefix(model, carded_base):
     assert len(cut) <= 18 - before
 
 
+def test_vectors_are_kept_up_to_a_limit(model, monkeypatch):
+    pairs = [(Query("q", QUERY, "en"), Document(f"d{i}", t, language="en"))
+             for i, t in enumerate(TEXTS)]  # fmt: skip
+    expected, roomy, tight = model().score(pairs), model(keep=1 << 20), model(keep=1500)
+    assert [scorer.score(pairs) == expected for scorer in (roomy, tight)] == [True, True]
+    assert len(tight._kept) < len(roomy._kept) == 4 and 0 < tight._kept.bytes <= 1500
+    calls: list[str] = []
+    encode = LateInteraction._documents
+
+    def counted(self, records, *rest):
+        calls.extend(record.id for record in records)
+        return encode(self, records, *rest)
+
+    monkeypatch.setattr(LateInteraction, "_documents", counted)
+    assert roomy.score(pairs) == expected and calls == []
+    assert tight.score(pairs) == pytest.approx(expected, abs=1e-5) and 0 < len(set(calls)) <= 4
+    assert len(model()._kept) == 0
+
+
 # --- language modules ----------------------------------------------------------------------------
 
 
