@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.polyrank-installed
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-slow check zoo transfer distillation clean
+.PHONY: help demo test test-slow check zoo transfer distillation gpu-bench clean
 
 help:
 	@echo "make demo       rerank bundled queries and show what it changes (under 3 minutes on 2 cores)"
@@ -15,6 +15,7 @@ help:
 	@echo "make zoo        rebuild the bundled base and modules (hours on a CPU)"
 	@echo "make transfer   measure zero-shot transfer: the table of README.md"
 	@echo "make distillation  distil two pairs of languages and measure them (an hour or two)"
+	@echo "make gpu-bench  check and time the Triton kernels on a CUDA card (5 minutes; LIMIT=seconds)"
 	@echo "make clean      remove .venv and caches"
 
 # The stamp is older than one of these when that one changed: then install again.
@@ -112,6 +113,13 @@ $(RUNS)/en-%/distilled.json: | $(ZOO)/ranking/adapter/squad/polyrank.json
 	    --target-text $(TEXT)/text/$*.txt.gz --queries $(TEXT)/squad/queries.jsonl.gz \
 	    --passages $(TEXT)/squad/passages.jsonl.gz --sources $(TEXT)/squad/sources.tsv --mine 0 \
 	    --output $(@D) --resume
+
+# On a CUDA machine, with whatever Python holds its PyTorch: nothing is installed for this.
+#   make gpu-bench LIMIT=200     make gpu-bench SWEEP=--sweep
+LIMIT ?= 300
+
+gpu-bench:
+	$(PYTHON) benchmarks/gpu.py --limit $(LIMIT) $(SWEEP)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info polyrank/kernels/*.so .pytest_cache .mypy_cache .ruff_cache

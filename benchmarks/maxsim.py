@@ -57,7 +57,6 @@ from polyrank.kernels.int8 import Int8Documents, encode_int8, maxsim_int8
 from polyrank.kernels.product import Workspace, _multiply, product
 from polyrank.kernels.residual import ResidualCodec
 from polyrank.kernels.residual_scoring import ResidualDocuments, maxsim_residual, pack_documents
-from polyrank.training.steps import machine
 
 GPU = torch.cuda.is_available()
 DEVICE = "cuda" if GPU else "cpu"
@@ -194,10 +193,15 @@ def ours(case: Case) -> Call:
 
 
 def _einsum(queries: Tensor, documents: Tensor, mask: Tensor | None) -> Tensor:
-    similarity = torch.einsum("qsd,ntd->qnst", queries.float(), documents.float())
+    return _einsum_as_is(queries.float(), documents.float(), mask)
+
+
+def _einsum_as_is(queries: Tensor, documents: Tensor, mask: Tensor | None) -> Tensor:
+    """Products and maxima in the type of the vectors; the sum is fp32."""
+    similarity = torch.einsum("qsd,ntd->qnst", queries, documents)
     if mask is not None:
         similarity = similarity.masked_fill(~mask[None, :, None], -torch.inf)
-    return similarity.amax(dim=-1).sum(dim=-1)
+    return similarity.amax(dim=-1).float().sum(dim=-1)
 
 
 def eager(case: Case, score: Callable[..., Tensor] = _einsum) -> Call:
@@ -613,6 +617,8 @@ def versions() -> dict[str, str]:
 
 
 def main() -> int:
+    from polyrank.training.steps import machine  # loads transformers
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=50 if GPU else 11)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of a CPU")

@@ -1,4 +1,4 @@
-"""Gathers the training text of `mini` and its modules from a folder of public data sets.
+"""Gathers the training text of the bundled modules from a folder of public data sets.
 
     python -m polyrank.data.training --source DIR --output DIR
 
@@ -7,10 +7,14 @@ deterministically
 
 - `pairs.tsv.gz`: `language <tab> text <tab> English`;
 - `text/<language>.txt.gz`: one sentence a line, with `<language>.sources.tsv`: name, licence;
-- `squad/queries.jsonl.gz`, `squad/passages.jsonl.gz`: SQuAD training questions and passages;
-- `development.tsv.gz`: `index <tab> language <tab> text`, FLORES sentences to watch a base with.
+- `squad/queries.jsonl.gz`, `squad/passages.jsonl.gz`: SQuAD training questions and passages, and
+  `squad/development.*`: those of its development set that XQuAD has not;
+- `afriqa.measured.tsv`: the AfriQA questions that are kept for development and not trained on;
+- `development.tsv.gz`: `index <tab> language <tab> text`, FLORES sentences, for development.
 
-XQuAD and NTREX are not among the sources: they are the test collections.
+XQuAD and NTREX are not among the sources: they are the test collections. Of AfriQA, questions of
+its `dev` split (of Yoruba, which has none, every second one) are measured on, and neither they nor
+any question with the same English translation is trained on.
 """
 
 from __future__ import annotations
@@ -21,33 +25,16 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 Pair = tuple[str, str, str]
 
-LANGUAGES = [
-    "en",
-    "de",
-    "es",
-    "fr",
-    "it",
-    "fi",
-    "ru",
-    "tr",
-    "ky",
-    "kk",
-    "ug",
-    "sw",
-    "so",
-    "ar",
-    "fa",
-    "hi",
-    "zh",
-    "vi",
-    "ha",
-    "tt",
-    "uz",
-]
+LANGUAGES = """
+    en de es fr it fi ru tr ky kk ug sw so ar fa hi zh vi ha tt uz el ro th am om rw ig yo sn lg ln
+    rn xh ti mt ckb kmr sah cv zu bem ak
+""".split()  # noqa: SIM905
+WITHOUT_TEXT = ("zu", "bem", "ak")  # pairs alone
 
 TATOEBA = {
     "deu": "de",
@@ -67,14 +54,37 @@ TATOEBA = {
     "vie": "vi",
     "tat": "tt",
     "uzb": "uz",
+    "amh": "am",
+    "xho": "xh",
+    "kur": "kmr",
+    "ell": "el",
+    "ron": "ro",
+    "tha": "th",
 }
-TICO19 = {code: code for code in ["ar", "es", "fa", "fr", "ha", "hi", "ru", "so", "sw", "zh"]} | {
-    "prs": "fa"
-}
+_TICO19 = ("ar", "es", "fa", "fr", "ha", "hi", "om", "ru", "rw", "so", "sw", "zh")
+TICO19 = {
+    code: code for code in ["ar", "es", "fa", "fr", "ha", "hi", "om", "ru", "rw", "so", "sw", "zh"]
+} | {"prs": "fa"}
 SEED = {"ita_Latn": "it", "spa_Latn": "es", "prs_Arab": "fa", "crh_Latn": "crh"}
 BIBLE = {"de_luther1912": "de", "es_rv1909": "es", "zh_cuv_s": "zh", "sw_nt1850": "sw"}
 XED = {code: code for code in ["ar", "de", "es", "fi", "fr", "it", "ru", "tr", "vi"]} | {
     "zh-CN": "zh"
+}
+_STORYBOOK = ("sw", "zu", "xh", "lg", "am", "rw", "yo", "bem", "om", "ha", "so", "ti")
+STORYBOOK = {code: code for code in _STORYBOOK} | {
+    "ha-ne": "ha",
+    "tw-asan": "ak",
+    "tw-akua": "ak",
+}
+AFRIQA = {
+    "bem": "bem",
+    "hau": "ha",
+    "ibo": "ig",
+    "kin": "rw",
+    "swa": "sw",
+    "twi": "ak",
+    "yor": "yo",
+    "zul": "zu",
 }
 FLORES = {
     "eng_Latn": "en",
@@ -96,6 +106,16 @@ FLORES = {
     "zho_Hans": "zh",
     "vie_Latn": "vi",
     "hau_Latn": "ha",
+    "gaz_Latn": "om",
+    "amh_Ethi": "am",
+    "sna_Latn": "sn",
+    "lug_Latn": "lg",
+    "tat_Cyrl": "tt",
+    "xho_Latn": "xh",
+    "tir_Ethi": "ti",
+    "ell_Grek": "el",
+    "ron_Latn": "ro",
+    "tha_Thai": "th",
 }
 
 # where the lines of the monolingual files come from; licences by source below
@@ -112,15 +132,34 @@ SOURCES = {
     "hi": "common-voice tico19 indian-parallel",
     "zh": "common-voice tico19",
     "vi": "common-voice viwiki",
-    "sw": "common-voice tico19 globalvoices",
-    "so": "somali-wikipedia tico19 hornmt",
+    "th": "common-voice",
+    "el": "common-voice xed elwiki",
+    "ro": "common-voice xed",
+    "sw": "common-voice tico19 globalvoices masakhanews",
+    "so": "somali-wikipedia tico19 hornmt masakhanews",
     "ky": "common-voice ud-ktmu xwmt",
     "ug": "common-voice ud-udt",
     "fa": "common-voice tico19 oldi-seed",
-    "ha": "common-voice tico19",
+    "ha": "common-voice tico19 masakhanews",
+    "am": "hornmt masakhanews",
+    "om": "tico19 hornmt masakhanews",
     "kk": "common-voice xwmt",
     "tt": "common-voice",
     "uz": "common-voice xwmt",
+    "rw": "common-voice",
+    "ig": "masakhanews",
+    "yo": "masakhanews",
+    "sn": "masakhanews",
+    "lg": "common-voice masakhanews",
+    "ln": "masakhanews",
+    "rn": "masakhanews",
+    "xh": "masakhanews",
+    "ti": "masakhanews",
+    "mt": "common-voice",
+    "ckb": "common-voice",
+    "kmr": "common-voice",
+    "sah": "common-voice",
+    "cv": "common-voice",
 }
 LICENCES = {
     "common-voice": "CC0-1.0",
@@ -138,6 +177,13 @@ LICENCES = {
     "xwmt": "MIT",
     "indian-parallel": "CC-BY-SA-3.0",
     "tatoeba-cc0": "CC0-1.0",
+    "tatoeba": "CC-BY-2.0-FR",
+    "elwiki": "CC-BY-SA-4.0",
+    "masakhanews": "AFL-3.0",
+    "afriqa-questions": "CC-BY-4.0",
+    "african-storybook": "CC-BY-4.0",
+    "mintaka": "CC-BY-4.0",
+    "bible": "public domain",
 }
 
 
@@ -170,8 +216,10 @@ def parallel(source: Path) -> Iterator[Pair]:
         )
     for english, swahili in rows(root / "globalvoices.en-sw.tsv.gz"):
         yield "sw", swahili, english
-    for english, somali, *_ in list(rows(root / "hornmt.tsv.gz"))[1:]:
+    for english, somali, amharic, oromo in list(rows(root / "hornmt.tsv.gz"))[1:]:
         yield "so", somali, english
+        yield "am", amharic, english
+        yield "om", oromo, english
     for language in ("kk", "ky", "tr", "uz"):  # the other pairs repeat the sentences of en-ky
         for english, other in rows(root / f"xwmt/en-{language}.tsv.gz"):
             yield language, other, english
@@ -186,11 +234,37 @@ def parallel(source: Path) -> Iterator[Pair]:
         column = header.index(language)
         for row in questions:
             yield language, row[column], row[header.index("en")]
+    questions_kept = {normal(row["question"]) for row in measured(source)}
+    english_kept = {normal(row["question_pivot"]) for row in measured(source)}
     for row in list(rows(root / "afriqa_questions.tsv.gz"))[1:]:
-        if row[0] == "swa":  # the other languages of AfriQA are development data
-            yield "sw", row[4], row[5]
+        kept = normal(row[4]) in questions_kept or normal(row[5]) in english_kept
+        if row[0] in AFRIQA and not kept:
+            yield AFRIQA[row[0]], row[4], row[5]
+    for code, _, text, english in list(rows(root / "african_storybook.tsv.gz"))[1:]:
+        if code in STORYBOOK:
+            yield STORYBOOK[code], text, english
     for _, hindi, english in rows(root / "indian_parallel.hi-en.tsv.gz"):
         yield "hi", hindi, english
+
+
+def normal(text: str) -> str:
+    """Letters and digits only, in lower case: texts that differ otherwise are the same question."""
+    return "".join(letter for letter in text.lower() if letter.isalnum())
+
+
+@cache
+def measured(source: Path) -> list[dict[str, str]]:
+    """The AfriQA questions that are for development, and not trained on."""
+    path = source / "eval/afriqa/queries.traindev.jsonl.gz"
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        questions = [json.loads(line) for line in lines]
+    return [row for row in questions if is_measured(row["_id"])]
+
+
+def is_measured(question: str) -> bool:
+    """By the id of an AfriQA question, such as `afriqa-zul-train-242`."""
+    _, language, split, number = question.split("-")
+    return split == "dev" if language != "yor" else int(number) % 2 == 0
 
 
 def unique(pairs: Iterable[Pair]) -> Iterator[Pair]:
@@ -205,6 +279,8 @@ def unique(pairs: Iterable[Pair]) -> Iterator[Pair]:
 
 def sentences(source: Path, language: str) -> Iterator[str]:
     """Monolingual lines; English also gets the passages of the ranking data."""
+    if language in WITHOUT_TEXT:
+        return
     with gzip.open(source / f"mlm/{language}.txt.gz", "rt", encoding="utf-8") as lines:
         yield from (line.strip() for line in lines if line.strip())
     if language == "en":
@@ -214,7 +290,7 @@ def sentences(source: Path, language: str) -> Iterator[str]:
 
 
 def development(source: Path) -> Iterator[list[str]]:
-    """FLORES sentences of the languages of `mini`, the same index in every language."""
+    """FLORES sentences, the same index in every language."""
     folder = source / "eval/sib200_flores"
     for code, language in FLORES.items():
         for index, text in rows(folder / f"{code}.tsv.gz"):
@@ -237,24 +313,31 @@ def write(path: Path, lines: Iterable[str]) -> int:
 
 
 def main() -> None:
-    """Writes the three outputs and prints how many lines each language got."""
+    """Writes the outputs and prints how many lines each language got."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--source", type=Path, required=True, help="folder with the public sets")
     parser.add_argument("--output", type=Path, required=True, help="folder to write")
     options = parser.parse_args()
     pairs = list(unique(parallel(options.source)))
     for name in ("queries", "passages"):
-        copied = options.output / f"squad/{name}.jsonl.gz"
-        copied.parent.mkdir(parents=True, exist_ok=True)
-        copied.write_bytes((options.source / f"rerank/squad_train.{name}.jsonl.gz").read_bytes())
+        for there, here in (("squad_train", ""), ("squad_dev_noxquad", "development.")):
+            copied = options.output / f"squad/{here}{name}.jsonl.gz"
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            copied.write_bytes((options.source / f"rerank/{there}.{name}.jsonl.gz").read_bytes())
     (options.output / "squad/sources.tsv").write_text("SQuAD 1.1 train\tCC-BY-SA-4.0\n")
     write(options.output / "pairs.tsv.gz", ("\t".join(pair) for pair in pairs))
     write(
         options.output / "development.tsv.gz",
         ("\t".join(row) for row in development(options.source)),
     )
+    (options.output / "afriqa.measured.tsv").write_text(
+        "".join(f"{row['_id']}\n" for row in measured(options.source)), encoding="utf-8"
+    )
     counts = Counter(pair[0] for pair in pairs)
     for language in LANGUAGES:
+        if language in WITHOUT_TEXT:
+            print(f"{language}\tno text of its own\t{counts[language]} in pairs")
+            continue
         lines = write(
             options.output / f"text/{language}.txt.gz", sentences(options.source, language)
         )

