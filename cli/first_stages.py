@@ -26,19 +26,25 @@ def search_first(
 
     queries = list(collection.queries.values())[:limit]
     documents = list(collection.documents.values())
-    retrievers: dict[str, Any] = {}
-    if stage is not FirstStage.dense:
-        bm25 = retrievers["bm25"] = BM25(documents, analysis=analysis.value, base=base)
-        note(repr(bm25))
-        for message, times in bm25.notes.items():
-            note(f"{message} ({times} documents)")
-    if stage is not FirstStage.bm25:
+    retrievers: list[Any] = []
+    if stage in (FirstStage.bm25, FirstStage.fused):
+        retrievers.append(BM25(documents, analysis=analysis.value, base=base))
+        note(repr(retrievers[-1]))
+    if stage in (FirstStage.dense, FirstStage.fused):
         from polyrank.index.dense import Dense
 
-        retrievers["dense"] = Dense(documents, base=base, device=device)
+        retrievers.append(Dense(documents, base=base, device=device))
+    if stage is FirstStage.modular:
+        from polyrank.index.modular_dense import ModularDense
+
+        retrievers.append(ModularDense(documents, base=base, device=device))
     if stage is FirstStage.fused:
         from polyrank.retrieval import Fusion
 
-        return Fusion(list(retrievers.values())).search(queries, depth)
-    run: Run = retrievers[stage.value].search(queries, depth)
+        run: Run = Fusion(retrievers).search(queries, depth)
+    else:
+        run = retrievers[0].search(queries, depth)
+    for retriever in retrievers:
+        for message, times in getattr(retriever, "notes", {}).items():
+            note(f"{message} ({times} texts)")
     return run

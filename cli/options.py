@@ -47,6 +47,7 @@ class Normalise(Enum):
 class FirstStage(Enum):
     bm25 = "bm25"
     dense = "dense"
+    modular = "modular"  # dense, each text under its own language's module
     fused = "fused"
 
 

@@ -44,6 +44,7 @@ _HOMES = {
     "Composition": "polyrank.composition",
     "CrossEncoder": "polyrank.rerankers.standalone",
     "Dense": "polyrank.index.dense",
+    "ModularDense": "polyrank.index.modular_dense",
     "Document": "polyrank.collections.records",
     "FanOut": "polyrank.retrieval",
     "Fusion": "polyrank.retrieval",

@@ -1,0 +1,109 @@
+"""A dense first stage under language modules: every text pooled under its own language's module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from polyrank.base import DEFAULT_BASE, Base
+from polyrank.collections.records import Document, Query, Run, ScoredDocument
+from polyrank.errors import UsageError
+from polyrank.index.dense import _in_order, best
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+
+
+class ModularDense:
+    """Exact nearest neighbours by cosine, each text encoded under the module of its own language.
+
+    `Dense` is the same without modules. A language module that was aligned to the base's English
+    moves the texts of its language to where their translations are, so that questions in a
+    language the base never saw find English passages.
+
+    Args:
+        documents: what is searched; their title and text are encoded.
+        base: a base whose card says that its vectors are for retrieval.
+        language_kind: of the language modules, 'adapter' or 'mask'.
+        fallback: for a language without module: 'none' encodes it with the base alone, 'related'
+            takes the nearest language's, 'error' stops.
+        device, zoo: as of `LateInteraction`.
+        progress: show a bar on stderr when it is a terminal.
+
+    Attributes:
+        notes: what was assumed of languages, and cut, counted.
+
+    Raises:
+        UsageError: no documents, two with the same id, or a base not for retrieval.
+        LanguageError: a language without module, under fallback 'error'.
+    """
+
+    def __init__(
+        self,
+        documents: Iterable[Document],
+        base: str | Base = DEFAULT_BASE,
+        language_kind: str = "adapter",
+        fallback: str = "none",
+        device: str | None = None,
+        zoo: str | Path | None = None,
+        progress: bool = True,
+    ) -> None:
+        from polyrank.rerankers.pooled_vectors import PooledVectors
+
+        in_order = _in_order(documents)
+        self.encoder = PooledVectors(
+            base,
+            ranking="none",
+            routing="split",
+            fallback=fallback,
+            device=device,
+            zoo=zoo,
+            language_kind=language_kind,
+        )
+        self.ids = [document.id for document in in_order]
+        self.vectors = _stacked(self.encoder.encode_documents(in_order, progress=progress))
+
+    @property
+    def notes(self) -> Counter[str]:
+        """What was assumed of languages, and cut, counted."""
+        return self.encoder.notes
+
+    def __repr__(self) -> str:
+        base, kind = self.encoder.base.name, self.encoder.language_kind
+        return f"ModularDense({len(self.ids):,} documents, base '{base}', language modules: {kind})"
+
+    def search(self, queries: Iterable[Query], depth: int = 100) -> Run:
+        """The `depth` nearest documents of each query, best first; ties by document id.
+
+        Returns:
+            Query id -> scored documents; the score is the cosine, from -1 to 1.
+
+        Raises:
+            UsageError: when depth is below 1.
+        """
+        if depth < 1:
+            raise UsageError(f"depth is {depth}; give 1 or more")
+        asked = list(queries)
+        if not asked:
+            return {}
+        scores = _stacked(self.encoder.encode_queries(asked)) @ self.vectors.T  # (queries, documents)
+        return {
+            query.id: [
+                ScoredDocument(query.id, self.ids[i], float(row[i])) for i in best(row, depth)
+            ]
+            for query, row in zip(asked, scores, strict=True)
+        }
+
+
+def _stacked(rows: Iterable[object]) -> Vectors:
+    import torch
+
+    together: Vectors = torch.cat(list(rows)).cpu().numpy()  # type: ignore[arg-type]
+    return together
