@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from polyrank.fusion import fuse, interpolate
     from polyrank.index.dense import Dense
     from polyrank.index.lexical import BM25
+    from polyrank.index.modular_dense import ModularDense
     from polyrank.index.multivector import MultiVectorIndex
     from polyrank.rerankers.composed import ComposedReranker
     from polyrank.rerankers.cross_encoder import Reranker
@@ -85,6 +86,7 @@ __all__ = [
     "FanOut",
     "Fusion",
     "LateInteraction",
+    "ModularDense",
     "MultiVectorIndex",
     "Pipeline",
     "Query",
