@@ -8,7 +8,6 @@ files lies `.origin.json`: which revisions were asked for, and when. Needs no ne
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping
