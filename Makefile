@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.polyrank-installed
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-slow check zoo transfer distillation gpu-bench clean
+.PHONY: help demo test test-slow check zoo transfer distillation gpu-bench gpu-pack gpu-train gpu-unpack clean
 
 help:
 	@echo "make demo       rerank bundled queries and show what it changes (under 3 minutes on 2 cores)"
@@ -16,6 +16,9 @@ help:
 	@echo "make transfer   measure zero-shot transfer: the table of README.md"
 	@echo "make distillation  distil two pairs of languages and measure them (an hour or two)"
 	@echo "make gpu-bench  check and time the Triton kernels on a CUDA card (5 minutes; LIMIT=seconds)"
+	@echo "make gpu-pack   collect what a CUDA machine needs to train the modules; then, there,"
+	@echo "make gpu-train  train them under a time limit (MINUTES=7); then, here again,"
+	@echo "make gpu-unpack put them into the zoo, with their cards"
 	@echo "make clean      remove .venv and caches"
 
 # The stamp is older than one of these when that one changed: then install again.
@@ -120,6 +123,24 @@ LIMIT ?= 300
 
 gpu-bench:
 	$(PYTHON) benchmarks/gpu.py --limit $(LIMIT) $(SWEEP)
+
+# Modules trained on a bare CUDA machine. Here: collect what it needs into gpu_pack, 48 MiB. There, in
+# a checkout that holds gpu_pack: train under a time limit. Here again: put gpu_out into the zoo.
+#   make gpu-pack TEXT=text      make gpu-train MINUTES=7      make gpu-unpack TEXT=text
+MINUTES ?= 7
+PLAN    ?= FINAL
+
+gpu-pack: $(STAMP)
+	$(BIN)/python -m polyrank.training.pack.collect --text $(TEXT) --output gpu_pack
+
+gpu-train:
+	$(PYTHON) -m polyrank.training.pack.run --pack gpu_pack --minutes $(MINUTES) --plan $(PLAN) \
+	    --output gpu_out --work gpu_out/work
+
+gpu-unpack: $(STAMP)
+	$(BIN)/python -m polyrank.training.pack.unpack --results gpu_out --pack gpu_pack \
+	    --text $(TEXT) --zoo adapters_zoo --full $(RUNS)/full
+	$(BIN)/polyrank zoo index
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info polyrank/kernels/*.so .pytest_cache .mypy_cache .ruff_cache

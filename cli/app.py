@@ -18,6 +18,7 @@ from . import (
     collections,
     compare,
     compose,
+    corpus,
     demo,
     detect,
     distill,
@@ -109,6 +110,7 @@ app.command("distill", short_help="Distil a smaller model for a pair of language
 )
 app.command("demo", short_help="Show what each part adds, on bundled queries.")(demo.demo)
 app.add_typer(collections.app, name="collections")
+app.add_typer(corpus.app, name="corpus")
 app.add_typer(index.app, name="index")
 app.add_typer(zoo.app, name="zoo")
 app.add_typer(train.app, name="train")

@@ -81,6 +81,15 @@ DocumentLanguage = Annotated[
 ]
 Base = Annotated[str, typer.Option(help="The base: 'mini', a Hub id or a folder.")]
 Ranking = Annotated[str, typer.Option(help="The ranking module: a name of the zoo or a folder.")]
+RankingOrNone = Annotated[
+    str | None,
+    typer.Option(
+        "--ranking",
+        help="The ranking module: a name of the zoo or a folder; 'none' for late interaction over "
+        "the base alone. Else squad; where there is none yet, none, if the base's vectors are for "
+        "retrieval.",
+    ),
+]
 KindOption = Annotated[Kind, typer.Option("--kind", help="The kind of the modules.")]
 RankingKindOption = Annotated[
     Kind | None,

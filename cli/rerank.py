@@ -19,8 +19,6 @@ from .options import Analysis, Fallback, FirstStage, Kind, Routing
 
 if TYPE_CHECKING:
     from polyrank.collections.records import Document, Run, ScoredDocument
-    from polyrank.rerankers.cross_encoder import Reranker
-    from polyrank.rerankers.standalone import CrossEncoder
 
 
 class Missing(Enum):
@@ -66,7 +64,7 @@ def rerank(
     ] = None,
     model: options.Model = None,
     base: options.Base = "mini",
-    ranking: options.Ranking = "squad",
+    ranking: options.RankingOrNone = None,
     kind: options.KindOption = Kind.adapter,
     ranking_kind: options.RankingKindOption = None,
     routing: options.RoutingOption = None,
@@ -116,7 +114,7 @@ def rerank(
         query_language = query_language or plan.query_language
         document_language = document_language or plan.document_language
 
-    def reranker() -> Reranker | CrossEncoder:
+    def reranker() -> scorers.Local:
         if model is not None:
             return scorers.standalone(model, max_length, device, dtype, seed)
         if kept is not None:
@@ -168,10 +166,12 @@ def rerank(
             settings={
                 "model": model,
                 "base": base,
-                "ranking": ranking,
+                "ranking": getattr(scorer, "ranking", scorers.DEFAULT_RANKING),
                 "kind": kind.value,
                 "ranking-kind": (ranking_kind or kind).value,
-                "routing": scorers.routing_for(kind, routing, ranking_kind),
+                "routing": getattr(
+                    scorer, "routing", scorers.routing_for(kind, routing, ranking_kind)
+                ),
                 "fallback": fallback.value,
                 "composition": kept and kept.to_json(),
                 "split": split,

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from polyrank.errors import UsageError
+from polyrank.errors import ModuleError, UsageError
 from polyrank.messages import note
 
 from .options import Fallback, Kind, Routing
 from .ray_workers import asks_for_ray, pool_of
 
 if TYPE_CHECKING:
+    from polyrank.base import Base
     from polyrank.collections.records import Collection, Run
     from polyrank.rerankers.cross_encoder import Reranker
+    from polyrank.rerankers.late_interaction import LateInteraction
     from polyrank.rerankers.standalone import CrossEncoder
     from polyrank.saved_composition import SavedComposition
     from polyrank.scale_out import RayScorer
     from polyrank.scoring import Scorer
+
+    Local = Reranker | LateInteraction | CrossEncoder
+
+DEFAULT_RANKING = "squad"  # of a cross-encoder
+KEPT = 1 << 28  # bytes of document vectors
+
+WITHOUT_MODULE = (
+    "no ranking module of that kind for this base: late interaction over the base alone"
+)
 
 
 def routing_for(kind: Kind, routing: Routing | None, ranking_kind: Kind | None = None) -> str:
@@ -33,7 +45,7 @@ def routing_for(kind: Kind, routing: Routing | None, ranking_kind: Kind | None =
 
 def reranker(
     base: str,
-    ranking: str,
+    ranking: str | None,
     kind: Kind,
     routing: Routing | None,
     fallback: Fallback,
@@ -42,23 +54,81 @@ def reranker(
     dtype: str | None,
     seed: int,
     ranking_kind: Kind | None = None,
-) -> Reranker:
+    keep: bool = False,
+) -> Reranker | LateInteraction:
+    """A cross-encoder, or late interaction where the ranking module is for that.
+
+    Args:
+        ranking: a module, or 'none' for late interaction over the base alone; None takes `squad`,
+            and where there is none over a base whose vectors are for retrieval, late interaction.
+        keep: whether late interaction keeps document vectors from one query to the next.
+    """
     import torch
 
     from polyrank.rerankers.cross_encoder import Reranker
+    from polyrank.rerankers.late_interaction import LateInteraction
 
     torch.manual_seed(seed)
+    of_ranking = (ranking_kind or kind).value
+    loaded, ranking = _with_ranking(base, ranking, of_ranking)
+    if _is_late(loaded, ranking, of_ranking):
+        return LateInteraction(
+            loaded,
+            ranking,
+            of_ranking,
+            routing and routing.value,
+            fallback=fallback.value,
+            document_length=max_length,
+            device=device,
+            dtype=dtype,
+            language_kind=kind.value if ranking_kind and kind is not Kind.full else None,
+            keep=KEPT if keep else 0,
+        )
     return Reranker(
-        base=base,
+        base=loaded,
         ranking=ranking,
         kind=kind.value,
-        ranking_kind=(ranking_kind or kind).value,
+        ranking_kind=of_ranking,
         routing=routing_for(kind, routing, ranking_kind),
         fallback=fallback.value,
         max_length=max_length,
         device=device,
         dtype=dtype,
     )
+
+
+def _with_ranking(base: str, ranking: str | None, kind: str) -> tuple[str | Base, str]:
+    if ranking is not None:
+        return base, ranking
+    from polyrank.base import load_base
+    from polyrank.modules.projection import DEFAULT_RANKING as LATE_RANKING
+    from polyrank.modules.projection import NO_RANKING
+    from polyrank.modules.search import list_modules
+
+    loaded = load_base(base)
+    there = {entry.card.name for entry in list_modules(loaded.name, "ranking", kind)}
+    if DEFAULT_RANKING in there or not loaded.card.vectors:
+        return loaded, DEFAULT_RANKING
+    if LATE_RANKING in there:
+        return loaded, LATE_RANKING
+    note(WITHOUT_MODULE)
+    return loaded, NO_RANKING
+
+
+def _is_late(base: str | Base, ranking: str, kind: str) -> bool:
+    """Whether a ranking module scores by MaxSim; of one that is missing, the reranker will tell."""
+    from polyrank.base import base_name
+    from polyrank.modules.checkpoints import is_checkpoint
+    from polyrank.modules.projection import NO_RANKING, is_late_interaction
+    from polyrank.modules.search import find
+
+    if ranking == NO_RANKING or is_checkpoint(ranking):
+        return True
+    name = base_name(base) if isinstance(base, str) else base.name
+    try:
+        return is_late_interaction(find(name, "ranking", kind, ranking))
+    except ModuleError:
+        return False
 
 
 def composed(
@@ -90,8 +160,9 @@ def standalone(
     return CrossEncoder(model, max_length=max_length, device=device, dtype=dtype)
 
 
-def identity(scorer: Reranker | CrossEncoder) -> dict[str, str]:
+def identity(scorer: Reranker | LateInteraction | CrossEncoder) -> dict[str, str]:
     """Of which weights the scores are, for a later --resume."""
+    from polyrank.rerankers.late_interaction import LateInteraction
     from polyrank.rerankers.standalone import CrossEncoder
 
     if isinstance(scorer, CrossEncoder):
@@ -99,12 +170,18 @@ def identity(scorer: Reranker | CrossEncoder) -> dict[str, str]:
     from polyrank.modules.card import read_card
     from polyrank.modules.search import find, list_modules
 
-    folder = find(scorer.base.name, "ranking", scorer.ranking_kind, scorer.ranking, scorer.zoo)
-    files = read_card(folder, verify=False).files
+    rules: dict[str, str] = {}
+    if isinstance(scorer, LateInteraction):
+        language_kind, files = scorer.language_kind, scorer.ranking_files()
+        rules = {"rules": json.dumps(scorer.rules.record())}
+    else:
+        place = (scorer.base.name, "ranking", scorer.ranking_kind, scorer.ranking)
+        language_kind = scorer.kind
+        files = dict(read_card(find(*place, scorer.zoo), verify=False).files)
     weights = ", ".join(f"{name} {files[name][:12]}" for name in sorted(files))
-    found = {"base weights": str(scorer.base.fingerprint), "ranking weights": weights}
+    found = {"base weights": str(scorer.base.fingerprint), "ranking weights": weights, **rules}
     if scorer.routing != "none":  # any of them may be used: languages are known as texts come
-        modules = list_modules(scorer.base.name, "language", scorer.kind, zoo=scorer.zoo)
+        modules = list_modules(scorer.base.name, "language", language_kind, zoo=scorer.zoo)
         every = sorted(f"{m.card.name} {sorted(m.card.files.items())}" for m in modules)
         digest = hashlib.sha256("\n".join(every).encode()).hexdigest()[:12]
         found["language weights"] = f"{len(every)} modules {digest}"
@@ -113,11 +190,11 @@ def identity(scorer: Reranker | CrossEncoder) -> dict[str, str]:
 
 @contextmanager
 def scaled_out(
-    scorer: Reranker | CrossEncoder,
-    build: Callable[[], Reranker | CrossEncoder],
+    scorer: Local,
+    build: Callable[[], Local],
     ray: str | None,
     workers: int | None,
-) -> Iterator[Reranker | CrossEncoder | RayScorer]:
+) -> Iterator[Local | RayScorer]:
     """The scorer itself, or workers of a Ray cluster that build the same one.
 
     Raises:
@@ -130,7 +207,7 @@ def scaled_out(
 
     expected = identity(scorer)
 
-    def check(made: Reranker | CrossEncoder) -> None:
+    def check(made: Local) -> None:
         if identity(made) != expected:
             raise UsageError(
                 "a node of the Ray cluster has another base or other modules than this machine.\n"

@@ -21,8 +21,6 @@ from .options import Analysis, Fallback, FirstStage, Kind
 if TYPE_CHECKING:
     from polyrank.collections.records import Collection, Run
     from polyrank.index.multivector import MultiVectorIndex, Pruning
-    from polyrank.rerankers.cross_encoder import Reranker
-    from polyrank.rerankers.standalone import CrossEncoder
 
 
 def search(
@@ -57,7 +55,7 @@ def search(
     ] = None,
     model: options.Model = None,
     base: options.Base = "mini",
-    ranking: options.Ranking = "squad",
+    ranking: options.RankingOrNone = None,
     kind: options.KindOption = Kind.adapter,
     ranking_kind: options.RankingKindOption = None,
     routing: options.RoutingOption = None,
@@ -130,12 +128,12 @@ def search(
         found = first_stages.search_first(texts, first_stage, base, depth, limit, device, analysis)
     if rerank:
 
-        def reranker() -> Reranker | CrossEncoder:
+        def reranker() -> scorers.Local:
             if model is not None:
                 return scorers.standalone(model, max_length, device, dtype, seed)
             return scorers.reranker(
                 base, ranking, kind, routing, fallback, max_length, device, dtype, seed,
-                ranking_kind,
+                ranking_kind, keep=ray is None,
             )  # fmt: skip
 
         with scorers.scaled_out(reranker(), reranker, ray, ray_workers) as scorer:

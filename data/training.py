@@ -5,7 +5,8 @@
 reads the public sets that `data/README.md` lists, in the layout given there, and writes
 deterministically
 
-- `pairs.tsv.gz`: `language <tab> text <tab> English`;
+- `pairs.tsv.gz`: `language <tab> text <tab> English`, with `pairs.sources.tsv`: language, name,
+  licence, pairs;
 - `text/<language>.txt.gz`: one sentence a line, with `<language>.sources.tsv`: name, licence;
 - `squad/queries.jsonl.gz`, `squad/passages.jsonl.gz`: SQuAD training questions and passages, and
   `squad/development.*`: those of its development set that XQuAD has not;
@@ -28,7 +29,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-Pair = tuple[str, str, str]
+Pair = tuple[str, str, str, str]  # language, text, English, source
 
 LANGUAGES = """
     en de es fr it fi ru tr ky kk ug sw so ar fa hi zh vi ha tt uz el ro th am om rw ig yo sn lg ln
@@ -194,57 +195,60 @@ def rows(path: Path) -> Iterator[list[str]]:
             yield line.rstrip("\n").split("\t")
 
 
-def joined(english: Path, other: Path, language: str, column: int = 1) -> Iterator[Pair]:
+def joined(
+    source: str, english: Path, other: Path, language: str, column: int = 1
+) -> Iterator[Pair]:
     """Pairs of two files that share the identifier in their first column."""
     texts = {row[0]: row[column] for row in rows(english)}
     for row in rows(other):
         if row[0] in texts:
-            yield language, row[1], texts[row[0]]
+            yield language, row[1], texts[row[0]], source
 
 
 def parallel(source: Path) -> Iterator[Pair]:
     """Every sentence pair of the sources."""
     root = source / "parallel"
     for code, language in TICO19.items():
-        yield from joined(root / "tico19/en.tsv.gz", root / f"tico19/{code}.tsv.gz", language)
+        english = root / "tico19/en.tsv.gz"
+        yield from joined("tico19", english, root / f"tico19/{code}.tsv.gz", language)
     for code, language in SEED.items():
         folder = root / "oldi_seed"
-        yield from joined(folder / "eng_Latn.tsv.gz", folder / f"{code}.tsv.gz", language, column=2)
+        english = folder / "eng_Latn.tsv.gz"
+        yield from joined("oldi-seed", english, folder / f"{code}.tsv.gz", language, column=2)
     for version, language in BIBLE.items():
-        yield from joined(
-            root / "bible/en_asv1901.tsv.gz", root / f"bible/{version}.tsv.gz", language
-        )
-    for english, swahili in rows(root / "globalvoices.en-sw.tsv.gz"):
-        yield "sw", swahili, english
-    for english, somali, amharic, oromo in list(rows(root / "hornmt.tsv.gz"))[1:]:
-        yield "so", somali, english
-        yield "am", amharic, english
-        yield "om", oromo, english
+        english = root / "bible/en_asv1901.tsv.gz"
+        yield from joined("bible", english, root / f"bible/{version}.tsv.gz", language)
+    for text, swahili in rows(root / "globalvoices.en-sw.tsv.gz"):
+        yield "sw", swahili, text, "globalvoices"
+    for text, somali, amharic, oromo in list(rows(root / "hornmt.tsv.gz"))[1:]:
+        yield "so", somali, text, "hornmt"
+        yield "am", amharic, text, "hornmt"
+        yield "om", oromo, text, "hornmt"
     for language in ("kk", "ky", "tr", "uz"):  # the other pairs repeat the sentences of en-ky
-        for english, other in rows(root / f"xwmt/en-{language}.tsv.gz"):
-            yield language, other, english
+        for text, other in rows(root / f"xwmt/en-{language}.tsv.gz"):
+            yield language, other, text, "xwmt"
     for code, language in XED.items():
-        for english, other in rows(root / f"xed/en-{code}.tsv.gz"):
-            yield language, other, english
-    for code, text, english in rows(root / "tatoeba_laser_v1.tsv.gz"):
+        for text, other in rows(root / f"xed/en-{code}.tsv.gz"):
+            yield language, other, text, "xed"
+    for code, other, text in rows(root / "tatoeba_laser_v1.tsv.gz"):
         if code in TATOEBA:
-            yield TATOEBA[code], text, english
+            yield TATOEBA[code], other, text, "tatoeba"
     header, *questions = rows(root / "mintaka_dev_questions.tsv.gz")
     for language in ("ar", "de", "es", "fr", "hi", "it"):
         column = header.index(language)
         for row in questions:
-            yield language, row[column], row[header.index("en")]
+            yield language, row[column], row[header.index("en")], "mintaka"
     questions_kept = {normal(row["question"]) for row in measured(source)}
     english_kept = {normal(row["question_pivot"]) for row in measured(source)}
     for row in list(rows(root / "afriqa_questions.tsv.gz"))[1:]:
         kept = normal(row[4]) in questions_kept or normal(row[5]) in english_kept
         if row[0] in AFRIQA and not kept:
-            yield AFRIQA[row[0]], row[4], row[5]
-    for code, _, text, english in list(rows(root / "african_storybook.tsv.gz"))[1:]:
+            yield AFRIQA[row[0]], row[4], row[5], "afriqa-questions"
+    for code, _, other, text in list(rows(root / "african_storybook.tsv.gz"))[1:]:
         if code in STORYBOOK:
-            yield STORYBOOK[code], text, english
-    for _, hindi, english in rows(root / "indian_parallel.hi-en.tsv.gz"):
-        yield "hi", hindi, english
+            yield STORYBOOK[code], other, text, "african-storybook"
+    for _, hindi, text in rows(root / "indian_parallel.hi-en.tsv.gz"):
+        yield "hi", hindi, text, "indian-parallel"
 
 
 def normal(text: str) -> str:
@@ -269,12 +273,12 @@ def is_measured(question: str) -> bool:
 
 def unique(pairs: Iterable[Pair]) -> Iterator[Pair]:
     """Drops empty sides and repeated pairs."""
-    seen: set[Pair] = set()
-    for pair in pairs:
-        clean = (pair[0], " ".join(pair[1].split()), " ".join(pair[2].split()))
+    seen: set[tuple[str, str, str]] = set()
+    for language, text, english, source in pairs:
+        clean = (language, " ".join(text.split()), " ".join(english.split()))
         if clean[1] and clean[2] and clean not in seen:
             seen.add(clean)
-            yield clean
+            yield *clean, source
 
 
 def sentences(source: Path, language: str) -> Iterator[str]:
@@ -325,7 +329,14 @@ def main() -> None:
             copied.parent.mkdir(parents=True, exist_ok=True)
             copied.write_bytes((options.source / f"rerank/{there}.{name}.jsonl.gz").read_bytes())
     (options.output / "squad/sources.tsv").write_text("SQuAD 1.1 train\tCC-BY-SA-4.0\n")
-    write(options.output / "pairs.tsv.gz", ("\t".join(pair) for pair in pairs))
+    write(options.output / "pairs.tsv.gz", ("\t".join(pair[:3]) for pair in pairs))
+    by_source = Counter((pair[0], pair[3]) for pair in pairs)
+    (options.output / "pairs.sources.tsv").write_text(
+        "".join(
+            f"{language}\t{name}\t{LICENCES[name]}\t{count}\n"
+            for (language, name), count in sorted(by_source.items())
+        )
+    )
     write(
         options.output / "development.tsv.gz",
         ("\t".join(row) for row in development(options.source)),

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from polyrank.collections.texts import to_frame
     from polyrank.collections.trec import read_run, write_run
     from polyrank.composition import Composition, compose
+    from polyrank.corpus.clean import clean_corpus
+    from polyrank.corpus.mix import mix_corpus
+    from polyrank.corpus.report import corpus_report
+    from polyrank.corpus.rules import Thresholds
     from polyrank.evaluation import compare, evaluate
     from polyrank.fusion import fuse, interpolate
     from polyrank.index.dense import Dense
@@ -49,13 +53,17 @@ _HOMES = {
     "MultiVectorIndex": "polyrank.index.multivector",
     "Query": "polyrank.collections.records",
     "Reranker": "polyrank.rerankers.cross_encoder",
+    "Thresholds": "polyrank.corpus.rules",
+    "clean_corpus": "polyrank.corpus.clean",
     "compare": "polyrank.evaluation",
     "compose": "polyrank.composition",
+    "corpus_report": "polyrank.corpus.report",
     "distill_bilingual": "polyrank.training.bilingual.distil",
     "evaluate": "polyrank.evaluation",
     "fuse": "polyrank.fusion",
     "interpolate": "polyrank.fusion",
     "load_collection": "polyrank.collections.load",
+    "mix_corpus": "polyrank.corpus.mix",
     "read_composition": "polyrank.saved_composition",
     "read_run": "polyrank.collections.trec",
     "save_composition": "polyrank.saved_composition",
@@ -82,14 +90,18 @@ __all__ = [
     "Pipeline",
     "Query",
     "Reranker",
+    "Thresholds",
     "__version__",
+    "clean_corpus",
     "compare",
     "compose",
+    "corpus_report",
     "distill_bilingual",
     "evaluate",
     "fuse",
     "interpolate",
     "load_collection",
+    "mix_corpus",
     "read_composition",
     "read_run",
     "save_composition",

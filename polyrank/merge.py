@@ -14,8 +14,9 @@ from polyrank.base import Base
 from polyrank.composition import Composition
 from polyrank.errors import CompositionError, ModuleError
 from polyrank.modules.adapter import Head
+from polyrank.modules.card import read_card
 from polyrank.modules.folder import replaced
-from polyrank.modules.full import head_linears
+from polyrank.modules.full import head_linears, with_prefixes
 from polyrank.modules.mask import load_mask_module
 from polyrank.modules.search import find
 from polyrank.modules.sparse import apply
@@ -66,6 +67,7 @@ def merge(
     if plan.ranking is not None:
         _check_head(masks[0].head, folders[0])
         model = classifier(encoder, masks[0].head)
+        with_prefixes(model.config, read_card(folders[0], verify=False).prefixes)
     stored = None
     if probe is not None:
         model, stored = rounded(model, probe, "states" if plan.ranking is None else "scores")

@@ -105,6 +105,22 @@ def tiny_base(tiny_folder):
 
 
 @pytest.fixture(scope="session")
+def tiny_card():
+    """A card as that of E5, short enough for the tiny bases."""
+    from polyrank.base import BaseCard
+
+    return BaseCard(query_prefix="ask: ", passage_prefix="tell: ", length=62, vectors=True)
+
+
+@pytest.fixture(scope="session")
+def carded_base(tiny_base, tiny_card):
+    """The base in turn under the same name, with the card."""
+    from dataclasses import replace
+
+    return replace(tiny_base, card=tiny_card)
+
+
+@pytest.fixture(scope="session")
 def tiny_zoo(tiny_folder, tiny_base):
     """A zoo over the base in turn, for $POLYRANK_ZOO: six random language adapters with invertible
     layers and the ranking adapters `squad` (over `en`) and `bare` (over none), all with biases."""

@@ -13,7 +13,7 @@ from polyrank.messages import note
 
 from .. import options
 from ..options import AsJson, Fallback, Kind, LanguageKind, Routing
-from ..scorers import report
+from ..scorers import WITHOUT_MODULE, report
 from .opened import scaled_out
 from .options import Folder, Languages, Ray
 from .texts import documents_of
@@ -44,8 +44,13 @@ def build(
     ] = None,
     base: options.Base = "mini",
     ranking: Annotated[
-        str, typer.Option(help="The late-interaction module: a name of the zoo or a folder.")
-    ] = "squad-li",
+        str | None,
+        typer.Option(
+            help="The late-interaction module: a name of the zoo or a folder; 'none' for the "
+            "base's own token states; else squad-li, or none where there is no such module and the "
+            "base's vectors are for retrieval."
+        ),
+    ] = None,
     kind: Annotated[Kind, typer.Option(help="The kind of that module.")] = Kind.adapter,
     language_kind: Annotated[
         LanguageKind | None,
@@ -89,6 +94,7 @@ def build(
     """
     from polyrank.index.multivector import ModelEncoder, MultiVectorIndex, Plan
     from polyrank.index.multivector import build as build_index
+    from polyrank.modules.projection import NO_RANKING
     from polyrank.rerankers.late_interaction import LateInteraction
 
     plan = Plan(codec.value, centroids, shard, seed)
@@ -110,6 +116,8 @@ def build(
         )
 
     local = encoder()
+    if ranking is None and local.model.ranking == NO_RANKING:
+        note(WITHOUT_MODULE)
     with scaled_out(local, encoder, ray, ray_workers) as scaled:
         done = build_index(folder, texts, scaled, plan, resume)
         report(scaled)

@@ -62,8 +62,13 @@ def late_interaction(
         int, typer.Option(min=8, help="Tokens of a document that are read in training.")
     ] = 128,
     augment_to: Annotated[
-        int, typer.Option(min=0, help="Fill shorter queries up with mask tokens; 0 for never.")
-    ] = 32,
+        int | None,
+        typer.Option(
+            min=0,
+            help="Fill shorter queries up with mask tokens, 0 for never; else to 32, but never "
+            "over a base whose vectors are for retrieval.",
+        ),
+    ] = None,
     attend: Annotated[
         bool, typer.Option("--attend", help="Let the other tokens attend to the mask tokens.")
     ] = False,

@@ -48,6 +48,13 @@ def ranking(
     iterations: options.Iterations = 1,
     mine: options.Mine = 4,
     half: Half = False,
+    prefixes: Annotated[
+        bool | None,
+        typer.Option(
+            "--prefixes/--no-prefixes",
+            help="Put the base's prefixes before questions and passages; else where it has some.",
+        ),
+    ] = None,
     sources: options.Sources = None,
     seed: Seed = 13,
     resume: options.Resume = False,
@@ -95,6 +102,7 @@ def ranking(
         query_texts=query_texts,
         columns=options.columns_of(columns),
         half=half,
+        prefixes=prefixes,
     )
     note(f"wrote {output}: {json.dumps(dict(card.recipe))}")
     note(how_to_use(output, card))

@@ -18,7 +18,7 @@ class BaseCard:
 
     Attributes:
         query_prefix, passage_prefix: put before every text, with the blank that ends them.
-        pooling: 'mean': the mean of the last hidden states over live tokens.
+        pooling: of the last hidden states: their 'mean' over live tokens, the 'first', the 'last'.
         length: tokens that it reads at most, specials included.
         vectors: whether its pooled vectors were trained for retrieval, so that a dense first stage
             over them, and MaxSim without training, make sense.
@@ -38,6 +38,12 @@ class BaseCard:
     source: dict[str, str] = field(default_factory=dict)
     fingerprint: tuple[str, str] | None = None
     stored: tuple[int, int] | None = None
+
+    @property
+    def reads(self) -> int:
+        """Tokens of a text that a dense index reads unless told otherwise: all that the base was
+        trained to read where its vectors are for retrieval, else 256."""
+        return self.length if self.vectors else 256
 
     def prefix(self, side: str) -> str:
         """Of a 'query', or of any other side, which is a passage."""

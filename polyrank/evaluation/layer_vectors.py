@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from polyrank.base import Base
 
-POOLING = ("mean", "first", "last")
 BATCH = 32  # texts
 
 
@@ -39,6 +38,9 @@ def layer_vectors(
 ) -> list[NDArray[np.float32]]:
     """Pooled hidden states, from the embeddings to the last layer, each (texts, hidden size).
 
+    Texts are compared with their like, so every one gets the prefix of the base's queries, as E5
+    prescribes (Wang et al. 2024, arXiv 2402.05672).
+
     Args:
         language: whose module to use; None, or a language without one, for the base alone.
         kind: 'adapter' or 'mask'.
@@ -52,14 +54,15 @@ def layer_vectors(
     import numpy as np
     import torch
 
+    from polyrank.base.pooling import POOLINGS, pooled
     from polyrank.modules.adapter_folder import load_adapter_module
     from polyrank.modules.mask import load_mask_module
     from polyrank.modules.search import find
     from polyrank.modules.sparse import applied
     from polyrank.routing import RoutedEncoder
 
-    if pooling not in POOLING:
-        raise UsageError(f"there is no pooling {pooling!r}; choose {', '.join(POOLING)}")
+    if pooling not in POOLINGS:
+        raise UsageError(f"there is no pooling {pooling!r}; choose {', '.join(POOLINGS)}")
     if kind not in ("adapter", "mask"):
         raise UsageError(f"language modules are of kind adapter or mask, not {kind!r}")
     there = language is not None and with_module(base, language, kind, zoo)
@@ -89,14 +92,15 @@ def layer_vectors(
         applied(model, *masks),
     ):
         for start in range(0, len(order), BATCH):
-            rows = [texts[i] for i in order[start : start + BATCH]]
+            rows = [base.card.query_prefix + texts[i] for i in order[start : start + BATCH]]
             inputs = base.tokenizer(
                 rows, padding=True, truncation=True, max_length=max_length, return_tensors="pt"
             ).to(model.device)
             for number, hidden in enumerate(states(inputs)):
                 if number == len(layers):
                     layers.append([])
-                layers[number].append(_pooled(hidden.float(), inputs["attention_mask"], pooling))
+                vectors = pooled(hidden.float(), inputs["attention_mask"], pooling)
+                layers[number].append(vectors.cpu().numpy())
             drawn.advance(len(rows))
     back = np.argsort(order)
     return [np.concatenate(parts)[back] for parts in layers]
@@ -105,19 +109,3 @@ def layer_vectors(
 def _named(entries: Sequence[Any], language: str) -> list[Any]:
     """`find` goes by name; a module of the zoo is named after its language."""
     return [entry for entry in entries if entry.card.name == language]
-
-
-def _pooled(hidden: Tensor, mask: Tensor, pooling: str) -> NDArray[np.float32]:
-    """(B, L, H) and (B, L) → (B, H)."""
-    import torch
-
-    if pooling == "first":
-        vectors = hidden[:, 0]
-    elif pooling == "last":
-        last = mask.sum(dim=1) - 1
-        vectors = hidden[torch.arange(len(hidden)), last]
-    else:
-        weights = mask.unsqueeze(-1).float()
-        vectors = (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)
-    found: NDArray[np.float32] = vectors.cpu().numpy()
-    return found

@@ -20,6 +20,7 @@ from polyrank.errors import ModuleError
 from polyrank.experiments.specification import Specification, System, Task
 from polyrank.modules.card import read_card, sha256, slug, train_command
 from polyrank.modules.checkpoints import is_checkpoint
+from polyrank.modules.projection import NO_RANKING
 from polyrank.modules.search import find, list_modules
 
 Files = dict[str, str]  # of a module: file → sha256
@@ -59,7 +60,7 @@ def missing_modules(system: System, tasks: Iterable[Task]) -> list[Missing]:
         return []
     found = {}
     try:
-        ranking_folder(system)
+        _ranking_folders(system)
     except ModuleError:
         kind = _ranking_kind(system)
         what = f"the ranking {kind} {system.ranking} of {base_name(system.base)}"
@@ -105,6 +106,12 @@ def ranking_folder(system: System) -> Path:
     return find(base_name(system.base), "ranking", _ranking_kind(system), name, system.zoo)
 
 
+def _ranking_folders(system: System) -> list[Path]:
+    """That of the ranking module; none of late interaction over the base alone."""
+    untrained = system.is_late and system.ranking == NO_RANKING
+    return [] if untrained else [ranking_folder(system)]
+
+
 def languages_used(system: System, task: Task) -> list[str]:
     """The languages whose modules act in a pair."""
     routing = system.routing
@@ -113,7 +120,8 @@ def languages_used(system: System, task: Task) -> list[str]:
     if system.is_late and (routing is None or _ranking_kind(system) == "full"):
         full = _ranking_kind(system) == "full"
         try:
-            modular = read_card(ranking_folder(system), verify=False).parent is not None
+            cards = [read_card(folder, verify=False) for folder in _ranking_folders(system)]
+            modular = any(card.parent is not None for card in cards)
         except ModuleError:
             modular = not full
         if full and not modular and routing is None:
@@ -133,7 +141,7 @@ def _is_xmod(system: System) -> bool:
     the model nor its base is here to look at."""
     places = []
     with suppress(ModuleError):
-        places.append(ranking_folder(system))
+        places += _ranking_folders(system)
     with suppress(ModuleError):
         places.append(Path(resolve_base(system.base)))
     configs = (place / "config.json" for place in places)
@@ -176,7 +184,7 @@ def folders(system: System, task: Task) -> list[Path]:
     if system.rerank == "model":
         return [Path(system.model or "")]
     there = [_language_module(system, language) for language in languages_used(system, task)]
-    return [ranking_folder(system), *dict.fromkeys(path for path in there if path)]
+    return [*_ranking_folders(system), *dict.fromkeys(path for path in there if path)]
 
 
 def fingerprints(system: System, task: Task) -> dict[str, Files]:

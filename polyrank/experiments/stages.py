@@ -134,7 +134,7 @@ class Stages:
             own = folders_are_base(system)
             self._late[key] = LateInteraction(
                 system.base if own else self.base(system.base),
-                ranking=system.ranking or "squad-li",
+                ranking=system.ranking,
                 kind=system.ranking_kind or "adapter",
                 routing=system.routing,
                 fallback=system.fallback,

@@ -1,4 +1,4 @@
-"""A dense first stage: mean-pooled base vectors and exact cosine, in memory or memory-mapped."""
+"""A dense first stage: pooled base vectors and exact cosine, in memory or memory-mapped."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ SCORES_AT_ONCE = 1 << 25  # queries × documents of one matrix product: 128 MB i
 
 
 class Dense:
-    """Exact nearest neighbours among the documents, by cosine of mean-pooled base vectors.
+    """Exact nearest neighbours among the documents, by cosine of pooled base vectors.
 
     No module is active here: the base alone puts a query and its translation near each other, if it
-    was trained to. Use it to find candidates for a reranker.
+    was trained to. Use it to find candidates for a reranker. Queries and documents get the prefixes
+    that the base's card names, and are pooled as it says.
 
     `Dense(documents)` keeps the vectors in memory. `Dense.build(documents, folder)` writes them to
     a folder as they come, `Dense.load(folder)` maps that folder into memory without reading it.
@@ -36,7 +37,8 @@ class Dense:
         documents: what is searched; their title and text are encoded, up to `max_length` tokens.
         base: 'mini', a Hub id, a folder, or a loaded base.
         batch_tokens: tokens in one batch, padding included.
-        max_length: tokens of a text that are read.
+        max_length: tokens of a text that are read, its prefix included; None for as many as the
+            base was trained to read, 256 where its card does not say.
         device: 'cpu', 'cuda', ...; by default a GPU when there is one.
         progress: show a bar on stderr when it is a terminal.
 
@@ -49,16 +51,16 @@ class Dense:
         documents: Iterable[Document],
         base: str | Base = "mini",
         batch_tokens: int = 16384,
-        max_length: int = 256,
+        max_length: int | None = None,
         device: str | None = None,
         progress: bool = True,
     ) -> None:
         in_order = _in_order(documents)
         loaded = load_base(base) if isinstance(base, str) else base
-        manifest = dense_folder.manifest_of(in_order, loaded, max_length)
+        manifest = dense_folder.manifest_of(in_order, loaded, max_length or loaded.card.reads)
         self._options(loaded, manifest, batch_tokens, device, progress)
         self.ids = [document.id for document in in_order]  # ascending: equal scores keep this order
-        self.vectors = self._encode([document.full_text for document in in_order], "documents")
+        self.vectors = self._encode(self._prefixed(in_order), "documents")
 
     def _options(
         self,
@@ -79,7 +81,7 @@ class Dense:
         folder: str | Path,
         base: str | Base = "mini",
         batch_tokens: int = 16384,
-        max_length: int = 256,
+        max_length: int | None = None,
         device: str | None = None,
         progress: bool = True,
         resume: bool = False,
@@ -96,13 +98,13 @@ class Dense:
         """
         in_order = _in_order(documents)
         loaded = load_base(base) if isinstance(base, str) else base
-        manifest = dense_folder.manifest_of(in_order, loaded, max_length)
+        manifest = dense_folder.manifest_of(in_order, loaded, max_length or loaded.card.reads)
         dense = cls.__new__(cls)
         dense._options(loaded, manifest, batch_tokens, device, progress)
         ids = [document.id for document in in_order]
 
         def rows(start: int, end: int) -> Vectors:
-            texts = [document.full_text for document in in_order[start:end]]
+            texts = dense._prefixed(in_order[start:end])
             return dense._encode(texts, f"documents {start + 1:,} to {end:,} of {len(ids):,}")
 
         dense_folder.build(folder, manifest, ids, rows, resume)
@@ -163,7 +165,8 @@ class Dense:
         asked = list(queries)
         if not asked:
             return {}
-        vectors = self._encode([query.text for query in asked], "queries")
+        prefix = self.manifest.query_prefix
+        vectors = self._encode([prefix + query.text for query in asked], "queries")
         block = max(1, SCORES_AT_ONCE // len(self.ids))
         run: Run = {}
         for start in range(0, len(asked), block):
@@ -173,6 +176,9 @@ class Dense:
                     ScoredDocument(query.id, self.ids[i], float(row[i])) for i in best(row, depth)
                 ]
         return run
+
+    def _prefixed(self, documents: Sequence[Document]) -> list[str]:
+        return [self.manifest.passage_prefix + document.full_text for document in documents]
 
     def _encode(self, texts: Sequence[str], what: str) -> Vectors:
         return encode(
@@ -223,10 +229,10 @@ def encode(
     device: str | None = None,
     progress: str | None = None,
 ) -> Vectors:
-    """Mean of the last hidden states over a text's tokens, scaled to length 1.
+    """Last hidden states of texts, pooled as the base's card says, scaled to length 1.
 
-    Texts are sorted by length and batched under a token budget; when memory runs out, a batch is
-    halved, down to one text.
+    No prefix is added. Texts are sorted by length and batched under a token budget; when memory
+    runs out, a batch is halved, down to one text.
 
     Args:
         progress: what to write before the bar; None for no bar.
@@ -285,12 +291,13 @@ def _pooled(base: Base, rows: Sequence[Sequence[int]], where: Any) -> Vectors:
     """Unit vectors of one batch, (rows, hidden size)."""
     import torch
 
+    from polyrank.base.pooling import pooled
+
     longest = max(map(len, rows))
     pad = base.tokenizer.pad_token_id or 0
     ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows], device=where)
     mask = torch.tensor([[1] * len(r) + [0] * (longest - len(r)) for r in rows], device=where)
     states = base.model(input_ids=ids, attention_mask=mask).last_hidden_state.float()  # (B, T, H)
-    weights = mask.unsqueeze(-1).float()  # (B, T, 1)
-    mean = (states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)  # (B, H)
+    mean = pooled(states, mask, base.card.pooling)  # (B, H)
     vectors: Vectors = torch.nn.functional.normalize(mean, dim=1).cpu().numpy()
     return vectors

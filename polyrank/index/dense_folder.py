@@ -45,12 +45,14 @@ class Manifest:
     content: str  # hash of the documents' ids and texts
     pooling: str = "mean"
     format: int = FORMAT
+    query_prefix: str = ""  # put before the texts; indexes of before these fields had none
+    passage_prefix: str = ""
 
     def check_base(self, base: Base, folder: Path) -> None:
         """Refuse a base that did not make these vectors.
 
         Raises:
-            UsageError: when weights or vocabulary differ.
+            UsageError: when weights, vocabulary, prefixes or pooling differ.
         """
         mark = base.fingerprint
         if (mark.weights, mark.vocabulary) != (self.weights, self.vocabulary):
@@ -58,6 +60,15 @@ class Manifest:
                 f"the dense index '{folder}' was made by base '{self.base}' (weights "
                 f"{self.weights[:8]}…, vocabulary {self.vocabulary[:8]}…), but this base is "
                 f"'{base.name}' ({mark}).\nOpen it with the base of then, or build another index."
+            )
+        card = base.card
+        now = (card.query_prefix, card.passage_prefix, card.pooling)
+        if now != (self.query_prefix, self.passage_prefix, self.pooling):
+            raise UsageError(
+                f"the dense index '{folder}' was made with the prefixes {self.query_prefix!r} and "
+                f"{self.passage_prefix!r} and the pooling '{self.pooling}', but the card of the "
+                f"base '{base.name}' says {card.query_prefix!r}, {card.passage_prefix!r} and "
+                f"'{card.pooling}'.\nBuild the index again."
             )
 
 
@@ -74,6 +85,9 @@ def manifest_of(documents: Sequence[Document], base: Base, max_length: int) -> M
         base.model.config.hidden_size,
         len(documents),
         digest.hexdigest(),
+        base.card.pooling,
+        query_prefix=base.card.query_prefix,
+        passage_prefix=base.card.passage_prefix,
     )
 
 
@@ -166,7 +180,12 @@ def load(folder: str | Path) -> tuple[Manifest, list[str], Vectors]:
 def _read_manifest(folder: Path) -> Manifest:
     row = _read(folder / MANIFEST)
     names = {field.name for field in fields(Manifest)}
-    if not isinstance(row, dict) or row.get("format") != FORMAT or set(row) != names:
+    late = {"query_prefix", "passage_prefix"}  # not in the oldest folders
+    if (
+        not isinstance(row, dict)
+        or row.get("format") != FORMAT
+        or not names - late <= set(row) <= names
+    ):
         reason = "no dense index of this version of polyrank; build it again"
         raise DataError(folder / MANIFEST, None, reason)
     return Manifest(**row)

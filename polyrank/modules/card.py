@@ -89,6 +89,23 @@ class ModuleCard:
         """Its name in the zoo, e.g. `mini/language/adapter/ky`."""
         return f"{slug(self.base)}/{self.role}/{self.kind}/{self.name}"
 
+    @property
+    def prefixes(self) -> tuple[str, str]:
+        """Of a ranking module: what stood before queries and passages in training, and has to
+        wherever it scores; two empty texts for nothing.
+
+        Raises:
+            ModuleError: a recipe with something else there.
+        """
+        found = self.recipe.get("prefixes") or ("", "")
+        if not isinstance(found, (list, tuple)) or [type(one) for one in found] != [str, str]:
+            raise ModuleError(
+                f"the recipe of '{self.full_name}' has the prefixes {found!r}, but must have two "
+                "texts: of queries, of passages.\nCorrect the card, or train the module again."
+            )
+        query, passage = found
+        return query, passage
+
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 

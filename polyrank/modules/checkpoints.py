@@ -22,6 +22,7 @@ from torch import Tensor
 
 from polyrank.base import load_tokenizer
 from polyrank.errors import ModuleError
+from polyrank.modules.card import sha256
 from polyrank.modules.multi_vector import Part, check_chain, is_multi_vector, rules_of
 from polyrank.modules.projection import Projection, TokenRules
 from polyrank.modules.skiplist import skipped_ids
@@ -42,6 +43,13 @@ def is_checkpoint(folder: str | Path) -> bool:
     """Whether a folder holds a ColBERT checkpoint in one of these layouts."""
     folder = Path(folder)
     return (folder / "modules.json").is_file() or (folder / "artifact.metadata").is_file()
+
+
+def weight_files(folder: str | Path) -> dict[str, str]:
+    """sha256 of every file of weights in a checkpoint, by its path there."""
+    folder = Path(folder)
+    paths = (path for path in folder.rglob("*") if path.suffix in (".safetensors", ".bin"))
+    return {str(path.relative_to(folder)): sha256(path) for path in sorted(paths)}
 
 
 def read_checkpoint(folder: str | Path) -> Checkpoint:
@@ -187,6 +195,7 @@ def write_pylate(checkpoint: Checkpoint, folder: Path) -> None:
     })  # fmt: skip
     (folder / "1_Dense").mkdir()
     weight, bias = checkpoint.projection.weight, checkpoint.projection.bias
+    assert weight is not None  # only without training, whose rules were refused
     _write(folder / "1_Dense" / "config.json", {
         "in_features": weight.shape[1],
         "out_features": weight.shape[0],
@@ -207,6 +216,11 @@ def _check_exportable(checkpoint: Checkpoint) -> None:
         raise ModuleError(
             "PyLate gives an XMOD no language, so it cannot compute these vectors.\n"
             "Use the model with polyrank."
+        )
+    if rules.query_prefix or rules.document_prefix or not rules.specials:
+        raise ModuleError(
+            "PyLate scores every token of a query, prefixes and special tokens too, so it cannot "
+            "compute these scores.\nUse the model with polyrank."
         )
     if rules.augment_to not in (0, rules.query_length):
         raise ModuleError(

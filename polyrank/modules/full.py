@@ -14,6 +14,30 @@ from polyrank.modules.adapter import Head
 from polyrank.modules.card import ModuleCard, write_card
 from polyrank.modules.folder import replaced
 
+PREFIXES = "polyrank_prefixes"  # in a classifier's config.json
+
+
+def with_prefixes(config: Any, prefixes: tuple[str, str]) -> None:
+    """Let a classifier's config say what is put before queries and passages, if anything is."""
+    if any(prefixes):
+        setattr(config, PREFIXES, list(prefixes))
+
+
+def prefixes_of(config: Any) -> tuple[str, str]:
+    """What a classifier's config says of prefixes; two empty texts where it says nothing.
+
+    Raises:
+        ModuleError: it says something else than two texts.
+    """
+    found = getattr(config, PREFIXES, ["", ""])
+    if not isinstance(found, list) or [type(one) for one in found] != [str, str]:
+        raise ModuleError(
+            f"'{PREFIXES}' in the model's config.json is {found!r}, but must be two texts.\n"
+            "Correct it, or remove it to score without prefixes."
+        )
+    query, passage = found
+    return query, passage
+
 
 def save_full_module(
     model: Any, tokenizer: Any, folder: str | Path, card: ModuleCard

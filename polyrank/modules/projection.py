@@ -9,6 +9,10 @@ have no spare entries for that, and polyrank's base is frozen and bound to its m
 fingerprint, so no entry is added or taken over: the two ids lie just beyond the vocabulary, their
 embedding rows are trained and kept here, and no text can ever contain them. A checkpoint that has
 markers of its own keeps its ids.
+
+Prefixes. A base such as E5 was trained with words before every text (`query: `), which tell the
+sides apart as markers do, so modules for it have these instead. Tokens of a prefix are attended to
+and never scored. Over such a base MaxSim needs no training: `untrained`.
 """
 
 from __future__ import annotations
@@ -16,16 +20,22 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from polyrank.errors import ModuleError
+from polyrank.modules.card import train_command
+
+if TYPE_CHECKING:
+    from polyrank.base import Base
 
 RULES_FILE, PROJECTION_FILE = "late_interaction.json", "projection.safetensors"
 SKIPLISTS = ("unicode", "listed", "none")
 FORMAT = 1
+DEFAULT_RANKING = "squad-li"
+NO_RANKING = "none"  # in place of a module's name: MaxSim over the base as it is
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,10 @@ class TokenRules:
             digit, mark or pictograph, in every script; 'listed' those in `skip_ids`; 'none' none.
         skip_ids: for 'listed'.
         similarity: 'cosine': token vectors have length 1.
+        query_prefix, document_prefix: put before a text, with the blank that ends them; their
+            tokens are attended to and never scored.
+        specials: whether the special tokens around a text, such as [CLS] and [SEP], are scored. Of
+            a text without any other token to score, all tokens are.
     """
 
     query_marker: int | None
@@ -56,6 +70,9 @@ class TokenRules:
     skiplist: str = "unicode"
     skip_ids: tuple[int, ...] = ()
     similarity: str = "cosine"
+    query_prefix: str = ""
+    document_prefix: str = ""
+    specials: bool = True
 
     def __post_init__(self) -> None:
         if self.skiplist not in SKIPLISTS:
@@ -70,23 +87,39 @@ class TokenRules:
                 f"{self.augment_to}; use at most {self.query_length}"
             )
 
+    def record(self) -> dict[str, Any]:
+        """The rules as JSON has them; the latest fields only where they differ from their defaults,
+        so that modules and indexes of before stay equal to those of now."""
+        values = asdict(self)
+        usual = {field.name: field.default for field in fields(self)}
+        same = {name for name in _LATEST if values[name] == usual[name]}
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in values.items()
+            if name not in same
+        }
+
+
+_LATEST = ("query_prefix", "document_prefix", "specials")
+
 
 @dataclass(frozen=True, eq=False)
 class Projection:
     """The rules and the weights of a late-interaction module, beyond its encoder.
 
     Attributes:
-        weight: (dim, H). bias: (dim,), or None. markers: (2, H), the embeddings of the query's and
-            the document's marker, or None where the vocabulary has them. All fp32.
+        weight: (dim, H), or None for the identity. bias: (dim,), or None. markers: (2, H), the
+            embeddings of the query's and the document's marker, or None where the vocabulary has
+            them or there are none. All fp32.
     """
 
     rules: TokenRules
-    weight: Tensor
+    weight: Tensor | None
     bias: Tensor | None = None
     markers: Tensor | None = None
 
     def __post_init__(self) -> None:
-        if self.weight.shape[0] != self.rules.dim:
+        if self.weight is not None and self.weight.shape[0] != self.rules.dim:
             raise ModuleError(
                 f"the projection has {self.weight.shape[0]} rows, but its rules say "
                 f"{self.rules.dim}.\nFetch or train the module again."
@@ -98,15 +131,47 @@ class Projection:
 
     def to(self, device: torch.device) -> Projection:
         moved = (None if t is None else t.to(device) for t in self._tensors())
-        return Projection(self.rules, *moved)  # type: ignore[arg-type]
+        return Projection(self.rules, *moved)
 
-    def _tensors(self) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    def _tensors(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         return self.weight, self.bias, self.markers
 
 
-def project(hidden: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Unit vectors in fp32: (…, H) → (…, dim)."""
-    return nn.functional.normalize(nn.functional.linear(hidden.float(), weight, bias), dim=-1)
+def project(hidden: Tensor, weight: Tensor | None, bias: Tensor | None = None) -> Tensor:
+    """Unit vectors in fp32: (…, H) → (…, dim); without a weight (…, H)."""
+    hidden = hidden.float()
+    if weight is not None:
+        hidden = nn.functional.linear(hidden, weight, bias)
+    return nn.functional.normalize(hidden, dim=-1)
+
+
+def untrained(base: Base) -> Projection:
+    """MaxSim over a base's own last hidden states, as they are: all dimensions, no markers.
+
+    The base's prefixes stand before the texts. What is scored are the tokens of the text itself.
+
+    Raises:
+        ModuleError: a base that does not say that its vectors are for retrieval.
+    """
+    card = base.card
+    if not card.vectors:
+        raise ModuleError(
+            f"the vectors of the base '{base.name}' were not trained for retrieval (its card does "
+            "not say so), so late interaction over it needs a ranking module.\nTrain one with:  "
+            f"{train_command(base.name, 'ranking', 'adapter', DEFAULT_RANKING, late=True)}"
+        )
+    rules = TokenRules(
+        query_marker=None,
+        document_marker=None,
+        dim=base.model.config.hidden_size,
+        query_length=card.length,
+        document_length=card.length,
+        augment_to=0,
+        query_prefix=card.query_prefix,
+        document_prefix=card.passage_prefix,
+        specials=False,
+    )
+    return Projection(rules, None)
 
 
 def embed(ids: Tensor, table: nn.Embedding, markers: Tensor | None) -> Tensor:
@@ -134,9 +199,15 @@ def refuse_late_interaction(folder: str | Path) -> None:
 
 
 def save_projection(projection: Projection, folder: Path) -> None:
-    """Write the two files into a module's folder, before its card."""
+    """Write the two files into a module's folder, before its card.
+
+    Raises:
+        ModuleError: the identity, which is no module's.
+    """
     from safetensors.torch import save_file
 
+    if projection.weight is None:
+        raise ModuleError("late interaction without training has no projection to store")
     names = ("weight", "bias", "markers")
     tensors = {
         name: tensor.detach().cpu().float().contiguous()
@@ -144,7 +215,7 @@ def save_projection(projection: Projection, folder: Path) -> None:
         if tensor is not None
     }
     save_file(tensors, folder / PROJECTION_FILE, metadata={"format": "pt"})
-    record = {"format_version": FORMAT, **asdict(projection.rules)}
+    record = {"format_version": FORMAT, **projection.rules.record()}
     (folder / RULES_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 

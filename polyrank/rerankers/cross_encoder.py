@@ -11,6 +11,8 @@ import torch
 from polyrank.base import Base, device_of, load_base
 from polyrank.collections.records import Document, Query
 from polyrank.composition import Composition, check_routing, compose
+from polyrank.modules.card import read_card
+from polyrank.modules.search import find
 from polyrank.rerankers.engine import Active, Engine, Row
 from polyrank.rerankers.scorer import PairScorer, as_dtype, shortened
 from polyrank.routing import query_lengths, score
@@ -19,6 +21,7 @@ from polyrank.routing import query_lengths, score
 class Reranker(PairScorer):
     """Scores query–document pairs with a base, language modules and a ranking module.
 
+    Texts get the prefixes that the ranking module was trained with, if any.
     A pair's language modules are those of its own two languages, so pairs may mix any languages.
     Where neither a record nor an option names a language, it is identified; `notes` counts what
     was assumed or cut.
@@ -74,6 +77,8 @@ class Reranker(PairScorer):
         self._compositions: dict[tuple[str | None, str | None], Composition] = {}
         self._plain = self._compose("none")
         self._engine = Engine(self.base, self._plain, self.device, as_dtype(dtype), zoo)
+        folder = find(self.base.name, "ranking", self.ranking_kind, ranking, zoo)
+        self.prefixes = read_card(folder, verify=False).prefixes
 
     # ------------------------------------------------------------------------------- languages
 
@@ -163,9 +168,10 @@ class Reranker(PairScorer):
         self, pairs: Sequence[tuple[Query, Document]], active: Sequence[Active]
     ) -> list[Row]:
         longest = self._longest()
+        before, within = self.prefixes
         encoding = self.base.tokenizer(
-            [shortened(query.text, self.base.tokenizer, longest) for query, _ in pairs],
-            [shortened(d.full_text, self.base.tokenizer, longest) for _, d in pairs],
+            [shortened(before + query.text, self.base.tokenizer, longest) for query, _ in pairs],
+            [shortened(within + d.full_text, self.base.tokenizer, longest) for _, d in pairs],
             truncation="longest_first",
             max_length=longest,
             padding=False,

@@ -22,16 +22,20 @@ from polyrank.collections.records import Document, Query
 from polyrank.collections.texts import as_documents, as_queries
 from polyrank.composition import Composition
 from polyrank.errors import ModuleError, UsageError
-from polyrank.modules.checkpoints import Checkpoint, write_pylate
+from polyrank.modules.card import read_card
+from polyrank.modules.checkpoints import Checkpoint, is_checkpoint, weight_files, write_pylate
 from polyrank.modules.folder import replaced
-from polyrank.modules.projection import Projection, embed
+from polyrank.modules.projection import NO_RANKING, Projection, embed
+from polyrank.modules.search import find
 from polyrank.modules.skiplist import skipped_ids
 from polyrank.progress import bar
+from polyrank.rerankers.kept_vectors import KeptVectors
 from polyrank.rerankers.late_parts import (
     check_options,
     load_parts,
     token_encoder,
     usual_language_kind,
+    with_ranking,
 )
 from polyrank.rerankers.marked_text import MarkedText, TextRow, padded
 from polyrank.rerankers.masked import MaskedEncoder
@@ -53,7 +57,10 @@ class LateInteraction(PairScorer):
     Args:
         base: 'mini', a Hub id, a folder, or a loaded base.
         ranking: the late-interaction module's name or folder; or the folder of a checkpoint of
-            PyLate, of Stanford's ColBERT or of sentence-transformers 6, which then is the base too.
+            PyLate, of Stanford's ColBERT or of sentence-transformers 6, which then is the base too;
+            or 'none' for MaxSim over the base's own token states, which takes no training where
+            the base's card says that its vectors are for retrieval. None takes the module
+            'squad-li' where there is one, and else 'none'.
         kind: of the ranking module: 'adapter', 'mask', or 'full' where shared weights moved.
         routing: which language module a text passes through: 'split' that of its own language,
             'document' that of the documents' language on both sides, 'query' that of the query's,
@@ -68,6 +75,9 @@ class LateInteraction(PairScorer):
         zoo: a folder to search for modules before `$POLYRANK_ZOO` and the bundled zoo.
         language_kind: of the language modules, 'adapter' or 'mask'; by default as the ranking
             module, and adapters under a full model. Not for an XMOD, which runs its own.
+        keep: bytes of document vectors that `score` keeps for its next calls, since candidates of
+            one query are often those of the next. Then the last digits of a score depend on what
+            was scored before, so a resumed run may differ in them.
 
     Models with masks may share a `Base` with each other and with rerankers, as those may.
 
@@ -79,7 +89,7 @@ class LateInteraction(PairScorer):
     def __init__(
         self,
         base: str | Base = "mini",
-        ranking: str = "squad-li",
+        ranking: str | None = None,
         kind: str = "adapter",
         routing: str | None = None,
         fallback: str = "error",
@@ -90,19 +100,22 @@ class LateInteraction(PairScorer):
         dtype: str | torch.dtype | None = None,
         zoo: str | Path | None = None,
         language_kind: str | None = None,
+        keep: int = 0,
     ) -> None:
         check_options(routing, kind, language_kind)
-        self.ranking, self.fallback, self.zoo = ranking, fallback, zoo
+        self.fallback, self.zoo = fallback, zoo
         self.batch_tokens, self.notes = batch_tokens, Counter[str]()
+        self._kept = KeptVectors(keep)
         self.device = device_of(device)
-        parts = load_parts(base, ranking, kind, zoo)
+        base, self.ranking = with_ranking(base, ranking, kind, zoo)
+        parts = load_parts(base, self.ranking, kind, zoo)
         self.base, self.kind = parts.base, parts.ranking.kind
         self.routing = routing or ("split" if parts.modular else "none")
         self.language_kind = language_kind or usual_language_kind(self.kind)
         self._masked = MaskedEncoder(parts.encoder, self.device, as_dtype(dtype))
         self._encoder = self._masked.encoder
         self._tokens = token_encoder(
-            parts, self._encoder, ranking, self.language_kind, language_kind, fallback, zoo
+            parts, self._encoder, self.ranking, self.language_kind, language_kind, fallback, zoo
         )
         self._modules = TextModules(self._tokens, self.routing, self.notes)
         self._masked.check(self._tokens.masks(NO_MODULE))
@@ -129,6 +142,16 @@ class LateInteraction(PairScorer):
     def projection(self) -> Projection:
         """The projection and its rules, to which an index must be bound."""
         return self._projection
+
+    def ranking_files(self) -> dict[str, str]:
+        """sha256 of the ranking module's files, or of a checkpoint's weights; none without one:
+        then the base and the rules say everything."""
+        if self.ranking == NO_RANKING:
+            return {}
+        if is_checkpoint(self.ranking):
+            return weight_files(self.ranking)
+        folder = find(self.base.name, "ranking", self.kind, self.ranking, self.zoo)
+        return dict(read_card(folder, verify=False).files)
 
     # ------------------------------------------------------------------------------- languages
 
@@ -249,11 +272,11 @@ class LateInteraction(PairScorer):
 
     @torch.inference_mode()
     def _forward(self, rows: Sequence[TextRow], skipped: Tensor | None) -> list[Tensor]:
-        ids, attended, real = padded(rows, self.base.tokenizer.pad_token_id or 0, self.device)
+        pad = self.base.tokenizer.pad_token_id or 0
+        ids, attended, scored = padded(rows, pad, self.device, skipped)
         words = embed(ids, self._encoder.embeddings.word_embeddings, self._projection.markers)
         modules = torch.tensor([row.module for row in rows], device=self.device)
         vectors = self._projection(self._tokens(ids, attended, modules, words))  # (B, L, dim)
-        scored = real if skipped is None else real & ~skipped[ids]
         return [row[keep] for row, keep in zip(vectors, scored, strict=True)]
 
     # --------------------------------------------------------------------------------- scoring
@@ -280,7 +303,7 @@ class LateInteraction(PairScorer):
         query_keys, document_keys = list(dict.fromkeys(asked)), list(dict.fromkeys(held))
         vectors: dict[Any, Tensor] = {}
         vectors |= zip(query_keys, self._queries(*_columns(query_keys)), strict=True)
-        vectors |= zip(document_keys, self._documents(*_columns(document_keys)), strict=True)
+        vectors |= self._kept.get(document_keys, lambda keys: self._documents(*_columns(keys)))
         scores: list[float] = []
         for start in range(0, len(pairs), AT_ONCE):
             some = slice(start, start + AT_ONCE)

@@ -14,8 +14,14 @@ from polyrank.modules.card import ModuleCard, read_card, train_command
 from polyrank.modules.checkpoints import is_checkpoint, read_checkpoint
 from polyrank.modules.full import load_full_encoder
 from polyrank.modules.mask import load_mask_module
-from polyrank.modules.projection import Projection, load_projection
-from polyrank.modules.search import find
+from polyrank.modules.projection import (
+    DEFAULT_RANKING,
+    NO_RANKING,
+    Projection,
+    load_projection,
+    untrained,
+)
+from polyrank.modules.search import find, list_modules
 from polyrank.rerankers.token_encoders import ModuleTokens, RankingPart, TokenEncoder, XmodTokens
 
 KINDS = ("adapter", "mask", "full")
@@ -39,15 +45,39 @@ class Parts:
     modular: bool = False
 
 
+def with_ranking(
+    base: str | Base, ranking: str | None, kind: str, zoo: str | Path | None
+) -> tuple[str | Base, str]:
+    """A base, and the name of the ranking module: the one that was asked for; of None `squad-li`
+    where the zoo has it or the base needs a module, else none."""
+    if ranking is not None:
+        return base, ranking
+    loaded = load_base(base) if isinstance(base, str) else base
+    if not loaded.card.vectors:
+        return loaded, DEFAULT_RANKING
+    there = list_modules(loaded.name, "ranking", kind, zoo=zoo)
+    trained = any(entry.card.name == DEFAULT_RANKING for entry in there)
+    return loaded, DEFAULT_RANKING if trained else NO_RANKING
+
+
 def load_parts(base: str | Base, ranking: str, kind: str, zoo: str | Path | None) -> Parts:
-    """Read a late-interaction model: a module over a base.
+    """Read a late-interaction model: a module over a base, or a base alone.
 
     Raises:
-        ModuleError: missing, broken, a cross-encoder, or made for another base.
+        ModuleError: missing, broken, a cross-encoder, or made for another base; or no module over a
+            base whose vectors are not for retrieval.
+        UsageError: 'full', with no module.
     """
     if is_checkpoint(ranking):
         return _checkpoint_parts(Path(ranking))
     loaded = load_base(base) if isinstance(base, str) else base
+    if ranking == NO_RANKING:
+        if kind == "full":
+            raise UsageError(
+                "kind 'full' is of a ranking module, and there is none here.\nUse 'adapter' or "
+                "'mask', which then is the kind of the language modules."
+            )
+        return Parts(loaded, loaded.model, untrained(loaded), RankingPart(kind))
     try:
         folder = find(loaded.name, "ranking", kind, ranking, zoo)
     except ModuleError as error:  # it names the command for cross-encoders

@@ -1,9 +1,10 @@
 """Queries and documents as rows of token ids: marker, length limit, query augmentation.
 
-    query      [CLS] [Q] tokens [SEP] [MASK] … [MASK]     up to `augment_to`
-    document   [CLS] [D] tokens [SEP]
+    query      [CLS] [Q] prefix tokens [SEP] [MASK] … [MASK]     up to `augment_to`
+    document   [CLS] [D] prefix tokens [SEP]
 
-Used by training and by inference alike, so that both read the same rows.
+Markers or prefix may be missing. Used by training and by inference alike, so that both read the
+same rows.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from polyrank.modules.projection import TokenRules
 
 @dataclass(frozen=True)
 class TextRow:
-    """One text, encoded: its ids, how many of the first are attended to, its language module."""
+    """One text, encoded: its ids, how many of the first are attended to, its language module, and
+    the places of tokens that are not scored, whatever the text: of a prefix, or specials."""
 
     ids: tuple[int, ...]
     attended: int
     module: int = -1
+    unscored: tuple[int, ...] = ()
 
 
 class MarkedText:
@@ -59,47 +62,85 @@ class MarkedText:
     def queries(self, texts: Sequence[str]) -> tuple[list[TextRow], int]:
         """A row for each query, and how many had to be cut."""
         rules = self.rules
-        rows, cut = self._encode(texts, rules.query_length, rules.query_marker)
+        rows, cut = self._encode(texts, rules.query_length, rules.query_marker, rules.query_prefix)
         filled = []
-        for ids in rows:
-            longer = ids + (self._filler,) * (rules.augment_to - len(ids))
-            filled.append(TextRow(longer, len(longer) if rules.attend else len(ids)))
+        for row in rows:
+            longer = row.ids + (self._filler,) * (rules.augment_to - len(row.ids))
+            attended = len(longer) if rules.attend else row.attended
+            filled.append(replace(row, ids=longer, attended=attended))
         return filled, cut
 
     def documents(self, texts: Sequence[str]) -> tuple[list[TextRow], int]:
         """A row for each document, and how many had to be cut."""
-        rows, cut = self._encode(texts, self.rules.document_length, self.rules.document_marker)
-        return [TextRow(ids, len(ids)) for ids in rows], cut
+        rules = self.rules
+        return self._encode(
+            texts, rules.document_length, rules.document_marker, rules.document_prefix
+        )
 
     def _encode(
-        self, texts: Sequence[str], length: int, marker: int | None
-    ) -> tuple[list[tuple[int, ...]], int]:
+        self, texts: Sequence[str], length: int, marker: int | None, prefix: str
+    ) -> tuple[list[TextRow], int]:
         if not texts:
             return [], 0
         own = () if marker is None else (marker,)
         encoding = self.tokenizer(
-            list(texts), truncation=True, max_length=length - len(own), padding=False
+            [prefix + text for text in texts],
+            truncation=True,
+            max_length=length - len(own),
+            padding=False,
         )
         cut = sum(bool(row.overflowing) for row in encoding.encodings)
-        return [(ids[0], *own, *ids[1:]) for ids in encoding["input_ids"]], cut
+        rows = []
+        for row in encoding.encodings:
+            ids = (row.ids[0], *own, *row.ids[1:])
+            unscored = self._unscored(row, len(prefix))
+            shifted = tuple(place + len(own) if place else 0 for place in unscored)
+            rows.append(TextRow(ids, len(ids), unscored=shifted))
+        return rows, cut
+
+    def _unscored(self, row: Any, prefix: int) -> list[int]:
+        """Places of specials, where the rules leave them out, and of tokens that end inside the
+        prefix of so many characters."""
+        if self.rules.specials and not prefix:
+            return []
+        return [
+            place
+            for place, (special, (_, end)) in enumerate(
+                zip(row.special_tokens_mask, row.offsets, strict=True)
+            )
+            if (not self.rules.specials if special else end <= prefix)
+        ]
 
 
 def padded(
-    rows: Sequence[TextRow], pad: int, device: torch.device | None = None
+    rows: Sequence[TextRow],
+    pad: int,
+    device: torch.device | None = None,
+    skipped: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Rows as one batch.
 
+    Args:
+        pad: id of padding.
+        skipped: (ids there are,), True at ids that are not scored; None for no such ids.
+
     Returns:
         ids (B, L), padded with `pad`; which tokens are attended to, (B, L), 1 or 0; and which are
-        tokens at all, (B, L), bool.
+        scored, (B, L), bool: in every row at least one, all of it where nothing else is left.
     """
     lengths = torch.tensor([len(row.ids) for row in rows], device=device)
     attended = torch.tensor([row.attended for row in rows], device=device)
     longest = max(len(row.ids) for row in rows)
     ids = [[*row.ids, *[pad] * (longest - len(row.ids))] for row in rows]
     place = torch.arange(longest, device=device)[None, :]  # (1, L)
-    return (
-        torch.tensor(ids, device=device),
-        (place < attended[:, None]).long(),
-        place < lengths[:, None],
-    )
+    batch = torch.tensor(ids, device=device)
+    kept = torch.ones(batch.shape, dtype=torch.bool)  # (B, L), on the CPU: a write for each row
+    for number, row in enumerate(rows):
+        if row.unscored:
+            kept[number, list(row.unscored)] = False
+    tokens = place < lengths[:, None]  # (B, L)
+    scored = tokens & kept.to(tokens.device)
+    if skipped is not None:
+        scored &= ~skipped[batch]
+    scored = torch.where(scored.any(dim=1, keepdim=True), scored, tokens)
+    return batch, (place < attended[:, None]).long(), scored

@@ -18,6 +18,7 @@ from polyrank.modules.adapter import tensors_of
 from polyrank.modules.adapter_folder import load_adapter_module
 from polyrank.modules.card import CARD_FILE, read_card, sha256
 from polyrank.modules.distilled import RANKING, verify
+from polyrank.modules.full import prefixes_of
 from polyrank.quiet import quiet_transformers
 from polyrank.rerankers.scorer import PairScorer, as_dtype, shortened
 from polyrank.routing import RoutedEncoder, score
@@ -56,9 +57,10 @@ class CrossEncoder(PairScorer):
         if folder.is_dir():
             verify(folder)
         read = _with_adapter if (folder / RANKING / CARD_FILE).is_file() else _whole
-        self.model, self.tokenizer, self._run, beside = read(
+        self.model, self.tokenizer, self._run, beside, prefixes = read(
             str(model), self.device, as_dtype(dtype)
         )
+        self.prefixes: tuple[str, str] = prefixes
         self._held = [*self.model.parameters(), *beside]
         self.parameters = sum(tensor.numel() for tensor in self._held)
 
@@ -75,9 +77,10 @@ class CrossEncoder(PairScorer):
         if not pairs:
             return []
         longest = self._longest()
+        before, within = self.prefixes
         encoding = self.tokenizer(
-            [shortened(query.text, self.tokenizer, longest) for query, _ in pairs],
-            [shortened(document.full_text, self.tokenizer, longest) for _, document in pairs],
+            [shortened(before + query.text, self.tokenizer, longest) for query, _ in pairs],
+            [shortened(within + d.full_text, self.tokenizer, longest) for _, d in pairs],
             truncation="longest_first",
             max_length=longest,
             padding=False,
@@ -116,8 +119,9 @@ class CrossEncoder(PairScorer):
         return logits
 
 
-# A model, its tokenizer, what scores inputs with it, and tensors beside those of the model.
-Loaded = tuple[Any, Any, Callable[[dict[str, Tensor]], Tensor], list[Tensor]]
+# A model, its tokenizer, what scores inputs with it, tensors beside those of the model, and what is
+# put before queries and passages.
+Loaded = tuple[Any, Any, Callable[[dict[str, Tensor]], Tensor], list[Tensor], tuple[str, str]]
 
 
 def weights_of(name: str | Path, model: Any) -> str:
@@ -132,7 +136,12 @@ def weights_of(name: str | Path, model: Any) -> str:
 def _whole(name: str, device: torch.device, dtype: torch.dtype) -> Loaded:
     model, tokenizer = read_classifier(name)
     model = model.to(device, dtype)
-    return model, tokenizer, lambda inputs: model(**inputs).logits.squeeze(-1), []
+
+    def run(inputs: dict[str, Tensor]) -> Tensor:
+        logits: Tensor = model(**inputs).logits.squeeze(-1)
+        return logits
+
+    return model, tokenizer, run, [], prefixes_of(model.config)
 
 
 def _with_adapter(name: str, device: torch.device, dtype: torch.dtype) -> Loaded:
@@ -155,7 +164,7 @@ def _with_adapter(name: str, device: torch.device, dtype: torch.dtype) -> Loaded
         hidden = routed(inputs["input_ids"], inputs["attention_mask"], inputs.get("token_type_ids"))
         return score(hidden, module.head)
 
-    return encoder, base.tokenizer, run, tensors_of(routed.ranking)
+    return encoder, base.tokenizer, run, tensors_of(routed.ranking), card.prefixes
 
 
 def read_classifier(name: str | Path, attention: str | None = None) -> tuple[Any, Any]:

@@ -13,10 +13,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from polyrank import languages
 from polyrank.base import Base, load_base
+from polyrank.collections.records import Document
 from polyrank.errors import UsageError
 from polyrank.modules.card import LATE_INTERACTION, Data, ModuleCard, write_card
 from polyrank.modules.folder import replaced
@@ -44,9 +47,12 @@ from polyrank.training.token_model import (
     plain_encoder,
     token_model,
 )
+from polyrank.training.token_projection import pca_projection
 
 RATES = {"adapter": 5e-4, "mask": 1e-4, "full": 1e-4}
 PLAIN = Sparsity()
+AUGMENT_TO = 32  # mask tokens fill a query up to so many, over a base with markers
+START_TEXTS = 512  # passages that the projection starts from, over a base for retrieval
 APART = 10  # steps between the snapshots that are averaged
 
 
@@ -65,7 +71,7 @@ class Settings:
     query_length: int = 64
     document_length: int = 256
     train_length: int = 128
-    augment_to: int = 32
+    augment_to: int | None = None
     attend: bool = False
     skiplist: str = "unicode"
     rate: float | None = None
@@ -128,7 +134,8 @@ def train_late_interaction(
             dim: width of a token vector.
             query_length, document_length: tokens of a text that the module reads.
             train_length: tokens of a passage that are read in training.
-            augment_to, attend, skiplist: see `TokenRules`.
+            augment_to, attend, skiplist: see `TokenRules`; augment_to None takes 32, or 0 over a
+                base whose vectors are for retrieval, which has not seen mask tokens there.
             rate: peak learning rate; None takes 5e-4 for an adapter, else 1e-4.
             reduction: width of the base over width of the ranking adapter's bottleneck.
             mine: negatives mined per question from BM25 and as many from the base; 0 for none.
@@ -150,6 +157,9 @@ def train_late_interaction(
     kind = _check(chosen, output)
     chosen = replace(chosen, loss=loss.name, kind=kind, rate=chosen.rate or RATES[kind])
     loaded = load_base(base)
+    if chosen.augment_to is None:
+        usual = 0 if loaded.card.vectors else min(AUGMENT_TO, chosen.query_length)
+        chosen = replace(chosen, augment_to=usual)
     check_length(max(chosen.query_length, chosen.train_length), loaded)
     teachers = as_names(teacher)
     check_teachers(teachers, teacher_scale, loss.needs_teacher, loss.name)
@@ -166,9 +176,10 @@ def train_late_interaction(
         attend=chosen.attend,
         skiplist=chosen.skiplist,
     )
+    start = _start(loaded, documents, chosen) if loaded.card.vectors else None
     torch.manual_seed(chosen.seed)
     model, parent = token_model(
-        loaded, rules, kind, output.name, source, over, chosen.reduction, zoo
+        loaded, rules, kind, output.name, source, over, chosen.reduction, zoo, start
     )
     if sparsity.k is None:
         size = adapter_size(loaded, chosen.reduction, invertible=False)
@@ -221,6 +232,7 @@ def train_late_interaction(
         checkpoints = work / "checkpoints"
         facts = fit(model, batches, objective, schedule, checkpoints, resume, [snapshots])
         snapshots.average_into(model)
+    prefixes = (rules.query_prefix, rules.document_prefix)
     card = ModuleCard(
         role="ranking",
         kind=kind,
@@ -233,6 +245,7 @@ def train_late_interaction(
             "model": LATE_INTERACTION,
             "command": command,
             "markers": [rules.query_marker, rules.document_marker],
+            **({"prefixes": list(prefixes)} if any(prefixes) else {}),
             **vars(chosen),
             **told,
             "queries": len(examples),
@@ -243,6 +256,14 @@ def train_late_interaction(
     written = save_late_interaction(model, loaded, output, card, differences)
     shutil.rmtree(work)
     return written
+
+
+def _start(base: Base, documents: Mapping[str, Document], chosen: Settings) -> Tensor:
+    """The projection to start from, which scores nearly as the base does without training."""
+    order = np.random.default_rng(chosen.seed).permutation(len(documents))[:START_TEXTS]
+    ids = sorted(documents)
+    texts = [documents[ids[place]].full_text for place in order]
+    return pca_projection(base, texts, chosen.dim, length=chosen.train_length)
 
 
 def _check(chosen: Settings, output: Path) -> str:

@@ -19,7 +19,7 @@ from polyrank import languages
 from polyrank.base import Base, load_base
 from polyrank.errors import UsageError
 from polyrank.modules.card import Data, ModuleCard
-from polyrank.modules.full import head_of, save_full_module
+from polyrank.modules.full import head_of, save_full_module, with_prefixes
 from polyrank.modules.mask import load_mask_module, save_mask_module
 from polyrank.modules.sparse import apply
 from polyrank.modules.storage import PROBE, rounded
@@ -69,6 +69,7 @@ def train_ranking_module(
     query_texts: str | Path | None = None,
     columns: Mapping[str, str] | None = None,
     half: bool = False,
+    prefixes: bool | None = None,
 ) -> ModuleCard:
     """Trains a ranking module in one language.
 
@@ -103,6 +104,8 @@ def train_ranking_module(
         half: of a full model, store the weights in fp16 where that changes its scores of pairs
             beyond those of the last step by at most 2 % of their deviation; the card says by how
             much.
+        prefixes: whether the base's prefixes stand before questions and passages, here and wherever
+            the module scores; None takes them where the base has some.
 
     Returns:
         The card as written.
@@ -126,6 +129,8 @@ def train_ranking_module(
     check_name(output.name)
     loaded = load_base(base)
     check_length(length, loaded)
+    put_before = _prefixes(loaded, prefixes)
+    told_prefixes = {"prefixes": list(put_before)} if any(put_before) else {}
     work = Path(f"{output}.work")
     read, documents = read_rows(
         queries, passages, rows, query_texts, columns, source, taught and not teachers
@@ -162,6 +167,7 @@ def train_ranking_module(
         **options,
         "mined": mine,
         "seed": seed,
+        **told_prefixes,
         "data": digest(*existing(queries, passages, query_texts)),
         **({"columns": dict(columns)} if columns else {}),
     }
@@ -170,7 +176,9 @@ def train_ranking_module(
     examples = prepared(
         some, documents, loaded, work, mine, Path(queries), teachers, source, zoo, teacher_scale
     )
-    batches = Batches(examples, documents, loaded.tokenizer, batch_queries, negatives, length, seed)
+    batches = Batches(
+        examples, documents, loaded.tokenizer, batch_queries, negatives, length, seed, put_before
+    )
     differences = None
     if kind == "mask":
         differences, facts = train_sparse(
@@ -201,6 +209,7 @@ def train_ranking_module(
             "rate": schedule.rate,
             **options,
             "mined": mine,
+            **told_prefixes,
             "queries": len(examples),
             **facts,
             **precision,
@@ -212,9 +221,24 @@ def train_ranking_module(
     elif differences is not None:
         written = save_mask_module(differences, output, card, head=head_of(model))
     else:
+        with_prefixes(model.config, put_before)
         written = save_full_module(model, loaded.tokenizer, output, card)
     shutil.rmtree(work)
     return written
+
+
+def _prefixes(base: Base, asked: bool | None) -> tuple[str, str]:
+    """What is put before questions and passages.
+
+    Raises:
+        UsageError: prefixes are asked for, and the base has none.
+    """
+    own = (base.card.query_prefix, base.card.passage_prefix)
+    if asked and not any(own):
+        raise UsageError(
+            f"the base '{base.name}' has no prefixes to put before texts.\nLeave out --prefixes."
+        )
+    return ("", "") if asked is False else own
 
 
 def _full_model(base: Base) -> Any:

@@ -14,7 +14,11 @@ from polyrank.training.steps import Batch
 
 
 class Batches:
-    """Batch of step i: questions with one positive and some negatives each, as encoded pairs."""
+    """Batch of step i: questions with one positive and some negatives each, as encoded pairs.
+
+    Args:
+        prefixes: put before questions and before passages.
+    """
 
     def __init__(
         self,
@@ -25,9 +29,11 @@ class Batches:
         negatives: int,
         length: int,
         seed: int,
+        prefixes: tuple[str, str] = ("", ""),
     ) -> None:
         self.examples, self.passages, self.tokenizer = examples, passages, tokenizer
         self.queries, self.negatives, self.length, self.seed = queries, negatives, length, seed
+        self.prefixes = prefixes
 
     def __call__(self, step: int) -> Batch:
         random = np.random.default_rng([self.seed, step])
@@ -41,8 +47,8 @@ class Batches:
             positive = example.positives[random.integers(len(example.positives))]
             rows.append((example, positive, chosen))
             for document in [positive, *(example.negatives[c] for c in chosen)]:
-                firsts.append(example.query.text)
-                seconds.append(self.passages[document].full_text)
+                firsts.append(self.prefixes[0] + example.query.text)
+                seconds.append(self.prefixes[1] + self.passages[document].full_text)
         encoded = self.tokenizer(
             firsts,
             seconds,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from polyrank.collections.files import numbered_lines, open_text
+from polyrank.corpus.sources import refuse_json
 from polyrank.errors import DataError
 
 Pairs = dict[str, list[tuple[str, str]]]
@@ -23,11 +22,7 @@ def read_lines(path: str | Path) -> list[str]:
         DataError: when there is none, the file cannot be read as UTF-8, or it holds JSON lines.
     """
     lines = [line.strip() for line in open_text(path)]
-    if lines[0].startswith("{"):
-        with suppress(ValueError):
-            json.loads(lines[0])
-            reason = "JSON, where plain text is expected, a sentence on each line"
-            raise DataError(path, 1, f"{reason}; write its texts into a file of their own")
+    refuse_json(path, 1, lines[0])
     return lines
 
 

@@ -69,15 +69,17 @@ class TokenBatches:
         pad = self.text.tokenizer.pad_token_id or 0
         query_rows, _ = self.text.queries([example.query.text for example, _, _ in drawn])
         passage_rows, _ = self.text.documents([self.passages[i].full_text for i in ids])
-        query_ids, query_attended, query_real = padded(query_rows, pad)
-        passage_ids, passage_attended, passage_real = padded(passage_rows, pad)
+        query_ids, query_attended, query_scored = padded(query_rows, pad)
+        passage_ids, passage_attended, passage_scored = padded(
+            passage_rows, pad, skipped=self.skipped
+        )
         width = 1 + max(len(chosen) for _, _, chosen in drawn)
         batch: dict[str, Any] = {
-            "queries": {"ids": query_ids, "attended": query_attended, "scored": query_real},
+            "queries": {"ids": query_ids, "attended": query_attended, "scored": query_scored},
             "passages": {
                 "ids": passage_ids,
                 "attended": passage_attended,
-                "scored": passage_real & ~self.skipped[passage_ids],
+                "scored": passage_scored,
             },
             "place": torch.tensor([[*row, *[row[0]] * (width - len(row))] for row in places]),
             "mask": torch.tensor([[n < len(row) for n in range(width)] for row in places]),

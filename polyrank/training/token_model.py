@@ -4,11 +4,12 @@ Two recipes say what moves. `modular` (ModularCLIR's division): base and languag
 ranking adapter is trained over them, or a ranking mask. `colbert-xm` (Louis et al. 2025, arXiv
 2402.15059, §3.2): the shared weights move, embeddings and language modules stay, so that the
 language modules of other languages still fit. The markers and the projection are new and always
-move.
+move. Over a base whose vectors are for retrieval there are its prefixes in place of markers.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from polyrank.base import Base, load_base
 from polyrank.errors import UsageError
 from polyrank.modules.card import Parent
 from polyrank.modules.mask import load_mask_module
-from polyrank.modules.projection import Projection, TokenRules, embed, project
+from polyrank.modules.projection import Projection, TokenRules, embed, project, untrained
 from polyrank.modules.sparse import apply
 from polyrank.rerankers.token_encoders import xmod_hidden, xmod_languages
 from polyrank.training.stack import adapter_stack, language_below, parent_of
@@ -38,22 +39,32 @@ class TokenModel(nn.Module):
     Args:
         model: what is trained: a model of the `adapters` library, an encoder (for a mask), or an
             XMOD.
-        rules: of the module to be; its markers lie beyond the vocabulary.
+        rules: of the module to be; its markers lie beyond the vocabulary, or there are none.
         first_token_id: whose embedding the markers start from.
         language_id: XMOD's number of the language of training; None for others.
+        start: of the projection, (dim, H); None for random orthonormal rows.
     """
 
     def __init__(
-        self, model: Any, rules: TokenRules, first_token_id: int, language_id: int | None = None
+        self,
+        model: Any,
+        rules: TokenRules,
+        first_token_id: int,
+        language_id: int | None = None,
+        start: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.model, self.rules, self.language_id = model, rules, language_id
         table = self.table
         self.projection = nn.Linear(table.embedding_dim, rules.dim, bias=False)
         nn.init.orthogonal_(self.projection.weight)  # keeps what it can of the base's geometry
-        # Both start as the first token's row, which says nothing of content.
-        first = table.weight[first_token_id].detach()
-        self.markers = nn.Parameter(first.repeat(2, 1))
+        if start is not None:
+            self.projection.weight.data.copy_(start)
+        self.markers: nn.Parameter | None = None
+        if rules.query_marker is not None:
+            # Both start as the first token's row, which says nothing of content.
+            first = table.weight[first_token_id].detach()
+            self.markers = nn.Parameter(first.repeat(2, 1))
 
     @property
     def base_model(self) -> Any:
@@ -90,8 +101,8 @@ class TokenModel(nn.Module):
 
     def as_projection(self) -> Projection:
         """What is stored beside the encoder's weights."""
-        markers, weight = self.markers.detach(), self.projection.weight.detach()
-        return Projection(self.rules, weight.clone(), None, markers.clone())
+        markers = None if self.markers is None else self.markers.detach().clone()
+        return Projection(self.rules, self.projection.weight.detach().clone(), None, markers)
 
 
 def token_model(
@@ -103,6 +114,7 @@ def token_model(
     over: str | None,
     reduction: int,
     zoo: str | Path | None,
+    start: Tensor | None = None,
 ) -> tuple[TokenModel, Parent | None]:
     """A model to train, and the language module beneath it.
 
@@ -113,13 +125,14 @@ def token_model(
         over: the language module beneath, a mask under a mask, else an adapter; None takes the one
             of `source`, '' none. An XMOD takes None alone.
         reduction: width of the base over width of the ranking adapter's bottleneck.
+        start: of the projection, as of `TokenModel`.
 
     Raises:
         UsageError: a language module made for another base, or an XMOD under another kind than
             'full', without the source language, or with `over`.
     """
     if base.model.config.model_type == "xmod":
-        return _xmod(base, rules, kind, source, over), None
+        return _xmod(base, rules, kind, source, over, start), None
     beneath = "mask" if kind == "mask" else "adapter"
     below = None if over == "" else language_below(base, beneath, over or source, zoo)
     if kind == "mask":
@@ -131,10 +144,12 @@ def token_model(
     if kind == "full":
         _free_shared(model)
     parent = parent_of(below, beneath) if below else None
-    return TokenModel(model, rules, base.tokenizer.cls_token_id), parent
+    return TokenModel(model, rules, base.tokenizer.cls_token_id, start=start), parent
 
 
-def _xmod(base: Base, rules: TokenRules, kind: str, source: str, over: str | None) -> TokenModel:
+def _xmod(
+    base: Base, rules: TokenRules, kind: str, source: str, over: str | None, start: Tensor | None
+) -> TokenModel:
     if kind != "full":
         raise UsageError(
             "an XMOD base has its language modules inside and takes no adapters or masks here; "
@@ -156,7 +171,7 @@ def _xmod(base: Base, rules: TokenRules, kind: str, source: str, over: str | Non
     base.model.set_default_language(codes[source])  # negatives are mined with the base itself
     _free_shared(model)
     language_id = model.config.languages.index(codes[source])
-    return TokenModel(model, rules, base.tokenizer.cls_token_id, language_id)
+    return TokenModel(model, rules, base.tokenizer.cls_token_id, language_id, start)
 
 
 def _free_shared(model: Any) -> None:
@@ -173,6 +188,9 @@ def plain_encoder(model: TokenModel, base: Base) -> Any:
 
 
 def default_rules(base: Base, **changed: Any) -> TokenRules:
-    """Rules whose markers lie beyond the base's vocabulary."""
+    """Rules whose markers lie beyond the base's vocabulary; over a base whose vectors are for
+    retrieval its prefixes, and no query augmentation, as without training."""
+    if base.card.vectors:
+        return replace(untrained(base).rules, **changed)
     size = base.model.get_input_embeddings().num_embeddings
     return TokenRules(query_marker=size, document_marker=size + 1, **changed)

@@ -1,5 +1,7 @@
 """Run the command line in this process, over a tiny zoo."""
 
+import shutil
+
 import pytest
 
 
@@ -8,6 +10,18 @@ def tiny(tiny_zoo, tiny_base, monkeypatch):
     """The options that choose the tiny base."""
     monkeypatch.setenv("POLYRANK_ZOO", str(tiny_zoo))
     return ["--base", tiny_base.name]
+
+
+@pytest.fixture
+def carded(tiny_folder, tiny_card, tmp_path, monkeypatch):
+    """The options that choose the tiny base as one for retrieval, without any module."""
+    from polyrank.base.card import write_base_card
+
+    folder = tmp_path / "zoo" / "carded" / "base"
+    shutil.copytree(tiny_folder, folder)
+    write_base_card(tiny_card, folder)
+    monkeypatch.setenv("POLYRANK_ZOO", str(tmp_path / "zoo"))
+    return ["--base", "carded"]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -113,3 +114,44 @@ def test_damage_is_found(base, tmp_path):
     assert "disagree" in damaged("ids.json", b'["d0"]')
     assert "not readable as JSON" in damaged("manifest.json", b"{")
     assert "this version" in damaged("manifest.json", json.dumps({"format": 2}).encode())
+
+
+# --- what a base's card says ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def carded(base, tiny_card):
+    return replace(base, card=tiny_card)
+
+
+def test_queries_and_documents_get_the_prefixes_of_the_card(base, carded, tmp_path):
+    """As if they stood in the texts, over the same base without a card."""
+    asked = [replace(query, text=f"ask: {query.text}") for query in QUERIES]
+    told = [replace(document, text=f"tell: {document.text}") for document in DOCUMENTS]
+    expected = Dense(told, base, max_length=carded.card.length).search(asked, depth=5)
+    dense = Dense.build(DOCUMENTS, tmp_path / "index", carded)
+    assert dense.max_length == carded.card.length
+    assert dense.search(QUERIES, depth=5) == expected
+    assert Dense.load(tmp_path / "index", carded).search(QUERIES, depth=5) == expected
+
+
+def test_an_index_is_bound_to_prefixes_and_pooling(base, carded, tmp_path):
+    Dense.build(DOCUMENTS, tmp_path / "without", base)
+    Dense.build(DOCUMENTS, tmp_path / "with", carded)
+    first = replace(carded, card=replace(carded.card, pooling="first"))
+    for folder, other in (("without", carded), ("with", base), ("with", first)):
+        with pytest.raises(UsageError, match=r"made with the prefixes.*\n?Build the index again"):
+            Dense.load(tmp_path / folder, other)
+    assert not np.allclose(
+        Dense(DOCUMENTS, first).vectors, Dense.load(tmp_path / "with", carded).vectors
+    )
+
+
+def test_an_index_from_before_prefixes_is_read(base, carded, tmp_path):
+    expected = Dense.build(DOCUMENTS, tmp_path / "index", base).search(QUERIES)
+    path = tmp_path / "index" / "manifest.json"
+    row = json.loads(path.read_text())
+    path.write_text(json.dumps({k: v for k, v in row.items() if not k.endswith("_prefix")}))
+    assert Dense.load(tmp_path / "index", base).search(QUERIES) == expected
+    with pytest.raises(UsageError, match="made with the prefixes '' and ''"):
+        Dense.load(tmp_path / "index", carded)

@@ -40,6 +40,19 @@ def tiny_mlm(tiny_bert, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def carded_mlm(tiny_mlm, tiny_card, tmp_path_factory):
+    """The same in a folder of its own, with a card: a base for retrieval, with prefixes."""
+    import shutil
+
+    from polyrank.base.card import write_base_card
+
+    folder = tmp_path_factory.mktemp("carded") / "tiny-carded" / "base"
+    shutil.copytree(tiny_mlm, folder)
+    write_base_card(tiny_card, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def text_file(tmp_path_factory):
     """Sixty lines of a few words each."""
     source = random.Random(0)

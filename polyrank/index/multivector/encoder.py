@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from polyrank.collections.records import Document, Query
 from polyrank.errors import CompositionError
 from polyrank.index.multivector.binding import Binding, Module
-from polyrank.modules.card import CARD_FILE, read_card, sha256
-from polyrank.modules.checkpoints import is_checkpoint
+from polyrank.modules.card import read_card
 from polyrank.modules.search import find
 
 if TYPE_CHECKING:
@@ -89,11 +86,8 @@ class ModelEncoder:
             routing=model.routing,
             fallback=model.fallback,
             language_kind=model.language_kind,
-            ranking_files=_files(self._ranking_folder()),
-            rules={
-                name: list(value) if isinstance(value, tuple) else value  # as JSON has it
-                for name, value in asdict(model.rules).items()
-            },
+            ranking_files=model.ranking_files(),
+            rules=model.rules.record(),
         )
 
     def languages(self, documents: Sequence[Document]) -> list[str | None]:
@@ -127,17 +121,3 @@ class ModelEncoder:
                 digest.update(f"{tuple(tensor.shape)}".encode())
                 digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
-
-    def _ranking_folder(self) -> Path:
-        model = self.model
-        if is_checkpoint(model.ranking):
-            return Path(model.ranking)
-        return find(model.base.name, "ranking", model.kind, model.ranking, model.zoo)
-
-
-def _files(folder: Path) -> dict[str, str]:
-    """sha256 of a module's files by its card; of a foreign checkpoint, of its weights."""
-    if (folder / CARD_FILE).is_file():
-        return dict(read_card(folder, verify=False).files)
-    weights = (p for p in folder.rglob("*") if p.suffix in (".safetensors", ".bin"))
-    return {str(path.relative_to(folder)): sha256(path) for path in sorted(weights)}

@@ -12,6 +12,7 @@ from torch import Tensor
 from polyrank.base import load_base
 from polyrank.collections.records import Document
 from polyrank.messages import note
+from polyrank.modules.full import with_prefixes
 from polyrank.modules.storage import PROBE
 from polyrank.training.bilingual.alignment import States, alignment
 from polyrank.training.bilingual.ranking_teacher import RankingTeacher
@@ -144,7 +145,7 @@ def learn_ranking(
     """
     batches = PairBatches(
         data.examples, data.documents, tokenizer, task.batch_queries, task.negatives, task.length,
-        seed, others=teacher.tokenizers,
+        seed, teacher.prefixes, others=teacher.tokenizers,
     )  # fmt: skip
     loss = DistilledRankingLoss(teacher.teach, parse_loss(task.loss))
     schedule = Schedule(steps=task.steps, rate=task.peak_rate, warmup=0.1, seed=seed)
@@ -170,8 +171,11 @@ def learn_ranking(
         **({"targets": "the scores in the rows"} if data.scored else {}),
         **{key: getattr(task, key) for key in ("batch_queries", "negatives", "length", "mine")},
         "rate": schedule.rate,
+        **({"prefixes": list(teacher.prefixes)} if any(teacher.prefixes) else {}),
         **({"reduction": task.reduction} if task.student == "adapter" else {}),
         **facts,
     }
+    if task.student != "adapter":
+        with_prefixes(model.config, teacher.prefixes)
     probe = [batches(task.steps + step)["pairs"] for step in range(PROBE)]
     return model.cpu().eval(), recipe, probe

@@ -13,6 +13,8 @@ from polyrank.base import Base
 from polyrank.composition import Composition
 from polyrank.messages import note
 from polyrank.modules.adapter import Head
+from polyrank.modules.card import read_card
+from polyrank.modules.search import find
 from polyrank.training.bilingual.alignment import States
 from polyrank.training.bilingual.cross_encoders import CrossEncoderTeacher, Judge, MeanTeacher
 from polyrank.training.bilingual.teacher import ModularTeacher, ranking_teacher
@@ -29,6 +31,7 @@ class RankingTeacher:
         described: in words, for the card.
         origin: for the recipe.
         tokenizers: by name, of teachers that read texts their own way.
+        prefixes: before queries and passages, as the teacher and so the student reads them.
     """
 
     teach: Callable[[Batch], tuple[States | None, Tensor]]
@@ -36,6 +39,7 @@ class RankingTeacher:
     described: str
     origin: Mapping[str, Any]
     tokenizers: Mapping[str, Any] = field(default_factory=dict)
+    prefixes: tuple[str, str] = ("", "")
 
 
 def modular(
@@ -48,7 +52,9 @@ def modular(
     if plan.document_module:
         described += f" over the language {plan.kind} '{plan.document_module}'"
     teach = ModularTeacher(teacher, head, plan.document_language)
-    return RankingTeacher(teach, head, described, {"ranking": plan.ranking})
+    folder = find(base.name, "ranking", plan.ranking_kind, plan.ranking, zoo)
+    prefixes = read_card(folder, verify=False).prefixes
+    return RankingTeacher(teach, head, described, {"ranking": plan.ranking}, prefixes=prefixes)
 
 
 def judged(

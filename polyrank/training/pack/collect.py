@@ -113,8 +113,8 @@ def collect(text: Path, output: Path, base: Base, seed: int = 13) -> None:
         "special": {token: int(renumbering.new[vocabulary[token]]) for token in SPECIAL},
         "prefixes": {side: renumbering(ids).tolist() for side, ids in prefixes.items()},
         "languages": list(LANGUAGES),
-        "afriqa": list(AFRIQA),
-        "flores": list(FLORES),
+        "afriqa": [name for name in AFRIQA if f"development/afriqa_{name}" in tokens.rows],
+        "flores": [name for name in FLORES if f"development/flores_{name}" in tokens.rows],
         "seed": seed,
     }
     (output / "facts.json").write_text(json.dumps(facts, indent=1) + "\n")
@@ -188,6 +188,8 @@ def _afriqa(text: Path, tokens: Tokens, tables: dict[str, np.ndarray]) -> None:
             texts = [document.full_text for document in collection.documents.values()]
             tokens.add("development/afriqa_passages", texts)
         names = [name for name in collection.queries if name in measured]
+        if not names:
+            continue
         tokens.add(
             f"development/afriqa_{language}", [collection.queries[name].text for name in names]
         )
@@ -202,7 +204,7 @@ def _flores(text: Path, tokens: Tokens) -> None:
         for line in lines:
             _, language, sentence = line.rstrip("\n").split("\t")
             by_language[language].append(sentence)
-    for language in ("en", *FLORES):
+    for language in filter(by_language.get, ("en", *FLORES)):
         tokens.add(f"development/flores_{language}", by_language[language])
 
 

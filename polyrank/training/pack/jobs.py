@@ -15,11 +15,13 @@ from torch import Tensor
 from polyrank.modules.adapter import AdapterModule
 from polyrank.training.output_head import OutputHead
 from polyrank.training.pack.languages import Recipe, train_head, train_language
-from polyrank.training.pack.loaded import Pack
+from polyrank.training.pack.loaded import Pack, unit
+from polyrank.training.pack.masks import train_mask
 from polyrank.training.pack.measure import Passages, Project, measured, ndcg_of_one
 from polyrank.training.pack.ranking import (
     Questions,
     RankingRecipe,
+    directions,
     reranked,
     scorer,
     train_cross_encoder,
@@ -28,6 +30,8 @@ from polyrank.training.pack.ranking import (
 from polyrank.training.trainable_adapter import TrainableAdapter
 
 HEAD, SHARED = "head", "shared"
+RESERVE = {"late-interaction": 40, "cross-encoder": 50, "full": 40}  # seconds, for measuring
+MASK_SIZE = 320_000  # coordinates of a language mask: 1 MB on disk
 
 
 @dataclass(frozen=True)
@@ -36,25 +40,22 @@ class Job:
 
     Attributes:
         name: of what it leaves behind.
-        make: 'head', 'language', 'late-interaction' or 'cross-encoder'.
-        languages: of the text; of a ranking module those that it is measured in beside English.
+        make: 'head', 'language', 'mask', 'late-interaction', 'cross-encoder' or 'full'.
+        languages: of the text; of a ranking module those whose adapters it is trained and measured
+            with, beside English.
         recipe: of that kind of module.
-        below: name of the language adapter that a ranking module is trained over; '' for none.
         needs: names of other jobs that must be done before.
-        minutes: the longest that it may take.
+        minutes: the longest that training may take.
         keep: whether its weights come back, or only its figures.
-        adapters: for measuring: which job made the adapter of each language.
     """
 
     name: str
     make: str
     languages: tuple[str, ...] = ()
     recipe: Recipe | RankingRecipe | None = None
-    below: str = ""
     needs: tuple[str, ...] = ()
     minutes: float = 1.0
     keep: bool = True
-    adapters: Mapping[str, str] | None = None
 
 
 class Bench:
@@ -89,8 +90,11 @@ class Bench:
         from safetensors.torch import save_file
 
         if tensors:
-            half = {key: value.detach().half().cpu().contiguous() for key, value in tensors.items()}
-            save_file(half, self.work / f"{name}.tensors")
+            stored = {}
+            for key, value in tensors.items():
+                value = value.detach().cpu()
+                stored[key] = (value.half() if value.is_floating_point() else value).contiguous()
+            save_file(stored, self.work / f"{name}.tensors")
         partial = self.work / f".{name}.json"
         partial.write_text(json.dumps(facts, indent=1))
         partial.rename(self.work / f"{name}.json")
@@ -169,14 +173,16 @@ def run(job: Job, bench: Bench, seed: int = 13) -> dict[str, Any] | None:
     """
     if not all(bench.wait_for(name) for name in job.needs) or time.time() > bench.deadline:
         return None
-    seconds = min(60 * job.minutes, bench.deadline - time.time())
+    left = bench.deadline - time.time() - RESERVE.get(job.make, 5)
+    if left < 10:
+        return None
+    seconds = min(60 * job.minutes, left)
     started = time.time()
     tensors, facts = _MAKERS[job.make](job, bench, seed, seconds)
     facts = {
         "job": job.name,
         "make": job.make,
         "languages": list(job.languages),
-        "below": job.below,
         "recipe": asdict(job.recipe) if job.recipe else {},
         "seed": seed,
         **facts,
@@ -214,8 +220,28 @@ def _language(job: Job, bench: Bench, seed: int, seconds: float) -> Made:
     return dict(adapter.state_dict()), facts | {"sizes": _sizes(adapter)}
 
 
-def _below(job: Job, bench: Bench) -> AdapterModule | None:
-    return bench.adapter(job.below).as_module() if job.below else None
+def _mask(job: Job, bench: Bench, seed: int, seconds: float) -> Made:
+    recipe, (language,) = job.recipe, job.languages
+    assert isinstance(recipe, Recipe)
+    encoder, differences, facts = train_mask(
+        bench.pack, language, recipe, MASK_SIZE, recipe.steps // 2, seed, seconds
+    )
+    plain = bench.pack.encoder
+    before = bench.once(f"before {language}", lambda: bench.measure_language(language, None))
+    bench.pack.encoder = encoder  # measured with the mask on its own side's texts alone
+    try:
+        after = bench.measure_language(language, None)
+    finally:
+        bench.pack.encoder = plain
+    facts[f"development {language}"] = {"before": before, "after": after}
+    tensors = {}
+    for name, (indices, values) in differences.items():
+        tensors[f"{name}.indices"], tensors[f"{name}.values"] = indices.int(), values
+    return tensors, facts
+
+
+def _below(job: Job, bench: Bench) -> dict[str, AdapterModule]:
+    return {name: bench.adapter(name).as_module() for name in ("en", *job.languages)}
 
 
 def _questions(bench: Bench) -> Questions:
@@ -227,10 +253,15 @@ def _late_interaction(job: Job, bench: Bench, seed: int, seconds: float) -> Made
     recipe, pack = job.recipe, bench.pack
     assert isinstance(recipe, RankingRecipe)
     questions, below = _questions(bench), _below(job, bench)
+    start = directions(pack, recipe.dim).to(pack.device)
+    untrained = measure_late(bench, None, lambda h: unit(h.float() @ start.T), job, below)
     model, facts = train_late_interaction(pack, questions, recipe, below, seed, seconds)
-    facts["development"] = measure_late(bench, model.adapter.as_module(), model.project, job, below)
     tensors = {**model.adapter.state_dict(), "projection": model.projection.detach()}
-    return tensors, facts | {"sizes": _sizes(model.adapter)}
+    facts |= {"sizes": _sizes(model.adapter)}
+    bench.write(job.name, facts, tensors if job.keep else {})  # measuring may be cut off
+    trained = measure_late(bench, model.adapter.as_module(), model.project, job, below)
+    facts["development"] = {"untrained": untrained, "trained": trained}
+    return tensors, facts
 
 
 @torch.no_grad()
@@ -239,38 +270,34 @@ def measure_late(
     ranking: AdapterModule | None,
     project: Project,
     job: Job,
-    below: AdapterModule | None,
-) -> dict[str, Any]:
-    """MaxSim in English and in other languages, each side under its own language's adapter."""
+    below: Mapping[str, AdapterModule],
+) -> dict[str, float]:
+    """nDCG@10 of MaxSim, in English and in other languages, each text under its own adapter; for
+    these also with no language adapter on any side."""
     pack, found = bench.pack, {}
-    for name, passages_of, queries_of in [
-        ("squad", "development/squad_passages", {"en": "development/squad_queries"}),
-        (
-            "afriqa",
-            "development/afriqa_passages",
-            {language: f"development/afriqa_{language}" for language in job.languages},
-        ),
-    ]:
-        texts = pack.texts(passages_of)
-        passages = _StackedPassages(pack, texts, below, ranking, project)
-        for language, stored in queries_of.items():
-            queries = pack.texts(stored)
-            gold_of = "development/squad_positive" if name == "squad" else stored
-            gold = pack.tables[gold_of].to(pack.device)
-            adapter = below
-            if language != "en" and (made_by := (job.adapters or {}).get(language)):
-                adapter = bench.adapter(made_by).as_module()
-            ids, real = queries.rows(torch.arange(len(queries)), 60)
-            framed, live, own = pack.framed(ids, real, "query")
-            runner = pack.runner(ranking)
-            hidden = runner.differentiable(framed, live, language=adapter)
-            scores = passages.maxsim(project(hidden), own)
-            found[f"{name} {language}"] = {"maxsim": ndcg_of_one(scores, gold)}
+    en = below.get("en")
+    squad = StackedPassages(pack, pack.texts("development/squad_passages"), en, ranking, project)
+    queries = {"squad en": ("development/squad", "queries", en, squad)}
+    texts = pack.texts("development/afriqa_passages")
+    routed = StackedPassages(pack, texts, en, ranking, project)
+    for language in job.languages:
+        if language in pack.facts["afriqa"]:
+            stored = f"development/afriqa_{language}"
+            queries[f"afriqa {language}"] = (stored, "", below[language], routed)
+            if language == "rw":
+                bare = StackedPassages(pack, texts, None, ranking, project)
+                queries[f"afriqa {language}, no modules"] = (stored, "", None, bare)
+    for name, (stored, suffix, adapter, passages) in queries.items():
+        asked = pack.texts(f"{stored}_{suffix}" if suffix else stored)
+        gold = pack.tables[f"{stored}_positive" if suffix else stored].to(pack.device)
+        framed, live, own = pack.framed(*asked.rows(torch.arange(len(asked)), 60), "query")
+        hidden = pack.runner(ranking).differentiable(framed, live, language=adapter)
+        found[name] = round(ndcg_of_one(passages.maxsim(project(hidden), own), gold), 4)
     return found
 
 
-class _StackedPassages(Passages):
-    """Passages under a language adapter and a ranking adapter."""
+class StackedPassages(Passages):
+    """Passages under a language adapter and a ranking adapter, as token vectors alone."""
 
     def __init__(
         self,
@@ -300,32 +327,76 @@ class _StackedPassages(Passages):
 def _cross_encoder(job: Job, bench: Bench, seed: int, seconds: float) -> Made:
     recipe, pack = job.recipe, bench.pack
     assert isinstance(recipe, RankingRecipe)
-    questions, below = _questions(bench), _below(job, bench)
-    adapter, facts = train_cross_encoder(pack, questions, recipe, below, True, seed, seconds)
-    found: dict[str, Any] = {}
-    passages = Passages(pack, pack.texts("development/squad_passages"))
+    questions, below, full = _questions(bench), _below(job, bench), job.make == "full"
+    adapter, encoder, facts = train_cross_encoder(
+        pack, questions, recipe, below, full, seed, seconds
+    )
+    tensors = dict(adapter.state_dict())
+    if full:
+        changed = rounded_differences(encoder, pack.encoder)
+        tensors = {f"head.{k}": v for k, v in adapter.head.state_dict().items()} | changed
+    facts |= {"sizes": _sizes(adapter)}
+    bench.write(job.name, facts, tensors if job.keep else {})  # measuring may be cut off
+    score = scorer(pack, adapter, encoder if full else pack.encoder, full)
+    facts["development"] = measure_cross(bench, score, job, below, full)
+    return tensors, facts
+
+
+@torch.no_grad()
+def rounded_differences(encoder: Any, base: Any) -> dict[str, Tensor]:
+    """What full fine-tuning changed, in 8 bits a weight with a scale for each row, and put back
+    rounded, so that what is measured is what is stored."""
+    found, start = {}, base.state_dict()
+    for name, parameter in encoder.named_parameters():
+        if not name.startswith("encoder."):
+            continue
+        change = parameter - start[name]
+        if change.ndim < 2:
+            found[name] = change
+            continue
+        scale = change.abs().amax(1, keepdim=True).clamp_min(1e-12) / 127
+        levels = (change / scale).round().to(torch.int8)
+        found[f"{name}.levels"], found[f"{name}.scale"] = levels, scale * 1024  # off fp16's floor
+        parameter.copy_(start[name] + levels * (scale * 1024).half().float() / 1024)
+    return found
+
+
+@torch.no_grad()
+def measure_cross(
+    bench: Bench, score: Any, job: Job, below: Mapping[str, AdapterModule], full: bool
+) -> dict[str, Any]:
+    """Reranking the 20 best of the dense stage; in other languages under several routings."""
+    pack, found = bench.pack, {}
+    en = None if full else below.get("en")
     queries = pack.texts("development/squad_queries")
-    score = scorer(pack, adapter, below, True)
-    pooled = pack.vectors(queries, "query", limit=60)
     gold = pack.tables["development/squad_positive"]
-    found["squad en"] = reranked(pack, score, passages, queries, gold, pooled)
+    passages = bench.once(
+        "squad passages", lambda: Passages(pack, pack.texts("development/squad_passages"))
+    )
+    pooled = pack.vectors(queries, "query", limit=60)
+    found["squad en"] = reranked(pack, score, passages, queries, gold, pooled, (en, en))
     for language in job.languages:
-        module = bench.adapter((job.adapters or {})[language]).as_module()
+        if language not in pack.facts["afriqa"]:
+            continue
+        module = below[language]
         queries = pack.texts(f"development/afriqa_{language}")
-        pooled = pack.vectors(queries, "query", module, 60)
         gold = pack.tables[f"development/afriqa_{language}"]
-        for routing, over in (("query's module on all tokens", module), ("none", below)):
-            score = scorer(pack, adapter, over, True)
+        pooled = pack.vectors(queries, "query", module, 60)
+        routings: dict[str, Any] = {"none": ((en, en), False)}
+        if not full:
+            routings |= {"query": ((module, module), False), "split": ((module, en), True)}
+        for routing, (modules, split) in routings.items():
             found[f"afriqa {language}, {routing}"] = reranked(
-                pack, score, bench.afriqa(), queries, gold, pooled
+                pack, score, bench.afriqa(), queries, gold, pooled, modules, split
             )
-    facts["development"] = found
-    return dict(adapter.state_dict()), facts | {"sizes": _sizes(adapter)}
+    return found
 
 
 _MAKERS: Mapping[str, Callable[[Job, Bench, int, float], Made]] = {
     "head": _head,
     "language": _language,
+    "mask": _mask,
     "late-interaction": _late_interaction,
     "cross-encoder": _cross_encoder,
+    "full": _cross_encoder,
 }

@@ -20,6 +20,7 @@ from polyrank.training.trainable_adapter import TrainableAdapter
 HIDDEN_SHARE = 0.15  # of the tokens that masked language modelling asks for
 HELD_OUT = 200  # sequences of a language that perplexity is measured on
 LENGTH = 128  # of a masked sequence, specials included
+OWN_ENGLISH = 6000  # English sentences that the English adapter is trained on
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Recipe:
 class Pairs:
     """Sentence pairs of some languages, with the frozen base's vectors of the English sides.
 
+    English is paired with itself, so that its adapter keeps the base's vectors.
+
     Args:
         pack: whose pairs.
         languages: each is drawn from equally often.
@@ -62,10 +65,18 @@ class Pairs:
 
     def __init__(self, pack: Pack, languages: Sequence[str]) -> None:
         self.pack = pack
-        self.languages = [language for language in languages if pack.has(f"pairs/{language}")]
-        self.sides = [pack.texts(f"pairs/{language}") for language in self.languages]
         self.english = pack.texts("english")
-        self.places = [pack.tables[f"pairs/{language}"] for language in self.languages]
+        self.languages, self.sides, self.places = [], [], []
+        for language in languages:
+            if language == "en":
+                side, places = self.english, torch.arange(min(len(self.english), OWN_ENGLISH))
+            elif pack.has(f"pairs/{language}"):
+                side, places = pack.texts(f"pairs/{language}"), pack.tables[f"pairs/{language}"]
+            else:
+                continue
+            self.languages.append(language)
+            self.sides.append(side)
+            self.places.append(places)
         used = torch.unique(torch.cat(self.places)) if self.places else torch.zeros(0).long()
         self._row = torch.full((len(self.english),), -1)
         self._row[used] = torch.arange(len(used))
@@ -75,12 +86,12 @@ class Pairs:
         }
 
     def __len__(self) -> int:
-        return sum(map(len, self.sides))
+        return sum(map(len, self.places))
 
     def draw(self, random: np.random.Generator, count: int) -> tuple[int, Tensor]:
         """Number of a language, and some of its pairs, (count,)."""
         number = int(random.integers(len(self.languages)))
-        return number, torch.from_numpy(random.integers(len(self.sides[number]), size=count))
+        return number, torch.from_numpy(random.integers(len(self.places[number]), size=count))
 
     def target(self, number: int, chosen: Tensor, side: str) -> Tensor:
         """The frozen vectors of the English sides, (B, H)."""

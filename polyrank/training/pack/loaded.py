@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from functools import cached_property
 from pathlib import Path
@@ -64,6 +65,11 @@ class Pack:
     def counts(self) -> Tensor:
         """How often the pack's text has each piece, (V,)."""
         return torch.from_numpy(np.load(self.folder / "counts.npy").astype(np.int64))
+
+    @cached_property
+    def half(self) -> Any:
+        """A copy of the encoder in bf16, for ranking modules: half the memory traffic."""
+        return copy.deepcopy(self.encoder).to(torch.bfloat16)
 
     @property
     def words(self) -> Tensor:

@@ -19,6 +19,7 @@ def optimise(
     clip: float = 1.0,
     seconds: float | None = None,
     bf16: bool = False,
+    slow: Iterable[nn.Parameter] = (),
 ) -> dict[str, float]:
     """Train parameters in place.
 
@@ -31,24 +32,29 @@ def optimise(
         clip: norm that gradients are cut to.
         seconds: time limit.
         bf16: run under autocast.
+        slow: further parameters, at a tenth of the rate.
 
     Returns:
         steps, seconds, and the mean loss of the first and last tenth.
     """
-    parameters = [p for p in parameters if p.requires_grad]
+    parameters, slow = [p for p in parameters if p.requires_grad], list(slow)
     device = parameters[0].device
     groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay, "share": 1.0},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0, "share": 1.0},
+        {"params": slow, "weight_decay": 0.0, "share": 0.1},
     ]
-    optimizer = torch.optim.AdamW(groups, lr=rate, fused=device.type == "cuda")
+    parameters += slow
+    optimizer = torch.optim.AdamW(
+        [g for g in groups if g["params"]], lr=rate, fused=device.type == "cuda"
+    )
     started, losses, done, progress = time.monotonic(), [], 0, 0.0
     while progress < 1.0:
         passed = (time.monotonic() - started) / seconds if seconds else 0.0
         progress = max(done / steps, passed)
         factor = min((progress + 1 / steps) / warmup, (1 - progress) / (1 - warmup), 1.0)
         for group in optimizer.param_groups:
-            group["lr"] = rate * max(factor, 0.0)
+            group["lr"] = rate * group["share"] * max(factor, 0.0)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             value = loss(done)
         value.backward()

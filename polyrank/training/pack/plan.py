@@ -42,8 +42,8 @@ def _tried(name: str) -> list[Job]:
     ]
 
 
-LATE = RankingRecipe(steps=600, queries=32, negatives=3, width=96)
-CROSS = RankingRecipe(steps=900, queries=32, negatives=7, width=96)
+LATE = RankingRecipe(steps=3000, queries=32, negatives=3, width=96)
+CROSS = RankingRecipe(steps=3000, queries=32, negatives=5, width=96)
 
 # One list a worker, each in order.
 COMPARISON: list[list[Job]] = [
@@ -52,10 +52,51 @@ COMPARISON: list[list[Job]] = [
     [*_tried("align"), *_tried("align-tokens"), *_tried("align-slow")],
     [*_tried("contrast"), *_tried("distance"), *_tried("align-masked-tokens")],
     [*_tried("align-long"), *_tried("shared-masked")],
-    [
-        Job("late", "late-interaction", ("rw",), LATE, minutes=1.0, keep=False),
-        Job("late-slow", "late-interaction", ("rw",), LATE.but(rate=1e-4), keep=False),
-    ],
-    [Job("cross", "cross-encoder", (), CROSS, minutes=2.2, keep=False)],
 ]
-FINAL: list[list[Job]] = []
+LOW, FEW = ALIGN.but(steps=600), ALIGN.but(steps=350)
+
+
+def _final(recipe: Recipe, *languages: str, needs: tuple[str, ...] = ()) -> list[Job]:
+    return [Job(language, "language", (language,), recipe, needs) for language in languages]
+
+
+WITH = ("rw", "ig", "ak", "ha", "yo", "zu")  # whose adapters ranking modules are measured with
+TAUGHT = (*WITH, "sw", "so", "am", "om", "bem", "ug")  # and whose sentence pairs they see
+_MASK = Recipe(steps=300)
+FINAL: list[list[Job]] = [
+    [
+        *_final(ALIGN.but(steps=100), "en"),
+        *_final(LOW, "rw", "ha"),
+        *_final(FEW, "yo", "tt"),
+        Job("squad", "cross-encoder", WITH, CROSS, ("en", *WITH), minutes=3.1),
+    ],
+    [
+        *_final(FEW, "ig", "zu"),
+        *_final(LOW, "sw", "so"),
+        *_final(FEW, "ky"),
+        Job("squad-li", "late-interaction", TAUGHT, LATE.but(dim=384, parallel=0.5),
+            ("en", *TAUGHT), minutes=1.8),
+        Job("squad-full", "full", ("rw", "ig", "ak"), CROSS.but(rate=5e-5), ("en",), minutes=1.8),
+    ],
+    [
+        *_final(FEW, "ak", "bem"),
+        *_final(LOW, "om", "am"),
+        *_final(FEW, "ug"),
+        Job("squad-pairs", "cross-encoder", TAUGHT, CROSS.but(parallel=0.3), ("en", *TAUGHT),
+            minutes=3.1),
+    ],
+    [
+        *_final(FEW, "lg", "tr", "ru", "zh"),
+        Job("squad-li-128", "late-interaction", TAUGHT, LATE.but(dim=128, parallel=0.5),
+            ("en", *TAUGHT), minutes=1.8),
+        Job("squad-li-english", "late-interaction", WITH, LATE.but(dim=384), ("en", *WITH),
+            minutes=1.0, keep=False),
+    ],
+    [
+        Job(HEAD, "head", ALL, minutes=0.7),
+        *_final(Recipe(distance=0.0, contrast=0.0, masked=1.0, shared="rw", steps=300), "sn",
+                needs=(HEAD, "rw")),
+        *[Job(f"mask-{language}", "mask", (language,), _MASK, minutes=0.6)
+          for language in ("rw", "yo", "sw", "ug", "en")],
+    ],
+]  # fmt: skip

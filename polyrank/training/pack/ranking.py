@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,14 +13,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from polyrank.modules.adapter import AdapterModule
-from polyrank.routing import RoutedEncoder
+from polyrank.routing import NO_MODULE, RoutedEncoder
+from polyrank.training.alignment_loss import token_contrast
+from polyrank.training.pack.languages import Pairs
 from polyrank.training.pack.loaded import Pack, unit
 from polyrank.training.pack.measure import Passages
 from polyrank.training.pack.optimise import optimise
 from polyrank.training.pack.ragged import Ragged
 from polyrank.training.trainable_adapter import TrainableAdapter
 
-QUERY, PASSAGE = 40, 200  # tokens that are read in training
+QUERY, PASSAGE = 40, 176  # tokens that are read in training
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,11 @@ class RankingRecipe:
         width: of the bottlenecks.
         dim: of token vectors (late interaction).
         temperature: that mean token similarities are divided by (late interaction).
-        projection_rate: learning rate of the projection over that of the adapter.
-        bf16: train under autocast.
+        parallel: weight of sentence pairs beside the questions: a sentence under its language's
+            adapter has to find its translation. No judgements are in it, and it keeps the module
+            from unlearning other languages than English.
+        pairs: sentence pairs a step.
+        half: run the encoder in bf16.
     """
 
     steps: int = 1000
@@ -43,7 +49,9 @@ class RankingRecipe:
     width: int = 96
     dim: int = 128
     temperature: float = 0.02
-    bf16: bool = True
+    parallel: float = 0.0
+    pairs: int = 32
+    half: bool = True
 
     def but(self, **changed: Any) -> RankingRecipe:
         return replace(self, **changed)
@@ -74,20 +82,26 @@ class Questions:
             mined.append(places.masked_fill(values <= 0, -1).cpu())
         lexical = pack.tables["squad/negatives"]  # (Q, 5), −1 where there is none
         self.negatives = torch.cat([torch.cat(mined), lexical], dim=1)  # (Q, count + 5)
-        self.usable = (self.negatives >= 0).sum(1) >= 3
+        usable = (self.negatives >= 0).sum(1) >= 5
+        if not usable.any():  # a handful of passages, as in tests
+            usable = (self.negatives >= 0).any(1)
+        self._usable = torch.nonzero(usable).squeeze(1)
+        self._orders: dict[tuple[int, int], np.ndarray] = {}
+
+    def _order(self, seed: int, lap: int) -> np.ndarray:
+        """The usable questions in the order of an epoch."""
+        if (seed, lap) not in self._orders:
+            order = np.random.default_rng([seed, 7, lap]).permutation(len(self._usable))
+            self._orders[seed, lap] = self._usable.numpy()[order]
+        return self._orders[seed, lap]
 
     def draw(self, step: int, queries: int, negatives: int, seed: int) -> tuple[Tensor, Tensor]:
         """Questions of step i, (B,), and their candidates, the right one first, (B, 1 + n)."""
-        usable = torch.nonzero(self.usable).squeeze(1)
         turn = step * queries + np.arange(queries)
-        laps = turn // len(usable)
-        order = {
-            int(lap): np.random.default_rng([seed, 7, int(lap)]).permutation(len(usable))
-            for lap in np.unique(laps)
-        }
-        chosen = usable[
-            [int(order[int(lap)][i]) for lap, i in zip(laps, turn % len(usable), strict=True)]
-        ]
+        laps, places = turn // len(self._usable), turn % len(self._usable)
+        chosen = torch.tensor(
+            [int(self._order(seed, int(lap))[i]) for lap, i in zip(laps, places, strict=True)]
+        )
         weights = (self.negatives[chosen] >= 0).double()
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
         picked = torch.multinomial(weights, negatives, generator=generator)
@@ -109,64 +123,101 @@ class LateInteraction(nn.Module):
 
 
 @torch.no_grad()
-def directions(pack: Pack, texts: Ragged, dim: int, count: int = 2000) -> Tensor:
+def directions(pack: Pack, dim: int, count: int = 600) -> Tensor:
     """The `dim` main directions of unit token vectors, not centred, as orthonormal rows (dim, H).
 
-    Cosines are kept best by these among all projections of that rank.
+    Over English passages and sentences of every language of the pack, in equal parts, so that no
+    language's directions are lost. With dim = H all cosines stay as they are.
     """
-    ids, real = texts.rows(torch.arange(0, len(texts), max(1, len(texts) // count)), 128)
-    runner, total = pack.runner(), torch.zeros(1)
-    for some, live in zip(ids.split(256), real.split(256), strict=True):
-        hidden, _, own, _ = pack.states(some, live, "passage", runner)
-        vectors = unit(hidden[own]).double()
-        total = total.to(vectors) + vectors.T @ vectors
-    values, found = torch.linalg.eigh(total)  # ascending
-    return found[:, -dim:].flip(1).T.float()
+    hidden = pack.words.shape[1]
+    if dim == hidden:
+        return torch.eye(hidden)
+    named = ["squad/passages", *(f"text/{language}" for language in pack.facts["languages"])]
+    runner = pack.runner()
+    total = torch.zeros(hidden, hidden, dtype=torch.float64, device=pack.device)
+    for name in filter(pack.has, named):
+        texts = pack.texts(name)
+        ids, real = texts.rows(torch.arange(0, len(texts), max(1, len(texts) // count)), 100)
+        for some, live in zip(ids.split(256), real.split(256), strict=True):
+            states, _, own, _ = pack.states(some, live, "passage", runner)
+            vectors = unit(states[own]).double()
+            total += vectors.T @ vectors / len(ids)
+    _, found = torch.linalg.eigh(total)  # ascending
+    return found[:, -dim:].flip(1).T.float().contiguous()
+
+
+Below = Mapping[str, AdapterModule]  # the adapter of each language that has one
+
+
+def _in(below: Below, encoder: Any) -> dict[str, AdapterModule]:
+    weight = encoder.embeddings.word_embeddings.weight
+    return {name: module.to(weight.device, weight.dtype) for name, module in below.items()}
 
 
 def train_late_interaction(
     pack: Pack,
     questions: Questions,
     recipe: RankingRecipe,
-    below: AdapterModule | None = None,
+    below: Below,
     seed: int = 13,
     seconds: float | None = None,
 ) -> tuple[LateInteraction, dict[str, Any]]:
-    """Train a late-interaction module over a language adapter, or over the bare base.
+    """Train a late-interaction module over the English adapter, or over the bare base.
 
     Every question is scored against all passages of the batch; the loss is the cross-entropy of its
     own (Khattab & Zaharia 2020, arXiv 2004.12832, with in-batch negatives).
+
+    Args:
+        below: the adapter of each language; those beside 'en' are for sentence pairs.
     """
     layers, hidden = pack.encoder.config.num_hidden_layers, pack.words.shape[1]
     adapter = TrainableAdapter("late", hidden, layers, recipe.width, seed=seed)
-    start = directions(pack, questions.passages, recipe.dim)
-    model = LateInteraction(adapter.to(pack.device), start.to(pack.device))
-    model.to(pack.device)
+    start = directions(pack, recipe.dim)
+    model = LateInteraction(adapter.to(pack.device), start.to(pack.device)).to(pack.device)
+    encoder = pack.half if recipe.half else pack.encoder
+    modules = _in(below, encoder)
+    others = [language for language in modules if language != "en"]
+    pairs = Pairs(pack, others) if recipe.parallel else None
 
     def loss(step: int) -> Tensor:
         chosen, candidates = questions.draw(step, recipe.queries, recipe.negatives, seed)
-        runner = RoutedEncoder(pack.encoder, [], adapter.as_module())
-        queries, _, query_own = _states(
-            pack, runner, questions.queries, chosen, QUERY, "query", below
+        runner = RoutedEncoder(encoder, [], adapter.as_module())
+        queries, query_own = _states(
+            pack, runner, questions.queries, chosen, QUERY, "query", modules.get("en")
         )
-        passages, _, own = _states(
-            pack, runner, questions.passages, candidates.flatten(), PASSAGE, "passage", below
+        every = candidates.flatten()
+        passages, own = _states(
+            pack, runner, questions.passages, every, PASSAGE, "passage", modules.get("en")
         )
-        with torch.autocast(pack.device.type, enabled=False):
-            similar = torch.einsum("qld,ntd->qlnt", model.project(queries), model.project(passages))
-            best = similar.masked_fill(~own[None, None], -1.0).amax(-1)  # (B, L, M)
-            weight = query_own[..., None].float()
-            mean = (best * weight).sum(1) / weight.sum(1).clamp_min(1)  # (B, M)
-            places = candidates.flatten().to(pack.device)
-            right = candidates[:, 0].to(pack.device)
-            twice = (places[None, :] == right[:, None]).clone()
-            target = torch.arange(len(chosen), device=pack.device) * candidates.shape[1]
-            twice.scatter_(1, target[:, None], False)  # the same passage at another place
-            return F.cross_entropy((mean / recipe.temperature).masked_fill(twice, -1e4), target)
+        similar = torch.einsum("qld,ntd->qlnt", model.project(queries), model.project(passages))
+        best = similar.masked_fill(~own[None, None], -1.0).amax(-1)  # (B, L, M)
+        weight = query_own[..., None].float()
+        mean = (best * weight).sum(1) / weight.sum(1).clamp_min(1)  # (B, M)
+        places, right = every.to(pack.device), candidates[:, 0].to(pack.device)
+        twice = places[None, :] == right[:, None]  # (B, M), the right passage, also elsewhere
+        target = torch.arange(len(chosen), device=pack.device) * candidates.shape[1]
+        twice.scatter_(1, target[:, None], False)
+        logits = (mean / recipe.temperature).masked_fill(twice, -1e4)
+        total = F.cross_entropy(logits, target)
+        if pairs is not None:
+            random = np.random.default_rng([seed, 5, step])
+            number, some = pairs.draw(random, recipe.pairs)
+            there = pairs.places[number][some]
+            foreign, foreign_own = _states(
+                pack, runner, pairs.sides[number], some, 100, "query",
+                modules[pairs.languages[number]],
+            )  # fmt: skip
+            english, english_own = _states(
+                pack, runner, pairs.english, there, 100, "passage", modules.get("en")
+            )
+            both = (model.project(foreign), foreign_own, model.project(english), english_own)
+            total = total + recipe.parallel * token_contrast(*both, recipe.temperature)
+        return total
 
     facts = optimise(
-        model.parameters(), loss, recipe.steps, recipe.rate, seconds=seconds, bf16=recipe.bf16
-    )
+        adapter.parameters(), loss, recipe.steps, recipe.rate, seconds=seconds,
+        slow=[model.projection],
+    )  # fmt: skip
     return model, facts
 
 
@@ -178,9 +229,9 @@ def _states(
     limit: int,
     side: str,
     below: AdapterModule | None,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor]:
     framed, live, own = pack.framed(*texts.rows(index, limit), side)
-    return runner.differentiable(framed, live, language=below), live, own
+    return runner.differentiable(framed, live, language=below), own
 
 
 # --------------------------------------------------------------------------------- cross-encoder
@@ -190,9 +241,8 @@ def paired(
     pack: Pack,
     queries: tuple[Tensor, Tensor],
     passages: tuple[Tensor, Tensor],
-    prefixes: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """`<s> query </s></s> passage </s>`, with the base's prefixes before both sides if wanted.
+    """`<s> query </s></s> passage </s>`, with the base's prefixes before both sides.
 
     Args:
         queries, passages: ids and which are real, (B, Lq) and (B, Ld).
@@ -201,7 +251,7 @@ def paired(
         ids, which are live, and which belong to the passage's side, each (B, L).
     """
     device = queries[0].device
-    before = pack.facts["prefixes"] if prefixes else {"query": [], "passage": []}
+    before = pack.facts["prefixes"]
     first = [pack.first, *before["query"]]
     middle = [pack.last, pack.last, *before["passage"]]
     query_length, length = queries[1].sum(1), passages[1].sum(1)  # (B,)
@@ -229,47 +279,103 @@ def train_cross_encoder(
     pack: Pack,
     questions: Questions,
     recipe: RankingRecipe,
-    below: AdapterModule | None = None,
-    prefixes: bool = True,
+    below: Below,
+    full: bool = False,
     seed: int = 13,
     seconds: float | None = None,
-) -> tuple[TrainableAdapter, dict[str, Any]]:
-    """Train a cross-encoder's ranking adapter and head over a language adapter or the bare base.
+) -> tuple[TrainableAdapter, Any, dict[str, Any]]:
+    """Train a cross-encoder's ranking adapter and head over the English adapter or the bare base.
 
     The loss is the cross-entropy of the right passage among a question's candidates.
+
+    Args:
+        below: as of `train_late_interaction`.
+        full: train all weights of the layers instead of an adapter, over no language adapter.
+
+    Returns:
+        The adapter (of a full model its head alone is of use), the encoder, and facts.
     """
     layers, hidden = pack.encoder.config.num_hidden_layers, pack.words.shape[1]
     adapter = TrainableAdapter("squad", hidden, layers, recipe.width, head=True, seed=seed)
     adapter.to(pack.device)
-    score = scorer(pack, adapter, below, prefixes)
+    encoder = pack.half if recipe.half else pack.encoder
+    parameters = list(adapter.parameters())
+    if full:
+        encoder = copy.deepcopy(pack.encoder)
+        trained = [p for n, p in encoder.named_parameters() if n.startswith("encoder.")]
+        for parameter in trained:
+            parameter.requires_grad_(True)
+        parameters = [*adapter.head.parameters(), *trained]
+    modules = {} if full else _in(below, encoder)
+    others = [language for language in modules if language != "en"]
+    pairs = Pairs(pack, others) if recipe.parallel else None
+    score = scorer(pack, adapter, encoder, full)
 
     def loss(step: int) -> Tensor:
         chosen, candidates = questions.draw(step, recipe.queries, recipe.negatives, seed)
         repeated = chosen.repeat_interleave(candidates.shape[1])
         queries = questions.queries.rows(repeated, QUERY)
         passages = questions.passages.rows(candidates.flatten(), PASSAGE)
-        scores = score(queries, passages).view(candidates.shape)  # (B, 1 + n)
+        scores = score(queries, passages, modules.get("en")).view(candidates.shape)  # (B, 1 + n)
         target = torch.zeros(len(chosen), dtype=torch.long, device=pack.device)
-        return F.cross_entropy(scores, target)
+        total = F.cross_entropy(scores, target)
+        if pairs is not None:
+            random = np.random.default_rng([seed, 5, step])
+            number, some = pairs.draw(random, recipe.pairs)
+            wrong = some[torch.from_numpy(nearest_others(pairs, number, some, 3))]
+            places = pairs.places[number][torch.cat([some[:, None], wrong], 1)]  # (B, 4)
+            sentences = pairs.sides[number].rows(some.repeat_interleave(4), 60)
+            english = pairs.english.rows(places.flatten(), 60)
+            module = modules[pairs.languages[number]]
+            found = score(sentences, english, module).view(places.shape)
+            zero = torch.zeros(len(some), dtype=torch.long, device=pack.device)
+            total = total + recipe.parallel * F.cross_entropy(found, zero)
+        return total
 
-    facts = optimise(
-        adapter.parameters(), loss, recipe.steps, recipe.rate, seconds=seconds, bf16=recipe.bf16
-    )
-    return adapter, facts
+    autocast = full and recipe.half
+    facts = optimise(parameters, loss, recipe.steps, recipe.rate, seconds=seconds, bf16=autocast)
+    return adapter, encoder, facts
 
 
-Score = Callable[[tuple[Tensor, Tensor], tuple[Tensor, Tensor]], Tensor]
+def nearest_others(pairs: Pairs, number: int, chosen: Tensor, count: int) -> Any:
+    """For each of some pairs, the others whose English sides are nearest to its own, (B, count)."""
+    vectors = pairs.target(number, chosen, "passage")
+    similar = vectors @ vectors.T
+    same = pairs.places[number][chosen].to(similar.device)
+    similar.masked_fill_(same[:, None] == same[None, :], -1.0)
+    return similar.topk(count, dim=1).indices.cpu().numpy()
 
 
-def scorer(
-    pack: Pack, adapter: TrainableAdapter, below: AdapterModule | None, prefixes: bool
-) -> Score:
-    """A function from (query ids, real) and (passage ids, real) to scores (B,) in fp32."""
+Texts = tuple[Tensor, Tensor]  # ids, and which are real, both (B, L)
+Score = Callable[..., Tensor]
 
-    def score(queries: tuple[Tensor, Tensor], passages: tuple[Tensor, Tensor]) -> Tensor:
-        ids, live, _ = paired(pack, queries, passages, prefixes)
-        runner = RoutedEncoder(pack.encoder, [], adapter.as_module())
-        hidden = runner.differentiable(ids, live, language=below)[:, 0]
+
+def scorer(pack: Pack, adapter: TrainableAdapter, encoder: Any, full: bool = False) -> Score:
+    """A function that scores pairs.
+
+    It takes queries and passages (each ids and which are real), the language adapter over all
+    tokens, and, to route by side, another one for the passage's side: scores (B,) in fp32.
+    """
+
+    def score(
+        queries: Texts,
+        passages: Texts,
+        module: AdapterModule | None = None,
+        of_passage: AdapterModule | None = None,
+        split: bool = False,
+    ) -> Tensor:
+        ids, live, second = paired(pack, queries, passages)
+        ranking = None if full else adapter.as_module()
+        if split:
+            sides = [one for one in (module, of_passage) if one is not None]
+            runner = RoutedEncoder(encoder, sides, ranking)
+            mine = 0 if module is not None else NO_MODULE
+            theirs = len(sides) - 1 if of_passage is not None else NO_MODULE
+            index = torch.where(second, theirs, mine)
+            hidden = runner.differentiable(ids, live, None, index)[:, 0]
+        else:
+            runner = RoutedEncoder(encoder, [], ranking)
+            hidden = runner.differentiable(ids, live, language=module)[:, 0]
         with torch.autocast(ids.device.type, enabled=False):
             inner, outer = adapter.head
             found: Tensor = outer(torch.tanh(inner(hidden.float()))).squeeze(-1)
@@ -286,22 +392,27 @@ def reranked(
     queries: Ragged,
     gold: Tensor,
     pooled: Tensor,
+    modules: tuple[AdapterModule | None, AdapterModule | None] = (None, None),
+    split: bool = False,
     depth: int = 20,
-    mixtures: tuple[float, ...] = (0.0, 0.02, 0.05, 0.1),
+    mixtures: tuple[float, ...] = (0.003, 0.01, 0.03),
 ) -> dict[str, float]:
     """nDCG@10 after the `depth` best of the dense stage were scored again.
 
     Args:
         pooled: dense vectors of the queries, (Q, H).
+        modules, split: language adapters of both sides; without `split` the first one over all.
         mixtures: weights w of the cross-encoder beside 1 of the cosine; its scores alone always.
     """
     first = pooled @ passages.pooled.T
+    depth = min(depth, first.shape[1])
     cosine, places = first.topk(depth, dim=1)  # (Q, depth)
     found = torch.zeros_like(cosine)
     for part in torch.arange(len(queries)).split(64):
         repeated = part.repeat_interleave(depth)
         candidates = places[part.to(places.device)].flatten().cpu()
-        scores = score(queries.rows(repeated, 60), passages.texts.rows(candidates, PASSAGE))
+        texts = (queries.rows(repeated, 60), passages.texts.rows(candidates, PASSAGE))
+        scores = score(*texts, modules[0], modules[1], split)
         found[part.to(places.device)] = scores.view(len(part), depth).float()
     gold = gold.to(pack.device)
 
@@ -312,4 +423,4 @@ def reranked(
         return float(torch.where((rank <= 10) & (own > -1e8), gain, torch.zeros_like(gain)).mean())
 
     result = {"first": ndcg(cosine), "alone": ndcg(found)}
-    return result | {f"cosine + {w} x": ndcg(cosine + w * found) for w in mixtures if w}
+    return result | {f"cosine + {w} x": ndcg(cosine + w * found) for w in mixtures}

@@ -1,0 +1,1 @@
+"""Plain text for training, a sentence on each line: report on it, clean it, mix languages."""
