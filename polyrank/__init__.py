@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from polyrank.saved_composition import read_composition, save_composition
     from polyrank.training.base import train_base
     from polyrank.training.bilingual.distil import distill_bilingual
+    from polyrank.training.head import train_head
     from polyrank.training.language import train_language_module
     from polyrank.training.late_interaction import train_late_interaction
     from polyrank.training.ranking import train_ranking_module
@@ -70,6 +71,7 @@ _HOMES = {
     "save_composition": "polyrank.saved_composition",
     "to_frame": "polyrank.collections.texts",
     "train_base": "polyrank.training.base",
+    "train_head": "polyrank.training.head",
     "train_language_module": "polyrank.training.language",
     "train_late_interaction": "polyrank.training.late_interaction",
     "train_ranking_module": "polyrank.training.ranking",
@@ -108,6 +110,7 @@ __all__ = [
     "save_composition",
     "to_frame",
     "train_base",
+    "train_head",
     "train_language_module",
     "train_late_interaction",
     "train_ranking_module",

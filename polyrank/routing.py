@@ -118,7 +118,9 @@ class RoutedEncoder:
         Args:
             language: of all tokens, in place of `module_index`; nothing has to be looked up then.
         """
-        groups = [(language, None)] if language else self._groups(input_ids, module_index)
+        groups: Groups | Grouped = [(language, None)]
+        if language is None:
+            groups = self._groups(input_ids, module_index)
         hidden = input_ids
         for state in self._walk(input_ids, attention_mask, token_type_ids, groups, word_embeddings):
             hidden = state  # one is held at a time

@@ -11,7 +11,7 @@ from ..checks import is_given
 MASK_ONLY = ("k", "full-steps", "l1", "freeze-norms", "candidates", "iterations")
 WITHOUT_USE: dict[str, tuple[str, ...]] = {  # options that a kind has no use for
     "adapter": (*MASK_ONLY, "half"),
-    "mask": ("half",),
+    "mask": ("half", "start"),
     "full": (*MASK_ONLY, "reduction", "over"),
     "colbert-xm": (*MASK_ONLY, "reduction"),  # a full model, but over a language module
 }

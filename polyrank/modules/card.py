@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -307,13 +307,18 @@ def readme(card: ModuleCard, published: str | None = None) -> str:
         lines += [f"- {key}: `{value}`" for key, value in card.recipe.items()] + [""]
     if card.figures:
         lines += ["## Figures", "", *_bullets(card.figures), ""]
-    if card.data:
-        lines += ["## Data", ""]
-        for data in card.data:
-            counted = f", {data.lines} lines" if data.lines is not None else ""
-            lines.append(f"- {data.name}, {data.licence}{counted}")
-        lines.append("")
-    return "\n".join(lines)
+    return "\n".join([*lines, *data_lines(card.data)])
+
+
+def data_lines(sources: Sequence[Data]) -> list[str]:
+    """The section of a README on what something was trained on; empty where nothing is said."""
+    if not sources:
+        return []
+    lines = ["## Data", ""]
+    for data in sources:
+        counted = f", {data.lines} lines" if data.lines is not None else ""
+        lines.append(f"- {data.name}, {data.licence}{counted}")
+    return [*lines, ""]
 
 
 def _metadata(card: ModuleCard) -> list[str]:

@@ -20,3 +20,12 @@ def check_length(length: int, base: Base, option: str = "--length") -> None:
     longest = base.model.config.max_position_embeddings - 2  # RoBERTa keeps two for padding
     if length > longest:
         raise UsageError(f"{option} {length} is more than the base '{base.name}' reads: {longest}")
+
+
+def check_mask_token(base: Base) -> None:
+    """Raise UsageError for a base whose tokenizer cannot hide tokens."""
+    if base.tokenizer.mask_token_id is None:
+        raise UsageError(
+            f"the tokenizer of the base '{base.name}' has no mask token, so no tokens can be "
+            "hidden; align to sentence pairs alone: --loss align"
+        )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from polyrank.training.masking import mask_tokens
+from polyrank.training.sentence_pairs import SentencePairs
 from polyrank.training.steps import Batch
 
 
@@ -27,51 +28,62 @@ def blocks(lines: Sequence[str], tokenizer: Any, length: int) -> Tensor:
 
 
 class Batches:
-    """Batch of step i: masked blocks, and pairs when there are some."""
+    """Batch of step i: what each loss of an objective reads.
+
+    Args:
+        sequences: masked language modelling draws from, (N, L); None for none.
+        pairs: sentence pairs for alignment; None for none.
+        translations: pairs whose two sides are masked together.
+        tokenizer: of the base.
+        size: sequences a step, and pairs masked together.
+        length: tokens of two sides together.
+        seed: of what is drawn and hidden.
+    """
 
     def __init__(
         self,
-        sequences: Tensor,
-        pairs: list[tuple[str, str]],
+        sequences: Tensor | None,
+        pairs: SentencePairs | None,
+        translations: Sequence[tuple[str, str]],
         tokenizer: Any,
         size: int,
         length: int,
         seed: int,
     ) -> None:
-        self.sequences, self.pairs, self.tokenizer = sequences, pairs, tokenizer
-        self.size, self.length, self.seed = size, length, seed
+        self.sequences, self.pairs, self.translations = sequences, pairs, translations
+        self.tokenizer, self.size, self.length, self.seed = tokenizer, size, length, seed
 
     def __call__(self, step: int) -> Batch:
+        batch: dict[str, Any] = {}
         random = np.random.default_rng([self.seed, step])
-        share = max(1, self.size // 2) if self.pairs else self.size
-        rows = self.sequences[torch.from_numpy(random.integers(len(self.sequences), size=share))]
-        batch: dict[str, Any] = {"text": self.masked(rows, None, step)}
-        if self.pairs:
-            chosen = [self.pairs[i] for i in random.integers(len(self.pairs), size=self.size)]
-            texts, english = [c[0] for c in chosen], [c[1] for c in chosen]
-            both = self.encode(texts, english)
-            batch["pair"] = self.masked(both["input_ids"], both, step)
-            batch["sentence"], batch["english"] = self.encode(texts), self.encode(english)
+        if self.sequences is not None:
+            rows = torch.from_numpy(random.integers(len(self.sequences), size=self.size))
+            batch["text"] = masked_rows(self.sequences[rows], self.tokenizer, self.seed, step)
+        if self.translations:
+            chosen = random.integers(len(self.translations), size=self.size)
+            both = encode_pairs([self.translations[i] for i in chosen], self.tokenizer, self.length)
+            ids = both.pop("input_ids")
+            batch["pair"] = {**masked_rows(ids, self.tokenizer, self.seed, step), **both}
+        if self.pairs is not None:
+            batch |= self.pairs.batch(step)
         return batch
 
-    def encode(self, first: list[str], second: list[str] | None = None) -> Batch:
-        return dict(
-            self.tokenizer(
-                first,
-                second,
-                truncation=True,
-                max_length=self.length,
-                padding=True,
-                return_tensors="pt",
-            )
-        )
 
-    def masked(self, ids: Tensor, encoded: Batch | None, step: int) -> Batch:
-        hidden, labels = mask_tokens(ids, self.tokenizer, self.seed * 1_000_003 + step)
-        rest = {k: v for k, v in (encoded or {}).items() if k != "input_ids"}
-        return {
-            "attention_mask": torch.ones_like(ids),
-            **rest,
-            "input_ids": hidden,
-            "labels": labels,
-        }
+def encode_pairs(pairs: Sequence[tuple[str, str]], tokenizer: Any, length: int) -> dict[str, Any]:
+    """Both sides in one sequence, each input (B, L)."""
+    return dict(
+        tokenizer(
+            [text for text, _ in pairs],
+            [english for _, english in pairs],
+            truncation=True,
+            max_length=length,
+            padding=True,
+            return_tensors="pt",
+        )
+    )
+
+
+def masked_rows(ids: Tensor, tokenizer: Any, seed: int, step: int) -> dict[str, Tensor]:
+    """Sequences without padding, (B, L), with some tokens hidden, and `labels`."""
+    hidden, labels = mask_tokens(ids, tokenizer, seed * 1_000_003 + step)
+    return {"input_ids": hidden, "attention_mask": torch.ones_like(ids), "labels": labels}

@@ -1,59 +1,90 @@
-"""The loss of a language module, and the perplexity that it is measured by."""
+"""The loss of a language module: the weighted sum that an objective asks for."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from polyrank.training.language_model import MaskedHead
-from polyrank.training.masking import mask_tokens, masked_loss
+from polyrank.training.alignment_loss import sentence_contrast, sentence_distance, token_contrast
+from polyrank.training.language_objective import Objective
+from polyrank.training.masked_output import MaskedOutput
 from polyrank.training.pooling import mean_pool
-from polyrank.training.steps import Batch, fast_bf16
+from polyrank.training.precision import full_precision
+from polyrank.training.steps import Batch
+from polyrank.training.students import Encoding
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """A batch of sentences as both sides encode them.
+
+    Attributes:
+        pooled, target: unit vectors, (B, H), of the sentences and of their English.
+        tokens, own: unit vectors, (B, L, H), and which of them are of the text itself.
+        english, english_own: the same of the English side; None where no loss asks for it.
+    """
+
+    pooled: Tensor
+    target: Tensor
+    tokens: Tensor
+    own: Tensor
+    english: Tensor | None
+    english_own: Tensor | None
+
+
+ALIGNMENT: dict[str, Callable[..., Tensor]] = {
+    "distance": lambda b: sentence_distance(b.pooled, b.target),
+    "contrast": lambda b, temperature: sentence_contrast(b.pooled, b.target, temperature),
+    "tokens": lambda b, temperature: token_contrast(
+        b.tokens, b.own, b.english, b.english_own, temperature
+    ),
+}
+MASKED = {"masked": "text", "translation": "pair"}  # loss → its part of a batch
 
 
 class LanguageLoss:
-    """MLM, and with pairs TLM + 10 × the squared distance to the English side, as `frozen` (the
-    plain base) encodes it."""
+    """The loss of a student on a batch of `language_batches.Batches`.
 
-    def __init__(self, head: MaskedHead, frozen: Any, alignment: float = 10.0) -> None:
-        self.head, self.frozen, self.alignment = head, frozen, alignment
+    Args:
+        objective: which losses.
+        output: the masked-language head; None where no loss hides tokens.
+        frozen: the base; None where no loss asks for the English side's tokens.
+    """
+
+    def __init__(
+        self, objective: Objective, output: MaskedOutput | None, frozen: Encoding | None
+    ) -> None:
+        self.objective, self.output, self.frozen = objective, output, frozen
 
     def __call__(self, model: Any, batch: Batch) -> Tensor:
-        loss = self.language(model, batch["text"])
-        if "pair" in batch:
-            loss = (loss + self.language(model, batch["pair"])) / 2
-            loss = loss + self.alignment * self.distance(model, batch)
-        return loss
+        aligned = self.aligned(model, batch) if self.objective.aligned else None
+        total = torch.zeros((), device=next(model.parameters()).device)
+        for term in self.objective.terms:
+            if term.loss in MASKED:
+                assert self.output is not None
+                loss = self.output.loss(model, batch[MASKED[term.loss]])
+            else:
+                with full_precision(total.device):
+                    loss = ALIGNMENT[term.loss](aligned, **term.parameters)
+            total = total + term.weight * loss
+        return total
 
-    def language(self, model: Any, rows: Batch) -> Tensor:
-        inputs = {k: v for k, v in rows.items() if k != "labels"}
-        return masked_loss(model.base_model(**inputs).last_hidden_state, rows["labels"], self.head)
-
-    def distance(self, model: Any, batch: Batch) -> Tensor:
-        """Mean squared distance of unit vectors, per sentence."""
-        with torch.no_grad():
-            hidden = self.frozen.to(model.device)(**batch["english"]).last_hidden_state
-            target = mean_pool(hidden, batch["english"]["attention_mask"])
-        hidden = model.base_model(**batch["sentence"]).last_hidden_state
-        mine = mean_pool(hidden, batch["sentence"]["attention_mask"])
-        return (mine - target).square().sum(-1).mean()
-
-
-@torch.inference_mode()
-def perplexity(model: Any, head: MaskedHead, sequences: Tensor, tokenizer: Any, seed: int) -> float:
-    """exp of the mean loss at hidden tokens; every call with one seed hides the same ones."""
-    was_training, total, count = model.training, 0.0, 0
-    model.eval()
-    for start in range(0, len(sequences), 16):
-        ids, labels = mask_tokens(sequences[start : start + 16], tokenizer, seed + start)
-        ids, labels = ids.to(model.device), labels.to(model.device)
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=fast_bf16()):
-            hidden = model.base_model(input_ids=ids, attention_mask=torch.ones_like(ids))
-            loss = masked_loss(hidden.last_hidden_state, labels, head)
-        hidden_tokens = int((labels != -100).sum())
-        total, count = total + float(loss) * hidden_tokens, count + hidden_tokens
-    model.train(was_training)
-    return round(math.exp(total / max(count, 1)), 2)
+    def aligned(self, model: Any, batch: Batch) -> Aligned:
+        hidden = model(batch["sentence"])  # (B, L, H)
+        english = None
+        if "english" in batch:
+            assert self.frozen is not None
+            english = F.normalize(self.frozen(batch["english"]).float(), dim=-1)
+        return Aligned(
+            mean_pool(hidden, batch["sentence"]["attention_mask"]),
+            batch["target"],
+            F.normalize(hidden.float(), dim=-1),
+            batch["own"],
+            english,
+            batch.get("english own"),
+        )

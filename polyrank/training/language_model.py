@@ -1,8 +1,4 @@
-"""The model that a language module is trained in: the base, its masked-language head, the adapter.
-
-The flexible-head model class of the `adapters` library applies an invertible adapter's inverse
-before the output embeddings; its static one does not.
-"""
+"""Models of the `adapters` library, and how large an adapter is."""
 
 from __future__ import annotations
 
@@ -11,23 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from polyrank.base import Base
+from polyrank.errors import UsageError
 from polyrank.modules.adapter_folder import save_adapter_module
 from polyrank.modules.card import ModuleCard
 from polyrank.quiet import quiet_transformers
 
 
 def adapter_model(folder: str, attention: str | None = None) -> Any:
-    """The base as a model of the `adapters` library, without dropout, with its masked-language
-    head if any.
+    """The base as a model of the `adapters` library, without dropout and without heads.
 
     Args:
         attention: 'eager' where its probabilities are needed; by default the library's choice.
     """
     from adapters import AutoAdapterModel
-    from transformers import AutoConfig, AutoModelForMaskedLM
+    from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(folder)
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
@@ -35,50 +30,37 @@ def adapter_model(folder: str, attention: str | None = None) -> Any:
         model = AutoAdapterModel.from_pretrained(
             folder, config=config, torch_dtype=torch.float32, attn_implementation=attention
         )
-        if "default" in model.heads and model.heads["default"].config["head_type"] == "masked_lm":
-            # the library converts a BERT head without the bias of its output embeddings
-            static = AutoModelForMaskedLM.from_pretrained(folder).get_output_embeddings()
-            with torch.no_grad():
-                model.heads["default"].get_output_embeddings().bias.copy_(static.bias)
+    if "default" in model.heads:
+        model.delete_head("default")
     return model
 
 
-class MaskedHead(nn.Module):
-    """The masked-language head over single tokens, with the invertible adapter's inverse.
+def adapter_width(base: Base, reduction: int) -> int:
+    """The width of a bottleneck.
 
-    (N, H) hidden states → (N, V) logits; the `adapters` head works on whole sequences and would
-    compute logits at every position.
+    Raises:
+        UsageError: a reduction that does not divide the base's width.
     """
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.head, self.model = model.heads["default"], model
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        inverse = self.model.base_model.get_invertible_adapter()
-        return self.head((hidden.unsqueeze(0),), invertible_adapter=inverse)[0].squeeze(0)
-
-
-def untie(model: Any) -> None:
-    """Freeze the masked-language head and give it output embeddings of its own."""
-    output = model.heads["default"].get_output_embeddings()
-    output.weight = nn.Parameter(output.weight.detach().clone())
-    model.heads.requires_grad_(False)
-
-
-def adapter_config(reduction: int) -> Any:
-    """Bottlenecks and an invertible adapter, both with the same reduction."""
-    from adapters import SeqBnInvConfig
-
-    return SeqBnInvConfig(reduction_factor=reduction, inv_adapter_reduction_factor=reduction)
+    hidden = base.model.config.hidden_size
+    if reduction < 1 or hidden % reduction:
+        divisors = [str(number) for number in range(1, hidden // 2 + 1) if hidden % number == 0]
+        raise UsageError(
+            f"--reduction {reduction} does not divide the width of the base '{base.name}', "
+            f"{hidden}; give one of {', '.join(divisors)}"
+        )
+    width: int = hidden // reduction
+    return width
 
 
 def adapter_size(base: Base, reduction: int, invertible: bool = True) -> int:
-    """How many parameters an adapter of that reduction has, a head apart."""
-    width, layers = base.model.config.hidden_size, base.model.config.num_hidden_layers
-    inner, half = width // reduction, width // 2
-    bottleneck = 2 * width * inner + inner + width  # Down and Up, each with a bias
-    coupling = 2 * half * (half // reduction) + half // reduction + half
+    """How many parameters an adapter of that reduction has, a head apart.
+
+    The coupling of a language adapter is inside as wide as its bottlenecks.
+    """
+    hidden, layers = base.model.config.hidden_size, base.model.config.num_hidden_layers
+    width, half = hidden // reduction, hidden // 2
+    bottleneck = 2 * hidden * width + width + hidden  # Down and Up, each with a bias
+    coupling = 2 * half * width + width + half
     return layers * bottleneck + (2 * coupling if invertible else 0)  # F and G
 
 

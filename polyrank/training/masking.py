@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -26,7 +28,7 @@ def mask_tokens(
     return collator.torch_mask_tokens(ids.clone(), special)
 
 
-def masked_loss(hidden: Tensor, labels: Tensor, head: torch.nn.Module) -> Tensor:
+def masked_loss(hidden: Tensor, labels: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:
     """Cross-entropy at the hidden places; the vocabulary logits are computed there only.
 
     Args:

@@ -7,6 +7,7 @@ bias as the log frequency of each piece.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -40,17 +41,26 @@ class OutputHead(nn.Module):
         with torch.no_grad():
             self.bias.copy_((smooth / smooth.sum()).log().float())
 
-    def forward(self, hidden: Tensor, words: Tensor, used: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        hidden: Tensor,
+        words: Tensor,
+        used: Tensor | None = None,
+        uncouple: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
         """
         Args:
             hidden: (N, H).
             words: the encoder's word embeddings, (V, H), or of the rows in `used` alone, (U, H).
             used: (U,), those rows; None for all.
+            uncouple: the inverse of a language adapter's coupling, which MAD-X runs right before
+                the output embeddings.
 
         Returns:
             (N, V) or (N, U), in fp32.
         """
         states = self.norm(F.gelu(self.dense(hidden.float())))
+        states = states if uncouple is None else uncouple(states)
         return F.linear(states, words.float(), self.bias if used is None else self.bias[used])
 
 

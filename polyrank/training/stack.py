@@ -52,8 +52,6 @@ def adapter_stack(base: Base, below: Path | None, ranking: str | None, reduction
     from adapters.composition import Stack
 
     model = adapter_model(base.folder, base.model.config._attn_implementation)
-    if "default" in model.heads:
-        model.delete_head("default")
     stack = []
     if below is not None:
         check_trainable_over(below)

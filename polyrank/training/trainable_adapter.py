@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from polyrank.activations import activate
+from polyrank.errors import ModuleError
 from polyrank.modules.adapter import AdapterModule, Bottleneck, Head, Invertible, Linear
 from polyrank.modules.adapter_folder import read_adapter
 from polyrank.modules.card import ModuleCard, write_card
@@ -119,6 +121,43 @@ class TrainableAdapter(nn.Module):
         head = Head(tuple(_pair(layer) for layer in self.head)) if len(self.head) else None
         return AdapterModule(self.name, self.activation, True, output, {}, invertible, head)
 
+    @classmethod
+    def of(cls, module: AdapterModule, name: str) -> TrainableAdapter:
+        """A language adapter as parameters, its head left out.
+
+        Args:
+            module: as read.
+            name: of the new one.
+
+        Raises:
+            ModuleError: blocks that are not those trained here.
+        """
+        layers = len(module.output)
+        plain = (
+            module.original_ln_before
+            and not module.attention
+            and not module.residual_after_ln
+            and sorted(module.output) == list(range(layers))
+        )
+        if not plain:
+            raise ModuleError(
+                f"the adapter '{module.name}' cannot be trained on: it has other blocks than one "
+                "bottleneck after every feed-forward.\nStart from an adapter that polyrank trained."
+            )
+        width = module.output[0].down[0].shape[0]
+        coupling = module.invertible.F[0][0].shape[0] if module.invertible else 0
+        made = cls(name, module.hidden_size, layers, width, coupling, activation=module.activation)
+        with torch.no_grad():
+            for number, bottleneck in module.output.items():
+                _fill(made.down[number], bottleneck.down)
+                _fill(made.up[number], bottleneck.up)
+            for part in ("F", "G") if module.invertible else ():
+                for layer, linear in zip(
+                    getattr(made, part), getattr(module.invertible, part), strict=True
+                ):
+                    _fill(layer, linear)
+        return made
+
     def start_from(self, other: TrainableAdapter) -> None:
         """Take over the weights of an adapter of the same sizes."""
         self.load_state_dict(other.state_dict())
@@ -130,13 +169,23 @@ class TrainableAdapter(nn.Module):
         """
         if not self.coupling:
             return hidden
-        from polyrank.activations import activate
-
         half = self.hidden // 2
         y1, y2 = hidden[..., :half], hidden[..., half:]
-        x2 = y2 - self.G[1](activate(self.activation, self.G[0](y1)))
-        x1 = y1 - self.F[1](activate(self.activation, self.F[0](x2)))
+        x2 = y2 - _two_layers(y1, self.G, self.activation)
+        x1 = y1 - _two_layers(x2, self.F, self.activation)
         return torch.cat([x1, x2], dim=-1)
+
+
+def _two_layers(x: Tensor, layers: nn.ModuleList, activation: str) -> Tensor:
+    first, second = map(_pair, layers)
+    inner = activate(activation, nn.functional.linear(x, *first))
+    return nn.functional.linear(inner, *second)
+
+
+def _fill(layer: Any, linear: Linear) -> None:
+    weight, bias = linear
+    layer.weight.copy_(weight)
+    layer.bias.copy_(bias if bias is not None else torch.zeros_like(layer.bias))
 
 
 def _pair(layer: nn.Module) -> Linear:
@@ -220,8 +269,8 @@ def library_names(adapter: TrainableAdapter, stem: str = "bert") -> dict[str, Te
     for number, (down, up) in enumerate(zip(adapter.down, adapter.up, strict=True)):
         place = f"{stem}.encoder.layer.{number}.output.adapters.{name}"
         for part, layer in (("adapter_down.0", down), ("adapter_up", up)):
-            named[f"{place}.{part}.weight"] = layer.weight.detach()
-            named[f"{place}.{part}.bias"] = layer.bias.detach()
+            named[f"{place}.{part}.weight"] = layer.get_parameter("weight").detach()
+            named[f"{place}.{part}.bias"] = layer.get_parameter("bias").detach()
     for side in ("F", "G") if adapter.coupling else ():
         for place_of, layer in zip((0, 2), getattr(adapter, side), strict=True):
             place = f"{stem}.invertible_adapters.{name}.{side}.{place_of}"

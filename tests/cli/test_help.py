@@ -16,6 +16,7 @@ RUNNABLE += ["zoo verify", "zoo push", "zoo index"]
 RUNNABLE += ["distill", "loyalty", "bench", "train language", "train ranking"]
 RUNNABLE += ["train late-interaction", "train labels", "train losses", "compose"]
 RUNNABLE += ["zoo import", "zoo export"]
+RUNNABLE += ["train head"]
 RUNNABLE += ["corpus report", "corpus clean", "corpus mix"]
 # Over a late-interaction module.
 INDEX = ["index build", "index add", "index delete", "index compact", "index info"]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
 from polyrank.errors import UsageError
 from polyrank.modules.mask import load_mask_module
 from polyrank.modules.sparse import applied
-from polyrank.training.language_model import adapter_config, adapter_model, adapter_size
+from polyrank.training.language_model import adapter_model, adapter_size, adapter_width
 from polyrank.training.sparse import Sparsity
+from polyrank.training.trainable_adapter import TrainableAdapter
 
 
 def train(base, text, output, **options):
@@ -53,37 +56,66 @@ def test_a_mask_on_a_plain_model_lowers_its_loss(tiny_mlm, text_file, tmp_path):
 
 def test_pairs_are_trained_on(tiny_mlm, text_file, pairs_file, tmp_path):
     card = train(tiny_mlm, text_file, tmp_path / "de", steps=3, parallel=pairs_file)
-    assert card.recipe["objective"] == "MLM + TLM + alignment" and card.recipe["pairs"] == 40
+    assert card.recipe["objective"] == "distance+0.3*contrast+0.1*masked"
+    assert card.recipe["pairs"] == 40
 
 
-def test_the_target_of_alignment_is_the_base_and_not_what_is_trained(tiny_mlm):
+def test_a_base_without_head_learns_from_pairs(tiny_bert, pairs_file, tmp_path):
+    from polyrank.base import load_base
+    from polyrank.training.sentence_pairs import SentenceEncoder
+    from polyrank.training.students import Frozen
+
+    train(tiny_bert, None, tmp_path / "de", parallel=pairs_file, loss="9*distance+tokens")
+    base = load_base(str(tiny_bert))
+    encoder = SentenceEncoder(base, 24)
+    rows = [line.split("\t") for line in pairs_file.read_text().splitlines()[:40]]
+    target = encoder.vectors(Frozen(base.model), [row[2] for row in rows], "query", "cpu")
+
+    def distance():
+        vectors = encoder.vectors(Frozen(base.model), [row[1] for row in rows], "query", "cpu")
+        return float((vectors - target).square().sum(1).mean())
+
+    before = distance()
+    with applied(base.model, load_mask_module(tmp_path / "de").differences):
+        assert distance() < before
+
+
+def test_the_target_of_alignment_is_the_base_and_not_what_is_trained(tiny_mlm, tmp_path):
     from polyrank.base import load_base
     from polyrank.training.language_loss import LanguageLoss
-    from polyrank.training.language_model import MaskedHead
+    from polyrank.training.language_objective import parse_objective
+    from polyrank.training.sentence_pairs import SentenceEncoder, SentencePairs
+    from polyrank.training.students import Frozen, MaskStudent
 
-    base, model = load_base(str(tiny_mlm)), adapter_model(str(tiny_mlm)).eval()
-    same = dict(base.tokenizer(["sea ice melts", "stars"], padding=True, return_tensors="pt"))
-    loss = LanguageLoss(MaskedHead(model), base.model)
-    assert loss.distance(model, {"sentence": same, "english": same}).item() < 1e-10
+    base, same = load_base(str(tiny_mlm)), [("sea ice melts",) * 2, ("stars",) * 2]
+    student = MaskStudent(copy.deepcopy(base.model)).eval()
+    objective = parse_objective("distance", text=False, pairs=True)
+    pairs = SentencePairs(same, SentenceEncoder(base, 24), 2, seed=1)
+    pairs.prepare(Frozen(base.model), 1, tmp_path / "targets.safetensors", "cpu")
+    loss = LanguageLoss(objective, None, None)
+    assert loss(student, pairs.batch(0)).item() < 1e-10
     with torch.no_grad():
-        model.base_model.encoder.layer[0].output.dense.weight.mul_(2)
-    distance = loss.distance(model, {"sentence": same, "english": same})
+        student.base_model.encoder.layer[0].output.dense.weight.mul_(2)
+    distance = loss(student, pairs.batch(0))
     assert distance.item() > 1e-6  # 0 if both sides were encoded by what is trained
     distance.backward()
     assert all(parameter.grad is None for parameter in base.model.parameters())
 
 
-@pytest.mark.parametrize(("reduction", "invertible"), [(2, False), (4, True)])
-def test_by_default_a_mask_is_as_large_as_an_adapter(tiny_mlm, reduction, invertible):
+@pytest.mark.parametrize("reduction", [2, 4])
+def test_by_default_a_mask_is_as_large_as_an_adapter(tiny_mlm, reduction):
     from adapters import SeqBnConfig
 
     from polyrank.base import load_base
 
+    base = load_base(str(tiny_mlm))
+    width = adapter_width(base, reduction)
+    language = TrainableAdapter("it", 32, 3, width, coupling=width)
+    assert adapter_size(base, reduction) == sum(p.numel() for p in language.parameters())
     model = adapter_model(str(tiny_mlm))
-    config = adapter_config(reduction) if invertible else SeqBnConfig(reduction_factor=reduction)
-    model.add_adapter("it", config=config)
-    counted = sum(p.numel() for name, p in model.named_parameters() if ".it." in name)
-    assert adapter_size(load_base(str(tiny_mlm)), reduction, invertible) == counted
+    model.add_adapter("it", config=SeqBnConfig(reduction_factor=reduction))
+    ranking = sum(p.numel() for name, p in model.named_parameters() if ".it." in name)
+    assert adapter_size(base, reduction, invertible=False) == ranking
 
 
 def test_more_coordinates_than_there_are(tiny_mlm, text_file, tmp_path):

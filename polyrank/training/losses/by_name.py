@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
 from torch import Tensor
 
@@ -26,26 +24,7 @@ from polyrank.training.losses.pointwise import pointwise, soft_pointwise
 from polyrank.training.losses.rank_gap_hinge import rank_gap_hinge
 from polyrank.training.losses.rank_net import rank_net, weighted_rank_net
 from polyrank.training.losses.soft_cross_entropy import soft_cross_entropy
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A number that a loss takes: its default, and what it must be."""
-
-    default: float
-    whole: bool = False
-    zero: bool = False  # may be 0
-
-    def read(self, text: str) -> float:
-        """ValueError when the text is no such number."""
-        value = int(text) if self.whole else float(text)
-        if math.isnan(value) or value < 0 or (value == 0 and not self.zero):
-            raise ValueError
-        return value
-
-    @property
-    def words(self) -> str:
-        return f"a {'whole ' * self.whole}number {'of 0 or more' if self.zero else 'above 0'}"
+from polyrank.training.losses.sums import Aliases, Parameter, number, read_sum, typed
 
 
 @dataclass(frozen=True)
@@ -175,21 +154,17 @@ LOSSES: dict[str, Named] = {
     ),
 }
 
-ALIASES = {
-    "contrastive": ("pairwise_softmax", "in_batch_softmax"),  # ColBERT-XM: 2402.15059, §3.2
-    "info_nce": ("infonce",),
-    "list_net": ("listnet",),
-    "list_mle": ("listmle",),
-    "rank_net": ("ranknet",),
-    "weighted_rank_net": ("weighted_ranknet",),
+ALIASES: Aliases = {
+    "contrastive": (  # ColBERT-XM: 2402.15059, §3.2
+        ("pairwise_softmax", 1.0),
+        ("in_batch_softmax", 1.0),
+    ),
+    "info_nce": (("infonce", 1.0),),
+    "list_net": (("listnet", 1.0),),
+    "list_mle": (("listmle", 1.0),),
+    "rank_net": (("ranknet", 1.0),),
+    "weighted_rank_net": (("weighted_ranknet", 1.0),),
 }
-
-NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
-TERM = re.compile(
-    rf"\s*(?:(?P<weight>{NUMBER})\s*\*)?\s*(?P<name>[a-z][a-z0-9_-]*)\s*"
-    r"(?:\((?P<parameters>[^()]*)\))?\s*(?P<next>\+|$)",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -207,13 +182,7 @@ class Term:
     @property
     def name(self) -> str:
         """As it would be typed; defaults and a weight of 1 are left out."""
-        told = [
-            f"{key}={_number(value)}"
-            for key, value in self.parameters
-            if value != self.named.parameters[key].default
-        ]
-        weight = "" if self.weight == 1 else f"{_number(self.weight)}*"
-        return f"{weight}{self.loss}" + (f"({','.join(told)})" if told else "")
+        return typed(self.loss, self.weight, self.parameters, self.named.parameters)
 
     def __call__(self, scores: Tensor, teacher: Tensor | None, mask: Tensor) -> Tensor:
         """The weighted loss; what it takes is said in its own docstring."""
@@ -268,22 +237,9 @@ def parse_loss(text: str, in_batch: bool = False) -> Loss:
     Raises:
         UsageError: what cannot be read, or a name, parameter or value that there is none of.
     """
-    terms: list[Term] = []
-    place, more = 0, True
-    while more:
-        match = TERM.match(text, place)
-        if match is None:
-            raise UsageError(
-                f"the loss '{text}' cannot be read at '{text[place:].strip()}'; write a name, or a "
-                "sum such as infonce+0.5*margin_mse or kl(temperature=2)+0.1*infonce"
-            )
-        place, more = match.end(), match["next"] == "+"
-        weight = float(match["weight"] or 1)
-        if not 0 < weight < math.inf:
-            raise UsageError(f"the weight of '{match['name']}' is {weight:g}; give one above 0")
-        for name in _names(match["name"]):
-            terms.append(Term(name, weight, _parameters(name, match["parameters"] or "")))
-    loss = Loss(tuple(terms))
+    known = {name: named.parameters for name, named in LOSSES.items()}
+    example = "infonce+0.5*margin_mse or kl(temperature=2)+0.1*infonce"
+    loss = Loss(tuple(Term(*term) for term in read_sum(text, known, ALIASES, example)))
     if loss.in_batch and not in_batch:
         raise UsageError(
             f"the loss '{loss}' takes scores of other queries' passages, which only late "
@@ -296,7 +252,7 @@ def catalogue() -> str:
     """All names, a line each: parameters with defaults, what it is, its source."""
     lines = []
     for name, named in LOSSES.items():
-        told = ", ".join(f"{k}={_number(p.default)}" for k, p in named.parameters.items())
+        told = ", ".join(f"{k}={number(p.default)}" for k, p in named.parameters.items())
         lines.append(
             "\t".join(
                 (
@@ -307,41 +263,5 @@ def catalogue() -> str:
                 )
             )
         )
-    sum_of = "+".join(ALIASES["contrastive"])
+    sum_of = "+".join(name for name, _ in ALIASES["contrastive"])
     return "\n".join([*lines, f"contrastive\tlabels\t{sum_of}\tColBERT-XM: 2402.15059"])
-
-
-def _names(written: str) -> tuple[str, ...]:
-    name = written.lower().replace("-", "_")
-    if name in LOSSES:
-        return (name,)
-    if name in ALIASES:
-        return ALIASES[name]
-    known = [*LOSSES, "contrastive"]
-    near = get_close_matches(name, known, 1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
-    raise UsageError(f"unknown loss '{written}'.{hint} There are: {', '.join(known)}")
-
-
-def _parameters(loss: str, text: str) -> tuple[tuple[str, float], ...]:
-    known, given = LOSSES[loss].parameters, {}
-    for part in filter(None, map(str.strip, text.split(","))):
-        key, equals, value = (piece.strip() for piece in part.partition("="))
-        key = key.lower().replace("-", "_")
-        if not equals or key not in known:
-            listed = ", ".join(known) or "none"
-            raise UsageError(f"the loss '{loss}' has no parameter '{part}'; it has: {listed}")
-        if key in given:
-            raise UsageError(f"the loss '{loss}' is given '{key}' twice")
-        try:
-            given[key] = known[key].read(value)
-        except ValueError:
-            raise UsageError(
-                f"'{key}' of the loss '{loss}' is '{value}'; give {known[key].words}"
-            ) from None
-    return tuple((key, given[key]) for key in known if key in given)
-
-
-def _number(value: float) -> str:
-    """The shortest text that reads back to the same number."""
-    return str(int(value)) if math.isfinite(value) and value == int(value) else repr(value)
