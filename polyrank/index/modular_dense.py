@@ -93,7 +93,8 @@ class ModularDense:
         asked = list(queries)
         if not asked:
             return {}
-        scores = _stacked(self.encoder.encode_queries(asked)) @ self.vectors.T  # (queries, documents)
+        vectors = _stacked(self.encoder.encode_queries(asked))
+        scores = vectors @ self.vectors.T  # (queries, documents)
         return {
             query.id: [
                 ScoredDocument(query.id, self.ids[i], float(row[i])) for i in best(row, depth)

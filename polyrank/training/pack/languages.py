@@ -151,11 +151,11 @@ class Blocks:
         """Mean cross-entropy at the hidden tokens, over the pieces that the text uses."""
         ids, hidden = self.masked(rows, generator)
         states = runner.differentiable(ids, torch.ones_like(ids))[hidden]  # (n, H)
-        if adapter is not None:
-            states = adapter.uncouple(states)
         framed = torch.cat([rows[:, :1], rows, rows[:, :1]], 1)  # the edges are never hidden
         labels = self.inverse[framed[hidden]]
-        return F.cross_entropy(head(states, self.pack.words[self.used], self.used), labels)
+        uncouple = None if adapter is None else adapter.uncouple
+        logits = head(states, self.pack.words[self.used], self.used, uncouple)  # (n, U)
+        return F.cross_entropy(logits, labels)
 
     @torch.no_grad()
     def perplexity(self, adapter: TrainableAdapter | None, head: OutputHead) -> float:

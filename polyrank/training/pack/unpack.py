@@ -28,7 +28,8 @@ from polyrank.modules.full import save_full_module
 from polyrank.modules.mask import save_mask_module
 from polyrank.modules.projection import Projection, TokenRules, save_projection
 from polyrank.modules.sparse import SparseDifference
-from polyrank.training.output_head import OutputHead, save_head
+from polyrank.training.head_folder import HeadCard, save_head_folder
+from polyrank.training.output_head import OutputHead
 from polyrank.training.pack.jobs import HEAD, adapter_of
 from polyrank.training.trainable_adapter import TrainableAdapter, save_trained_adapter
 
@@ -80,12 +81,13 @@ class Unpacking:
             tag, name, licence, count = line.split("\t")
             if tag == language:
                 found.append(Data(f"{name} (sentence pairs)", licence, int(count)))
+        return (*found, *(self.plain(language) if with_text else ()))
+
+    def plain(self, language: str) -> list[Data]:
+        """The sources of a language's monolingual text."""
         path = self.text / f"text/{language}.sources.tsv"
-        if with_text and path.is_file():
-            for line in path.read_text().splitlines():
-                name, licence = line.split("\t")
-                found.append(Data(name, licence))
-        return tuple(found)
+        lines = path.read_text().splitlines() if path.is_file() else []
+        return [Data(*line.split("\t")) for line in lines]
 
     def recipe(self, name: str) -> dict[str, Any]:
         facts = self.returned.facts[name]
@@ -137,18 +139,15 @@ class Unpacking:
         state["bias"] = torch.full((config.vocab_size,), float(seen.min()))
         state["bias"][pieces] = seen  # what the text never used is as rare as its rarest piece
         head.load_state_dict(state)
-        folder = self.root / self.base.name / "head"
-        folder.mkdir(parents=True, exist_ok=True)
-        save_head(head, folder)
-        record = {
-            "base": self.base.name,
-            "base_fingerprint": vars(self.base.fingerprint),
-            "languages": facts["languages"],
-            "recipe": self.recipe(HEAD),
-            "figures": self.figures(HEAD),
-            "sha256": hashlib.sha256((folder / "head.safetensors").read_bytes()).hexdigest(),
-        }
-        (folder / "head.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        texts = {source.name: source for tag in facts["languages"] for source in self.plain(tag)}
+        card = HeadCard(
+            self.base.name,
+            self.base.fingerprint,
+            recipe=self.recipe(HEAD) | {"languages": facts["languages"]},
+            figures=self.figures(HEAD),
+            data=tuple(texts[name] for name in sorted(texts)),
+        )
+        save_head_folder(head, self.root / self.base.name / "head", card)
 
     def language(self, job: str) -> None:
         facts = self.returned.facts[job]

@@ -1,6 +1,5 @@
 """From text to modules of the zoo, by way of a pack, as on a GPU machine."""
 
-import json
 import time
 
 import pytest
@@ -136,16 +135,18 @@ def test_the_cards_say_how_and_on_what(zoo, packed_base):
 
 
 def test_the_head_is_the_packs_spread_over_the_vocabulary(returned, zoo, pieces, packed_base):
+    from polyrank.training.head_folder import read_head_card
     from polyrank.training.output_head import load_head
 
     head, stored = load_head(zoo / "head"), returned.tensors["head"]["bias"].float()
     assert len(head.bias) == packed_base.model.config.vocab_size
     torch.testing.assert_close(head.bias[torch.from_numpy(pieces).long()], stored)
-    assert json.loads((zoo / "head/head.json").read_text())["base"] == packed_base.name
+    assert read_head_card(zoo / "head").base == packed_base.name
 
 
 def test_a_job_is_not_begun_without_time(pack, tmp_path):
-    assert run(Job("rw", "language", ("rw",), SHORT), Bench(pack, tmp_path, time.time() + 8)) is None
+    soon = Bench(pack, tmp_path, time.time() + 8)
+    assert run(Job("rw", "language", ("rw",), SHORT), soon) is None
     waiting = Job("rw", "language", ("rw",), SHORT, needs=("absent",))
     assert run(waiting, Bench(pack, tmp_path, time.time() + 0.3)) is None
 
