@@ -21,9 +21,9 @@ from polyrank.training.pack.measure import Passages, Project, measured, ndcg_of_
 from polyrank.training.pack.ranking import (
     Questions,
     RankingRecipe,
-    directions,
     reranked,
     scorer,
+    start_of_projection,
     train_cross_encoder,
     train_late_interaction,
 )
@@ -253,14 +253,19 @@ def _late_interaction(job: Job, bench: Bench, seed: int, seconds: float) -> Made
     recipe, pack = job.recipe, bench.pack
     assert isinstance(recipe, RankingRecipe)
     questions, below = _questions(bench), _below(job, bench)
-    start = directions(pack, recipe.dim).to(pack.device)
-    untrained = measure_late(bench, None, lambda h: unit(h.float() @ start.T), job, below)
-    model, facts = train_late_interaction(pack, questions, recipe, below, seed, seconds)
-    tensors = {**model.adapter.state_dict(), "projection": model.projection.detach()}
-    facts |= {"sizes": _sizes(model.adapter)}
+    start = start_of_projection(pack, recipe.dim)
+    untrained = measure_late(bench, None, start, job, below)
+    plain = measure_late(bench, None, unit, job, below)
+    adapter, project, facts = train_late_interaction(pack, questions, recipe, below, seed, seconds)
+    tensors = {
+        **adapter.state_dict(),
+        "projection.weight": project.weight.detach(),
+        "projection.bias": project.bias.detach(),
+    }
+    facts |= {"sizes": _sizes(adapter)}
     bench.write(job.name, facts, tensors if job.keep else {})  # measuring may be cut off
-    trained = measure_late(bench, model.adapter.as_module(), model.project, job, below)
-    facts["development"] = {"untrained": untrained, "trained": trained}
+    trained = measure_late(bench, adapter.as_module(), project, job, below)
+    facts["development"] = {"plain": plain, "untrained": untrained, "trained": trained}
     return tensors, facts
 
 

@@ -16,7 +16,7 @@ from polyrank.modules.adapter import AdapterModule
 from polyrank.routing import NO_MODULE, RoutedEncoder
 from polyrank.training.alignment_loss import token_contrast
 from polyrank.training.pack.languages import Pairs
-from polyrank.training.pack.loaded import Pack, unit
+from polyrank.training.pack.loaded import Pack
 from polyrank.training.pack.measure import Passages
 from polyrank.training.pack.optimise import optimise
 from polyrank.training.pack.ragged import Ragged
@@ -109,41 +109,51 @@ class Questions:
         return chosen, torch.cat([self.positive[chosen][:, None], wrong], dim=1)
 
 
-class LateInteraction(nn.Module):
-    """A ranking adapter and a projection of token vectors, which starts from given directions."""
+class TokenProjection(nn.Module):
+    """Hidden states → unit token vectors: a linear map that starts where the base's geometry is.
 
-    def __init__(self, adapter: TrainableAdapter, directions: Tensor) -> None:
+    It starts by taking a mean token vector away and keeping the main directions of what is left:
+    token states of one encoder share a large component, which says nothing and hides differences
+    (Mu & Viswanath 2018, arXiv 1702.01417, for word vectors).
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
         super().__init__()
-        self.adapter = adapter
-        self.projection = nn.Parameter(directions.clone())  # (dim, H)
+        self.weight = nn.Parameter(weight.clone())  # (dim, H)
+        self.bias = nn.Parameter(bias.clone())  # (dim,)
 
-    def project(self, hidden: Tensor) -> Tensor:
-        """Unit vectors in fp32."""
-        return F.normalize(F.linear(hidden.float(), self.projection.float()), dim=-1)
+    def forward(self, hidden: Tensor) -> Tensor:
+        """In fp32: (…, H) → (…, dim)."""
+        return F.normalize(F.linear(hidden.float(), self.weight, self.bias), dim=-1)
 
 
 @torch.no_grad()
-def directions(pack: Pack, dim: int, count: int = 600) -> Tensor:
-    """The `dim` main directions of unit token vectors, not centred, as orthonormal rows (dim, H).
+def start_of_projection(pack: Pack, dim: int, count: int = 600) -> TokenProjection:
+    """The centred principal directions of token states, as orthonormal rows; all for dim = H.
 
     Over English passages and sentences of every language of the pack, in equal parts, so that no
-    language's directions are lost. With dim = H all cosines stay as they are.
+    language's directions are lost.
     """
     hidden = pack.words.shape[1]
-    if dim == hidden:
-        return torch.eye(hidden)
     named = ["squad/passages", *(f"text/{language}" for language in pack.facts["languages"])]
-    runner = pack.runner()
-    total = torch.zeros(hidden, hidden, dtype=torch.float64, device=pack.device)
+    runner, means = pack.runner(), []
+    second = torch.zeros(hidden, hidden, dtype=torch.float64, device=pack.device)
     for name in filter(pack.has, named):
         texts = pack.texts(name)
         ids, real = texts.rows(torch.arange(0, len(texts), max(1, len(texts) // count)), 100)
+        parts = []
         for some, live in zip(ids.split(256), real.split(256), strict=True):
             states, _, own, _ = pack.states(some, live, "passage", runner)
-            vectors = unit(states[own]).double()
-            total += vectors.T @ vectors / len(ids)
-    _, found = torch.linalg.eigh(total)  # ascending
-    return found[:, -dim:].flip(1).T.float().contiguous()
+            parts.append(states[own].double())
+        vectors = torch.cat(parts)  # (tokens, H)
+        means.append(vectors.mean(0))
+        second += vectors.T @ vectors / len(vectors)
+    mean = torch.stack(means).mean(0)  # (H,), of the languages' means
+    weight = torch.eye(hidden, dtype=torch.float64, device=pack.device)
+    if dim < hidden:
+        _, found = torch.linalg.eigh(second / len(means) - torch.outer(mean, mean))  # ascending
+        weight = found[:, -dim:].flip(1).T
+    return TokenProjection(weight.float().contiguous(), -(weight @ mean).float()).to(pack.device)
 
 
 Below = Mapping[str, AdapterModule]  # the adapter of each language that has one
@@ -161,7 +171,7 @@ def train_late_interaction(
     below: Below,
     seed: int = 13,
     seconds: float | None = None,
-) -> tuple[LateInteraction, dict[str, Any]]:
+) -> tuple[TrainableAdapter, TokenProjection, dict[str, Any]]:
     """Train a late-interaction module over the English adapter, or over the bare base.
 
     Every question is scored against all passages of the batch; the loss is the cross-entropy of its
@@ -172,8 +182,8 @@ def train_late_interaction(
     """
     layers, hidden = pack.encoder.config.num_hidden_layers, pack.words.shape[1]
     adapter = TrainableAdapter("late", hidden, layers, recipe.width, seed=seed)
-    start = directions(pack, recipe.dim)
-    model = LateInteraction(adapter.to(pack.device), start.to(pack.device)).to(pack.device)
+    adapter.to(pack.device)
+    project = start_of_projection(pack, recipe.dim)
     encoder = pack.half if recipe.half else pack.encoder
     modules = _in(below, encoder)
     others = [language for language in modules if language != "en"]
@@ -189,7 +199,7 @@ def train_late_interaction(
         passages, own = _states(
             pack, runner, questions.passages, every, PASSAGE, "passage", modules.get("en")
         )
-        similar = torch.einsum("qld,ntd->qlnt", model.project(queries), model.project(passages))
+        similar = torch.einsum("qld,ntd->qlnt", project(queries), project(passages))
         best = similar.masked_fill(~own[None, None], -1.0).amax(-1)  # (B, L, M)
         weight = query_own[..., None].float()
         mean = (best * weight).sum(1) / weight.sum(1).clamp_min(1)  # (B, M)
@@ -210,15 +220,15 @@ def train_late_interaction(
             english, english_own = _states(
                 pack, runner, pairs.english, there, 100, "passage", modules.get("en")
             )
-            both = (model.project(foreign), foreign_own, model.project(english), english_own)
+            both = (project(foreign), foreign_own, project(english), english_own)
             total = total + recipe.parallel * token_contrast(*both, recipe.temperature)
         return total
 
     facts = optimise(
         adapter.parameters(), loss, recipe.steps, recipe.rate, seconds=seconds,
-        slow=[model.projection],
+        slow=project.parameters(),
     )  # fmt: skip
-    return model, facts
+    return adapter, project, facts
 
 
 def _states(

@@ -33,6 +33,7 @@ from polyrank.training.output_head import OutputHead
 from polyrank.training.pack.jobs import HEAD, adapter_of
 from polyrank.training.trainable_adapter import TrainableAdapter, save_trained_adapter
 
+MINED = "the base's 20 nearest, BM25's 5"
 COMMAND = "make gpu-train"  # what the cards quote; with `make gpu-pack` before, `gpu-unpack` after
 
 
@@ -179,13 +180,18 @@ class Unpacking:
 
     def ranking(self, job: str, name: str, late: bool) -> None:
         facts, tensors = self.returned.facts[job], dict(self.returned.tensors[job])
-        projection = tensors.pop("projection", None)
+        weight, bias = (tensors.pop(f"projection.{part}", None) for part in ("weight", "bias"))
         facts["sizes"]["name"] = name
         adapter: TrainableAdapter = adapter_of(facts, tensors)
         english = self._folder("language", "adapter", "en") / "adapter.safetensors"
         parent = Parent("en", "en", hashlib.sha256(english.read_bytes()).hexdigest())
         card = self.card("ranking", "adapter", name, "en", job)
-        recipe = {**card.recipe, "prefixes": True, "mined": "20 nearest of the base, 5 of BM25"}
+        base = self.base.card
+        recipe = {
+            **card.recipe,
+            "prefixes": [base.query_prefix, base.passage_prefix],
+            "mined": "20 nearest of the base, 5 of BM25",
+        }
         data = [Data("SQuAD 1.1 train", "CC-BY-SA-4.0")]
         if facts["recipe"]["parallel"]:
             data += [
@@ -198,17 +204,19 @@ class Unpacking:
         card = replace(card, recipe=recipe, parent=parent, data=tuple(data))
         folder = self._folder("ranking", "adapter", name)
         save_trained_adapter(adapter, folder, card)
-        if late and projection is not None:
-            save_projection(Projection(self.rules(projection), projection.float()), folder)
+        if late and weight is not None and bias is not None:
+            rules = self.rules(weight.shape[0])
+            save_projection(Projection(rules, weight.float(), bias.float()), folder)
             write_card(folder, card)
 
-    def rules(self, projection: Tensor) -> TokenRules:
+    def rules(self, dim: int) -> TokenRules:
         """How texts become token vectors under this base: prefixes, no markers, no filling."""
         return TokenRules(
             query_marker=None,
             document_marker=None,
-            dim=projection.shape[0],
+            dim=dim,
             augment_to=0,
+            specials=False,
             query_prefix=self.base.card.query_prefix,
             document_prefix=self.base.card.passage_prefix,
         )

@@ -13,7 +13,7 @@ from polyrank.training.pack.jobs import Bench, Job, run
 from polyrank.training.pack.languages import Recipe
 from polyrank.training.pack.loaded import Pack
 from polyrank.training.pack.masks import largest
-from polyrank.training.pack.ranking import RankingRecipe, paired
+from polyrank.training.pack.ranking import RankingRecipe, TokenProjection, paired
 from polyrank.training.pack.run import pack_up
 from polyrank.training.pack.unpack import Returned, Unpacking
 
@@ -105,6 +105,7 @@ def zoo(returned, pack_folder, text, packed_base, tmp_path_factory):
     unpacking.language("rw")
     unpacking.mask("mask-rw")
     unpacking.ranking("squad", "squad", late=False)
+    unpacking.ranking("squad-li", "squad-li", late=True)
     return root / packed_base.name
 
 
@@ -120,6 +121,24 @@ def test_an_adapter_computes_as_it_did_in_the_pack(pack, returned, zoo, packed_b
     torch.testing.assert_close(here, there[:, : ids.shape[1]], atol=1e-5, rtol=1e-4)
 
 
+def test_late_interaction_computes_as_it_did_in_the_pack(
+    pack, returned, zoo, packed_base, pieces, words
+):
+    from polyrank.rerankers.late_interaction import LateInteraction
+    from polyrank.training.pack.jobs import adapter_of
+
+    tensors = dict(returned.tensors["squad-li"])
+    project = TokenProjection(*(tensors.pop(f"projection.{p}").float() for p in ("weight", "bias")))
+    ranking = adapter_of(returned.facts["squad-li"], tensors).as_module()
+    below = adapter_of(returned.facts["rw"], returned.tensors["rw"]).as_module()
+    framed, live, own = pack.framed(*pack.texts("pairs/rw").rows(torch.tensor([2]), 50), "query")
+    there = project(pack.runner(ranking).differentiable(framed, live, language=below))[own]
+    model = LateInteraction(packed_base, "squad-li", zoo=zoo.parent, device="cpu")
+    (here,) = model.encode_queries([words(2)], language="rw")
+    # this vocabulary has the blank before the first word as a piece, which is of the prefix here
+    torch.testing.assert_close(here, there[1:], atol=1e-3, rtol=1e-2)  # stored in fp16
+
+
 def test_a_mask_has_the_coordinates_it_was_asked_for(zoo):
     assert len(load_mask_module(zoo / "language/mask/rw")) == 50
 
@@ -131,7 +150,7 @@ def test_the_cards_say_how_and_on_what(zoo, packed_base):
     assert [source.name for source in card.data] == ["made up (sentence pairs)", "made up"]
     assert "after afriqa dense" in card.figures
     ranking = load_adapter_module(zoo / "ranking/adapter/squad").card
-    assert ranking.parent.name == "en" and ranking.recipe["prefixes"] is True
+    assert ranking.parent.name == "en" and ranking.prefixes == ("query: ", "passage: ")
 
 
 def test_the_head_is_the_packs_spread_over_the_vocabulary(returned, zoo, pieces, packed_base):
