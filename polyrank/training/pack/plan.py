@@ -42,7 +42,7 @@ def _tried(name: str) -> list[Job]:
     ]
 
 
-LATE = RankingRecipe(steps=3000, queries=32, negatives=3, width=96)
+LATE = RankingRecipe(steps=3000, queries=32, negatives=3, width=96, temperature=0.03)
 CROSS = RankingRecipe(steps=3000, queries=32, negatives=5, width=96)
 
 # One list a worker, each in order.
