@@ -9,7 +9,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from polyrank.kernels.compressed import tiles
+from polyrank.kernels.compressed import filled, tiles
 from polyrank.kernels.configuration import power_of_two
 from polyrank.kernels.launcher import launch
 
@@ -65,11 +65,10 @@ def _kernel(
 def score(queries: Tensor, documents: Int8Documents, document_mask: Tensor | None) -> Tensor:
     """(Q, Lq, d) with masked tokens zero → (Q, D)."""
     width, count = documents.values.shape[1], len(documents)
-    tiled = tiles(queries, len(documents.values) // max(count, 1))
+    tiled = tiles(queries, len(documents.values) // max(count, 1), "int8")
     columns = len(tiled.columns)
     lanes = max(16, power_of_two(width))
-    laid_out = tiled.columns.new_zeros(lanes, columns)
-    laid_out[:width] = tiled.columns.t()
+    laid_out = filled(tiled.columns.t(), lanes)
     sums = queries.new_empty(count, columns // tiled.length, dtype=torch.float32)
     launch(
         _kernel,

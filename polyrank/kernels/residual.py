@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -133,7 +134,11 @@ class ResidualCodec:
     def tables(self) -> tuple[Tensor, Tensor]:
         """The centroids, and what the bits of one dimension stand for, read as a number: (2^bits,)
         fp32."""
-        return self.centroids, self.weights.float()[reversed_bits(self.bits, self.weights.device)]
+        return self.centroids, self.bit_weights
+
+    @cached_property
+    def bit_weights(self) -> Tensor:
+        return self.weights.float()[reversed_bits(self.bits, self.weights.device)]
 
     def decoder(self) -> Callable[[Tensor, Tensor], Tensor]:
         """What writes the bucket weights of bytes (T, d · bits / 8) into a contiguous fp32 (T, d).
