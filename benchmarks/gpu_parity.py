@@ -54,7 +54,8 @@ def checks(tiny: bool) -> Iterator[tuple[str, Check]]:
             partial(_maxsim, "maxsim", sizes[0], dtype, True, False),
         )
     one = (1, 5, 7, 9, 16) if tiny else (1, 32, 500, 180, 128)
-    batch = (4, 5, 4, 9, 16) if tiny else (64, 32, 64, 180, 128)
+    # As many that a program scores several documents.
+    batch = (4, 5, 4, 9, 16) if tiny else (64, 32, 260, 180, 128)
     long = (2, 20, 3, 40, 16) if tiny else (2, 300, 3, 1030, 128)
     wide = (2, 5, 3, 9, 40) if tiny else (3, 32, 9, 180, 200)
     for title, size in (("one", one), ("batch", batch), ("long", long), ("wide", wide)):

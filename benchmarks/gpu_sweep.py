@@ -215,13 +215,14 @@ def _watched(trial: Trial, seen: list[Tile]) -> ExitStack:
     return stack
 
 
-def warm_tasks(tiny: bool) -> list[Callable[[], Any]]:
+def warm_tasks(tiny: bool) -> list[gpu.Task]:
     """Each tile once, over few documents."""
-    tasks: list[Callable[[], Any]] = []
+    tasks: list[gpu.Task] = []
     for trial in trials(tiny):
         shape = gpu.small(trial.shape) if isinstance(trial.shape, Shape) else trial.shape
         few = Trial(trial.bucket, trial.places, shape, trial.tiles, trial.how)
-        tasks += [partial(_warm, few, tile) for tile in (None, *trial.tiles)]
+        name = f"sweep · {trial.bucket}"
+        tasks += [(name, partial(_warm, few, tile)) for tile in (None, *trial.tiles)]
     return tasks
 
 

@@ -41,6 +41,7 @@ _SMALL_FULL = {32: Tile(32, 32, 8, 2)}
 # MaxSim over bytes, which a program widens itself; buckets of query rows. 64 tokens are the rows of
 # a Hopper matrix product. fp32 has no tensor cores: narrow tiles stay in registers.
 _INT8_HOPPER = {32: Tile(64, 32, 2, 3), 64: Tile(64, 64, 4, 2), 128: Tile(64, 128, 4, 2)}
+_RESIDUAL_HOPPER = {32: Tile(64, 32, 4, 2), 64: Tile(64, 64, 4, 2), 128: Tile(64, 128, 4, 2)}
 _BYTES_HALF = {32: Tile(64, 32, 4, 2), 64: Tile(64, 64, 4, 2), 128: Tile(64, 128, 8, 2)}
 _BYTES_SMALL = {32: Tile(64, 32, 4, 2), 64: Tile(64, 64, 4, 2), 128: Tile(32, 128, 8, 2)}
 _BYTES_FULL = {32: Tile(32, 32, 8, 2)}
@@ -70,7 +71,7 @@ _TABLE: dict[tuple[str, str, int], _Buckets] = {
     ("int8", "other", 2): _BYTES_SMALL,
     ("int8", "other", 4): _BYTES_FULL,
     ("residual", "sm_100", 2): _BYTES_HALF,
-    ("residual", "sm_90", 2): _BYTES_HALF,
+    ("residual", "sm_90", 2): _RESIDUAL_HOPPER,
     ("residual", "sm_80", 2): _BYTES_HALF,
     ("residual", "other", 2): _BYTES_SMALL,
     ("residual", "other", 4): _BYTES_FULL,

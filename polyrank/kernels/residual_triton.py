@@ -1,9 +1,8 @@
 """The Triton path of `maxsim_residual`: one program scores one document for one tile of queries.
 
-A byte holds several dimensions. It is read once, shifted once for each, and what the bits stand for
-is chosen among the bucket weights, whose order undoes the reversed bits of the format: of 2 or 4
-weights by comparison, of more in a table in memory. The query stays where it is for all documents'
-tokens.
+A byte holds several dimensions. What it stands for is one number as wide as all of them where that
+is at most 64 bits, looked up once and taken apart by shifts; else each dimension is looked up in a
+table of bucket weights, whose order undoes the reversed bits of the format.
 """
 
 from __future__ import annotations
@@ -25,6 +24,50 @@ if TYPE_CHECKING:
 TABLE = 1 << 26  # centroid scores held at once: 256 MiB
 
 
+@triton.jit
+def _part(
+    source,
+    weights,
+    SLOT: tl.constexpr,
+    WORDS: tl.constexpr,
+    BITS: tl.constexpr,
+    DTYPE: tl.constexpr,
+):
+    """What slot SLOT of each byte, or of each word of a byte's values, stands for."""
+    if WORDS:
+        EACH: tl.constexpr = DTYPE.primitive_bitwidth
+        number = source >> (EACH * SLOT)
+        if EACH == 16:
+            return number.to(tl.int16).to(DTYPE, bitcast=True)
+        else:
+            return number.to(tl.int32).to(DTYPE, bitcast=True)
+    else:
+        return tl.load(weights + ((source >> (8 - BITS * (SLOT + 1))) & ((1 << BITS) - 1)))
+
+
+@triton.jit
+def _four(
+    source,
+    weights,
+    FIRST: tl.constexpr,
+    STEP: tl.constexpr,
+    WORDS: tl.constexpr,
+    BITS: tl.constexpr,
+    DTYPE: tl.constexpr,
+):
+    """Every STEP-th slot from FIRST on, four of each byte, side by side."""
+    return tl.interleave(
+        tl.interleave(
+            _part(source, weights, FIRST, WORDS, BITS, DTYPE),
+            _part(source, weights, FIRST + 2 * STEP, WORDS, BITS, DTYPE),
+        ),
+        tl.interleave(
+            _part(source, weights, FIRST + STEP, WORDS, BITS, DTYPE),
+            _part(source, weights, FIRST + 3 * STEP, WORDS, BITS, DTYPE),
+        ),
+    )
+
+
 @triton.jit(do_not_specialize=["blocks"])
 def _kernel(
     queries,  # (SLOTS · LANES, columns)
@@ -43,8 +86,10 @@ def _kernel(
     WIDTH: tl.constexpr,
     LENGTH: tl.constexpr,
     TOKENS: tl.constexpr,
+    WORDS: tl.constexpr,  # whether the weights are (256,), all of a byte, or (2^BITS,)
 ):
     SLOTS: tl.constexpr = 8 // BITS
+    DTYPE: tl.constexpr = queries.dtype.element_ty
     columns = blocks * WIDTH  # of whole tiles, so that rows are known to be aligned
     program = tl.program_id(0)
     document = (program // blocks).to(tl.int64)
@@ -53,42 +98,48 @@ def _kernel(
     length = (tl.load(offsets + document + 1) - start).to(tl.int32)
     column = block * WIDTH + tl.arange(0, WIDTH)
     lane = tl.arange(0, LANES)
-    shift = (8 - BITS) - BITS * tl.arange(0, SLOTS)
     dimension = tl.arange(0, SLOTS * LANES)
     query = tl.load(queries + dimension[:, None] * columns + column[None, :])
-    if BITS <= 2:
-        zero, one = tl.load(weights), tl.load(weights + 1)
-    if BITS == 2:
-        two, three = tl.load(weights + 2), tl.load(weights + 3)
-    best = tl.full((WIDTH,), float("-inf"), tl.float32)
+    # Narrow tiles have registers for a maximum of each row, and meet once.
+    ROWS: tl.constexpr = TOKENS if WIDTH <= 32 else 1
+    best = tl.full((ROWS, WIDTH), float("-inf"), tl.float32)
     for first in range(0, length, TOKENS):
         place = first + tl.arange(0, TOKENS)
         token = start + place  # 64 bits
         alive = place < length
         if mask is not None:
             alive = alive & (tl.load(mask + token, mask=alive, other=0) != 0)
+        # What takes longest to come, by way of the codes, is asked for first.
+        code = tl.load(codes + token, mask=alive, other=0).to(tl.int64)
         packed = tl.load(
             residuals + token[:, None] * BYTES + lane[None, :],
             mask=alive[:, None] & (lane < BYTES)[None, :],
             other=0,
         ).to(tl.int32)
-        bucket = (packed[:, :, None] >> shift[None, None, :]) & ((1 << BITS) - 1)
-        if BITS == 1:
-            value = tl.where(bucket == 0, zero, one)
-        elif BITS == 2:
-            low, high = tl.where(bucket == 0, zero, one), tl.where(bucket == 2, two, three)
-            value = tl.where(bucket < 2, low, high)
-        else:
-            value = tl.load(weights + bucket)
-        value = tl.reshape(value, (TOKENS, LANES * SLOTS))  # dimension: byte · SLOTS + slot
-        code = tl.load(codes + token, mask=alive, other=0).to(tl.int64)
-        similarity = tl.load(table + code[:, None] * columns + column[None, :])
-        similarity = tl.dot(value, query, similarity, input_precision="ieee")
         norm = tl.load(norms + token, mask=alive, other=0.0).to(tl.float32)
+        similarity = tl.load(table + code[:, None] * columns + column[None, :])
+        source = tl.load(weights + packed) if WORDS else packed
+        if SLOTS == 1:
+            value = _part(source, weights, 0, WORDS, BITS, DTYPE)
+        elif SLOTS == 2:
+            value = tl.interleave(
+                _part(source, weights, 0, WORDS, BITS, DTYPE),
+                _part(source, weights, 1, WORDS, BITS, DTYPE),
+            )
+        elif SLOTS == 4:
+            value = _four(source, weights, 0, 1, WORDS, BITS, DTYPE)
+        else:
+            value = tl.interleave(
+                _four(source, weights, 0, 2, WORDS, BITS, DTYPE),
+                _four(source, weights, 1, 2, WORDS, BITS, DTYPE),
+            )
+        similarity = tl.dot(value, query, similarity, input_precision="ieee")
         similarity = tl.where(alive[:, None], similarity * norm[:, None], float("-inf"))
-        best = tl.maximum(best, tl.max(similarity, axis=0))
+        if ROWS == 1:
+            similarity = tl.max(similarity, axis=0, keep_dims=True)
+        best = tl.maximum(best, similarity)
     per_tile: tl.constexpr = WIDTH // LENGTH
-    total = tl.sum(tl.reshape(best, (per_tile, LENGTH)), axis=1)
+    total = tl.sum(tl.reshape(tl.max(best, axis=0), (per_tile, LENGTH)), axis=1)
     row = sums + document * (blocks * per_tile) + block * per_tile
     tl.store(row + tl.arange(0, per_tile), total)
 
@@ -113,6 +164,7 @@ def _pass(
     slots, lanes = 8 // codec.bits, max(16, power_of_two(codec.token_bytes))
     laid_out = filled(tiled.columns.t(), lanes * slots)
     sums = table.new_empty(count, columns // tiled.length)
+    words = codec.byte_words(laid_out.dtype)
     launch(
         _kernel,
         count * tiled.blocks,
@@ -124,7 +176,7 @@ def _pass(
             documents.inverse_norms,
             documents.offsets,
             document_mask,
-            codec.bit_weights.to(laid_out.dtype),
+            codec.bit_weights.to(laid_out.dtype) if words is None else words,
             sums,
         ),
         (tiled.blocks,),
@@ -135,6 +187,7 @@ def _pass(
             tiled.width,
             tiled.length,
             tiled.chosen.tokens,
+            words is not None,
         ),
         tiled.chosen.warps,
         tiled.chosen.stages,

@@ -11,9 +11,11 @@ from polyrank.kernels.configuration import (
     adapter_tile,
     adapter_tokens,
     bytes_tile,
+    documents_each,
     fits,
     maxsim_tile,
     power_of_two,
+    scatter_tile,
     sum_tile,
 )
 
@@ -37,6 +39,21 @@ def test_a_tile_fits_in_shared_memory(architecture, bytes_each, width):
             chosen = maxsim_tile(architecture, bytes_each, width, rows, 10_000, winners)
             numbers = width * (chosen.rows + chosen.stages * chosen.tokens)
             assert numbers * bytes_each <= room, (rows, winners)
+
+
+def test_documents_of_a_program():
+    assert documents_each(1, 10_000) == 1  # a single tile of queries
+    assert documents_each(64, 32) == 1  # few programs as it is
+    assert documents_each(64, 256) == 8
+    assert documents_each(16, 10**6) == 16
+
+
+def test_tiles_of_the_documents_gradient():
+    assert [scatter_tile(128, 180, length).rows for length in (5, 32, 1024)] == [16, 32, 64]
+    for width, tokens in ((128, 40), (128, 1030), (256, 180)):
+        chosen = scatter_tile(width, tokens, 1024)
+        # Two sums of fp32 beside what else a thread of 255 registers holds.
+        assert 2 * chosen.tokens * width / (32 * chosen.warps) <= 128
 
 
 def test_what_the_kernels_take():

@@ -143,6 +143,18 @@ def test_gradients_of_half_precision(layout, zero_mask, masks, path):
         torch.testing.assert_close(ours.double(), theirs, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.skipif(not backend.installed(), reason="Triton is not installed")
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_triton_program_may_score_several_documents(layout, monkeypatch):
+    from polyrank.kernels import triton_forward
+
+    monkeypatch.setattr(autograd, "_on_triton", configuration.fits)
+    arguments = layouts(*batch())[layout]
+    expected = getattr(kernels, layout)(*arguments)
+    monkeypatch.setattr(triton_forward, "documents_each", lambda *_: 3)
+    assert torch.equal(getattr(kernels, layout)(*arguments), expected)
+
+
 @pytest.mark.parametrize(
     ("queries", "query_length", "documents", "length", "width"),
     [
