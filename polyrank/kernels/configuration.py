@@ -126,7 +126,7 @@ def scatter_tile(width: int, tokens: int, query_length: int) -> Tile:
 
     rows: tokens of one query at a time.
     """
-    rows = min(max(power_of_two(query_length), 16), 64)
+    rows = min(max(power_of_two(query_length), 16), 64 if width <= 128 else 32)
     if tokens <= 64 or width > 128:
         return Tile(64, rows, 4 if width <= 128 else 8, 3)
     return Tile(128, rows, 8, 3)

@@ -43,7 +43,7 @@ def launch(
         None if address is None or tensor is None else (tensor.dtype, address % 16 == 0)
         for tensor, address in zip(tensors, addresses, strict=True)
     ]
-    key = (kernel, device, warps, stages, constants, *kinds)
+    key = (kernel.fn, device, warps, stages, constants, *kinds)
     compiled = _compiled.get(key)
     if compiled is not None:  # addresses are taken as they are, without a question to the driver
         compiled[(programs, 1, 1)](*addresses, *sizes, *constants)
