@@ -345,7 +345,9 @@ def timing_plan(tiny: bool) -> Iterator[Step]:
         return lambda results: measure(shape, name, _value(results, "limits"))
 
     main = every if tiny else every[: len(FIRST)]
-    for shape in main:
+    quick = [shape for shape in main if shape.kind != "scan"]
+    scans = [shape for shape in main if shape.kind == "scan"]  # many seconds to prepare
+    for shape in quick:
         yield f"{shape} · polyrank", _need(shape), run(shape, "polyrank")
     half, full = (torch.bfloat16, torch.float32) if GPU else (torch.float16, torch.float32)
     sizes = [(24, 8, 50)] if tiny else [(384, 96, 64_000), (768, 48, 64_000)]
@@ -354,9 +356,13 @@ def timing_plan(tiny: bool) -> Iterator[Step]:
             name = "adapters · {}→{} {} tokens".format(*size)
             yield f"{name} {gpu_parity._type(dtype)}", 2.0, lambda _, a=(*size, dtype): adapters(*a)
     for peer in ("late-interaction-kernels", "flash-maxsim"):
-        for shape in main:
+        for shape in quick:
             if peer in systems(shape):
                 yield f"{shape} · {peer}", 2 + _need(shape), run(shape, peer)
+    for name in ("polyrank", "late-interaction-kernels", "flash-maxsim"):
+        for shape in scans:
+            if name in systems(shape):
+                yield f"{shape} · {name}", _need(shape), run(shape, name)
     for shape in main[:3] + [s for s in main if s.documents <= 1000 and not s.backward][:2]:
         if shape.kind not in ("scan", "lists") and not shape.backward:
             yield f"graph · {shape}", 1.5, lambda _, shape=shape: graphed(shape)

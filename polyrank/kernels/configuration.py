@@ -112,13 +112,13 @@ def maxsim_tile(
     )
 
 
-def documents_each(tiles: int, documents: int) -> int:
+def documents_each(tiles: int, documents: int, alone: int = 1) -> int:
     """Documents that a program scores one after the other, so that it reads its queries once.
 
-    One where a single tile of queries meets them, since then the documents are what takes time;
-    otherwise as many as leave some programs to each multiprocessor.
+    As many as leave some programs to each multiprocessor, at most 16; at most `alone` where a
+    single tile of queries meets them, since then reading the documents is what takes time.
     """
-    return 1 if tiles == 1 else max(min(tiles * documents // 2048, 16), 1)
+    return max(min(tiles * documents // 2048, 16 if tiles > 1 else alone), 1)
 
 
 def scatter_tile(width: int, tokens: int, query_length: int) -> Tile:

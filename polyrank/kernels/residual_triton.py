@@ -1,4 +1,4 @@
-"""The Triton path of `maxsim_residual`: one program scores one document for one tile of queries.
+"""The Triton path of `maxsim_residual`: one program scores some documents for one tile of queries.
 
 A byte holds several dimensions. What it stands for is one number as wide as all of them where that
 is at most 64 bits, looked up once and taken apart by shifts; else each dimension is looked up in a
@@ -15,7 +15,7 @@ import triton.language as tl
 from torch import Tensor
 
 from polyrank.kernels.compressed import filled, tiles
-from polyrank.kernels.configuration import power_of_two
+from polyrank.kernels.configuration import documents_each, power_of_two
 from polyrank.kernels.launcher import launch
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _four(
     )
 
 
-@triton.jit(do_not_specialize=["blocks"])
+@triton.jit(do_not_specialize=["blocks", "count", "each"])
 def _kernel(
     queries,  # (SLOTS · LANES, columns)
     table,  # (K, columns) fp32: centroid scores
@@ -80,6 +80,8 @@ def _kernel(
     weights,
     sums,  # (documents, columns / LENGTH)
     blocks,  # tiles of columns
+    count,  # of documents
+    each,  # documents of a program
     BITS: tl.constexpr,
     BYTES: tl.constexpr,
     LANES: tl.constexpr,
@@ -92,56 +94,58 @@ def _kernel(
     DTYPE: tl.constexpr = queries.dtype.element_ty
     columns = blocks * WIDTH  # of whole tiles, so that rows are known to be aligned
     program = tl.program_id(0)
-    document = (program // blocks).to(tl.int64)
+    first_document = (program // blocks) * each
     block = program % blocks
-    start = tl.load(offsets + document)
-    length = (tl.load(offsets + document + 1) - start).to(tl.int32)
     column = block * WIDTH + tl.arange(0, WIDTH)
     lane = tl.arange(0, LANES)
     dimension = tl.arange(0, SLOTS * LANES)
     query = tl.load(queries + dimension[:, None] * columns + column[None, :])
+    per_tile: tl.constexpr = WIDTH // LENGTH
     # Narrow tiles have registers for a maximum of each row, and meet once.
     ROWS: tl.constexpr = TOKENS if WIDTH <= 32 else 1
-    best = tl.full((ROWS, WIDTH), float("-inf"), tl.float32)
-    for first in range(0, length, TOKENS):
-        place = first + tl.arange(0, TOKENS)
-        token = start + place  # 64 bits
-        alive = place < length
-        if mask is not None:
-            alive = alive & (tl.load(mask + token, mask=alive, other=0) != 0)
-        # What takes longest to come, by way of the codes, is asked for first.
-        code = tl.load(codes + token, mask=alive, other=0).to(tl.int64)
-        packed = tl.load(
-            residuals + token[:, None] * BYTES + lane[None, :],
-            mask=alive[:, None] & (lane < BYTES)[None, :],
-            other=0,
-        ).to(tl.int32)
-        norm = tl.load(norms + token, mask=alive, other=0.0).to(tl.float32)
-        similarity = tl.load(table + code[:, None] * columns + column[None, :])
-        source = tl.load(weights + packed) if WORDS else packed
-        if SLOTS == 1:
-            value = _part(source, weights, 0, WORDS, BITS, DTYPE)
-        elif SLOTS == 2:
-            value = tl.interleave(
-                _part(source, weights, 0, WORDS, BITS, DTYPE),
-                _part(source, weights, 1, WORDS, BITS, DTYPE),
-            )
-        elif SLOTS == 4:
-            value = _four(source, weights, 0, 1, WORDS, BITS, DTYPE)
-        else:
-            value = tl.interleave(
-                _four(source, weights, 0, 2, WORDS, BITS, DTYPE),
-                _four(source, weights, 1, 2, WORDS, BITS, DTYPE),
-            )
-        similarity = tl.dot(value, query, similarity, input_precision="ieee")
-        similarity = tl.where(alive[:, None], similarity * norm[:, None], float("-inf"))
-        if ROWS == 1:
-            similarity = tl.max(similarity, axis=0, keep_dims=True)
-        best = tl.maximum(best, similarity)
-    per_tile: tl.constexpr = WIDTH // LENGTH
-    total = tl.sum(tl.reshape(tl.max(best, axis=0), (per_tile, LENGTH)), axis=1)
-    row = sums + document * (blocks * per_tile) + block * per_tile
-    tl.store(row + tl.arange(0, per_tile), total)
+    for number in range(first_document, tl.minimum(first_document + each, count)):
+        document = tl.zeros((), tl.int64) + number
+        start = tl.load(offsets + document)
+        length = (tl.load(offsets + document + 1) - start).to(tl.int32)
+        best = tl.full((ROWS, WIDTH), float("-inf"), tl.float32)
+        for first in range(0, length, TOKENS):
+            place = first + tl.arange(0, TOKENS)
+            token = start + place  # 64 bits
+            alive = place < length
+            if mask is not None:
+                alive = alive & (tl.load(mask + token, mask=alive, other=0) != 0)
+            # What takes longest to come, by way of the codes, is asked for first.
+            code = tl.load(codes + token, mask=alive, other=0).to(tl.int64)
+            packed = tl.load(
+                residuals + token[:, None] * BYTES + lane[None, :],
+                mask=alive[:, None] & (lane < BYTES)[None, :],
+                other=0,
+            ).to(tl.int32)
+            norm = tl.load(norms + token, mask=alive, other=0.0).to(tl.float32)
+            similarity = tl.load(table + code[:, None] * columns + column[None, :])
+            source = tl.load(weights + packed) if WORDS else packed
+            if SLOTS == 1:
+                value = _part(source, weights, 0, WORDS, BITS, DTYPE)
+            elif SLOTS == 2:
+                value = tl.interleave(
+                    _part(source, weights, 0, WORDS, BITS, DTYPE),
+                    _part(source, weights, 1, WORDS, BITS, DTYPE),
+                )
+            elif SLOTS == 4:
+                value = _four(source, weights, 0, 1, WORDS, BITS, DTYPE)
+            else:
+                value = tl.interleave(
+                    _four(source, weights, 0, 2, WORDS, BITS, DTYPE),
+                    _four(source, weights, 1, 2, WORDS, BITS, DTYPE),
+                )
+            similarity = tl.dot(value, query, similarity, input_precision="ieee")
+            similarity = tl.where(alive[:, None], similarity * norm[:, None], float("-inf"))
+            if ROWS == 1:
+                similarity = tl.max(similarity, axis=0, keep_dims=True)
+            best = tl.maximum(best, similarity)
+        total = tl.sum(tl.reshape(tl.max(best, axis=0), (per_tile, LENGTH)), axis=1)
+        row = sums + document * (blocks * per_tile) + block * per_tile
+        tl.store(row + tl.arange(0, per_tile), total)
 
 
 def score(queries: Tensor, documents: ResidualDocuments, document_mask: Tensor | None) -> Tensor:
@@ -165,9 +169,10 @@ def _pass(
     laid_out = filled(tiled.columns.t(), lanes * slots)
     sums = table.new_empty(count, columns // tiled.length)
     words = codec.byte_words(laid_out.dtype)
+    each = documents_each(tiled.blocks, count, alone=8)
     launch(
         _kernel,
-        count * tiled.blocks,
+        -(-count // each) * tiled.blocks,
         (
             laid_out,
             table,
@@ -179,7 +184,7 @@ def _pass(
             codec.bit_weights.to(laid_out.dtype) if words is None else words,
             sums,
         ),
-        (tiled.blocks,),
+        (tiled.blocks, count, each),
         (
             codec.bits,
             codec.token_bytes,
