@@ -151,8 +151,14 @@ def adapter_tile(architecture: str, bytes_each: int, tokens: int, rank: int) -> 
     """The tile for so many tokens (of `adapter_tokens`) and a bottleneck of this width."""
     entry = _entry("adapter", architecture, bytes_each, tokens)
     columns = max(16, min(entry.rows, _ADAPTER_WEIGHTS // rank))
-    warps = entry.warps * (2 if rank > 256 else 1)  # else registers spill
+    least = entry.warps * (2 if rank > 256 else 1)
+    warps = min(max(tokens * rank * bytes_each // 4096, least), 16)  # else registers spill
     return Tile(tokens, columns, warps, entry.stages)
+
+
+def three_products(tokens: int, rank: int) -> bool:
+    """Whether fp32 can be multiplied as three products of TF32, whose parts need shared memory."""
+    return tokens * rank <= 8192
 
 
 def sum_tile(architecture: str, bytes_each: int, rows: int) -> Tile:

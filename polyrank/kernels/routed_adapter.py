@@ -129,9 +129,10 @@ def add_adapters(z: Tensor, onto: Tensor, stack: AdapterStack, assignment: Assig
         stack: for the modules that `assignment` speaks of.
 
     Returns:
-        `onto`. Products accumulate in fp32. fp32 is multiplied in fp32, on a GPU as three products
-        of TF32, whose error is as small (or one, where `torch.set_float32_matmul_precision` asks
-        for less). Tokens of a module without adapter keep their bits.
+        `onto`. Products accumulate in fp32. fp32 is multiplied in fp32, on a GPU mostly as three
+        products of TF32, whose error is nearly as small (one product, where
+        `torch.set_float32_matmul_precision` asks for less). Tokens of a module without adapter
+        keep their bits.
     """
     if use_triton(z):
         from polyrank.kernels import routed_adapter_triton

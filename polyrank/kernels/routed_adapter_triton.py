@@ -7,7 +7,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from polyrank.kernels.configuration import adapter_tile, architecture
+from polyrank.kernels.configuration import adapter_tile, architecture, three_products
 from polyrank.kernels.launcher import launch
 from polyrank.kernels.routed_adapter import AdapterStack, Assignment
 
@@ -98,7 +98,9 @@ def add_adapters(z: Tensor, onto: Tensor, stack: AdapterStack, assignment: Assig
     _, rank, width_in = stack.down.shape
     bytes_each = stack.down.element_size()
     chosen = adapter_tile(architecture(z.device), bytes_each, assignment.tile, rank)
-    exact = torch.get_float32_matmul_precision() == "highest"
+    precision = "tf32"
+    if torch.get_float32_matmul_precision() == "highest":
+        precision = "tf32x3" if three_products(chosen.tokens, rank) else "ieee"
     launch(
         _kernel,
         len(assignment.tile_module),
@@ -125,7 +127,7 @@ def add_adapters(z: Tensor, onto: Tensor, stack: AdapterStack, assignment: Assig
             assignment.tile,
             chosen.rows,
             stack.activation,
-            "tf32x3" if exact else "tf32",  # x3: as exact as fp32, but for its last bits
+            precision,
         ),
         chosen.warps,
         chosen.stages,
