@@ -61,16 +61,16 @@ FIRST = [
     Shape("rerank", 8, 10_000),
     Shape("residual-2", 1, 100_000, centroids=1 << 14),
     Shape("int8", 1, 100_000),
-    Shape("scan", 64, 1_000_000),
-    Shape("train", 512, 512, 300, backward=True),
+    Shape("lists", 32, 32, 300, backward=True),
     Shape("rerank", 1, 1000),
     Shape("rerank", 1, 100_000),
     Shape("rerank", 32, 10_000),
     Shape("residual-4", 16, 100_000, centroids=1 << 14),
     Shape("ragged", 1, 10_000, 300),
     Shape("packed", 1, 10_000, 300),
-    Shape("lists", 32, 32, 300, backward=True),
+    Shape("train", 512, 512, 300, backward=True),
     Shape("int8", 16, 100_000),
+    Shape("scan", 64, 1_000_000),
     Shape("rerank", 1, 1000, 1024, 1024),
     Shape("scan", 1, 1_000_000),
 ]
@@ -345,7 +345,9 @@ def timing_plan(tiny: bool) -> Iterator[Step]:
         return lambda results: measure(shape, name, _value(results, "limits"))
 
     main = every if tiny else every[: len(FIRST)]
-    for shape in main:
+    quick = [shape for shape in main if shape.kind != "scan"]
+    scans = [shape for shape in main if shape.kind == "scan"]  # many seconds to prepare
+    for shape in quick:
         yield f"{shape} · polyrank", _need(shape), run(shape, "polyrank")
     half, full = (torch.bfloat16, torch.float32) if GPU else (torch.float16, torch.float32)
     sizes = [(24, 8, 50)] if tiny else [(384, 96, 64_000), (768, 48, 64_000)]
@@ -354,9 +356,13 @@ def timing_plan(tiny: bool) -> Iterator[Step]:
             name = "adapters · {}→{} {} tokens".format(*size)
             yield f"{name} {gpu_parity._type(dtype)}", 2.0, lambda _, a=(*size, dtype): adapters(*a)
     for peer in ("late-interaction-kernels", "flash-maxsim"):
-        for shape in main:
+        for shape in quick:
             if peer in systems(shape):
                 yield f"{shape} · {peer}", 2 + _need(shape), run(shape, peer)
+    for name in ("polyrank", "late-interaction-kernels", "flash-maxsim"):
+        for shape in scans:
+            if name in systems(shape):
+                yield f"{shape} · {name}", _need(shape), run(shape, name)
     for shape in main[:3] + [s for s in main if s.documents <= 1000 and not s.backward][:2]:
         if shape.kind not in ("scan", "lists") and not shape.backward:
             yield f"graph · {shape}", 1.5, lambda _, shape=shape: graphed(shape)
@@ -384,6 +390,8 @@ def _value(results: dict[str, Any], name: str) -> Any:
 
 # Warming up: what compiles, in other processes, into Triton's cache on disk.
 
+Task = tuple[str, Callable[[], Any]]  # with the name of what it is for
+
 
 def small(shape: Shape) -> Shape:
     """The same kernels over few documents."""
@@ -392,8 +400,8 @@ def small(shape: Shape) -> Shape:
     return Shape(**{**vars(shape), "documents": min(shape.documents, 200)})
 
 
-def warm_tasks(tiny: bool) -> list[Callable[[], Any]]:
-    tasks: list[Callable[[], Any]] = []
+def warm_tasks(tiny: bool) -> list[Task]:
+    tasks: list[Task] = []
     seen = set()
     for name in ("late-interaction-kernels", "flash-maxsim", "polyrank"):
         for shape in all_shapes(tiny)[: len(FIRST)]:
@@ -403,12 +411,12 @@ def warm_tasks(tiny: bool) -> list[Callable[[], Any]]:
             alike = (name, shape.kind, shape.query_length, shape.backward)
             alike += (shape,) if name == "polyrank" else ()
             if alike not in seen:
-                tasks.append(partial(_warm, small(shape), name))
+                tasks.append((f"{shape} · {name}", partial(_warm, small(shape), name)))
             seen.add(alike)
     half = torch.bfloat16 if GPU else torch.float16
     for size in [(24, 8, 50)] if tiny else [(384, 96, 64_000), (768, 48, 64_000)]:
-        tasks.append(partial(_warm_adapters, *size, half))
-        tasks.append(partial(_warm_adapters, *size, torch.float32))
+        for dtype in (half, torch.float32):
+            tasks.append(("adapters", partial(_warm_adapters, *size, dtype)))
     return tasks
 
 
@@ -421,8 +429,9 @@ def _warm_adapters(width: int, rank: int, tokens: int, dtype: torch.dtype) -> No
     next(iter(adapter_ways(width, rank, tokens, dtype).values()))()
 
 
-def warm(part: int, parts: int, tasks: list[Callable[[], Any]]) -> None:
-    for task in tasks[part::parts]:
+def warm(part: int, parts: int, tasks: list[Task], only: list[str]) -> None:
+    asked = [task for name, task in tasks if any(part in name for part in only)]
+    for task in asked[part::parts]:
         try:
             task()
         except Exception:  # it is recorded where it is measured
@@ -675,7 +684,7 @@ def stage(options: argparse.Namespace, output: Path) -> int:
         plan, tasks = timing_plan, warm_tasks
     if options.stage.startswith("warm"):
         _, part, parts = options.stage.split("-")
-        warm(int(part), int(parts), tasks(options.tiny))
+        warm(int(part), int(parts), tasks(options.tiny), options.only)
         return 0
     steps = parity_plan(options.tiny) if options.stage == "parity" else plan(options.tiny)
     return child(steps, output, options.deadline, options.only)

@@ -54,7 +54,8 @@ def checks(tiny: bool) -> Iterator[tuple[str, Check]]:
             partial(_maxsim, "maxsim", sizes[0], dtype, True, False),
         )
     one = (1, 5, 7, 9, 16) if tiny else (1, 32, 500, 180, 128)
-    batch = (4, 5, 4, 9, 16) if tiny else (64, 32, 64, 180, 128)
+    # As many that a program scores several documents.
+    batch = (4, 5, 4, 9, 16) if tiny else (64, 32, 260, 180, 128)
     long = (2, 20, 3, 40, 16) if tiny else (2, 300, 3, 1030, 128)
     wide = (2, 5, 3, 9, 40) if tiny else (3, 32, 9, 180, 200)
     for title, size in (("one", one), ("batch", batch), ("long", long), ("wide", wide)):
@@ -66,6 +67,9 @@ def checks(tiny: bool) -> Iterator[tuple[str, Check]]:
                 f"residual-{bits} {queries} queries",
                 partial(_residual, queries, bits, main, tiny),
             )
+    for kind, queries in (("int8", 1), ("residual-2", 1), ("int8", 16), ("residual-4", 16)):
+        name = f"{kind} {queries} queries, many documents"
+        yield name, partial(_many, kind, queries, main, tiny)
     yield "int8 float32", partial(_int8, 2, torch.float32, tiny)
     yield "residual-2 float32", partial(_residual, 2, 2, torch.float32, tiny)
     yield "top-k", partial(_topk, main, tiny)
@@ -209,6 +213,29 @@ def _residual(queries: int, bits: int, dtype: torch.dtype, tiny: bool) -> tuple[
     exact = _exact_packed(asked, documents.decode(), ends, query_mask, mask)
     poison()
     return error(maxsim_residual(asked, documents, query_mask, mask), exact), CODED[dtype]
+
+
+def _many(kind: str, queries: int, dtype: torch.dtype, tiny: bool) -> tuple[float, float]:
+    """As many short documents that a program scores several."""
+    torch.manual_seed(5)
+    count, longest, width, length = (9, 6, 16, 4) if tiny else (9000, 20, 128, 32)
+    asked = _unit(queries, length, width, dtype=dtype)
+    lengths = torch.randint(0, longest + 1, (count, 1), device=DEVICE)
+    mask = torch.arange(longest, device=DEVICE) < lengths
+    vectors, ends = _unit(int(mask.sum()), width), F.pad(lengths[:, 0].cumsum(0), (1, 0))
+    decoded = torch.zeros(count, longest, width, dtype=torch.float64, device=DEVICE)
+    if kind == "int8":
+        eight = encode_int8(vectors, ends)
+        decoded[mask] = eight.decode().double()
+        poison()
+        scores = maxsim_int8(asked, eight)
+    else:
+        codec = _codec(int(kind[-1]), 8 if tiny else 500, width)
+        documents = pack_documents(codec, *codec.encode(vectors), ends)
+        decoded[mask] = documents.decode().double()
+        poison()
+        scores = maxsim_residual(asked, documents)
+    return error(scores, reference.maxsim(asked.double(), decoded, None, mask)), CODED[dtype]
 
 
 def _topk(dtype: torch.dtype, tiny: bool) -> tuple[float, float]:

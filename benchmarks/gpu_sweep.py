@@ -164,6 +164,7 @@ def _call(trial: Trial, case: Any, tile: Tile | None) -> Call:
         with torch.inference_mode():
             way = gpu.adapter_ways(*trial.shape, dtype)["ten languages by row, add_adapters"]
         return torch.inference_mode()(way)
+    torch.manual_seed(0)  # compressed documents have random bytes: the same for every tile
     score = next(iter(gpu.systems(trial.shape).values()))(case)
     if trial.how == "step":
         return _with_backward(score, case)
@@ -214,13 +215,14 @@ def _watched(trial: Trial, seen: list[Tile]) -> ExitStack:
     return stack
 
 
-def warm_tasks(tiny: bool) -> list[Callable[[], Any]]:
+def warm_tasks(tiny: bool) -> list[gpu.Task]:
     """Each tile once, over few documents."""
-    tasks: list[Callable[[], Any]] = []
+    tasks: list[gpu.Task] = []
     for trial in trials(tiny):
         shape = gpu.small(trial.shape) if isinstance(trial.shape, Shape) else trial.shape
         few = Trial(trial.bucket, trial.places, shape, trial.tiles, trial.how)
-        tasks += [partial(_warm, few, tile) for tile in (None, *trial.tiles)]
+        name = f"sweep · {trial.bucket}"
+        tasks += [(name, partial(_warm, few, tile)) for tile in (None, *trial.tiles)]
     return tasks
 
 

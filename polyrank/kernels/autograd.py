@@ -127,7 +127,9 @@ def maxsim_packed(
 def _scores(queries: Tensor, documents: Tensor, problem: Problem) -> Tensor:
     flat_queries = queries.reshape(-1, queries.shape[-1])
     flat_documents = documents.reshape(-1, documents.shape[-1])
-    return _MaxSim.apply(flat_queries, flat_documents, problem)
+    if torch.is_grad_enabled() and (queries.requires_grad or documents.requires_grad):
+        return _MaxSim.apply(flat_queries, flat_documents, problem)
+    return forward(flat_queries, flat_documents, problem)[0]
 
 
 def forward(
@@ -145,12 +147,19 @@ def _on_triton(queries: Tensor, documents: Tensor) -> bool:
     return use_triton(queries) and fits(queries, documents)
 
 
-def _weighted_sum(queries: Tensor, documents: Tensor) -> gradients.WeightedSum:
-    if not _on_triton(queries, documents):
-        return gradients.weighted_sum
-    from polyrank.kernels import triton_backward
+def _gradients(
+    gradient: Tensor,
+    queries: Tensor,
+    documents: Tensor,
+    winners: Tensor,
+    problem: Problem,
+    needs: tuple[bool, bool],
+) -> tuple[Tensor | None, Tensor | None]:
+    if _on_triton(queries, documents):
+        from polyrank.kernels import triton_backward
 
-    return triton_backward.weighted_sum
+        return triton_backward.backward(gradient, queries, documents, winners, problem, needs)
+    return gradients.backward(gradient, queries, documents, winners, problem, needs)
 
 
 class _MaxSim(torch.autograd.Function):
@@ -167,11 +176,8 @@ class _MaxSim(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         queries, documents, winners = ctx.saved_tensors
-        sums = _weighted_sum(queries, documents)
         needs = ctx.needs_input_grad[:2]
-        first, second = gradients.backward(
-            gradient, queries, documents, winners, ctx.problem, needs, sums
-        )
+        first, second = _gradients(gradient, queries, documents, winners, ctx.problem, needs)
         return (
             None if first is None else first.to(queries.dtype),
             None if second is None else second.to(documents.dtype),

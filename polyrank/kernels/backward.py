@@ -50,8 +50,7 @@ def backward(
         sums: how the weighted sums are taken.
     """
     if not queries.numel() or not documents.numel():  # nobody won anything
-        nothing = torch.zeros_like(queries), torch.zeros_like(documents)
-        return nothing[0] if needs[0] else None, nothing[1] if needs[1] else None
+        return nothing(queries, documents, needs)
     token_query = problem.queries.text_of_row(len(queries), queries.device)  # (Tq,)
     starts = problem.documents.starts(documents.device)
     columns = torch.arange(problem.columns, device=documents.device)
@@ -73,9 +72,20 @@ def backward(
     if needs[1]:
         # Stable: the winners of one document token stay in the order of the query tokens. Bag 0
         # collects those without a winner.
-        won, order = (rows.flatten() + 1).sort(stable=True)
-        bags = torch.arange(len(documents) + 2, device=rows.device)
+        keys = (rows.flatten() + 1).int() if len(documents) < 2**31 - 1 else rows.flatten() + 1
+        won, order = keys.sort(stable=True)
+        bags = torch.arange(len(documents) + 2, device=rows.device, dtype=won.dtype)
         ends = torch.searchsorted(won, bags)
         index = order // max(problem.columns, 1)
         document_gradient = sums(queries, index, weight.flatten()[order], ends)[1:]
     return query_gradient, document_gradient
+
+
+def nothing(
+    queries: Tensor, documents: Tensor, needs: tuple[bool, bool]
+) -> tuple[Tensor | None, Tensor | None]:
+    """The gradients where no token won anything."""
+    return (
+        torch.zeros_like(queries) if needs[0] else None,
+        torch.zeros_like(documents) if needs[1] else None,
+    )

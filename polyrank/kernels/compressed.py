@@ -168,28 +168,34 @@ class Tiles:
     def scores(self, sums: Tensor) -> Tensor:
         """From (D, sums) as the kernels write them to (Q, D)."""
         used = sums[:, : self.queries * self.parts]
+        if self.parts == 1:
+            return used.t().contiguous()
         return used.unflatten(1, (self.queries, self.parts)).sum(dim=2).t().contiguous()
 
 
-def tiles(queries: Tensor, tokens: int) -> Tiles:
+def tiles(queries: Tensor, tokens: int, kernel: str) -> Tiles:
     """Cut (Q, Lq, d) queries into tiles, in the dtype the products are taken in.
 
     fp32 stays fp32; fp16 and bf16 are multiplied in fp16, which holds normalised vectors best.
 
     Args:
         tokens: of a document, on average.
+        kernel: "int8" or "residual".
     """
     count, length, width = queries.shape
     dtype = torch.float32 if queries.dtype == torch.float32 else torch.float16
     rows = power_of_two(max(count, 1)) * max(16, power_of_two(length))
-    chosen = bytes_tile(architecture(queries.device), dtype.itemsize, rows, tokens)
+    chosen = bytes_tile(kernel, architecture(queries.device), dtype.itemsize, rows, tokens)
     tile = chosen.rows
     padded = max(16, power_of_two(length)) if length <= tile else -(-length // tile) * tile
     sum_length = min(padded, tile)
     per_tile = min(tile // sum_length, power_of_two(count)) if padded <= tile else 1
     rows = -(-count // per_tile) * per_tile
-    columns = queries.new_zeros(rows, padded, width, dtype=dtype)
-    columns[:count, :length] = queries
+    if (rows, padded) == (count, length):
+        columns = queries.to(dtype)
+    else:
+        columns = queries.new_zeros(rows, padded, width, dtype=dtype)
+        columns[:count, :length] = queries
     return Tiles(
         columns=columns.flatten(0, 1),
         width=per_tile * sum_length,
@@ -198,3 +204,12 @@ def tiles(queries: Tensor, tokens: int) -> Tiles:
         parts=padded // sum_length,
         chosen=chosen,
     )
+
+
+def filled(matrix: Tensor, rows: int) -> Tensor:
+    """The matrix, contiguous, with zeros below it up to so many rows."""
+    if len(matrix) == rows:
+        return matrix.contiguous()
+    wide = matrix.new_zeros(rows, matrix.shape[1])
+    wide[: len(matrix)] = matrix
+    return wide

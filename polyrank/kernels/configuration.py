@@ -1,8 +1,9 @@
 """Which tile a kernel uses: one fixed table, so that nothing is tuned in the middle of work.
 
 Lengths are arguments of the kernels, not part of them; only the buckets here are compiled apart.
-The entries follow from registers and shared memory (a MaxSim tile of R query rows and T document
-tokens holds 2 R T fp32 values, 3 R T with winners); they have not been timed on a GPU yet.
+The entries of sm_90 were timed on an H100 (`benchmarks/gpu.py --sweep`); the others follow from
+registers and shared memory: a MaxSim tile of R query rows and T document tokens holds 2 R T fp32
+values, 3 R T with winners.
 """
 
 from __future__ import annotations
@@ -32,23 +33,27 @@ class Tile:
 _Buckets = dict[int, Tile]
 
 # MaxSim over vectors; buckets of query rows.
-_HOPPER_HALF = {32: Tile(128, 32, 4, 3), 64: Tile(128, 64, 8, 3), 128: Tile(128, 128, 8, 3)}
+_HOPPER_HALF = {32: Tile(64, 32, 4, 4), 64: Tile(64, 64, 4, 4), 128: Tile(64, 128, 4, 3)}
 _AMPERE_HALF = {32: Tile(128, 32, 4, 3), 64: Tile(64, 64, 4, 3), 128: Tile(64, 128, 8, 2)}
 _SMALL_HALF = {32: Tile(64, 32, 4, 3), 64: Tile(64, 64, 4, 2), 128: Tile(64, 128, 8, 2)}
 _LARGE_FULL = {32: Tile(32, 32, 8, 2), 64: Tile(16, 64, 8, 2), 128: Tile(16, 64, 8, 2)}
 _SMALL_FULL = {32: Tile(32, 32, 8, 2)}
 # MaxSim over bytes, which a program widens itself; buckets of query rows. 64 tokens are the rows of
 # a Hopper matrix product. fp32 has no tensor cores: narrow tiles stay in registers.
+_INT8_HOPPER = {32: Tile(64, 32, 2, 3), 64: Tile(64, 64, 4, 2), 128: Tile(64, 128, 4, 2)}
+_RESIDUAL_HOPPER = {32: Tile(64, 32, 4, 2), 64: Tile(64, 64, 4, 2), 128: Tile(64, 128, 4, 2)}
 _BYTES_HALF = {32: Tile(64, 32, 4, 2), 64: Tile(64, 64, 4, 2), 128: Tile(64, 128, 8, 2)}
 _BYTES_SMALL = {32: Tile(64, 32, 4, 2), 64: Tile(64, 64, 4, 2), 128: Tile(32, 128, 8, 2)}
 _BYTES_FULL = {32: Tile(32, 32, 8, 2)}
 # Adapters; buckets of tokens that a module has on average.
+_ADAPTER_HOPPER = {16: Tile(16, 64, 4, 2), 32: Tile(32, 64, 4, 2), 256: Tile(64, 64, 4, 2)}
+_ADAPTER_HOPPER_FULL = {16: Tile(16, 64, 4, 2), 32: Tile(32, 64, 4, 2), 256: Tile(64, 32, 8, 2)}
 _ADAPTER_HALF = {16: Tile(16, 64, 4, 2), 32: Tile(32, 64, 4, 2)}
 _ADAPTER_FULL = {16: Tile(16, 64, 4, 2), 32: Tile(32, 64, 4, 2)}
 _ADAPTER_SMALL_HALF = {16: Tile(16, 32, 4, 2), 32: Tile(32, 32, 4, 2)}
 _ADAPTER_SMALL_FULL = {16: Tile(16, 32, 4, 2), 32: Tile(32, 16, 4, 2)}
 # Weighted sums of rows; buckets of rows that a sum has on average.
-_SUM = {4: Tile(4, 1, 1, 3), 16: Tile(16, 1, 2, 3)}
+_SUM = {4: Tile(4, 1, 1, 3), 16: Tile(8, 1, 2, 3)}
 
 # (kernel, architecture, bytes of a number) -> buckets
 _TABLE: dict[tuple[str, str, int], _Buckets] = {
@@ -60,22 +65,28 @@ _TABLE: dict[tuple[str, str, int], _Buckets] = {
     ("maxsim", "sm_90", 4): _LARGE_FULL,
     ("maxsim", "sm_80", 4): _LARGE_FULL,
     ("maxsim", "other", 4): _SMALL_FULL,
-    ("bytes", "sm_100", 2): _BYTES_HALF,
-    ("bytes", "sm_90", 2): _BYTES_HALF,
-    ("bytes", "sm_80", 2): _BYTES_HALF,
-    ("bytes", "other", 2): _BYTES_SMALL,
-    ("bytes", "other", 4): _BYTES_FULL,
+    ("int8", "sm_100", 2): _BYTES_HALF,
+    ("int8", "sm_90", 2): _INT8_HOPPER,
+    ("int8", "sm_80", 2): _BYTES_HALF,
+    ("int8", "other", 2): _BYTES_SMALL,
+    ("int8", "other", 4): _BYTES_FULL,
+    ("residual", "sm_100", 2): _BYTES_HALF,
+    ("residual", "sm_90", 2): _RESIDUAL_HOPPER,
+    ("residual", "sm_80", 2): _BYTES_HALF,
+    ("residual", "other", 2): _BYTES_SMALL,
+    ("residual", "other", 4): _BYTES_FULL,
     ("adapter", "sm_100", 2): _ADAPTER_HALF,
-    ("adapter", "sm_90", 2): _ADAPTER_HALF,
+    ("adapter", "sm_90", 2): _ADAPTER_HOPPER,
     ("adapter", "sm_80", 2): _ADAPTER_HALF,
     ("adapter", "other", 2): _ADAPTER_SMALL_HALF,
     ("adapter", "sm_100", 4): _ADAPTER_FULL,
-    ("adapter", "sm_90", 4): _ADAPTER_FULL,
+    ("adapter", "sm_90", 4): _ADAPTER_HOPPER_FULL,
     ("adapter", "sm_80", 4): _ADAPTER_FULL,
     ("adapter", "other", 4): _ADAPTER_SMALL_FULL,
     ("sum", "other", 2): _SUM,
     ("sum", "other", 4): _SUM,
 }
+_WGMMA = ("sm_90", "sm_100")  # whose matrix products have 64 rows
 _ADAPTER_WEIGHTS = 1 << 13  # numbers of a weight at once: 64 columns of a bottleneck of 128
 
 
@@ -91,7 +102,8 @@ def maxsim_tile(
     """The tile for vectors of this width, this many query rows, documents about this long."""
     entry = _entry("maxsim", architecture, bytes_each, query_rows)
     crowded = width > 128 or (winners and entry.tokens * entry.rows > 8192)
-    most = entry.tokens // 2 if crowded else entry.tokens
+    least = 64 if architecture in _WGMMA and bytes_each == 2 else 1
+    most = max(entry.tokens // 2, least) if crowded else entry.tokens
     return Tile(
         _step(most, tokens),
         entry.rows if width <= 128 else min(entry.rows, 64),
@@ -100,9 +112,32 @@ def maxsim_tile(
     )
 
 
-def bytes_tile(architecture: str, bytes_each: int, query_rows: int, tokens: int) -> Tile:
-    """The tile for compressed documents about this long; bytes_each: of a query's numbers."""
-    entry = _entry("bytes", architecture, bytes_each, query_rows)
+def documents_each(tiles: int, documents: int, alone: int = 1) -> int:
+    """Documents that a program scores one after the other, so that it reads its queries once.
+
+    As many as leave some programs to each multiprocessor, at most 16; at most `alone` where a
+    single tile of queries meets them, since then reading the documents is what takes time.
+    """
+    return max(min(tiles * documents // 2048, 16 if tiles > 1 else alone), 1)
+
+
+def scatter_tile(width: int, tokens: int, query_length: int) -> Tile:
+    """The tile for the gradient of documents about this long.
+
+    rows: tokens of one query at a time.
+    """
+    rows = min(max(power_of_two(query_length), 16), 64 if width <= 128 else 32)
+    if tokens <= 64 or width > 128:
+        return Tile(64, rows, 4 if width <= 128 else 8, 3)
+    return Tile(128, rows, 8, 3)
+
+
+def bytes_tile(
+    kernel: str, architecture: str, bytes_each: int, query_rows: int, tokens: int
+) -> Tile:
+    """The tile of "int8" or "residual" for documents about this long; bytes_each: of a query's
+    numbers."""
+    entry = _entry(kernel, architecture, bytes_each, query_rows)
     return Tile(_step(entry.tokens, tokens), entry.rows, entry.warps, entry.stages)
 
 
@@ -116,8 +151,14 @@ def adapter_tile(architecture: str, bytes_each: int, tokens: int, rank: int) -> 
     """The tile for so many tokens (of `adapter_tokens`) and a bottleneck of this width."""
     entry = _entry("adapter", architecture, bytes_each, tokens)
     columns = max(16, min(entry.rows, _ADAPTER_WEIGHTS // rank))
-    warps = entry.warps * (2 if rank > 256 else 1)  # else registers spill
+    least = entry.warps * (2 if rank > 256 else 1)
+    warps = min(max(tokens * rank * bytes_each // 4096, least), 16)  # else registers spill
     return Tile(tokens, columns, warps, entry.stages)
+
+
+def three_products(tokens: int, rank: int) -> bool:
+    """Whether fp32 can be multiplied as three products of TF32, whose parts need shared memory."""
+    return tokens * rank <= 8192
 
 
 def sum_tile(architecture: str, bytes_each: int, rows: int) -> Tile:

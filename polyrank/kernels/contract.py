@@ -19,6 +19,7 @@ arithmetic.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -75,8 +76,8 @@ def padded(name: str, vectors: Tensor, mask: Tensor | None) -> Layout:
     if mask is not None:
         _check_mask(name, vectors, mask)
         mask = mask.reshape(-1)
-    length = vectors.shape[-2]
-    return Layout(vectors.shape[:-2].numel(), length, mask=mask)
+    *texts, length, _ = vectors.shape
+    return Layout(math.prod(texts), length, mask=mask)
 
 
 def packed(name: str, vectors: Tensor, offsets: Tensor, mask: Tensor | None) -> Layout:

@@ -32,21 +32,23 @@ def launch(
     """
     if programs == 0:
         return
-    options = {"num_warps": warps, "num_stages": stages}
-    arguments = (*tensors, *sizes, *constants)
     device = next(tensor.device for tensor in tensors if tensor is not None)
-    if device.type != "cuda":  # Triton's interpreter
-        kernel[(programs,)](*arguments, **options)
+    if device.type == "cuda" and device.index != torch.cuda.current_device():
+        with torch.cuda.device(device):
+            launch(kernel, programs, tensors, sizes, constants, warps, stages)
         return
-    key = (kernel, device, warps, stages, constants, tuple(map(_kind, tensors)))
-    with torch.cuda.device(device):
-        compiled = _compiled.get(key)
-        if compiled is None:
-            _compiled[key] = kernel[(programs,)](*arguments, **options)
-        else:
-            compiled[(programs, 1, 1)](*arguments)
-
-
-def _kind(tensor: Tensor | None) -> tuple[torch.dtype, bool] | None:
-    """What Triton compiles a pointer for: its type, and whether it is aligned to 16 bytes."""
-    return None if tensor is None else (tensor.dtype, tensor.data_ptr() % 16 == 0)
+    addresses = [None if tensor is None else tensor.data_ptr() for tensor in tensors]
+    # What Triton compiles a pointer for: its type, and whether it is aligned to 16 bytes.
+    kinds = [
+        None if address is None or tensor is None else (tensor.dtype, address % 16 == 0)
+        for tensor, address in zip(tensors, addresses, strict=True)
+    ]
+    key = (kernel.fn, device, warps, stages, constants, *kinds)
+    compiled = _compiled.get(key)
+    if compiled is not None:  # addresses are taken as they are, without a question to the driver
+        compiled[(programs, 1, 1)](*addresses, *sizes, *constants)
+        return
+    options = {"num_warps": warps, "num_stages": stages}
+    made = kernel[(programs,)](*tensors, *sizes, *constants, **options)
+    if device.type == "cuda":  # not Triton's interpreter
+        _compiled[key] = made

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from polyrank.kernels.configuration import adapter_tile, architecture
+from polyrank.kernels.configuration import adapter_tile, architecture, three_products
 from polyrank.kernels.launcher import launch
 from polyrank.kernels.routed_adapter import AdapterStack, Assignment
 
@@ -50,6 +51,7 @@ def _kernel(
     TILE: tl.constexpr,
     STEP: tl.constexpr,
     ACTIVATION: tl.constexpr,
+    PRECISION: tl.constexpr,
 ):
     tile = tl.program_id(0)
     module = tl.load(tile_module + tile).to(tl.int64)
@@ -72,7 +74,7 @@ def _kernel(
                 mask=inside[:, None],
                 other=0.0,
             )
-            inner = tl.dot(x, weight, inner, input_precision="ieee")
+            inner = tl.dot(x, weight, inner, input_precision=PRECISION)
         inner += tl.load(down_bias + module * RANK + rank)[None, :].to(tl.float32)
         inner = _activate(inner, ACTIVATION).to(down.dtype.element_ty)
         for first in range(0, WIDTH_OUT, STEP):
@@ -84,7 +86,7 @@ def _kernel(
                 other=0.0,
             )
             bias = tl.load(up_bias + module * WIDTH_OUT + column, mask=inside, other=0.0)
-            added = tl.dot(inner, weight, input_precision="ieee") + bias[None, :].to(tl.float32)
+            added = tl.dot(inner, weight, input_precision=PRECISION) + bias[None, :].to(tl.float32)
             address = onto + token[:, None] * ONTO_STRIDE + column[None, :]
             live = alive[:, None] & inside[None, :]
             before = tl.load(address, mask=live, other=0.0).to(tl.float32)
@@ -96,6 +98,9 @@ def add_adapters(z: Tensor, onto: Tensor, stack: AdapterStack, assignment: Assig
     _, rank, width_in = stack.down.shape
     bytes_each = stack.down.element_size()
     chosen = adapter_tile(architecture(z.device), bytes_each, assignment.tile, rank)
+    precision = "tf32"
+    if torch.get_float32_matmul_precision() == "highest":
+        precision = "tf32x3" if three_products(chosen.tokens, rank) else "ieee"
     launch(
         _kernel,
         len(assignment.tile_module),
@@ -122,6 +127,7 @@ def add_adapters(z: Tensor, onto: Tensor, stack: AdapterStack, assignment: Assig
             assignment.tile,
             chosen.rows,
             stack.activation,
+            precision,
         ),
         chosen.warps,
         chosen.stages,

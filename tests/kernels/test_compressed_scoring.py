@@ -112,7 +112,7 @@ def test_masks_with_holes(path, bits):
     torch.testing.assert_close(scores, same, rtol=1e-6, atol=1e-5)
 
 
-@pytest.mark.parametrize("bits", [4, None])
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, None])
 @pytest.mark.parametrize(("dtype", "length"), [(torch.float16, 150), (torch.bfloat16, 32)])
 def test_half_precision_queries_lose_no_more_than_their_rounding(path, bits, dtype, length):
     documents, queries = case(bits, 128), unit(2, length, 128, seed=1)
@@ -140,6 +140,19 @@ def test_a_small_table_takes_several_passes(monkeypatch):
     monkeypatch.setattr(residual_triton, "TABLE", 40 * 8 * 2)
     same = expected(queries, documents)
     torch.testing.assert_close(triton_path(queries, documents), same, rtol=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("bits", [2, None])
+@pytest.mark.parametrize("each", [3, 100])
+def test_a_triton_program_may_score_several_documents(monkeypatch, bits, each):
+    pytest.importorskip("triton")
+    from polyrank.kernels import int8_triton, residual_triton
+
+    documents, queries = case(bits, 64), unit(6, 32, 64, seed=1)
+    same = triton_path(queries, documents)
+    for module in (int8_triton, residual_triton):
+        monkeypatch.setattr(module, "documents_each", lambda *_, **__: each)
+    assert torch.equal(triton_path(queries, documents), same)
 
 
 @pytest.mark.parametrize("bits", [2, None])

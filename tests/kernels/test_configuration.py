@@ -11,9 +11,11 @@ from polyrank.kernels.configuration import (
     adapter_tile,
     adapter_tokens,
     bytes_tile,
+    documents_each,
     fits,
     maxsim_tile,
     power_of_two,
+    scatter_tile,
     sum_tile,
 )
 
@@ -24,7 +26,7 @@ def test_power_of_two():
 
 def test_lengths_fall_into_few_buckets():
     tiles = {maxsim_tile("sm_90", 2, 128, 128, length, False) for length in range(1, 2000)}
-    assert len(tiles) == 4  # 16, 32, 64 and 128 tokens a step: four things to compile, ever
+    assert len(tiles) == 3  # 16, 32 and 64 tokens a step: three things to compile, ever
 
 
 @pytest.mark.parametrize("architecture", ["sm_100", "sm_90", "sm_80", "other"])
@@ -39,6 +41,21 @@ def test_a_tile_fits_in_shared_memory(architecture, bytes_each, width):
             assert numbers * bytes_each <= room, (rows, winners)
 
 
+def test_documents_of_a_program():
+    assert documents_each(1, 10_000) == 1  # a single tile of queries
+    assert documents_each(64, 32) == 1  # few programs as it is
+    assert documents_each(64, 256) == 8
+    assert documents_each(16, 10**6) == 16
+
+
+def test_tiles_of_the_documents_gradient():
+    assert [scatter_tile(128, 180, length).rows for length in (5, 32, 1024)] == [16, 32, 64]
+    for width, tokens in ((128, 40), (128, 1030), (256, 180)):
+        chosen = scatter_tile(width, tokens, 1024)
+        # Two sums of fp32 beside what else a thread of 255 registers holds.
+        assert 2 * chosen.tokens * width / (32 * chosen.warps) <= 128
+
+
 def test_what_the_kernels_take():
     half, double = torch.ones(1, 128).half(), torch.ones(1, 128).double()
     assert fits(half, half.float())
@@ -51,9 +68,10 @@ def test_what_the_kernels_take():
 def test_tiles_of_the_other_kernels_fit(architecture, bytes_each):
     room = {"sm_100": 227, "sm_90": 227, "sm_80": 163, "other": 99}[architecture] * 1024
     for rows in (16, 32, 64, 128, 1000):  # 8 bits, 128 wide: bytes as they lie and widened
-        chosen = bytes_tile(architecture, bytes_each, rows, 10_000)
-        numbers = 128 * (chosen.rows + chosen.tokens) * bytes_each
-        assert numbers + chosen.stages * chosen.tokens * 128 <= room, rows
+        for kernel in ("int8", "residual"):
+            chosen = bytes_tile(kernel, architecture, bytes_each, rows, 10_000)
+            numbers = 128 * (chosen.rows + chosen.tokens) * bytes_each
+            assert numbers + chosen.stages * chosen.tokens * 128 <= room, rows
     for rank in (16, 64, 128, 256):
         for tokens in {adapter_tokens(architecture, n, 10) for n in (1, 200, 5000)}:
             chosen = adapter_tile(architecture, bytes_each, tokens, rank)
@@ -63,13 +81,14 @@ def test_tiles_of_the_other_kernels_fit(architecture, bytes_each):
 
 
 def test_every_kernel_compiles_for_few_lengths_only():
-    assert len({bytes_tile("sm_90", 2, 64, n) for n in range(1, 2000)}) == 3  # 16, 32, 64
-    assert {adapter_tokens("sm_90", n, 10) for n in range(0, 20_000, 10)} == {16, 32}
+    assert len({bytes_tile("int8", "sm_90", 2, 64, n) for n in range(1, 2000)}) == 3  # 16, 32, 64
+    assert {adapter_tokens("sm_90", n, 10) for n in range(0, 20_000, 10)} == {16, 32, 64}
     assert len({sum_tile("sm_90", 2, n) for n in range(2000)}) == 2
 
 
 _COMPILE = """
 import re, subprocess, sys
+from dataclasses import replace
 import torch, triton
 from triton.backends.nvidia.compiler import get_ptxas
 from triton.backends.compiler import GPUTarget
@@ -117,6 +136,11 @@ problem = Problem(Layout(4, 32), Layout(3, 180, offsets, torch.ones(540).bool())
 for winners in (False, True):
     triton_forward.forward(queries, documents, problem, winners)
     triton_forward.forward(queries.float(), documents.float(), problem, winners)
+for own in (False, True):
+    lists = replace(problem, own=own, documents=Layout(12 if own else 3, 180))
+    met = torch.ones(lists.documents.count * 180, 128, **half)
+    winners = torch.ones(lists.columns, 128, dtype=torch.int32).t()
+    triton_backward.backward(torch.ones(4, 3), queries, met, winners, lists, (True, True))
 triton_backward.weighted_sum(documents, torch.arange(9), torch.ones(9), torch.tensor([0, 3, 9]))
 for dtype in (torch.float16, torch.float32):
     asked = torch.ones(4, 32, 128, dtype=dtype)
@@ -145,6 +169,6 @@ def test_every_kernel_compiles_for_hopper_without_one(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     made = [line.split() for line in done.stdout.splitlines()]
-    assert len(made) == 4 + 1 + 2 * (1 + 4 + 1)
+    assert len(made) == 4 + 2 * 2 + 1 + 2 * (1 + 4 + 1)
     forward = [int(line[2]) for line in made if line[0].endswith("triton_forward")]
     assert min(forward[::2]) > 0, "no tensor cores"  # those in half precision

@@ -12,7 +12,6 @@ pytest.importorskip("triton")
 from polyrank import kernels
 from polyrank.kernels import (
     autograd,
-    backward,
     compressed,
     int8,
     int8_triton,
@@ -62,9 +61,10 @@ def test_the_stand_in_notices_a_look(look, launches):
 
 
 @pytest.mark.parametrize("layout", ["maxsim", "maxsim_pairs", "maxsim_per_query", "maxsim_packed"])
-def test_maxsim_and_its_gradient(layout, launches, monkeypatch):
-    queries, documents = torch.ones(3, 5, 64), torch.ones(3, 7, 64)
-    own, offsets = torch.ones(3, 2, 7, 64), torch.arange(4)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_maxsim_and_its_gradient(dtype, layout, launches, monkeypatch):
+    queries, documents = torch.ones(3, 5, 64, dtype=dtype), torch.ones(3, 7, 64, dtype=dtype)
+    own, offsets = torch.ones(3, 2, 7, 64, dtype=dtype), torch.arange(4)
     arguments = {
         "maxsim": (queries, documents, mask(3, 5), mask(3, 7)),
         "maxsim_pairs": (queries, documents, mask(3, 5), mask(3, 7)),
@@ -84,8 +84,7 @@ def test_maxsim_and_its_gradient(layout, launches, monkeypatch):
     queries, documents, problem = called[0]
     flat = queries.reshape(-1, 64), documents.reshape(-1, 64)
     scores, winners = autograd.forward(*flat, problem, argmax=True)
-    sums = autograd._weighted_sum(*flat)
-    found = backward.backward(scores, *flat, winners, problem, (True, True), sums)
+    found = autograd._gradients(scores, *flat, winners, problem, (True, True))
     assert [gradient.shape for gradient in found] == [vectors.shape for vectors in flat]
     assert launches == ["triton_forward", *["triton_backward"] * 2]
 
