@@ -92,6 +92,7 @@ def main() -> None:
         return
     from polyrank.training.pack import plan as plans
 
+    options.output.mkdir(parents=True, exist_ok=True)
     work.mkdir(parents=True, exist_ok=True)
     deadline = time.time() + 60 * options.minutes
     inner = deadline - 6  # the workers finish their last measurements then
