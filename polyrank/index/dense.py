@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from polyrank.base import Base, device_of, load_base
+from polyrank.base import DEFAULT_BASE, Base, device_of, load_base
 from polyrank.collections.records import Document, Query, Run, ScoredDocument
 from polyrank.errors import UsageError
 from polyrank.index import dense_folder
@@ -49,7 +49,7 @@ class Dense:
     def __init__(
         self,
         documents: Iterable[Document],
-        base: str | Base = "mini",
+        base: str | Base = DEFAULT_BASE,
         batch_tokens: int = 16384,
         max_length: int | None = None,
         device: str | None = None,
@@ -79,7 +79,7 @@ class Dense:
         cls,
         documents: Iterable[Document],
         folder: str | Path,
-        base: str | Base = "mini",
+        base: str | Base = DEFAULT_BASE,
         batch_tokens: int = 16384,
         max_length: int | None = None,
         device: str | None = None,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from polyrank.base import Base, device_of, load_base
+from polyrank.base import DEFAULT_BASE, Base, device_of, load_base
 from polyrank.collections.records import Document, Query
 from polyrank.composition import Composition, check_routing, compose
 from polyrank.modules.card import read_card
@@ -53,7 +53,7 @@ class Reranker(PairScorer):
 
     def __init__(
         self,
-        base: str | Base = "mini",
+        base: str | Base = DEFAULT_BASE,
         ranking: str = "squad",
         kind: str = "adapter",
         routing: str | None = None,

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from polyrank.base import Base, device_of
+from polyrank.base import DEFAULT_BASE, Base, device_of
 from polyrank.collections.records import Document, Query
 from polyrank.collections.texts import as_documents, as_queries
 from polyrank.composition import Composition
@@ -88,7 +88,7 @@ class LateInteraction(PairScorer):
 
     def __init__(
         self,
-        base: str | Base = "mini",
+        base: str | Base = DEFAULT_BASE,
         ranking: str | None = None,
         kind: str = "adapter",
         routing: str | None = None,
