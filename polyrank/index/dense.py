@@ -35,7 +35,7 @@ class Dense:
 
     Args:
         documents: what is searched; their title and text are encoded, up to `max_length` tokens.
-        base: 'mini', a Hub id, a folder, or a loaded base.
+        base: 'e5-small', a Hub id, a folder, or a loaded base.
         batch_tokens: tokens in one batch, padding included.
         max_length: tokens of a text that are read, its prefix included; None for as many as the
             base was trained to read, 256 where its card does not say.

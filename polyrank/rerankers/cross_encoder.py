@@ -27,7 +27,7 @@ class Reranker(PairScorer):
     was assumed or cut.
 
     Args:
-        base: 'mini', a Hub id, a folder, or a loaded base.
+        base: 'e5-small', a Hub id, a folder, or a loaded base.
         ranking: the ranking module's name or folder.
         kind: of the modules: 'adapter', 'mask', or 'full' for a fully fine-tuned model without
             modules.

@@ -55,7 +55,7 @@ class LateInteraction(PairScorer):
     was assumed or cut.
 
     Args:
-        base: 'mini', a Hub id, a folder, or a loaded base.
+        base: 'e5-small', a Hub id, a folder, or a loaded base.
         ranking: the late-interaction module's name or folder; or the folder of a checkpoint of
             PyLate, of Stanford's ColBERT or of sentence-transformers 6, which then is the base too;
             or 'none' for MaxSim over the base's own token states, which takes no training where
