@@ -17,7 +17,7 @@ LETTERS = (
 
 
 def write_base(folder) -> None:
-    """A random BERT of 4 layers and width 32, with a masked-language head; reads 512 letters."""
+    """A random BERT of 2 layers and width 32, with a masked-language head; reads 512 letters."""
     import torch
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
@@ -47,8 +47,8 @@ def write_base(folder) -> None:
     config = BertConfig(
         vocab_size=len(pieces),
         hidden_size=32,
-        num_hidden_layers=4,
-        num_attention_heads=4,
+        num_hidden_layers=2,
+        num_attention_heads=2,
         intermediate_size=64,
         max_position_embeddings=512,
         initializer_range=0.15,

@@ -28,10 +28,12 @@ sys.exit(code[0] if code else "the call was lost")
 
 
 def serve(path: str) -> None:
-    import adapters  # noqa: F401
-    import torch  # noqa: F401
-    import transformers  # noqa: F401
+    import bm25s  # noqa: F401
+    import datasets  # noqa: F401
+    import ir_measures  # noqa: F401
+    from adapters import AutoAdapterModel  # noqa: F401
     from polyrank.cli import app  # noqa: F401
+    from transformers import AutoModel, AutoTokenizer, BertModel, Trainer  # noqa: F401
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the children are not waited for
     with socket.socket(socket.AF_UNIX) as listener:
