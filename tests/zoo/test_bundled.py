@@ -108,7 +108,7 @@ def test_the_base_loads_with_plain_transformers_and_knows_the_languages(base):
 
     model = AutoModel.from_pretrained(base.folder)
     tokenizer = AutoTokenizer.from_pretrained(base.folder)
-    assert model.config.vocab_size == len(tokenizer)
+    assert len(tokenizer) <= model.config.vocab_size
     for text in ("Water boils.", "Суу кайнайт.", "水开了。", "سۇ قاينايدۇ.", "Maji yanachemka."):
         assert tokenizer.unk_token_id not in tokenizer(text)["input_ids"]
 
