@@ -192,7 +192,8 @@ def _save_random_mask(base, root, role, name, seed, language="en", parent=None):
 
     card = ModuleCard(role, "mask", name, language, base.name, base.fingerprint, parent)
     generator = torch.Generator().manual_seed(seed)
-    shapes = ((32, 32), (32,), (1, 32), (1,))
+    width = base.model.config.hidden_size
+    shapes = ((width, width), (width,), (1, width), (1,))
     w1, b1, w2, b2 = (torch.randn(shape, generator=generator) * 0.3 for shape in shapes)
     head = Head(((w1, b1), (w2, b2))) if role == "ranking" else None
     mask = _random_mask(base.model, seed, std=0.05)

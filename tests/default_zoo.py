@@ -1,7 +1,8 @@
 """A tiny random base under the default base's name, with the modules that verbs name by default.
 
-Like the base that it stands in for, it is a BERT with XLM-R's layout `<s> q </s></s> d </s>`; its
-tokens are letters, and a forward of it takes milliseconds.
+Like the base that it stands in for, it is a BERT with XLM-R's layout `<s> q </s></s> d </s>`, and a
+base for retrieval whose texts get prefixes; its tokens are letters, and a forward of it takes
+milliseconds.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ LETTERS = (
 
 
 def write_base(folder) -> None:
-    """A random BERT of 2 layers and width 32, with a masked-language head; reads 512 letters."""
+    """A random BERT of 2 layers and width 128, with a masked-language head; reads 512 letters."""
     import torch
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
+
+    from polyrank.base.card import BaseCard, write_base_card
 
     specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     pieces = [(token, 0.0) for token in [*specials, "▁", *LETTERS]]
@@ -46,17 +49,18 @@ def write_base(folder) -> None:
     ).save_pretrained(folder)
     config = BertConfig(
         vocab_size=len(pieces),
-        hidden_size=32,
+        hidden_size=128,
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=64,
         max_position_embeddings=512,
-        initializer_range=0.15,
+        initializer_range=0.1,
         pad_token_id=1,
     )
     with torch.random.fork_rng():
         torch.manual_seed(7)
         BertForMaskedLM(config).save_pretrained(folder)
+    write_base_card(BaseCard("query: ", "passage: ", vectors=True), folder)
 
 
 def write_modules(base, root, adapter_model, save_random, save_random_mask) -> None:

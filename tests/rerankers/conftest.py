@@ -138,7 +138,8 @@ def _model(base, kind, name, zoo, randomise, over=None):
         torch.manual_seed(5)
         model, parent = token_model(base, rules, kind, name, "en", over, 2, zoo)
         randomise(model.model, name, seed=9)
-        model.markers.normal_(0.0, 0.3)
+        if model.markers is not None:  # a base for retrieval has prefixes instead
+            model.markers.normal_(0.0, 0.3)
         for parameter in model.model.parameters():
             if parameter.requires_grad and kind == "full":
                 parameter.add_(torch.randn_like(parameter), alpha=0.02)
