@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from polyrank.base import load_base
+from polyrank.base import DEFAULT_BASE, load_base
 from polyrank.collections.bundled import bundled_languages
 from polyrank.collections.load import load_collection
 from polyrank.collections.records import Collection, Run
@@ -97,7 +97,7 @@ class Runner:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options, self.indexes = options, {}  # type: ignore[var-annotated]
-        self.base = load_base("mini")
+        self.base = load_base(DEFAULT_BASE)
 
     def first(self, task: Task, texts: Collection) -> Run:
         """The best candidates of the dense first stage."""

@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from polyrank.base import DEFAULT_BASE
 from polyrank.collections.jsonl import iter_documents, iter_queries
 from polyrank.collections.records import Document, Query
 from polyrank.index.multivector import (
@@ -75,7 +76,7 @@ def encoded(options: argparse.Namespace) -> tuple[list[Any], list[Any]]:
 
     from polyrank.rerankers.late_interaction import LateInteraction
 
-    model = LateInteraction("mini", options.ranking)
+    model = LateInteraction(DEFAULT_BASE, options.ranking)
     documents = texts_of(options)
     queries = list(islice(iter_queries(options.queries, "en"), options.asked))
     passages: list[Any] = []
@@ -91,7 +92,7 @@ def encoding(options: argparse.Namespace) -> dict[str, Any]:
     from polyrank.rerankers.late_interaction import LateInteraction
 
     base = resident()
-    model = LateInteraction("mini", options.ranking)
+    model = LateInteraction(DEFAULT_BASE, options.ranking)
     documents = texts_of(options)
     sample = documents[:: max(len(documents) // SAMPLE, 1)][:SAMPLE]
     model.encode_documents(sample[:16])

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from polyrank.base import load_base
+from polyrank.base import DEFAULT_BASE, load_base
 from polyrank.collections.records import Collection, Document, Judgement, Query, Run
 from polyrank.evaluation import evaluate
 from polyrank.evaluation.significance import holm
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=13)
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
-    started, base, texts = time.time(), load_base("mini"), read(options)
+    started, base, texts = time.time(), load_base(DEFAULT_BASE), read(options)
     common = {"max_length": options.max_length, "dtype": options.dtype}
     dense = Dense(texts.documents.values(), base=base, max_length=options.max_length)
     runs = {"dense": dense.search(list(texts.queries.values()), options.depth)}
@@ -98,7 +98,7 @@ def main() -> None:
     systems["ranking adapter alone"] = Reranker(base, options.ranking, routing="none", **common)
     perplexity = {}
     for zoo in options.zoo:
-        (entry,) = list_modules("mini", "language", "adapter", options.language, zoo=zoo)
+        (entry,) = list_modules(DEFAULT_BASE, "language", "adapter", options.language, zoo=zoo)
         name = f"composition, {entry.card.recipe['steps']} steps"
         perplexity[name] = dict(entry.card.figures)
         systems[name] = Reranker(base, options.ranking, routing="split", zoo=zoo, **common)

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from polyrank.base import DEFAULT_BASE
 from polyrank.collections.load import load_collection
 from polyrank.evaluation import evaluate
 from polyrank.index.analysis import ANALYSES
@@ -43,7 +44,7 @@ def measure(name: str, language: str, base: str) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--base", default="mini", help="whose vocabulary makes the sub-words")
+    parser.add_argument("--base", default=DEFAULT_BASE, help="whose vocabulary makes the sub-words")
     options = parser.parse_args()
     results = {
         f"{name} {language}": measure(name, language, options.base)

@@ -30,7 +30,7 @@ from adapters import AutoAdapterModel
 from adapters.composition import BatchSplit, Stack
 from torch import Tensor
 
-from polyrank.base import load_base
+from polyrank.base import DEFAULT_BASE, load_base
 from polyrank.kernels.routed_adapter import add_adapters, assign, stack_adapters
 from polyrank.modules.adapter_folder import load_adapter_module
 from polyrank.modules.search import find
@@ -43,9 +43,11 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def engine(dtype: torch.dtype, device: str) -> RoutedEncoder:
-    base = load_base("mini")
-    languages = [load_adapter_module(find("mini", "language", "adapter", x)) for x in LANGUAGES]
-    ranking = load_adapter_module(find("mini", "ranking", "adapter", "squad"))
+    base = load_base(DEFAULT_BASE)
+    languages = [
+        load_adapter_module(find(DEFAULT_BASE, "language", "adapter", x)) for x in LANGUAGES
+    ]
+    ranking = load_adapter_module(find(DEFAULT_BASE, "ranking", "adapter", "squad"))
     model = copy.deepcopy(base.model).to(device, dtype)
     return RoutedEncoder(model, languages, ranking)
 
@@ -129,11 +131,11 @@ def whole_encoders(rows: int, length: int, device: str, dtype: torch.dtype) -> d
 
 
 def library_model(device: str, dtype: torch.dtype) -> Any:
-    model = AutoAdapterModel.from_pretrained(str(load_base("mini").folder))
+    model = AutoAdapterModel.from_pretrained(str(load_base(DEFAULT_BASE).folder))
     for language in LANGUAGES:
-        folder = find("mini", "language", "adapter", language)
+        folder = find(DEFAULT_BASE, "language", "adapter", language)
         model.load_adapter(str(folder), load_as=language, use_safetensors=True)
-    folder = find("mini", "ranking", "adapter", "squad")
+    folder = find(DEFAULT_BASE, "ranking", "adapter", "squad")
     model.load_adapter(str(folder), load_as="squad", use_safetensors=True)
     return model.to(device, dtype).eval()
 

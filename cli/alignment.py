@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from polyrank.base import DEFAULT_BASE
 from polyrank.errors import DataError, UsageError
 
 from .options import AsJson, Base, Kind, KindOption
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def alignment(
-    base: Base = "mini",
+    base: Base = DEFAULT_BASE,
     pairs: Annotated[
         Path | None,
         typer.Option(help="Lines of: language, text, English, between tabs; else bundled NTREX."),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from polyrank.base import DEFAULT_BASE
 from polyrank.errors import CompositionError, UsageError
 from polyrank.messages import note
 
@@ -25,7 +26,7 @@ def compose(
     document_language: Annotated[
         str | None, typer.Option(help="Language of the documents, such as en.")
     ] = None,
-    base: options.Base = "mini",
+    base: options.Base = DEFAULT_BASE,
     ranking: options.Ranking = "squad",
     kind: options.KindOption = Kind.adapter,
     ranking_kind: Annotated[

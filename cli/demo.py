@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from polyrank.base import DEFAULT_BASE
 from polyrank.errors import UsageError
 from polyrank.messages import note
 
@@ -31,7 +32,7 @@ def demo(
     document_language: options.DocumentLanguage = "en",
     count: Annotated[int, typer.Option("--queries", min=2, help="How many queries.")] = 50,
     depth: Annotated[int, typer.Option(min=2, help="Candidates that are reranked.")] = 15,
-    base: options.Base = "mini",
+    base: options.Base = DEFAULT_BASE,
     ranking: options.Ranking = "squad",
     max_length: options.MaxLength = 192,
     device: options.Device = None,

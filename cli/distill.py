@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from polyrank.base import DEFAULT_BASE
 from polyrank.errors import UsageError
 from polyrank.messages import note
 
@@ -51,7 +52,7 @@ def distill(
     rows: training.RowsForm = training.Form.auto,
     query_texts: training.QueryTexts = None,
     columns: training.Columns = None,
-    base: options.Base = "mini",
+    base: options.Base = DEFAULT_BASE,
     ranking: options.Ranking = "squad",
     teacher: Annotated[
         list[str] | None,

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from polyrank.base import DEFAULT_BASE
+
 
 class Kind(Enum):
     adapter = "adapter"
@@ -80,7 +82,7 @@ QueryLanguage = Annotated[
 DocumentLanguage = Annotated[
     str | None, typer.Option(help="Language of the documents, such as en; else it is identified.")
 ]
-Base = Annotated[str, typer.Option(help="The base: 'mini', a Hub id or a folder.")]
+Base = Annotated[str, typer.Option(help=f"The base: '{DEFAULT_BASE}', a Hub id or a folder.")]
 Ranking = Annotated[str, typer.Option(help="The ranking module: a name of the zoo or a folder.")]
 RankingOrNone = Annotated[
     str | None,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from polyrank.base import DEFAULT_BASE
 from polyrank.errors import UsageError
 from polyrank.messages import note
 
@@ -63,7 +64,7 @@ def rerank(
         typer.Option(help="A file of 'polyrank compose': it says languages, modules and routing."),
     ] = None,
     model: options.Model = None,
-    base: options.Base = "mini",
+    base: options.Base = DEFAULT_BASE,
     ranking: options.RankingOrNone = None,
     kind: options.KindOption = Kind.adapter,
     ranking_kind: options.RankingKindOption = None,

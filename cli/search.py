@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from polyrank import fusion
+from polyrank.base import DEFAULT_BASE
 from polyrank.errors import UsageError
 from polyrank.messages import note
 
@@ -54,7 +55,7 @@ def search(
         Path | None, typer.Option(help="Write the whole run here: TREC, or .jsonl.")
     ] = None,
     model: options.Model = None,
-    base: options.Base = "mini",
+    base: options.Base = DEFAULT_BASE,
     ranking: options.RankingOrNone = None,
     kind: options.KindOption = Kind.adapter,
     ranking_kind: options.RankingKindOption = None,

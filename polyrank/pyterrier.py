@@ -4,7 +4,7 @@ import pyterrier as pt
 from polyrank.pyterrier import Rerank, Retrieve
 
 first = Retrieve(pr.BM25(documents), documents)
-pipeline = first % 100 >> Rerank(pr.Reranker("mini"), query_language="tr")
+pipeline = first % 100 >> Rerank(pr.Reranker("e5-small"), query_language="tr")
 pipeline(pt.new.queries(["Amazon ne kadar büyük?"]))
 """
 

@@ -4,7 +4,7 @@ Each part has `search(queries, depth) -> run`, as `BM25`, `Dense` and a late-int
 so parts nest in any order. A run in memory stands wherever a retriever does.
 
     first = Fusion([BM25(documents), Dense(documents)])
-    pipeline = Pipeline(first, Reranker("mini"), documents, depth=50)
+    pipeline = Pipeline(first, Reranker("e5-small"), documents, depth=50)
     pipeline.search("Суунун кайноо температурасы канча?", query_language="ky")
 """
 

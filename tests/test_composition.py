@@ -11,8 +11,8 @@ from polyrank.base import Fingerprint
 from polyrank.composition import Composition, compose
 from polyrank.errors import CompositionError, LanguageError, ModuleError, UsageError
 
-MINI = Composition(
-    base="mini",
+TINY = Composition(
+    base="tiny",
     fingerprint=Fingerprint("3f9c0d1e2f3a4b5c", "81aa000011112222"),
     query_language="ky",
     document_language="en",
@@ -26,8 +26,8 @@ MINI = Composition(
 
 
 def test_it_prints_what_is_active_where():
-    assert str(MINI) == (
-        "base mini (weights 3f9c0d1e…, vocabulary 81aa0000…), adapters, routing split\n"
+    assert str(TINY) == (
+        "base tiny (weights 3f9c0d1e…, vocabulary 81aa0000…), adapters, routing split\n"
         "  tokens    language  language module  ranking module\n"
         "  query     ky        ky               squad\n"
         "  document  en        en               squad\n"
@@ -46,14 +46,14 @@ def test_it_prints_what_is_active_where():
     ],
 )
 def test_what_each_routing_activates(routing, query, document):
-    active = replace(MINI, routing=routing).active()
+    active = replace(TINY, routing=routing).active()
     assert active == {"query": query, "document": document}
 
 
 def test_it_is_a_value():
-    assert len({MINI, replace(MINI), replace(MINI, routing="query")}) == 2
-    assert Composition.from_json(MINI.to_json()) == MINI
-    for text in ("", "{}", "[]", MINI.to_json().replace('"split"', '"sideways"')):
+    assert len({TINY, replace(TINY), replace(TINY, routing="query")}) == 2
+    assert Composition.from_json(TINY.to_json()) == TINY
+    for text in ("", "{}", "[]", TINY.to_json().replace('"split"', '"sideways"')):
         with pytest.raises(CompositionError, match="this is no composition"):
             Composition.from_json(text)
 
@@ -195,9 +195,9 @@ def test_language_masks_under_a_ranking_adapter_and_the_reverse(base, mask_zoo):
 
 def test_a_composition_of_one_kind_needs_no_second(base):
     plan = compose(base, "squad", document_language="en")
-    assert plan.ranking_kind == "adapter" == replace(MINI).ranking_kind
-    old = MINI.to_json().replace('"ranking_kind": "adapter"', '"ranking_kind": ""')
-    assert Composition.from_json(old) == MINI
+    assert plan.ranking_kind == "adapter" == replace(TINY).ranking_kind
+    old = TINY.to_json().replace('"ranking_kind": "adapter"', '"ranking_kind": ""')
+    assert Composition.from_json(old) == TINY
 
 
 def test_unknown_words(base):

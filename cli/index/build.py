@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from polyrank.base import DEFAULT_BASE
 from polyrank.messages import note
 
 from .. import options
@@ -42,7 +43,7 @@ def build(
         int | None,
         typer.Option(min=0, help="For --probe; else ColBERTv2's rule for residual codes, or none."),
     ] = None,
-    base: options.Base = "mini",
+    base: options.Base = DEFAULT_BASE,
     ranking: Annotated[
         str | None,
         typer.Option(

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from polyrank.base import DEFAULT_BASE
 from polyrank.messages import note
 
 from ..options import Base, Kind, Seed
@@ -29,7 +30,7 @@ def late_interaction(
     rows: options.RowsForm = options.Form.auto,
     query_texts: options.QueryTexts = None,
     columns: options.Columns = None,
-    base: Base = "mini",
+    base: Base = DEFAULT_BASE,
     recipe: Annotated[
         Recipe,
         typer.Option(help="What moves: a ranking module, or all shared weights (a full model)."),

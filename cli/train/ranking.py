@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from polyrank.base import DEFAULT_BASE
 from polyrank.messages import note
 
 from ..options import Base, Half, Kind, Seed
@@ -23,7 +24,7 @@ def ranking(
     rows: options.RowsForm = options.Form.auto,
     query_texts: options.QueryTexts = None,
     columns: options.Columns = None,
-    base: Base = "mini",
+    base: Base = DEFAULT_BASE,
     kind: Annotated[
         Kind, typer.Option(help="An adapter, a mask, or all parameters.")
     ] = Kind.adapter,

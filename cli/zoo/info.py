@@ -14,7 +14,9 @@ from .rows import as_row
 def info_(
     name: Annotated[
         str,
-        typer.Argument(help="A full name such as mini/ranking/adapter/squad, a folder, or pulled."),
+        typer.Argument(
+            help="A full name such as e5-small/ranking/adapter/squad, a folder, or pulled."
+        ),
     ],
     as_json: AsJson = False,
 ) -> None:
@@ -22,7 +24,7 @@ def info_(
 
     \b
     Example:
-      polyrank zoo info mini/ranking/adapter/squad
+      polyrank zoo info e5-small/ranking/adapter/squad
     """
     from polyrank.zoo import info
 

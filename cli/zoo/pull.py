@@ -31,8 +31,8 @@ def pull_(
 
     \b
     Examples (with the names of your repositories):
-      polyrank zoo pull org/mini-ky
-      polyrank zoo pull org/zoo/language/adapter/ky@v1 --base mini
+      polyrank zoo pull org/e5-small-ky
+      polyrank zoo pull org/zoo/language/adapter/ky@v1 --base e5-small
     """
     from polyrank.zoo import pull
 

@@ -27,7 +27,7 @@ def push_(
 
     \b
     Example:
-      polyrank zoo push mini/language/adapter/ky org/mini-ky --dry-run
+      polyrank zoo push e5-small/language/adapter/ky org/e5-small-ky --dry-run
     """
     from polyrank.zoo import info, plan, push
 

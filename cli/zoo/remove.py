@@ -19,7 +19,7 @@ def remove_(
 
     \b
     Example (of a module that was pulled):
-      polyrank zoo remove org/mini-ky
+      polyrank zoo remove org/e5-small-ky
     """
     from polyrank.zoo import remove
 

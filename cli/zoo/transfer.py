@@ -55,8 +55,8 @@ def import_(
 
     \b
     Example, with a module that is exported first:
-      polyrank zoo export mini/language/adapter/ky --output ky-for-adapters
-      polyrank zoo import ky-for-adapters --language ky --base mini --zoo modules
+      polyrank zoo export e5-small/language/adapter/ky --output ky-for-adapters
+      polyrank zoo import ky-for-adapters --language ky --base e5-small --zoo modules
     """
     from polyrank.modules.imports.module import import_module
 
@@ -95,7 +95,7 @@ def export(
 
     \b
     Example:
-      polyrank zoo export mini/language/adapter/ky --output ky-for-adapters
+      polyrank zoo export e5-small/language/adapter/ky --output ky-for-adapters
     """
     from polyrank.modules.imports.module import export_module
     from polyrank.modules.projection import is_late_interaction

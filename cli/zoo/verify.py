@@ -28,7 +28,7 @@ def verify_(
     \b
     Examples:
       polyrank zoo verify
-      polyrank zoo verify mini/language/adapter/ky
+      polyrank zoo verify e5-small/language/adapter/ky
     """
     from polyrank.zoo import verify
 

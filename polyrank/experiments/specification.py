@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from polyrank.base import DEFAULT_BASE
+
 SEARCHES = ("bm25", "dense", "late", "run")
 RERANKS = ("adapter", "mask", "full", "late", "model")
 NORMALISATIONS = ("min-max", "z-score")
@@ -141,7 +143,7 @@ class System:
     name: str
     search: str | None = None
     rerank: str | None = None
-    base: str = "mini"
+    base: str = DEFAULT_BASE
     ranking: str | None = None
     ranking_kind: str | None = None
     routing: str | None = None

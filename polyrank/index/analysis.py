@@ -13,6 +13,7 @@ from functools import lru_cache
 from itertools import groupby, pairwise
 from typing import Any
 
+from polyrank.base import DEFAULT_BASE
 from polyrank.errors import UsageError
 from polyrank.languages import usual_script
 
@@ -175,7 +176,7 @@ def stemmer_of(language: str | None) -> str | None:
     return STEMMERS.get(plain) if usual_script(language) == usual_script(plain) else None
 
 
-def analyser(language: str | None, analysis: str = "stems", base: str = "mini") -> Analyser:
+def analyser(language: str | None, analysis: str = "stems", base: str = DEFAULT_BASE) -> Analyser:
     """The analyser for a language.
 
     Args:

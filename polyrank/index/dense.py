@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from polyrank.base import Base, device_of, load_base
+from polyrank.base import DEFAULT_BASE, Base, device_of, load_base
 from polyrank.collections.records import Document, Query, Run, ScoredDocument
 from polyrank.errors import UsageError
 from polyrank.index import dense_folder
@@ -35,7 +35,7 @@ class Dense:
 
     Args:
         documents: what is searched; their title and text are encoded, up to `max_length` tokens.
-        base: 'mini', a Hub id, a folder, or a loaded base.
+        base: 'e5-small', a Hub id, a folder, or a loaded base.
         batch_tokens: tokens in one batch, padding included.
         max_length: tokens of a text that are read, its prefix included; None for as many as the
             base was trained to read, 256 where its card does not say.
@@ -49,7 +49,7 @@ class Dense:
     def __init__(
         self,
         documents: Iterable[Document],
-        base: str | Base = "mini",
+        base: str | Base = DEFAULT_BASE,
         batch_tokens: int = 16384,
         max_length: int | None = None,
         device: str | None = None,
@@ -79,7 +79,7 @@ class Dense:
         cls,
         documents: Iterable[Document],
         folder: str | Path,
-        base: str | Base = "mini",
+        base: str | Base = DEFAULT_BASE,
         batch_tokens: int = 16384,
         max_length: int | None = None,
         device: str | None = None,

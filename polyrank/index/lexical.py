@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from polyrank import languages
+from polyrank.base import DEFAULT_BASE
 from polyrank.collections.records import Document, Query, Run, ScoredDocument
 from polyrank.errors import UsageError
 from polyrank.index.analysis import ANALYSES, Analyser, Tokenizer, analyser
@@ -52,7 +53,7 @@ class BM25:
         k1: float = 0.9,
         b: float = 0.4,
         analysis: str | Mapping[str, str] | None = None,
-        base: str = "mini",
+        base: str = DEFAULT_BASE,
     ) -> None:
         import bm25s
         import numpy as np

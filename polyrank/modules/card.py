@@ -86,7 +86,7 @@ class ModuleCard:
 
     @property
     def full_name(self) -> str:
-        """Its name in the zoo, e.g. `mini/language/adapter/ky`."""
+        """Its name in the zoo, e.g. `e5-small/language/adapter/ky`."""
         return f"{slug(self.base)}/{self.role}/{self.kind}/{self.name}"
 
     @property

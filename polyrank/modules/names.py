@@ -47,7 +47,7 @@ class HubName:
 
 
 def is_full(name: str) -> bool:
-    """Whether a name is a full one, such as `mini/language/adapter/ky`."""
+    """Whether a name is a full one, such as `e5-small/language/adapter/ky`."""
     parts = name.split("/")
     return len(parts) == 4 and parts[1] in ROLES and parts[2] in KINDS
 
@@ -68,7 +68,7 @@ def hub_name(name: str) -> HubName:
     if not match or not revision or not _REVISION.fullmatch(revision) or ".." in name:
         raise UsageError(
             f"'{name}' is no name of a module on the Hub.\n"
-            "Write it as owner/repository[/path][@revision], e.g. org/mini-ky or "
+            "Write it as owner/repository[/path][@revision], e.g. org/e5-small-ky or "
             "org/zoo/language/adapter/ky@v1."
         )
     return HubName(match["repository"], match["path"].strip("/"), revision)

@@ -62,8 +62,8 @@ def find(base: str, role: str, kind: str, name: str, zoo: str | Path | None = No
         base: the base's name.
         role: `language` or `ranking`.
         kind: `adapter`, `mask` or `full`.
-        name: a short name (`ky`), a full one (`mini/language/adapter/ky`), a module's folder, or
-            `owner/repository[/path][@revision]` of the Hub, which is pulled unless it was before.
+        name: a short name (`ky`), a full one (`e5-small/language/adapter/ky`), a module's folder,
+            or `owner/repository[/path][@revision]` of the Hub, pulled unless it was before.
         zoo: a folder to search before `$POLYRANK_ZOO` and the bundled zoo.
 
     Raises:
@@ -161,7 +161,7 @@ def _named(name: str, zoo: str | Path | None) -> Path:
     if not is_hub(name):
         raise UsageError(
             f"'{name}' is neither a module's folder nor a full name.\n"
-            "Write it as base/role/kind/name, e.g. mini/language/adapter/ky, or of the Hub as "
+            "Write it as base/role/kind/name, e.g. e5-small/language/adapter/ky, or of the Hub as "
             "owner/repository[/path][@revision]."
         )
     if (there := cached(hub_name(name))) is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from polyrank.base import Base, device_of, load_base
+from polyrank.base import DEFAULT_BASE, Base, device_of, load_base
 from polyrank.collections.records import Document, Query
 from polyrank.composition import Composition, check_routing, compose
 from polyrank.modules.card import read_card
@@ -27,7 +27,7 @@ class Reranker(PairScorer):
     was assumed or cut.
 
     Args:
-        base: 'mini', a Hub id, a folder, or a loaded base.
+        base: 'e5-small', a Hub id, a folder, or a loaded base.
         ranking: the ranking module's name or folder.
         kind: of the modules: 'adapter', 'mask', or 'full' for a fully fine-tuned model without
             modules.
@@ -53,7 +53,7 @@ class Reranker(PairScorer):
 
     def __init__(
         self,
-        base: str | Base = "mini",
+        base: str | Base = DEFAULT_BASE,
         ranking: str = "squad",
         kind: str = "adapter",
         routing: str | None = None,

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from polyrank.base import Base, device_of
+from polyrank.base import DEFAULT_BASE, Base, device_of
 from polyrank.collections.records import Document, Query
 from polyrank.collections.texts import as_documents, as_queries
 from polyrank.composition import Composition
@@ -55,7 +55,7 @@ class LateInteraction(PairScorer):
     was assumed or cut.
 
     Args:
-        base: 'mini', a Hub id, a folder, or a loaded base.
+        base: 'e5-small', a Hub id, a folder, or a loaded base.
         ranking: the late-interaction module's name or folder; or the folder of a checkpoint of
             PyLate, of Stanford's ColBERT or of sentence-transformers 6, which then is the base too;
             or 'none' for MaxSim over the base's own token states, which takes no training where
@@ -88,7 +88,7 @@ class LateInteraction(PairScorer):
 
     def __init__(
         self,
-        base: str | Base = "mini",
+        base: str | Base = DEFAULT_BASE,
         ranking: str | None = None,
         kind: str = "adapter",
         routing: str | None = None,

@@ -103,7 +103,7 @@ def train_late_interaction(
     """Trains a late-interaction module in one language.
 
     Args:
-        base: 'mini', a Hub id or a folder.
+        base: 'e5-small', a Hub id or a folder.
         queries: JSON lines of `_id`, `text`, `pos`, optionally `neg`, `answers`, `pos_score` with
             `neg_scores`; or another project's rows, see `rows.read_rows`.
         passages: JSON lines of `_id`, `title`, `text`, or a .tsv; None where rows carry texts.

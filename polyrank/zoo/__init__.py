@@ -1,8 +1,9 @@
 """The zoo: the collection of modules, bundled, in folders of `$POLYRANK_ZOO`, or on the Hub.
 
-A module is named `<base>/<role>/<kind>/<name>`, e.g. `mini/language/adapter/ky`, or by its place on
-the Hugging Face Hub, `owner/repository[/path][@revision]`, or by its folder. The folders of
-`$POLYRANK_ZOO` (separated as in PATH) come before what is bundled, and that before what was pulled.
+A module is named `<base>/<role>/<kind>/<name>`, e.g. `e5-small/language/adapter/ky`, or by its
+place on the Hugging Face Hub, `owner/repository[/path][@revision]`, or by its folder. The folders
+of `$POLYRANK_ZOO` (separated as in PATH) come before what is bundled, and that before what was
+pulled.
 Listing needs no torch.
 """
 

@@ -18,7 +18,7 @@ def pull(name: str, base: str | None = None) -> ZooEntry:
     Args:
         name: `owner/repository[/path][@revision]`.
         base: refuse a module whose base has another fingerprint than this one; a base of the local
-            zoos, such as `mini`, is checked anyway.
+            zoos, such as `e5-small`, is checked anyway.
 
     Raises:
         HubError: no such repository, revision or module; no access; no connection and no copy.

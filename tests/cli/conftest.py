@@ -1,8 +1,15 @@
 """Run the command line in this process, over a tiny zoo."""
 
+import os
 import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import pytest
+
+from . import warm
 
 
 @pytest.fixture
@@ -47,3 +54,22 @@ def source(files):
         *("--queries", files / "queries.jsonl", "--documents", files / "documents.tsv"),
         *("--document-language", "en"),
     ]
+
+
+@pytest.fixture(scope="module")
+def warm_commands(made_default_zoo):
+    """A folder for $PATH whose `polyrank` starts at once, over that zoo; see warm.py."""
+    folder = Path(tempfile.mkdtemp(prefix="polyrank-"))  # a socket's path must be short
+    path, command = folder / "socket", folder / "polyrank"
+    command.write_text(warm.CLIENT.format(python=sys.executable, path=str(path)))
+    command.chmod(0o755)
+    server = subprocess.Popen(
+        [sys.executable, warm.__file__, path],
+        env={**os.environ, "POLYRANK_ZOO": str(made_default_zoo)},
+        stdout=subprocess.PIPE,
+    )
+    assert server.stdout.readline() == b"ready\n"
+    yield folder
+    server.terminate()
+    server.wait()
+    shutil.rmtree(folder)

@@ -118,10 +118,11 @@ def test_a_hub_that_is_not_reached_is_asked_once():
     assert "Retrying" not in done.stderr and time.monotonic() - started < 25
 
 
-def test_a_warning_of_ours_reads_like_our_messages(tmp_path):
-    folder = tmp_path / "zoo" / "mini" / "language" / "adapter" / "sw"
+def test_a_warning_of_ours_reads_like_our_messages(tmp_path, default_zoo):
+    folder = tmp_path / "zoo" / "tiny" / "language" / "adapter" / "sw"
     folder.mkdir(parents=True)
     (folder / "polyrank.json").write_text("{}")
-    done = run("zoo", "list", env={**os.environ, "POLYRANK_ZOO": str(tmp_path / "zoo")})
-    assert done.returncode == 0
+    both = os.pathsep.join([str(tmp_path / "zoo"), str(default_zoo)])
+    done = run("zoo", "list", env={**os.environ, "POLYRANK_ZOO": both})
+    assert done.returncode == 0 and "/ranking/adapter/squad\t" in done.stdout
     assert re.fullmatch(r"polyrank: skipped the module '.*\nFetch or train .*\n", done.stderr)

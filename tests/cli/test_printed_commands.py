@@ -14,7 +14,7 @@ from polyrank.modules.card import train_command
 def test_a_train_command_parses(role, kind):
     from polyrank.cli.app import app
 
-    words = shlex.split(train_command("mini", role, kind, "ky"))
+    words = shlex.split(train_command("tiny", role, kind, "ky"))
     assert words[:3] == ["polyrank", "train", role]
     command = typer.main.get_command(app).commands["train"].commands[role]
     parsed = command.make_context(role, words[3:])  # raises on an unknown or a missing option
@@ -25,7 +25,7 @@ def test_a_train_command_parses(role, kind):
 def test_a_command_for_late_interaction_trains_that_kind(kind):
     from polyrank.cli.app import app
 
-    words = shlex.split(train_command("mini", "ranking", kind, "li", late=True))
+    words = shlex.split(train_command("tiny", "ranking", kind, "li", late=True))
     command = typer.main.get_command(app).commands["train"].commands["late-interaction"]
     parsed = command.make_context("late-interaction", words[3:]).params
     assert parsed["output"].parent.name == kind

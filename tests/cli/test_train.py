@@ -48,8 +48,8 @@ def test_an_option_of_the_kind_is_not(polyrank, tmp_path):
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        ("m/sw", "must stand as mini/language/adapter/sw in a folder of $POLYRANK_ZOO"),
-        ("zoo/mini/language/adapter/sw", "it is found where POLYRANK_ZOO=zoo is set"),
+        ("m/sw", "must stand as tiny/language/adapter/sw in a folder of $POLYRANK_ZOO"),
+        ("zoo/tiny/language/adapter/sw", "it is found where POLYRANK_ZOO=zoo is set"),
     ],
 )
 def test_a_trained_module_says_how_it_is_found(tmp_path, monkeypatch, place, words):
@@ -59,11 +59,11 @@ def test_a_trained_module_says_how_it_is_found(tmp_path, monkeypatch, place, wor
     from polyrank.modules.card import ModuleCard
 
     monkeypatch.chdir(tmp_path)
-    card = ModuleCard("language", "adapter", "sw", "sw", "mini", Fingerprint("0" * 16, "1" * 16))
+    card = ModuleCard("language", "adapter", "sw", "sw", "tiny", Fingerprint("0" * 16, "1" * 16))
     assert words in how_to_use(Path(place), card)
 
 
-def test_training_prints_nothing_of_the_libraries(polyrank, tmp_path, caplog):
+def test_training_prints_nothing_of_the_libraries(polyrank, default_zoo, tmp_path, caplog):
     (tmp_path / "tk.txt").write_text("Suw gaýnaýar.\nDerýa uzyn.\n" * 9)
     command = ("train", "language", "--language", "tk", "--text", tmp_path / "tk.txt")
     result = polyrank(*command, "--steps", "1", "--batch-size", "2", "--output", tmp_path / "tk")

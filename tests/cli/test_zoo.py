@@ -52,7 +52,7 @@ def test_verify_exits_2_when_a_module_is_wrong(tiny, tiny_zoo, polyrank, tmp_pat
 
 def test_a_dry_run_prints_what_would_go(tiny, tiny_zoo, polyrank):
     name = f"{tiny[1]}/language/adapter/ky"
-    result = polyrank("zoo", "push", name, "org/mini-ky", "--dry-run")
+    result = polyrank("zoo", "push", name, "org/tiny-ky", "--dry-run")
     sizes = {path: int(size) for size, path in map(str.split, result.stdout.splitlines())}
     folder = tiny_zoo / name
     assert sizes["adapter.safetensors"] == (folder / "adapter.safetensors").stat().st_size
@@ -70,13 +70,13 @@ def test_the_index_is_written_and_checked(tiny, tiny_zoo, polyrank, tmp_path):
     assert polyrank("zoo", "index", tmp_path, "--check").exit_code == 0
 
 
-def test_what_is_not_pulled_or_not_there_is_said_without_a_traceback(polyrank, tmp_path):
+def test_what_is_not_pulled_or_not_there_is_said_without_a_traceback(polyrank, tiny, tmp_path):
     for arguments, message in (
-        (("pull", "org/mini-ky"), "HF_HUB_OFFLINE=1"),  # as all tests run
-        (("pull", "mini"), "no name of a module on the Hub"),
-        (("remove", "mini/language/adapter/ky"), "left alone"),
-        (("remove", "org/mini-ky"), "nothing to remove"),
-        (("info", "org/mini-ky"), "polyrank zoo pull org/mini-ky"),
+        (("pull", "org/tiny-ky"), "HF_HUB_OFFLINE=1"),  # as all tests run
+        (("pull", "squad"), "no name of a module on the Hub"),
+        (("remove", f"{tiny[1]}/language/adapter/ky"), "left alone"),
+        (("remove", "org/tiny-ky"), "nothing to remove"),
+        (("info", "org/tiny-ky"), "polyrank zoo pull org/tiny-ky"),
         (("list", "--where", "org"), "--source remote"),
         (("index", str(tmp_path)), "holds no modules"),
     ):
@@ -84,10 +84,14 @@ def test_what_is_not_pulled_or_not_there_is_said_without_a_traceback(polyrank, t
         assert result.exit_code == 2 and message in result.stderr, arguments
 
 
-def test_a_list_by_source(tiny, polyrank):
+def test_a_list_by_source(tiny, polyrank, made_default_zoo, as_bundled):
     cached = polyrank("zoo", "list", "--source", "cached")
     assert cached.stdout == "" and "polyrank zoo pull --help" in cached.stderr
     lines = polyrank("zoo", "list", *tiny, "--source", "folder").stdout.splitlines()
     assert len(lines) == 8 and all(line.endswith("\tfolder") for line in lines)
-    bundled = polyrank("zoo", "list", "--source", "bundled").stdout.splitlines()
-    assert bundled and all(line.endswith("\tbundled") for line in bundled)
+    as_bundled(made_default_zoo)
+    lines = polyrank("zoo", "list", "--source", "bundled").stdout.splitlines()
+    assert {line.split("\t")[0] for line in lines} == {
+        "/".join(card.parts[-5:-1]) for card in made_default_zoo.glob("*/*/*/*/polyrank.json")
+    }
+    assert lines and all(line.endswith("\tbundled") for line in lines)

@@ -124,7 +124,9 @@ def test_an_alias_inside_itself(written):
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_what_is_shipped_is_read_and_planned_without_data(path, tmp_path, monkeypatch, polyrank):
+def test_what_is_shipped_is_read_and_planned_without_data(
+    path, default_zoo, tmp_path, monkeypatch, polyrank
+):
     monkeypatch.chdir(tmp_path)  # so that no run or collection of this machine is found
     monkeypatch.setenv("IR_DATASETS_HOME", str(tmp_path))
     result = polyrank("experiment", path, "--dry-run")

@@ -72,7 +72,7 @@ def test_each_token_goes_through_its_own_module(path, activation):
 
 
 @pytest.mark.parametrize(("width_in", "rank", "width_out"), [(384, 96, 384), (192, 96, 192)])
-def test_the_sizes_of_mini(path, width_in, rank, width_out):
+def test_the_sizes_of_a_base_of_width_384(path, width_in, rank, width_out):
     generator = torch.Generator().manual_seed(0)
     adapters = [adapter(width_in, rank, width_out, generator, bias=n > 0) for n in range(3)]
     module = torch.randint(0, 3, (50,), generator=generator)

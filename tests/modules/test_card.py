@@ -14,7 +14,7 @@ CARD = ModuleCard(
     kind="adapter",
     name="squad",
     language="en",
-    base="mini",
+    base="tiny",
     base_fingerprint=Fingerprint("3f9c" * 4, "81aa" * 4),
     parent=Parent("en", "en", "ab" * 32),
     recipe={"command": "polyrank train ranking --collection squad", "steps": 600, "seed": 1},
@@ -107,7 +107,7 @@ def test_the_readme_has_metadata_that_the_hub_reads(folder):
     _, header, body = (folder / "README.md").read_text().split("---\n", 2)
     assert yaml.safe_load(header) == {
         "language": ["en"],
-        "base_model": "mini",
+        "base_model": "tiny",
         "license": "apache-2.0",
         "library_name": "adapters",
         "tags": ["polyrank", "ranking", "adapter", "adapter-transformers"],
@@ -120,6 +120,6 @@ def test_the_readme_has_metadata_that_the_hub_reads(folder):
 
 
 def test_a_base_as_a_folder_name():
-    assert slug("mini") == "mini"
+    assert slug("tiny") == "tiny"
     assert slug("google-bert/bert-base-multilingual-cased").count("/") == 0
     assert slug("/somewhere/else/base-x") == "base-x"

@@ -27,19 +27,22 @@ def test_all_ascii_marks_are_among_them():
     assert all(map(is_punctuation, string.punctuation))
 
 
-def test_mini():
-    from polyrank.base import load_base
+def test_a_vocabulary_of_pieces():
+    """SentencePiece's: a mark may have the blank's sign before it, which alone is none either."""
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
 
-    base = load_base("mini")
-    size = base.model.get_input_embeddings().num_embeddings
-    skipped = skipped_ids(base.tokenizer, TokenRules(size, size + 1), size + 2)
-    entries = {
-        base.tokenizer.convert_ids_to_tokens(i) for i in skipped.nonzero().squeeze(1).tolist()
-    }
-    assert {"▁", ".", "。", "،", "।", "?"} <= entries | {"।"}
-    assert not skipped[[size, size + 1, *base.tokenizer.all_special_ids]].any()
-    assert all(is_punctuation(entry.replace("▁", "")) for entry in entries)
-    assert not skipped_ids(base.tokenizer, TokenRules(None, None, skiplist="none"), size).any()
+    marks = ["▁", ".", "▁.", "。", "،", "।", "?!", "▁«"]
+    content = ["▁water", "a.", "7", "水", "°"]
+    pieces = ["<s>", "<pad>", "<unk>", *marks, *content]
+    model = models.Unigram([(piece, 0.0) for piece in pieces], unk_id=2)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(model), bos_token="<s>", pad_token="<pad>", unk_token="<unk>"
+    )
+    size = len(pieces)
+    skipped = skipped_ids(tokenizer, TokenRules(size, size + 1), size + 2)  # two markers at the end
+    assert skipped.tolist() == [False] * 3 + [True] * 8 + [False] * 5 + [False] * 2
+    assert not skipped_ids(tokenizer, TokenRules(None, None, skiplist="none"), size).any()
 
 
 def test_byte_level_vocabularies_are_read_as_text():

@@ -97,7 +97,7 @@ def late_zoo(tiny_base, tiny_zoo, randomise):
     """The tiny zoo with the late-interaction modules `li` (an adapter over `en`), and `moved` (a
     full model whose shared weights differ from the base's, over `en`)."""
     for kind, name in (("adapter", "li"), ("full", "moved")):
-        _save(tiny_base, kind, name, tiny_zoo, randomise)
+        save_random_late(tiny_base, kind, name, tiny_zoo, randomise)
     yield tiny_zoo
     for place in ("adapter/li", "full/moved"):  # other tests count what is in the zoo
         shutil.rmtree(tiny_zoo / tiny_base.name / "ranking" / place)
@@ -107,7 +107,7 @@ def late_zoo(tiny_base, tiny_zoo, randomise):
 def late_masks(tiny_base, mask_zoo, random_mask, randomise):
     """The zoo of masks with the late-interaction mask `li` (over `en`)."""
     mask = random_mask(tiny_base.model, 200, std=0.05)
-    _save(tiny_base, "mask", "li", mask_zoo, randomise, mask=mask)
+    save_random_late(tiny_base, "mask", "li", mask_zoo, randomise, mask=mask)
     yield mask_zoo
     shutil.rmtree(mask_zoo / tiny_base.name / "ranking" / "mask" / "li")
 
@@ -124,7 +124,7 @@ def xmod_zoo(tiny_xmod, randomise):
     from polyrank.base import load_base
 
     root = tiny_xmod.parent.parent
-    _save(load_base(str(tiny_xmod)), "full", "li", root, randomise)
+    save_random_late(load_base(str(tiny_xmod)), "full", "li", root, randomise)
     return root
 
 
@@ -138,7 +138,8 @@ def _model(base, kind, name, zoo, randomise, over=None):
         torch.manual_seed(5)
         model, parent = token_model(base, rules, kind, name, "en", over, 2, zoo)
         randomise(model.model, name, seed=9)
-        model.markers.normal_(0.0, 0.3)
+        if model.markers is not None:  # a base for retrieval has prefixes instead
+            model.markers.normal_(0.0, 0.3)
         for parameter in model.model.parameters():
             if parameter.requires_grad and kind == "full":
                 parameter.add_(torch.randn_like(parameter), alpha=0.02)
@@ -147,7 +148,8 @@ def _model(base, kind, name, zoo, randomise, over=None):
     return model.eval(), parent
 
 
-def _save(base, kind, name, zoo, randomise, over=None, mask=None):
+def save_random_late(base, kind, name, zoo, randomise, over=None, mask=None):
+    """A late-interaction module with random weights, saved into a zoo over its module `en`."""
     from polyrank.modules.card import ModuleCard
     from polyrank.training.late_interaction import save_late_interaction
 

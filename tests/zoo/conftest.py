@@ -298,6 +298,21 @@ def module(tmp_path):
 
 
 @pytest.fixture
+def knows(tmp_path):
+    """knows("known", weights) -> a zoo whose index says which weights the base of that name has."""
+
+    def write(base, weights):
+        root = tmp_path / "knows"
+        (root / base / "base").mkdir(parents=True, exist_ok=True)
+        (root / base / "base" / "config.json").write_text("{}")
+        bases = {base: {"weights": weights, "vocabulary": "81aa" * 4}}
+        (root / "index.json").write_text(json.dumps({"version": 1, "bases": bases, "modules": []}))
+        return root
+
+    return write
+
+
+@pytest.fixture
 def offline(monkeypatch):
     """Switch the network off for this process's client."""
     from huggingface_hub import constants

@@ -1,81 +1,61 @@
-"""What is bundled: it loads, matches its base, fits its budget, and ranks."""
+"""What is bundled, whatever it is: it fits its base and its budget, and says how it was made."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
-from polyrank.base import bundled_zoo, load_base, resolve_base
+from polyrank.base import DEFAULT_BASE, bundled_zoo, load_base
 from polyrank.composition import compose
 from polyrank.modules.adapter_folder import load_adapter_module
 from polyrank.zoo import list_modules, stale, verify
 
-LANGUAGES = {"en", "de", "es", "ru", "tr", "zh", "sw", "ky", "ug", "fi"}
+BUNDLED = [entry for entry in list_modules() if entry.source == "bundled"]
+BASES = sorted({entry.card.base for entry in BUNDLED})
+PASSAGES = [
+    "Water boils at 100 degrees Celsius at sea level; the boiling temperature of water falls "
+    "with height.",
+    "The company was founded in Berlin in 1923 and sold its first cars in the same year.",
+]
+QUESTIONS = {
+    "de": "Bei welcher Temperatur kocht Wasser?",
+    "en": "At what temperature does water boil?",
+    "es": "¿A qué temperatura hierve el agua?",
+    "ru": "При какой температуре кипит вода?",
+    "sw": "Maji huchemka kwa joto gani?",
+    "tr": "Su kaç derecede kaynar?",
+    "zh": "水在多少度沸腾？",
+}
 
 
-@pytest.fixture(scope="module")
-def mini():
-    return load_base("mini")
+def test_what_verbs_use_by_default_is_bundled():
+    places = ("language/adapter/en", "ranking/adapter/squad", "ranking/adapter/squad-li")
+    assert {f"{DEFAULT_BASE}/{place}" for place in places} <= {entry.name for entry in BUNDLED}
 
 
-def test_every_language_has_an_adapter():
-    found = {entry.card.language for entry in list_modules("mini", "language", "adapter")}
-    assert found >= LANGUAGES
+def test_the_index_lists_every_module_and_knows_every_base():
+    index = json.loads((bundled_zoo() / "index.json").read_text())
+    assert [row["name"] for row in index["modules"]] == [entry.name for entry in BUNDLED]
+    for entry in BUNDLED:
+        known = index["bases"][entry.card.base]
+        assert (known["weights"], known["vocabulary"]) == (
+            entry.card.base_fingerprint.weights,
+            entry.card.base_fingerprint.vocabulary,
+        )
 
 
-@pytest.mark.parametrize("entry", list_modules("mini", kind="adapter"), ids=lambda one: one.name)
-def test_each_adapter_is_whole_small_and_of_this_base(entry, mini):
-    module = load_adapter_module(entry.path)  # verifies every file's sha256
-    assert entry.card.base_fingerprint == mini.fingerprint
-    size = sum(path.stat().st_size for path in entry.path.iterdir())
-    assert size <= (2**20 if entry.card.role == "language" else 4 * 2**20)
-    assert (module.invertible is not None) == (entry.card.role == "language")
-    assert entry.card.data and entry.card.recipe["command"].startswith("polyrank train")
-    if entry.card.role == "language":
-        assert entry.card.figures["perplexity after"] < entry.card.figures["perplexity before"]
-        assert (entry.path / "README.md").is_file()
+def test_the_index_and_the_readmes_are_those_of_the_cards():
+    assert stale(bundled_zoo()) == [], "run 'polyrank zoo index'"
 
 
-def test_the_base_loads_with_plain_transformers():
-    from transformers import AutoModel, AutoTokenizer
-
-    folder = resolve_base("mini")
-    model, tokenizer = AutoModel.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
-    assert model.config.vocab_size == len(tokenizer)
-    for text in ("Water boils.", "Суу кайнайт.", "水开了。", "سۇ قاينايدۇ.", "Maji yanachemka."):
-        assert tokenizer.unk_token_id not in tokenizer(text)["input_ids"]
-    facts = json.loads((Path(folder) / "training.json").read_text())
-    assert facts["steps"] > 0
+def test_everything_bundled_is_sound():
+    verdicts = [verdict for verdict in verify() if verdict.path.is_relative_to(bundled_zoo())]
+    assert [verdict.name for verdict in verdicts] == [entry.name for entry in BUNDLED]
+    assert [verdict.problem for verdict in verdicts if verdict.problem] == []
 
 
-@pytest.mark.parametrize("routing", ["none", "query", "document", "split"])
-def test_the_bundled_composition_prefers_the_answer(mini, routing):
-    from polyrank.rerankers.cross_encoder import Reranker
-
-    passages = [
-        "Water boils at 100 degrees Celsius at sea level; the boiling temperature of water falls "
-        "with height.",
-        "The company was founded in Berlin in 1923 and sold its first cars in the same year.",
-    ]
-    reranker = Reranker(mini, routing=routing)
-    questions = {
-        "en": "At what temperature does water boil?",
-        "de": "Bei welcher Temperatur kocht Wasser?",
-        "es": "¿A qué temperatura hierve el agua?",
-    }
-    for language, question in questions.items():
-        hits = reranker.rank(question, passages, language, "en")
-        assert hits[0].document_id == "0", language
-
-
-def test_a_composition_of_bundled_modules_prints_itself(mini):
-    shown = str(compose(mini, "squad", "ky", "en", routing="split"))
-    assert "ky" in shown and "zero-shot" in shown
-
-
-@pytest.mark.parametrize("entry", list_modules("mini"), ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", BUNDLED, ids=lambda entry: entry.name)
 def test_each_card_says_what_it_was_made_of_and_what_it_does(entry):
     card = entry.card
     assert card.data and all(source.name and source.licence for source in card.data)
@@ -89,11 +69,67 @@ def test_each_card_says_what_it_was_made_of_and_what_it_does(entry):
     assert all(f"{source.name}, {source.licence}" in readme for source in card.data)
 
 
-def test_the_index_and_the_readmes_are_those_of_the_cards():
-    assert stale(bundled_zoo()) == [], "run 'polyrank zoo index'"
+@pytest.mark.parametrize(
+    "entry", [one for one in BUNDLED if one.card.kind == "adapter"], ids=lambda entry: entry.name
+)
+def test_each_adapter_is_whole_and_small(entry):
+    module = load_adapter_module(entry.path)  # verifies every file's sha256
+    size = sum(path.stat().st_size for path in entry.path.iterdir())
+    assert size <= (2**20 if entry.card.role == "language" else 4 * 2**20)
+    assert (module.invertible is not None) == (entry.card.role == "language")
 
 
-def test_everything_bundled_is_sound():
-    verdicts = [verdict for verdict in verify() if verdict.path.is_relative_to(bundled_zoo())]
-    assert len(verdicts) >= len(LANGUAGES) + 1
-    assert [verdict.problem for verdict in verdicts if verdict.problem] == []
+@pytest.mark.parametrize(
+    "entry", [one for one in BUNDLED if one.card.role == "language"], ids=lambda entry: entry.name
+)
+def test_each_language_module_learnt_something(entry):
+    figures = entry.card.figures
+    assert figures["perplexity after"] < figures["perplexity before"]
+
+
+@pytest.fixture(scope="module", params=BASES)
+def base(request, tmp_path_factory):
+    """Each base that something is bundled for, with its real weights."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("POLYRANK_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield load_base(request.param)
+
+
+@pytest.mark.slow
+def test_the_modules_are_of_this_base(base):
+    for entry in BUNDLED:
+        if entry.card.base == base.name:
+            assert entry.card.base_fingerprint == base.fingerprint, entry.name
+
+
+@pytest.mark.slow
+def test_the_base_loads_with_plain_transformers_and_knows_the_languages(base):
+    from transformers import AutoModel, AutoTokenizer
+
+    model = AutoModel.from_pretrained(base.folder)
+    tokenizer = AutoTokenizer.from_pretrained(base.folder)
+    assert len(tokenizer) <= model.config.vocab_size
+    for text in ("Water boils.", "Суу кайнайт.", "水开了。", "سۇ قاينايدۇ.", "Maji yanachemka."):
+        assert tokenizer.unk_token_id not in tokenizer(text)["input_ids"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("routing", ["none", "query", "document", "split"])
+def test_a_composition_prefers_the_answer(base, routing):
+    from polyrank.rerankers.cross_encoder import Reranker
+
+    modules = {one.card.language for one in list_modules(base.name, "language", "adapter")}
+    asked = sorted(modules & set(QUESTIONS))
+    assert "en" in asked
+    reranker = Reranker(base, routing=routing)
+    for language in asked:
+        hits = reranker.rank(QUESTIONS[language], PASSAGES, language, "en")
+        assert hits[0].document_id == "0", language
+
+
+@pytest.mark.slow
+def test_a_composition_prints_itself(base):
+    languages = {one.card.language for one in list_modules(base.name, "language", "adapter")}
+    for language in languages - {"en"}:
+        shown = str(compose(base, "squad", language, "en", routing="split"))
+        assert language in shown and "zero-shot" in shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -25,47 +26,51 @@ def test_verify_tells_the_broken_from_the_sound(module, tmp_path, monkeypatch):
     assert zoo.verify(str(sound))[0].problem is None
 
 
-def test_verify_sees_a_module_in_the_wrong_place_or_for_another_base(module, tmp_path, monkeypatch):
+def test_verify_sees_a_module_in_the_wrong_place_or_for_another_base(
+    module, knows, tmp_path, monkeypatch
+):
     folder = module("ky")
     folder.rename(folder.with_name("kyrgyz"))
-    of_mini = module("fi", base="mini")
-    monkeypatch.setenv("POLYRANK_ZOO", str(tmp_path / "made"))
+    of_known = module("fi", base="known")
+    monkeypatch.setenv("POLYRANK_ZOO", f"{tmp_path / 'made'}{os.pathsep}{knows('known', '0000')}")
     verdicts = {one.path: one.problem for one in zoo.verify()}
     assert "its card calls it 'tiny/language/adapter/ky'" in verdicts[folder.with_name("kyrgyz")]
-    assert "the base here is another" in verdicts[of_mini]
+    assert "the base here is another" in verdicts[of_known]
 
 
 def test_verify_covers_what_was_pulled(hub, module):
-    hub.add("org/mini-ky", module())
-    entry = zoo.pull("org/mini-ky")
+    hub.add("org/tiny-ky", module())
+    entry = zoo.pull("org/tiny-ky")
     assert {one.path: one.problem for one in zoo.verify()}[entry.path] is None
     (entry.path / "adapter_config.json").write_text("{}")
-    (one,) = zoo.verify("org/mini-ky")
+    (one,) = zoo.verify("org/tiny-ky")
     assert "was altered" in one.problem
 
 
 def test_remove_takes_what_was_pulled_and_nothing_else(hub, module, cache, files_left):
-    hub.add("org/mini-ky", module(seed=1))
-    hub.repository("org/mini-ky").refs["v1"] = hub.repository("org/mini-ky").refs["main"]
-    first = zoo.pull("org/mini-ky@v1")
-    hub.add("org/mini-ky", module(seed=2))
-    second = zoo.pull("org/mini-ky")
-    ((removed, held),) = zoo.remove("org/mini-ky@v1")
+    hub.add("org/tiny-ky", module(seed=1))
+    hub.repository("org/tiny-ky").refs["v1"] = hub.repository("org/tiny-ky").refs["main"]
+    first = zoo.pull("org/tiny-ky@v1")
+    hub.add("org/tiny-ky", module(seed=2))
+    second = zoo.pull("org/tiny-ky")
+    ((removed, held),) = zoo.remove("org/tiny-ky@v1")
     assert removed.folder == first.path and not first.path.exists() and second.path.exists()
     assert held > 12_000  # 3000 fp32 weights
     assert [one.folder for one, _ in zoo.remove("tiny/language/adapter/ky")] == [second.path]
     assert files_left(cache) == [] and [p.name for p in cache.iterdir()] == [".locks"]
     with pytest.raises(ModuleError, match="nothing to remove(.|\n)*Pulled: none"):
-        zoo.remove("org/mini-ky")
+        zoo.remove("org/tiny-ky")
 
 
-def test_remove_leaves_what_is_bundled_or_a_folder(module, tmp_path, monkeypatch):
+def test_remove_leaves_what_is_bundled_or_a_folder(module, as_bundled, tmp_path, monkeypatch):
+    module("tr")
+    as_bundled((tmp_path / "made").rename(tmp_path / "bundled"))
     folder = module()
     monkeypatch.setenv("POLYRANK_ZOO", str(tmp_path / "made"))
     with pytest.raises(ModuleError, match="is folder in (.|\n)*left alone"):
         zoo.remove("tiny/language/adapter/ky")
     with pytest.raises(ModuleError, match="is bundled in (.|\n)*left alone"):
-        zoo.remove("mini/language/adapter/ky")
+        zoo.remove("tiny/language/adapter/tr")
     for name in (str(folder), "ky"):
         with pytest.raises(UsageError, match="left alone"):
             zoo.remove(name)
@@ -124,7 +129,7 @@ import socket
 def refuse(*_): raise AssertionError("a socket")
 socket.socket.connect = refuse
 import polyrank as pr, polyrank.zoo as zoo
-assert zoo.list_modules("mini")
+assert [one.card.name for one in zoo.list_modules("{tiny_base.name}")] == ["ky", "bare"]
 r = pr.Reranker({str(tiny_base.folder)!r}, ranking="org/zoo/ranking/bare", routing="query")
 print([h.score for h in r.rank("water", ["boils", "iron"], "ky", "en")])
 """

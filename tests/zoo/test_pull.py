@@ -21,17 +21,17 @@ from polyrank.modules.names import hub_name
 
 def test_a_pulled_module_is_found_by_every_name(hub, module, cache):
     folder = module()
-    commit = hub.add("org/mini-ky", folder)
-    entry = zoo.pull("org/mini-ky")
+    commit = hub.add("org/tiny-ky", folder)
+    entry = zoo.pull("org/tiny-ky")
     assert (entry.name, entry.source) == ("tiny/language/adapter/ky", "cached")
     assert entry.path.is_relative_to(cache) and commit in str(entry.path)
     for file in folder.iterdir():
         assert (entry.path / file.name).read_bytes() == file.read_bytes()
         assert not (entry.path / file.name).is_symlink()
-    for name in ("ky", "tiny/language/adapter/ky", "org/mini-ky", f"org/mini-ky@{commit}"):
+    for name in ("ky", "tiny/language/adapter/ky", "org/tiny-ky", f"org/tiny-ky@{commit}"):
         assert zoo.find("tiny", "language", "adapter", name) == entry.path
     assert [e.path for e in zoo.list_modules("tiny")] == [entry.path]
-    assert zoo.info("org/mini-ky").origin == f"org/mini-ky@{commit[:8]} (main)"
+    assert zoo.info("org/tiny-ky").origin == f"org/tiny-ky@{commit[:8]} (main)"
 
 
 def test_a_ranking_module_is_pulled_when_it_is_named_and_only_then(hub, module):
@@ -44,9 +44,9 @@ def test_a_ranking_module_is_pulled_when_it_is_named_and_only_then(hub, module):
 
 
 def test_only_what_the_card_lists_is_fetched(hub, module):
-    hub.add("org/mini-ky", module())
-    hub.repository("org/mini-ky").commit({"huge.bin": b"x" * 1000, "run.py": b"print()"})
-    entry = zoo.pull("org/mini-ky")
+    hub.add("org/tiny-ky", module())
+    hub.repository("org/tiny-ky").commit({"huge.bin": b"x" * 1000, "run.py": b"print()"})
+    entry = zoo.pull("org/tiny-ky")
     assert not hub.asked("huge.bin") and not hub.asked("run.py")
     assert {p.name for p in entry.path.iterdir()} == {
         *("polyrank.json", "README.md", ".origin.json"),
@@ -55,41 +55,41 @@ def test_only_what_the_card_lists_is_fetched(hub, module):
 
 
 def test_a_second_pull_fetches_no_weights_even_when_the_hubs_cache_is_gone(hub, module, tmp_path):
-    hub.add("org/mini-ky", module())
-    first = zoo.pull("org/mini-ky")
+    hub.add("org/tiny-ky", module())
+    first = zoo.pull("org/tiny-ky")
     shutil.rmtree(tmp_path / "hf")
-    assert zoo.pull("org/mini-ky").path == first.path
+    assert zoo.pull("org/tiny-ky").path == first.path
     assert len(hub.asked("/large/")) == 1
 
 
 def test_revisions_stand_side_by_side_and_a_branch_moves(hub, module):
-    hub.add("org/mini-ky", module(seed=1))
-    repository = hub.repository("org/mini-ky")
+    hub.add("org/tiny-ky", module(seed=1))
+    repository = hub.repository("org/tiny-ky")
     repository.refs["v1"] = repository.refs["main"]
-    old = zoo.pull("org/mini-ky@v1")
-    assert zoo.pull("org/mini-ky").path == old.path  # one commit, two names for it
-    assert zoo.info("org/mini-ky").origin.endswith("(main, v1)")
-    hub.add("org/mini-ky", module(seed=2))
-    assert zoo.find("tiny", "language", "adapter", "org/mini-ky") == old.path  # until pulled again
-    new = zoo.pull("org/mini-ky")
+    old = zoo.pull("org/tiny-ky@v1")
+    assert zoo.pull("org/tiny-ky").path == old.path  # one commit, two names for it
+    assert zoo.info("org/tiny-ky").origin.endswith("(main, v1)")
+    hub.add("org/tiny-ky", module(seed=2))
+    assert zoo.find("tiny", "language", "adapter", "org/tiny-ky") == old.path  # until pulled again
+    new = zoo.pull("org/tiny-ky")
     assert new.path != old.path and new.card.files != old.card.files
     assert zoo.find("tiny", "language", "adapter", "ky") == new.path  # the newest pull
-    assert zoo.find("tiny", "language", "adapter", "org/mini-ky@v1") == old.path
-    zoo.pull("org/mini-ky@v1")  # the older commit, pulled last, is not taken for main
-    assert zoo.find("tiny", "language", "adapter", "org/mini-ky") == new.path
-    assert zoo.find("tiny", "language", "adapter", "org/mini-ky@v1") == old.path
+    assert zoo.find("tiny", "language", "adapter", "org/tiny-ky@v1") == old.path
+    zoo.pull("org/tiny-ky@v1")  # the older commit, pulled last, is not taken for main
+    assert zoo.find("tiny", "language", "adapter", "org/tiny-ky") == new.path
+    assert zoo.find("tiny", "language", "adapter", "org/tiny-ky@v1") == old.path
 
 
 def test_a_bundled_or_given_module_comes_before_a_pulled_one(hub, module, tmp_path, monkeypatch):
-    hub.add("org/mini-ky", module(seed=1))
+    hub.add("org/tiny-ky", module(seed=1))
     folder = module(seed=2)
     monkeypatch.setenv("POLYRANK_ZOO", str(tmp_path / "made"))
     with pytest.warns(
         UserWarning, match="comes before this one; to use this one set POLYRANK_ZOO="
     ):
-        entry = zoo.pull("org/mini-ky")
+        entry = zoo.pull("org/tiny-ky")
     assert zoo.find("tiny", "language", "adapter", "ky") == folder
-    assert zoo.find("tiny", "language", "adapter", "org/mini-ky") == entry.path
+    assert zoo.find("tiny", "language", "adapter", "org/tiny-ky") == entry.path
 
 
 # ------------------------------------------------------------------------ connections that break
@@ -105,9 +105,9 @@ def small_chunks(monkeypatch):
 
 def test_a_cut_connection_goes_on_where_it_was(hub, module, small_chunks):
     folder = module(size=300_000)
-    hub.add("org/mini-ky", folder)
+    hub.add("org/tiny-ky", folder)
     hub.cuts["/large/"] = [512_345, 200_000]
-    entry = zoo.pull("org/mini-ky")
+    entry = zoo.pull("org/tiny-ky")
     ranges = hub.asked("/large/")
     assert ranges[0] is None and len(ranges) == 3
     starts = [int(r.removeprefix("bytes=").rstrip("-")) for r in ranges[1:]]
@@ -119,33 +119,33 @@ def test_a_cut_connection_goes_on_where_it_was(hub, module, small_chunks):
 def test_a_download_that_was_given_up_is_resumed_by_the_next_pull(
     hub, module, small_chunks, cache, files_left
 ):
-    hub.add("org/mini-ky", module(size=300_000))
+    hub.add("org/tiny-ky", module(size=300_000))
     hub.cuts["/large/"] = [100_000] * 5
     with pytest.raises(HubError, match="Run the same command again; what came is kept"):
-        zoo.pull("org/mini-ky")
+        zoo.pull("org/tiny-ky")
     assert files_left(cache) == []
     assert zoo.list_modules("tiny") == []
-    zoo.pull("org/mini-ky")
+    zoo.pull("org/tiny-ky")
     assert hub.asked("/large/")[-1] == "bytes=500000-"
 
 
 def test_an_unreachable_hub_says_what_to_do_or_gives_the_copy(hub, module):
-    hub.add("org/mini-ky", module())
-    entry = zoo.pull("org/mini-ky")
+    hub.add("org/tiny-ky", module())
+    entry = zoo.pull("org/tiny-ky")
     hub.stop()
-    with pytest.warns(UserWarning, match="was not reached: 'org/mini-ky' is the copy pulled at"):
-        assert zoo.pull("org/mini-ky").path == entry.path
+    with pytest.warns(UserWarning, match="was not reached: 'org/tiny-ky' is the copy pulled at"):
+        assert zoo.pull("org/tiny-ky").path == entry.path
     with pytest.raises(HubError) as error:
-        zoo.pull("org/mini-tr")
+        zoo.pull("org/tiny-tr")
     assert hub.url in str(error.value) and "Connection refused" in str(error.value)
-    assert "hf download org/mini-tr --local-dir DIR" in str(error.value)
+    assert "hf download org/tiny-tr --local-dir DIR" in str(error.value)
     with pytest.raises(HubError, match="cannot list 'the Hub'(.|\n)*not reached") as error:
         zoo.list_remote()
     assert "hf download" not in str(error.value) and "cache" not in str(error.value)
 
 
 def test_a_full_disk_says_so(hub, module, monkeypatch, cache, files_left):
-    hub.add("org/mini-ky", module())
+    hub.add("org/tiny-ky", module())
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def refuse(*_, **__):
@@ -153,21 +153,21 @@ def test_a_full_disk_says_so(hub, module, monkeypatch, cache, files_left):
 
     monkeypatch.setattr("shutil.copyfile", refuse)
     with pytest.raises(HubError, match="No space left on device(.|\n)*POLYRANK_CACHE"):
-        zoo.pull("org/mini-ky")
+        zoo.pull("org/tiny-ky")
     assert files_left(cache) == []
 
 
 def test_offline_what_is_cached_works_and_the_rest_says_why(hub, module, offline):
-    hub.add("org/mini-ky", module())
-    entry = zoo.pull("org/mini-ky")
+    hub.add("org/tiny-ky", module())
+    entry = zoo.pull("org/tiny-ky")
     offline()
     asked = len(hub.requests)
-    for name in ("ky", "org/mini-ky"):
+    for name in ("ky", "org/tiny-ky"):
         assert zoo.find("tiny", "language", "adapter", name) == entry.path
     with pytest.warns(UserWarning, match="is the copy pulled at"):
-        assert zoo.pull("org/mini-ky").path == entry.path
+        assert zoo.pull("org/tiny-ky").path == entry.path
     with pytest.raises(HubError, match="HF_HUB_OFFLINE=1 forbids"):
-        zoo.pull("org/mini-tr")
+        zoo.pull("org/tiny-tr")
     assert len(hub.requests) == asked
 
 
@@ -183,9 +183,9 @@ def test_offline_what_only_the_hubs_cache_holds_is_taken_from_there(hub, module,
 
 
 def test_a_missing_revision(hub, module):
-    hub.add("org/mini-ky", module())
+    hub.add("org/tiny-ky", module())
     with pytest.raises(HubError, match="no revision 'v9'(.|\n)*leave out '@'"):
-        zoo.pull("org/mini-ky@v9")
+        zoo.pull("org/tiny-ky@v9")
 
 
 def test_a_missing_repository_and_a_missing_path(hub, module):
@@ -211,12 +211,12 @@ def test_a_private_repository_needs_the_token(hub, module, token, monkeypatch):
 
 
 def test_a_hub_that_is_down(hub, module, monkeypatch):
-    hub.add("org/mini-ky", module())
+    hub.add("org/tiny-ky", module())
     monkeypatch.setattr(
         hub.RequestHandlerClass, "_info", lambda self, *_: self._error(503, None, "down")
     )
     with pytest.raises(HubError, match="was not reached"):
-        zoo.pull("org/mini-ky")
+        zoo.pull("org/tiny-ky")
 
 
 @pytest.mark.parametrize(
@@ -232,8 +232,8 @@ def test_names_that_are_none(name):
 
 
 def test_processes_that_pull_at_once_all_get_it(hub, module, cache, files_left, environment):
-    commit = hub.add("org/mini-ky", module(size=200_000))
-    code = "from polyrank import zoo; print(zoo.pull('org/mini-ky').path)"
+    commit = hub.add("org/tiny-ky", module(size=200_000))
+    code = "from polyrank import zoo; print(zoo.pull('org/tiny-ky').path)"
     command = [sys.executable, "-c", code]
     children = [
         subprocess.Popen(
@@ -248,7 +248,7 @@ def test_processes_that_pull_at_once_all_get_it(hub, module, cache, files_left, 
     outputs = [child.communicate(timeout=60) for child in children]
     assert [child.returncode for child in children] == [0, 0, 0], outputs
     assert len({out for out, _ in outputs}) == 1
-    place = f"org%2Fmini-ky/{commit}/tiny/language/adapter/ky"
+    place = f"org%2Ftiny-ky/{commit}/tiny/language/adapter/ky"
     names = (".origin.json", "README.md", "adapter.safetensors", "adapter_config.json")
     assert files_left(cache) == [f"{place}/{name}" for name in (*names, "polyrank.json")]
 
@@ -257,11 +257,11 @@ def test_a_branch_that_two_processes_see_at_two_commits(hub, module):
     """Each takes the branch's name from the commit that the other is signing."""
     cards = {}
     for seed in (1, 2):
-        commit = hub.add("org/mini-ky", module(seed=seed, size=10))
-        cards[commit] = zoo.pull("org/mini-ky").card
+        commit = hub.add("org/tiny-ky", module(seed=seed, size=10))
+        cards[commit] = zoo.pull("org/tiny-ky").card
 
     def renewed(commit):
-        return [renew(hub_name("org/mini-ky"), commit, cards[commit]) for _ in range(40)]
+        return [renew(hub_name("org/tiny-ky"), commit, cards[commit]) for _ in range(40)]
 
     with ThreadPoolExecutor(4) as threads:
         assert all(None not in found for found in threads.map(renewed, [*cards] * 2))
@@ -269,30 +269,30 @@ def test_a_branch_that_two_processes_see_at_two_commits(hub, module):
 
 
 def test_what_a_killed_process_left_is_swept_away(hub, module, cache, files_left):
-    commit = hub.add("org/mini-ky", module())
-    leftover = cache / "org%2Fmini-ky" / commit / "tiny/language/adapter/.ky-abc123"
+    commit = hub.add("org/tiny-ky", module())
+    leftover = cache / "org%2Ftiny-ky" / commit / "tiny/language/adapter/.ky-abc123"
     leftover.mkdir(parents=True)
     (leftover / "polyrank.json").write_text("{")
     assert zoo.list_modules("tiny") == []
-    zoo.pull("org/mini-ky")
+    zoo.pull("org/tiny-ky")
     assert not leftover.exists()
     assert not any(".ky-" in path for path in files_left(cache))
 
 
 def test_a_copy_that_rotted_is_put_right_by_the_next_pull(hub, module):
-    hub.add("org/mini-ky", module())
-    entry = zoo.pull("org/mini-ky")
+    hub.add("org/tiny-ky", module())
+    entry = zoo.pull("org/tiny-ky")
     weights = entry.path / "adapter.safetensors"
     sound = weights.read_bytes()
     weights.write_bytes(b"\x00" + sound[1:])
     with pytest.raises(ModuleError, match="was altered"):
-        zoo.info("org/mini-ky")
-    zoo.pull("org/mini-ky")
+        zoo.info("org/tiny-ky")
+    zoo.pull("org/tiny-ky")
     assert weights.read_bytes() == sound
 
 
 def test_the_origin_is_readable(hub, module):
-    commit = hub.add("org/mini-ky", module())
-    origin = json.loads((zoo.pull("org/mini-ky").path / ".origin.json").read_text())
-    assert (origin["repository"], origin["commit"]) == ("org/mini-ky", commit)
+    commit = hub.add("org/tiny-ky", module())
+    origin = json.loads((zoo.pull("org/tiny-ky").path / ".origin.json").read_text())
+    assert (origin["repository"], origin["commit"]) == ("org/tiny-ky", commit)
     assert origin["revisions"] == ["main"]

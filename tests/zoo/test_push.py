@@ -17,12 +17,12 @@ def logged_in(token, monkeypatch):
 
 def test_what_is_pushed_is_pulled_again(hub, module, logged_in):
     folder = module(figures={"perplexity after": 12.5})
-    done = zoo.push(str(folder), "org/mini-ky")
-    files = hub.repository("org/mini-ky").commits[done.commit]
+    done = zoo.push(str(folder), "org/tiny-ky")
+    files = hub.repository("org/tiny-ky").commits[done.commit]
     for name in ("adapter.safetensors", "adapter_config.json", "polyrank.json"):
         assert files[name] == (folder / name).read_bytes()
     assert hub.asked("/upload/", "PUT") and hub.asked(".git/info/lfs", "POST")  # weights as LFS
-    pulled = zoo.pull("org/mini-ky")
+    pulled = zoo.pull("org/tiny-ky")
     assert pulled.card == zoo.info(str(folder)).card
     readme = (pulled.path / "README.md").read_text()
     header = readme.split("---\n")[1]
@@ -35,7 +35,7 @@ def test_what_is_pushed_is_pulled_again(hub, module, logged_in):
         'license: "apache-2.0"',
     ):
         assert line in header.splitlines()
-    assert "polyrank zoo pull org/mini-ky" in readme  # how to use it
+    assert "polyrank zoo pull org/tiny-ky" in readme  # how to use it
 
 
 def test_the_readme_of_a_ranking_module_names_it_on_the_hub(hub, module, logged_in):
@@ -65,18 +65,18 @@ def test_several_modules_in_one_repository(hub, module, logged_in):
 
 
 def test_a_list_of_the_hub_goes_by_tags(hub, module, logged_in):
-    zoo.push(str(module("ky")), "org/mini-ky")
-    zoo.push(str(module("tr")), "other/mini-tr")
+    zoo.push(str(module("ky")), "org/tiny-ky")
+    zoo.push(str(module("tr")), "other/tiny-tr")
     hub.repository("org/bert").commit({"README.md": b'---\ntags: ["x"]\n---\n'})
-    assert {one.name for one in zoo.list_remote()} == {"org/mini-ky", "other/mini-tr"}
-    assert [one.name for one in zoo.list_remote("other")] == ["other/mini-tr"]
+    assert {one.name for one in zoo.list_remote()} == {"org/tiny-ky", "other/tiny-tr"}
+    assert [one.name for one in zoo.list_remote("other")] == ["other/tiny-tr"]
     assert [one.languages for one in zoo.list_remote(language="ky")] == [("ky",)]
     assert zoo.list_remote(base="xlm-roberta-base") == []
 
 
 def test_a_plan_sends_nothing(hub, module):
     folder = module()
-    plan = zoo.plan(str(folder), "org/mini-ky")
+    plan = zoo.plan(str(folder), "org/tiny-ky")
     assert hub.requests == [] and plan.commit is None
     assert sorted(plan.files) == [
         *("README.md", "adapter.safetensors", "adapter_config.json", "polyrank.json")
@@ -90,27 +90,27 @@ def test_pushing_without_a_token_and_to_a_branch_that_is_not_there(hub, module, 
     for wrong in (None, "hf_the_wrong_one"):
         if wrong:
             monkeypatch.setenv("HF_TOKEN", wrong)
-        with pytest.raises(HubError, match="cannot push to 'org/mini-ky': .* does not know you"):
-            zoo.push(str(folder), "org/mini-ky")
+        with pytest.raises(HubError, match="cannot push to 'org/tiny-ky': .* does not know you"):
+            zoo.push(str(folder), "org/tiny-ky")
     assert hub.repositories == {}
     monkeypatch.setenv("HF_TOKEN", token)
     with pytest.raises(HubError, match="no revision 'v2'"):
-        zoo.push(str(folder), "org/mini-ky@v2")
+        zoo.push(str(folder), "org/tiny-ky@v2")
 
 
 def test_nothing_broken_is_published(hub, module, logged_in):
     folder = module()
     (folder / "adapter_config.json").write_text("{}")
     with pytest.raises(ModuleError, match="was altered"):
-        zoo.push(str(folder), "org/mini-ky")
+        zoo.push(str(folder), "org/tiny-ky")
     with pytest.raises(UsageError, match=re.escape("owner/repository")):
-        zoo.push(str(module()), "mini-ky")
+        zoo.push(str(module()), "tiny-ky")
     assert hub.requests == []
 
 
 def test_a_second_push_of_the_same_is_the_same(hub, module, logged_in):
     folder = module()
-    zoo.push(str(folder), "org/mini-ky")
-    again = zoo.push(str(folder), "org/mini-ky")
-    files = hub.repository("org/mini-ky").commits[again.commit]
+    zoo.push(str(folder), "org/tiny-ky")
+    again = zoo.push(str(folder), "org/tiny-ky")
+    files = hub.repository("org/tiny-ky").commits[again.commit]
     assert files["adapter.safetensors"] == (folder / "adapter.safetensors").read_bytes()

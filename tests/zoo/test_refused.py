@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from polyrank import zoo
-from polyrank.base import Fingerprint
 from polyrank.errors import HubError, ModuleError, PolyrankError
 from polyrank.modules import pull as pulling
 from polyrank.modules.names import hub_name
@@ -127,22 +126,22 @@ def test_a_wrong_checksum_is_gone_from_the_hubs_cache_too(hub, module, tmp_path,
     folder = module()
     sound = (folder / "adapter.safetensors").read_bytes()
     flipped(folder)
-    hub.add("org/mini-ky", folder)
+    hub.add("org/tiny-ky", folder)
     with pytest.raises(ModuleError, match="Pull another revision"):
-        zoo.pull("org/mini-ky")
+        zoo.pull("org/tiny-ky")
     bad = hashlib.sha256((folder / "adapter.safetensors").read_bytes()).hexdigest()
     assert not any(bad in path for path in files_left(tmp_path / "hf"))
-    hub.repository("org/mini-ky").commit({"adapter.safetensors": sound})
-    assert zoo.pull("org/mini-ky").card.name == "ky"
+    hub.repository("org/tiny-ky").commit({"adapter.safetensors": sound})
+    assert zoo.pull("org/tiny-ky").card.name == "ky"
 
 
 def test_a_file_that_rotted_in_the_hubs_cache_is_fetched_again(hub, module, tmp_path):
-    hub.add("org/mini-ky", module())
-    zoo.pull("org/mini-ky")
-    zoo.remove("org/mini-ky")
+    hub.add("org/tiny-ky", module())
+    zoo.pull("org/tiny-ky")
+    zoo.remove("org/tiny-ky")
     (blob,) = [p for p in (tmp_path / "hf").rglob("*/blobs/*") if p.stat().st_size > 5000]
     blob.write_bytes(b"\x00" + blob.read_bytes()[1:])
-    assert zoo.pull("org/mini-ky").card.name == "ky"
+    assert zoo.pull("org/tiny-ky").card.name == "ky"
 
 
 def test_a_listing_that_climbs_is_neither_followed_nor_shown(hub, module, tmp_path, files_left):
@@ -162,19 +161,23 @@ def test_a_listing_that_climbs_is_neither_followed_nor_shown(hub, module, tmp_pa
 def test_a_module_for_another_base_or_vocabulary(part, hub, module, cache, files_left):
     folder = module()
     made_for = zoo.info(str(folder)).card.base_fingerprint
-    hub.add("org/mini-ky", folder)
+    hub.add("org/tiny-ky", folder)
     other = replace(made_for, **{part: "0000" * 4})
     with pytest.raises(ModuleError, match="was made for base 'tiny'(.|\n)*polyrank train language"):
-        pulling.pull(hub_name("org/mini-ky"), expected=other)
+        pulling.pull(hub_name("org/tiny-ky"), expected=other)
     assert files_left(cache) == []
-    assert pulling.pull(hub_name("org/mini-ky"), expected=made_for).folder.is_dir()
+    assert pulling.pull(hub_name("org/tiny-ky"), expected=made_for).folder.is_dir()
 
 
-def test_a_module_that_says_mini_but_is_for_another_is_refused_unasked(hub, module):
-    hub.add("org/mini-ky", module(base="mini"))
-    assert pulling.known_fingerprint("mini") != Fingerprint("3f9c" * 4, "81aa" * 4)
-    with pytest.raises(ModuleError, match="made for base 'mini' (.|\n)*the base here is another"):
-        zoo.pull("org/mini-ky")
+def test_a_base_that_the_zoo_knows_is_checked_unasked(hub, module, knows, monkeypatch):
+    made = module(base="known")
+    hub.add("org/tiny-ky", made)
+    monkeypatch.setenv("POLYRANK_ZOO", str(knows("known", "0000" * 4)))
+    with pytest.raises(ModuleError, match="made for base 'known' (.|\n)*the base here is another"):
+        zoo.pull("org/tiny-ky")
+    weights = zoo.info(str(made)).card.base_fingerprint.weights
+    monkeypatch.setenv("POLYRANK_ZOO", str(knows("known", weights)))
+    assert zoo.pull("org/tiny-ky").card.base == "known"
 
 
 @pytest.mark.parametrize("tiny_folder", ["tiny_bert"], indirect=True)  # one is enough here
@@ -194,7 +197,7 @@ def test_a_symbolic_link_in_a_folder(module, tmp_path):
     with pytest.raises(ModuleError, match="is a symbolic link (.|\n)*cp -rL"):
         check_folder(folder)
     with pytest.raises(PolyrankError, match="symbolic link"):
-        zoo.push(str(folder), "org/mini-ky")
+        zoo.push(str(folder), "org/tiny-ky")
 
 
 def test_a_pickle_beside_the_listed_files_of_a_folder(module):

@@ -7,6 +7,7 @@ import warnings
 import pytest
 
 from polyrank import zoo
+from polyrank.base import DEFAULT_BASE
 from polyrank.errors import ModuleError, UsageError
 from polyrank.modules.cache import cache_folder
 
@@ -53,7 +54,7 @@ def test_a_missing_module_lists_the_others_and_the_command(searched, tiny_base):
         zoo.find(tiny_base.name, "language", "adapter", "ug")
     assert "Available: de, en, fi, ky, tr, zh." in str(error.value)
     assert f"polyrank train language --base {tiny_base.name} --language ug" in str(error.value)
-    with pytest.raises(UsageError, match="mini/language/adapter/ky"):
+    with pytest.raises(UsageError, match=f"{DEFAULT_BASE}/language/adapter/ky"):
         zoo.info("ky")
 
 

@@ -85,7 +85,7 @@ def distill_bilingual(
     """A smaller model for one source and one target language.
 
     Args:
-        base: 'mini', a Hub id or a folder, of the layout of BERT or XLM-R.
+        base: 'e5-small', a Hub id or a folder, of the layout of BERT or XLM-R.
         source, target: languages; the ranking data are in the source's.
         texts: a file of each language, a sentence a line: by its tag, or source then target.
         output: folder to write; `<output>.work` holds what a stopped run goes on from.

@@ -144,10 +144,17 @@ def test_what_is_left_out_is_said(library, saved, tiny_folder, randomise, tmp_pa
         import_module(str(saved("en")), tmp_path / "zoo", "en", "ranking", base=str(tiny_folder))
 
 
-def test_what_does_not_fit_the_base_is_refused(saved, tiny_folder, tmp_path):
-    folder = saved("ky")
-    with pytest.raises(ModuleError, match="width 32 with at least 3 layers, but the base 'mini'"):
-        import_module(str(folder), tmp_path / "zoo", "ky", base="mini")
+@pytest.mark.parametrize("change", [{"num_hidden_layers": 2}, {"hidden_size": 48}])
+def test_what_does_not_fit_the_base_is_refused(change, saved, tiny_folder, tmp_path):
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+    other = tmp_path / "other"
+    config = AutoConfig.from_pretrained(tiny_folder)
+    config.update(change)
+    AutoModel.from_config(config).save_pretrained(other)
+    AutoTokenizer.from_pretrained(tiny_folder).save_pretrained(other)
+    with pytest.raises(ModuleError, match="width 32 with at least 3 layers, but the base 'other'"):
+        import_module(str(saved("ky")), tmp_path / "zoo", "ky", base=str(other))
     assert not (tmp_path / "zoo").exists()
 
 

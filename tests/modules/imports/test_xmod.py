@@ -161,7 +161,7 @@ def test_what_cannot_be_asked(xmod, zoo, tmp_path):
     with pytest.raises(UsageError, match="language modules only"):
         import_module(str(xmod[0]), zoo, "sw", role="ranking")
     with pytest.raises(UsageError, match="Leave out --base"):
-        import_module(str(xmod[0]), zoo, "sw", base="mini")
+        import_module(str(xmod[0]), zoo, "sw", base="tiny-xmod-trunk")
 
 
 def test_codes():
