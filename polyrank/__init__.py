@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from polyrank.rerankers.standalone import CrossEncoder
     from polyrank.retrieval import FanOut, Fusion, Pipeline
     from polyrank.saved_composition import read_composition, save_composition
-    from polyrank.training.base import train_base
     from polyrank.training.bilingual.distil import distill_bilingual
     from polyrank.training.head import train_head
     from polyrank.training.language import train_language_module
@@ -70,7 +69,6 @@ _HOMES = {
     "read_run": "polyrank.collections.trec",
     "save_composition": "polyrank.saved_composition",
     "to_frame": "polyrank.collections.texts",
-    "train_base": "polyrank.training.base",
     "train_head": "polyrank.training.head",
     "train_language_module": "polyrank.training.language",
     "train_late_interaction": "polyrank.training.late_interaction",
@@ -109,7 +107,6 @@ __all__ = [
     "read_run",
     "save_composition",
     "to_frame",
-    "train_base",
     "train_head",
     "train_language_module",
     "train_late_interaction",

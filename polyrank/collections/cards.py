@@ -68,8 +68,8 @@ _FLORES = _tags(
     "vi xh yo zh"
 )
 _WATCHED = (
-    "development: no text of it was trained on, but FLORES was watched while the base 'mini' was "
-    "made; a test for other bases"
+    "development: no text of it was trained on, but settings of the bundled modules were chosen by "
+    "it; a test for other bases"
 )
 _CLEAN = "test: nothing in polyrank was trained or tuned on it"
 
@@ -126,7 +126,8 @@ BUNDLED_CARDS = (
         "https://github.com/masakhane-io/afriqa", "Ogundepo et al. 2023, arXiv 2305.06897",
         ("ha", "en"),
         use="development: AfriQA's train and dev questions; English passages of it are among the "
-        "plain text that 'mini' was trained on; the test questions are not bundled",
+        "text of training, and questions that are not of its dev split were trained on; the test "
+        "questions are not bundled",
         licence="CC BY 4.0 (questions), CC BY-SA (passages)", split="train, dev or both",
     ),
 )  # fmt: skip

@@ -20,7 +20,7 @@ RUNNABLE += ["corpus report", "corpus clean", "corpus mix"]
 # Over a late-interaction module.
 INDEX = ["index build", "index add", "index delete", "index compact", "index info"]
 INDEX += ["index verify", "index fidelity", "index export"]
-VERBS = [*RUNNABLE, *INDEX, "train base"]  # whose text is too large to bundle
+VERBS = [*RUNNABLE, *INDEX]
 VERBS += ["zoo pull", "zoo remove"]  # which need a repository on the Hub
 
 
