@@ -7,6 +7,7 @@ base's encoder, which is what a bare GPU machine has.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -161,6 +162,20 @@ class TrainableAdapter(nn.Module):
     def start_from(self, other: TrainableAdapter) -> None:
         """Take over the weights of an adapter of the same sizes."""
         self.load_state_dict(other.state_dict())
+
+    def scaled(self, factor: float) -> TrainableAdapter:
+        """A copy whose changes to the hidden states are `factor` times as large: 0 for none.
+
+        Few sentences of one domain move a language too far; less of the same move may serve other
+        texts better (Wortsman et al. 2022, arXiv 2203.05482, §3 for weights between two models).
+        """
+        scaled = copy.deepcopy(self)
+        outer = [*scaled.up, *([scaled.F[1], scaled.G[1]] if self.coupling else [])]
+        with torch.no_grad():
+            for layer in outer:
+                layer.weight.mul_(factor)  # type: ignore[operator]
+                layer.bias.mul_(factor)  # type: ignore[operator]
+        return scaled
 
     def uncouple(self, hidden: Tensor) -> Tensor:
         """The inverse of the coupling, which MAD-X applies before the output embeddings.

@@ -31,6 +31,7 @@ from polyrank.training.trainable_adapter import TrainableAdapter
 
 HEAD, SHARED = "head", "shared"
 RESERVE = {"late-interaction": 40, "cross-encoder": 50, "full": 40}  # seconds, for measuring
+PART = 12 << 20  # bytes of one file of tensors
 MASK_SIZE = 320_000  # coordinates of a language mask: 1 MB on disk
 
 
@@ -94,24 +95,28 @@ class Bench:
             for key, value in tensors.items():
                 value = value.detach().cpu()
                 stored[key] = (value.half() if value.is_floating_point() else value).contiguous()
-            save_file(stored, self.work / f"{name}.tensors")
+            for number, part in enumerate(parts_of(stored)):
+                save_file(part, self.work / f"{name}.part{number}.tensors")
         partial = self.work / f".{name}.json"
         partial.write_text(json.dumps(facts, indent=1))
         partial.rename(self.work / f"{name}.json")
 
     def adapter(self, name: str) -> TrainableAdapter:
         """The adapter that another job left."""
+        facts = json.loads((self.work / f"{name}.json").read_text())
+        return adapter_of(facts, self.tensors(name)).to(self.pack.device)
+
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """What another job left."""
         from safetensors.torch import load_file
 
-        facts = json.loads((self.work / f"{name}.json").read_text())
-        return adapter_of(facts, load_file(self.work / f"{name}.tensors")).to(self.pack.device)
+        parts = sorted(self.work.glob(f"{name}.part*.tensors"))
+        return {key: value for part in parts for key, value in load_file(part).items()}
 
     def head(self) -> OutputHead:
-        from safetensors.torch import load_file
-
         config = self.pack.encoder.config
         head = OutputHead(config.hidden_size, config.vocab_size, config.layer_norm_eps)
-        tensors = load_file(self.work / f"{HEAD}.tensors")
+        tensors = self.tensors(HEAD)
         head.load_state_dict({name: value.float() for name, value in tensors.items()})
         return head.to(self.pack.device).requires_grad_(False)
 
@@ -142,6 +147,19 @@ class Bench:
             gold = torch.arange(len(mine), device=pack.device)
             found["flores"] = {"dense": ndcg_of_one(mine @ target.T, gold)}
         return found
+
+
+def parts_of(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+    """Tensors in parts of at most `PART` bytes, since large files do not come back."""
+    parts: list[dict[str, Tensor]] = [{}]
+    size = 0
+    for name, tensor in tensors.items():
+        size += tensor.nbytes
+        if size > PART and parts[-1]:
+            parts.append({})
+            size = tensor.nbytes
+        parts[-1][name] = tensor
+    return parts
 
 
 def adapter_of(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> TrainableAdapter:

@@ -111,10 +111,15 @@ class Pack:
         side: str,
         adapter: AdapterModule | None = None,
         limit: int = 250,
-        budget: int = 65536,
+        budget: int | None = None,
         index: Tensor | None = None,
     ) -> Tensor:
-        """Pooled unit vectors of texts, (N, H), encoded in order of length."""
+        """Pooled unit vectors of texts, (N, H), encoded in order of length.
+
+        Args:
+            budget: tokens of a batch; by default many on a GPU and few on a CPU.
+        """
+        budget = budget or (65536 if self.device.type == "cuda" else 4096)
         runner = self.runner(adapter)
         index = torch.arange(len(texts)) if index is None else index
         lengths = texts.lengths()[index].clamp(max=limit)

@@ -56,13 +56,11 @@ def pack_up(work: Path, output: Path) -> int:
     groups: list[list[Path]] = [[]]
     for facts in sorted(work.glob("*.json")):
         results[facts.stem] = json.loads(facts.read_text())
-        tensors = facts.with_suffix(".tensors")
-        if not tensors.is_file():
-            continue
-        size = sum(path.stat().st_size for path in groups[-1]) + tensors.stat().st_size
-        if size > FILE_LIMIT and len(groups) < FILES:
-            groups.append([])
-        groups[-1].append(tensors)
+        for tensors in sorted(work.glob(f"{facts.stem}.part*.tensors")):
+            size = sum(path.stat().st_size for path in groups[-1]) + tensors.stat().st_size
+            if size > FILE_LIMIT and len(groups) < FILES:
+                groups.append([])
+            groups[-1].append(tensors)
     results["failed"] = {path.stem: path.read_text() for path in work.glob("*.failed")}
     for number, group in enumerate(groups):
         partial = output / f".modules-{number}.tar"

@@ -45,13 +45,16 @@ class Returned:
 
         self.facts: dict[str, dict[str, Any]] = json.loads((folder / "results.json").read_text())
         self.failed: Mapping[str, str] = self.facts.pop("failed", {})  # type: ignore[assignment]
+        scales = folder / "scales.json"  # of `scale`, where it was run
+        self.scales = json.loads(scales.read_text()) if scales.is_file() else {}
         self.tensors: dict[str, dict[str, Tensor]] = {}
         for path in sorted(folder.glob("modules-*.tar")):
             with tarfile.open(path) as archive:
                 for member in archive.getmembers():
                     file = archive.extractfile(member)
                     if file is not None and member.name.endswith(".tensors"):
-                        self.tensors[Path(member.name).stem] = load(file.read())
+                        name = Path(member.name).stem.split(".part")[0]
+                        self.tensors.setdefault(name, {}).update(load(file.read()))
 
 
 class Unpacking:
@@ -150,14 +153,32 @@ class Unpacking:
         )
         save_head_folder(head, self.root / self.base.name / "head", card)
 
-    def language(self, job: str) -> None:
+    def language(self, job: str, language: str | None = None) -> None:
+        """Write a language adapter, as much of it as `scales.json` says.
+
+        Args:
+            language: of the module, if not the one that the job was for.
+        """
         facts = self.returned.facts[job]
-        (language,) = facts["languages"]
+        language = language or facts["languages"][0]
         adapter = adapter_of(facts, self.returned.tensors[job])
-        card = replace(
-            self.card("language", "adapter", language, language, job),
-            data=self.sources(language, bool(facts["recipe"]["masked"])),
-        )
+        adapter.name = language
+        scale = self.returned.scales.get(language)
+        if scale is not None:
+            adapter = adapter.scaled(scale["factor"])
+        card = self.card("language", "adapter", language, language, job)
+        recipe, figures, data = dict(card.recipe), dict(card.figures), list[Data]()
+        for trained in facts["languages"]:
+            data += self.sources(trained, bool(facts["recipe"]["masked"]))
+        if scale is not None:
+            recipe["scale"] = scale["factor"]
+            figures = {
+                f"nDCG@10 at scale {factor}": round(value, 4)
+                for factor, value in scale["nDCG@10"].items()
+            } | {"measured on": scale["on"]}
+        if facts["languages"] != [language]:
+            recipe["pairs of"] = facts["languages"]
+        card = replace(card, recipe=recipe, figures=figures, data=tuple(data))
         save_trained_adapter(adapter, self._folder("language", "adapter", language), card)
 
     def mask(self, job: str) -> None:
@@ -300,6 +321,13 @@ def main() -> None:
     base = load_base(options.base)
     unpacking = Unpacking(returned, options.pack, options.text, base, options.zoo, options.machine)
     chosen = options.only.split(",") if options.only else list(returned.facts)
+    for language, scale in returned.scales.items():
+        if scale["factor"] == 0:
+            note(f"{language}: no part of its adapter helps, so none is written")
+            chosen = [name for name in chosen if name != scale["job"]]
+        elif scale["job"] != language:  # the adapter of another language, or of many
+            unpacking.language(scale["job"], language)
+            note(f"{language}: written, from '{scale['job']}'")
     order = {"head": 0, "language": 1}
     for job in sorted(chosen, key=lambda name: order.get(returned.facts[name]["make"], 2)):
         facts = returned.facts[job]
