@@ -59,8 +59,9 @@ def reranker(
     """A cross-encoder, or late interaction where the ranking module is for that.
 
     Args:
-        ranking: a module, or 'none' for late interaction over the base alone; None takes `squad`,
-            and where there is none over a base whose vectors are for retrieval, late interaction.
+        ranking: a module, or 'none' for late interaction over the base alone. None takes late
+            interaction over a base whose vectors are for retrieval, with `squad-li` where the zoo
+            has it, and over other bases the cross-encoder `squad`.
         keep: whether late interaction keeps document vectors from one query to the next.
     """
     import torch
@@ -107,7 +108,7 @@ def _with_ranking(base: str, ranking: str | None, kind: str) -> tuple[str | Base
 
     loaded = load_base(base)
     there = {entry.card.name for entry in list_modules(loaded.name, "ranking", kind)}
-    if DEFAULT_RANKING in there or not loaded.card.vectors:
+    if not loaded.card.vectors:
         return loaded, DEFAULT_RANKING
     if LATE_RANKING in there:
         return loaded, LATE_RANKING

@@ -36,6 +36,7 @@ class ModularDense:
             takes the nearest language's, 'error' stops.
         device, zoo: as of `LateInteraction`.
         progress: show a bar on stderr when it is a terminal.
+        max_length: tokens of a document that are read; by default as many as the base's card says.
 
     Attributes:
         notes: what was assumed of languages, and cut, counted.
@@ -54,6 +55,7 @@ class ModularDense:
         device: str | None = None,
         zoo: str | Path | None = None,
         progress: bool = True,
+        max_length: int | None = None,
     ) -> None:
         from polyrank.rerankers.pooled_vectors import PooledVectors
 
@@ -66,6 +68,7 @@ class ModularDense:
             device=device,
             zoo=zoo,
             language_kind=language_kind,
+            document_length=max_length,
         )
         self.ids = [document.id for document in in_order]
         self.vectors = _stacked(self.encoder.encode_documents(in_order, progress=progress))

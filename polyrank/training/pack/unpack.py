@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import json
 import tarfile
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -80,6 +81,8 @@ class Unpacking:
 
     def sources(self, language: str, with_text: bool) -> tuple[Data, ...]:
         """What a language's module was trained on."""
+        if language == "en":
+            return (Data("English sides of the sentence pairs of all languages", "as theirs"),)
         found = []
         for line in (self.text / "pairs.sources.tsv").read_text().splitlines():
             tag, name, licence, count = line.split("\t")
@@ -172,10 +175,10 @@ class Unpacking:
             data += self.sources(trained, bool(facts["recipe"]["masked"]))
         if scale is not None:
             recipe["scale"] = scale["factor"]
-            figures = {
-                f"nDCG@10 at scale {factor}": round(value, 4)
-                for factor, value in scale["nDCG@10"].items()
-            } | {"measured on": scale["on"]}
+            figures = {"whole: " + key: value for key, value in figures.items()}
+            for factor, value in scale["nDCG@10"].items():
+                figures[f"nDCG@10 at scale {factor}"] = round(value, 4)
+            figures["scale chosen on"] = scale["on"]
         if facts["languages"] != [language]:
             recipe["pairs of"] = facts["languages"]
         card = replace(card, recipe=recipe, figures=figures, data=tuple(data))
@@ -215,11 +218,11 @@ class Unpacking:
         }
         data = [Data("SQuAD 1.1 train", "CC-BY-SA-4.0")]
         if facts["recipe"]["parallel"]:
-            data += [
-                source
-                for language in facts["languages"]
-                for source in self.sources(language, False)
-            ]
+            lines = Counter[tuple[str, str]]()
+            for language in facts["languages"]:
+                for source in self.sources(language, False):
+                    lines[source.name, source.licence] += source.lines or 0
+            data += [Data(*source, count) for source, count in sorted(lines.items())]
         if late:
             recipe = {"model": LATE_INTERACTION, **recipe}
         card = replace(card, recipe=recipe, parent=parent, data=tuple(data))
@@ -316,7 +319,11 @@ def main() -> None:
     parser.add_argument("--full", type=Path, help="folder for full models, which are large")
     parser.add_argument("--machine", default="one NVIDIA H100 80GB HBM3")
     parser.add_argument("--only", help="names of jobs, with commas between; default all")
+    parser.add_argument(
+        "--name", action="append", default=[], metavar="JOB=NAME", help="of a ranking module"
+    )
     options = parser.parse_args()
+    names = dict(pair.split("=", 1) for pair in options.name)
     returned = Returned(options.results)
     base = load_base(options.base)
     unpacking = Unpacking(returned, options.pack, options.text, base, options.zoo, options.machine)
@@ -347,7 +354,7 @@ def main() -> None:
                 continue
             unpacking.full(job, options.full)
         else:
-            unpacking.ranking(job, job, late=make == "late-interaction")
+            unpacking.ranking(job, names.get(job, job), late=make == "late-interaction")
         note(f"{job}: written")
 
 
