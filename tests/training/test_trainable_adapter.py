@@ -70,3 +70,18 @@ def test_uncouple_undoes_the_coupling(adapter):
     module = adapter.as_module()
     coupled = _nice(x, module.invertible, module.activation)
     torch.testing.assert_close(adapter.uncouple(coupled), x, atol=1e-5, rtol=1e-5)
+
+
+def test_a_part_of_an_adapter(adapter, tiny_base):
+    ids, mask = inputs(tiny_base)
+    hidden = {
+        factor: RoutedEncoder(tiny_base.model, [], adapter.scaled(factor).as_module())(ids, mask)
+        for factor in (0.0, 0.5, 1.0)
+    }
+    live = mask.bool()
+    bare = RoutedEncoder(tiny_base.model, [])(ids, mask)
+    whole = RoutedEncoder(tiny_base.model, [], adapter.as_module())(ids, mask)
+    torch.testing.assert_close(hidden[0.0][live], bare[live], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(hidden[1.0][live], whole[live])
+    distance = [(hidden[factor] - bare)[live].norm() for factor in (0.0, 0.5, 1.0)]
+    assert distance[0] < distance[1] < distance[2]
