@@ -180,7 +180,7 @@ def tiles(queries: Tensor, tokens: int, kernel: str) -> Tiles:
 
     Args:
         tokens: of a document, on average.
-        kernel: "int8" or "residual".
+        kernel: "int8", "residual" or "residual-4", as `bytes_tile` takes it.
     """
     count, length, width = queries.shape
     dtype = torch.float32 if queries.dtype == torch.float32 else torch.float16

@@ -41,7 +41,7 @@ _SMALL_FULL = {32: Tile(32, 32, 8, 2)}
 # MaxSim over bytes, which a program widens itself; buckets of query rows. 64 tokens are the rows of
 # a Hopper matrix product. fp32 has no tensor cores: narrow tiles stay in registers.
 _INT8_HOPPER = {32: Tile(64, 32, 2, 3), 64: Tile(64, 64, 4, 2), 128: Tile(64, 128, 4, 2)}
-_RESIDUAL_HOPPER = {32: Tile(64, 32, 4, 2), 64: Tile(64, 64, 4, 2), 128: Tile(64, 128, 4, 2)}
+_RESIDUAL_4_HOPPER = {32: Tile(64, 32, 4, 2), 64: Tile(64, 64, 4, 2), 128: Tile(64, 128, 4, 2)}
 _BYTES_HALF = {32: Tile(64, 32, 4, 2), 64: Tile(64, 64, 4, 2), 128: Tile(64, 128, 8, 2)}
 _BYTES_SMALL = {32: Tile(64, 32, 4, 2), 64: Tile(64, 64, 4, 2), 128: Tile(32, 128, 8, 2)}
 _BYTES_FULL = {32: Tile(32, 32, 8, 2)}
@@ -71,10 +71,15 @@ _TABLE: dict[tuple[str, str, int], _Buckets] = {
     ("int8", "other", 2): _BYTES_SMALL,
     ("int8", "other", 4): _BYTES_FULL,
     ("residual", "sm_100", 2): _BYTES_HALF,
-    ("residual", "sm_90", 2): _RESIDUAL_HOPPER,
+    ("residual", "sm_90", 2): _BYTES_HALF,
     ("residual", "sm_80", 2): _BYTES_HALF,
     ("residual", "other", 2): _BYTES_SMALL,
     ("residual", "other", 4): _BYTES_FULL,
+    ("residual-4", "sm_100", 2): _BYTES_HALF,
+    ("residual-4", "sm_90", 2): _RESIDUAL_4_HOPPER,
+    ("residual-4", "sm_80", 2): _BYTES_HALF,
+    ("residual-4", "other", 2): _BYTES_SMALL,
+    ("residual-4", "other", 4): _BYTES_FULL,
     ("adapter", "sm_100", 2): _ADAPTER_HALF,
     ("adapter", "sm_90", 2): _ADAPTER_HOPPER,
     ("adapter", "sm_80", 2): _ADAPTER_HALF,
@@ -135,8 +140,10 @@ def scatter_tile(width: int, tokens: int, query_length: int) -> Tile:
 def bytes_tile(
     kernel: str, architecture: str, bytes_each: int, query_rows: int, tokens: int
 ) -> Tile:
-    """The tile of "int8" or "residual" for documents about this long; bytes_each: of a query's
-    numbers."""
+    """The tile of "int8", "residual" or "residual-4" for documents about this long.
+
+    bytes_each: of a query's numbers.
+    """
     entry = _entry(kernel, architecture, bytes_each, query_rows)
     return Tile(_step(entry.tokens, tokens), entry.rows, entry.warps, entry.stages)
 

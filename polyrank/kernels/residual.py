@@ -140,22 +140,11 @@ class ResidualCodec:
     def bit_weights(self) -> Tensor:
         return self.weights.float()[reversed_bits(self.bits, self.weights.device)]
 
-    def byte_words(self, dtype: torch.dtype) -> Tensor | None:
-        """What each byte stands for as one integer, the first dimension lowest: (256,).
-
-        None where that is not 32 or 64 bits. Kept: it depends on the codec alone.
-        """
-        kind = {32: torch.int32, 64: torch.int64}.get(8 // self.bits * dtype.itemsize * 8)
-        if kind is None:
-            return None
-        if dtype not in self._words:
-            values = self.weights.float()[_values(self.bits, self.weights.device)].to(dtype)
-            self._words[dtype] = values.view(kind).flatten()
-        return self._words[dtype]
-
     @cached_property
-    def _words(self) -> dict[torch.dtype, Tensor]:
-        return {}
+    def byte_pairs(self) -> Tensor:
+        """Both dimensions of each byte of 4 bits in fp16, as int32, the first lowest: (256,)."""
+        values = self.weights.float()[_values(self.bits, self.weights.device)].half()
+        return values.view(torch.int32).flatten()
 
     def decoder(self) -> Callable[[Tensor, Tensor], Tensor]:
         """What writes the bucket weights of bytes (T, d · bits / 8) into a contiguous fp32 (T, d).

@@ -142,17 +142,30 @@ def test_a_small_table_takes_several_passes(monkeypatch):
     torch.testing.assert_close(triton_path(queries, documents), same, rtol=1e-6, atol=1e-5)
 
 
-@pytest.mark.parametrize("bits", [2, None])
+@pytest.mark.parametrize("bits", [4, None])
 @pytest.mark.parametrize("each", [3, 100])
 def test_a_triton_program_may_score_several_documents(monkeypatch, bits, each):
     pytest.importorskip("triton")
     from polyrank.kernels import int8_triton, residual_triton
 
-    documents, queries = case(bits, 64), unit(6, 32, 64, seed=1)
+    documents, queries = case(bits, 64), unit(6, 32, 64, seed=1).half()
     same = triton_path(queries, documents)
     for module in (int8_triton, residual_triton):
         monkeypatch.setattr(module, "documents_each", lambda *_, **__: each)
     assert torch.equal(triton_path(queries, documents), same)
+
+
+def test_halves_of_a_byte_looked_up_as_one(monkeypatch):
+    pytest.importorskip("triton")
+    from polyrank.kernels import residual_triton
+
+    documents, queries = residual_documents(4, 96), unit(9, 20, 96, seed=1).half()
+    scores = triton_path(queries, documents)
+    torch.testing.assert_close(
+        scores, expected(queries.float(), documents), rtol=0.0, atol=20 * 1e-4
+    )
+    monkeypatch.setattr(residual_triton, "WIDE", 0)
+    torch.testing.assert_close(triton_path(queries, documents), scores, rtol=1e-6, atol=1e-5)
 
 
 @pytest.mark.parametrize("bits", [2, None])

@@ -68,7 +68,7 @@ def test_what_the_kernels_take():
 def test_tiles_of_the_other_kernels_fit(architecture, bytes_each):
     room = {"sm_100": 227, "sm_90": 227, "sm_80": 163, "other": 99}[architecture] * 1024
     for rows in (16, 32, 64, 128, 1000):  # 8 bits, 128 wide: bytes as they lie and widened
-        for kernel in ("int8", "residual"):
+        for kernel in ("int8", "residual", "residual-4"):
             chosen = bytes_tile(kernel, architecture, bytes_each, rows, 10_000)
             numbers = 128 * (chosen.rows + chosen.tokens) * bytes_each
             assert numbers + chosen.stages * chosen.tokens * 128 <= room, rows
