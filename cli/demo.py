@@ -29,7 +29,7 @@ LATE, COMPOSITION = "late interaction, the base alone", "composition (language +
 
 def demo(
     collection: Annotated[str, typer.Option(help="A bundled collection.")] = "afriqa",
-    query_language: options.QueryLanguage = "yo",
+    query_language: options.QueryLanguage = "rw",
     document_language: options.DocumentLanguage = "en",
     count: Annotated[int, typer.Option("--queries", min=2, help="How many queries.")] = 60,
     pool: Annotated[int, typer.Option(min=2, help="How many passages are searched.")] = 300,
@@ -41,17 +41,15 @@ def demo(
 ) -> None:
     """Questions in a language without judgements: what each part of a composition finds.
 
-    The questions are spread over the collection, AfriQA's over its dev split, on which no module
-    was trained; the passages are theirs and others of the collection.
+    The questions are spread over the collection, AfriQA's over those that no module was trained on;
+    the passages are theirs and others of the collection.
 
     \b
     Example:
-      polyrank demo --query-language rw --document-language en --queries 20 --pool 100
+      polyrank demo --query-language ig --document-language en --queries 20 --pool 100
     """
     started = time.monotonic()
-    split = "dev" if collection == "afriqa" and query_language != "yo" else None
-    texts = _load(collection, query_language, document_language, split)
-    texts = pooled(spread(texts, count), pool)
+    texts = pooled(spread(_load(collection, query_language, document_language), count), pool)
     note(f"{texts!r}, {depth} candidates each")
     runs = _runs(texts, base, depth, max_length, device, fallback)
 
@@ -88,15 +86,16 @@ def pooled(texts: Collection, count: int) -> Collection:
     return replace(texts, documents={i: text for i, text in texts.documents.items() if i in kept})
 
 
-def _load(
-    collection: str,
-    query_language: str | None,
-    document_language: str | None,
-    split: str | None,
-) -> Collection:
+def _load(collection: str, query_language: str | None, document_language: str | None) -> Collection:
+    from polyrank.data.training import is_measured
+
     if query_language is None or document_language is None:
         raise UsageError("the demo needs --query-language and --document-language")
-    return loading.load(collection, None, None, query_language, document_language, split=split)
+    texts = loading.load(collection, None, None, query_language, document_language)
+    if texts.name != "afriqa":
+        return texts
+    kept = {name: query for name, query in texts.queries.items() if is_measured(name)}
+    return replace(texts, queries=kept, qrels=[j for j in texts.qrels if j.query_id in kept])
 
 
 def _runs(
