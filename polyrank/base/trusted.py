@@ -53,11 +53,13 @@ def refuse_code_of(source: str, local_files_only: bool = False) -> None:
         OSError: a Hub id whose config.json cannot be fetched.
     """
     if Path(source).is_dir():
-        return refuse_code(source)
+        refuse_code(source)
+        return
     from transformers.utils import cached_file
 
     path = cached_file(source, "config.json", local_files_only=local_files_only)
-    return refuse_code(Path(path).parent)
+    if path is not None:
+        refuse_code(Path(path).parent)
 
 
 def _naming(value: Any) -> Iterator[tuple[str, Any]]:

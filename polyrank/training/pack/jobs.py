@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -230,9 +231,7 @@ def _language(job: Job, bench: Bench, seed: int, seconds: float) -> Made:
     )
     measured_in: Sequence[str] = job.languages if len(job.languages) < 3 else ("rw", "ig", "ak")
     for language in measured_in:
-        before = bench.once(
-            f"before {language}", lambda lang=language: bench.measure_language(lang, None)
-        )
+        before = bench.once(f"before {language}", partial(bench.measure_language, language, None))
         after = bench.measure_language(language, adapter.as_module())
         facts[f"development {language}"] = {"before": before, "after": after}
     return dict(adapter.state_dict()), facts | {"sizes": _sizes(adapter)}

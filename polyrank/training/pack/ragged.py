@@ -26,7 +26,7 @@ class Ragged:
         self._starts_there = starts.to(flat.device)
 
     @classmethod
-    def of(cls, rows: Iterable[Sequence[int]]) -> Ragged:
+    def of(cls, rows: Iterable[Sequence[int] | np.ndarray]) -> Ragged:
         rows = list(rows)
         lengths = torch.tensor([0, *map(len, rows)])
         flat = np.concatenate([np.asarray(row, np.int64) for row in rows] or [np.zeros(0, "i8")])

@@ -94,7 +94,8 @@ class Unpacking:
         """The sources of a language's monolingual text."""
         path = self.text / f"text/{language}.sources.tsv"
         lines = path.read_text().splitlines() if path.is_file() else []
-        return [Data(*line.split("\t")) for line in lines]
+        columns = [line.split("\t") for line in lines]
+        return [Data(name, licence) for name, licence in columns]
 
     def recipe(self, name: str) -> dict[str, Any]:
         facts = self.returned.facts[name]
@@ -113,7 +114,7 @@ class Unpacking:
     def figures(self, name: str) -> dict[str, Any]:
         """Development figures, as the card shows them."""
         facts = self.returned.facts[name]
-        found = {
+        found: dict[str, Any] = {
             key: facts[key] for key in ("perplexity before", "perplexity after") if key in facts
         }
         for key, value in facts.items():
