@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .PHONY: help demo test test-slow check zoo transfer distillation gpu-bench gpu-pack gpu-train gpu-unpack clean
 
 help:
-	@echo "make demo       rerank bundled queries and show what it changes (under 3 minutes on 2 cores)"
+	@echo "make demo       questions in a language nobody labelled: dense and composed (3 minutes on 2 cores)"
 	@echo "make test       the tests, without the slow ones"
 	@echo "make test-slow  all tests"
 	@echo "make check      ruff, mypy, and whether the index and cards of the zoo are up to date"

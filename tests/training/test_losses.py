@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from polyrank.errors import UsageError
-from polyrank.training import losses
+from polyrank.training import language_objective, losses
 from polyrank.training.losses import LOSSES, Loss, Term, lists, parse_loss
 
 ln = math.log
@@ -355,7 +355,7 @@ def test_the_command_line_lists_them(polyrank):
     result = polyrank("train", "losses")
     assert result.exit_code == 0
     listed = [re.split(r"[(\t]", line)[0] for line in result.stdout.splitlines()]
-    assert listed == [*LOSSES, "contrastive"]
+    assert listed == [*LOSSES, "contrastive", *language_objective.LOSSES, "align"]
     wrong = ["train", "ranking", "--queries", "a", "--passages", "b", "--output", "c", "--loss"]
     result = polyrank(*wrong, "infonc")
     assert result.exit_code == 2 and "Did you mean 'infonce'" in result.stderr

@@ -60,7 +60,8 @@ def test_each_card_says_what_it_was_made_of_and_what_it_does(entry):
     card = entry.card
     assert card.data and all(source.name and source.licence for source in card.data)
     assert card.licence and card.figures
-    assert card.recipe["command"].startswith("polyrank train") and "seed" in card.recipe
+    assert card.recipe["command"].startswith(("polyrank train", "make gpu-train"))
+    assert "seed" in card.recipe
     readme = (entry.path / "README.md").read_text(encoding="utf-8")
     late = card.recipe.get("model") == "late interaction"
     example = "pr.LateInteraction(" if late else "pr.Reranker("
@@ -82,9 +83,18 @@ def test_each_adapter_is_whole_and_small(entry):
 @pytest.mark.parametrize(
     "entry", [one for one in BUNDLED if one.card.role == "language"], ids=lambda entry: entry.name
 )
-def test_each_language_module_learnt_something(entry):
-    figures = entry.card.figures
-    assert figures["perplexity after"] < figures["perplexity before"]
+def test_each_language_module_pays(entry):
+    """Retrieval in its language is no worse than with the base alone, on development data."""
+    figures = {key.removeprefix("whole: "): value for key, value in entry.card.figures.items()}
+    measured = [key for key in figures if key.startswith("before ") and "dense" in key]
+    if entry.card.language == "en":  # is aligned to itself, so that it changes nothing
+        assert measured == []
+        return
+    assert measured
+    for key in measured:
+        scaled = [value for name, value in figures.items() if name.startswith("nDCG@10 at scale")]
+        after = max([figures[key.replace("before ", "after ")], *scaled])
+        assert after > figures[key] - 0.002, key
 
 
 @pytest.fixture(scope="module", params=BASES)

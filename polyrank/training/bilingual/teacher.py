@@ -26,6 +26,12 @@ from polyrank.training.steps import Batch
 class ObservedEncoder(RoutedEncoder):
     """A `RoutedEncoder` that keeps what its layers compute."""
 
+    def _attention_mask(self, attention_mask: Tensor) -> Tensor | None:
+        """Added to the scores: the encoder's own attention runs, since probabilities are asked."""
+        shape = attention_mask.shape
+        bias: Tensor = self.encoder.get_extended_attention_mask(attention_mask, shape)
+        return bias
+
     def _layer(
         self, number: int, layer: Any, hidden: Tensor, mask: Tensor | None, groups: Any
     ) -> Tensor:
