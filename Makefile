@@ -129,6 +129,7 @@ gpu-train:
 	    --output gpu_out --work gpu_out/work
 
 gpu-unpack: $(STAMP)
+	$(BIN)/python -m polyrank.training.pack.scale --results gpu_out --pack gpu_pack --from sn=rw
 	$(BIN)/python -m polyrank.training.pack.unpack --results gpu_out --pack gpu_pack \
 	    --text $(TEXT) --zoo adapters_zoo --full $(RUNS)/full
 	$(BIN)/polyrank zoo index
