@@ -82,6 +82,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=10, help="take every n-th question")
     parser.add_argument("--base", default="e5-small")
     parser.add_argument("--length", type=int, default=256, help="tokens of a document")
+    parser.add_argument("--only", nargs="+", help="names of systems")
     parser.add_argument("--output", type=Path, help="JSON file to write")
     options = parser.parse_args()
     languages = options.languages.split(",")
@@ -95,8 +96,16 @@ def main() -> None:
                 queries={name: query for name, query in texts.queries.items() if name in kept},
                 qrels=[judgement for judgement in texts.qrels if judgement.query_id in kept],
             )
+    facts = {"collection": options.collection, "questions": len(kept), "machine": machine()}
+    facts["length"] = options.length
     results: dict[str, Any] = {}
+    if options.output and options.output.is_file():  # systems measured before are kept
+        before = json.loads(options.output.read_text())
+        if {key: before[key] for key in facts} == facts:
+            results = before["systems"]
     for name, model in systems(options.base, options.length).items():
+        if name in results or options.only and name not in options.only:
+            continue
         started = time.time()
         pairs = measured(model, collections, languages)
         same = [v for k, v in pairs.items() if len(set(k.split("-"))) == 1]
@@ -110,8 +119,6 @@ def main() -> None:
         row = results[name]
         print(f"{name:50} {row['same language']:.3f} {row['across languages']:.3f}", flush=True)
         if options.output:
-            facts = {"collection": options.collection, "questions": len(kept)}
-            facts |= {"machine": machine(), "length": options.length}
             options.output.write_text(json.dumps({**facts, "systems": results}, indent=1) + "\n")
 
 

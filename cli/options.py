@@ -89,8 +89,8 @@ RankingOrNone = Annotated[
     typer.Option(
         "--ranking",
         help="The ranking module: a name of the zoo or a folder; 'none' for late interaction over "
-        "the base alone. By default squad-li over a base for retrieval, or none where it is absent; "
-        "over other bases squad.",
+        "the base alone. By default squad-li over a base for retrieval, none where it is absent, "
+        "and squad over other bases.",
     ),
 ]
 KindOption = Annotated[Kind, typer.Option("--kind", help="The kind of the modules.")]
