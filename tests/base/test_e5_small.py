@@ -46,7 +46,7 @@ def test_a_question_is_nearest_to_its_answer_in_another_language(base):
     assert question @ right > question @ wrong + 0.02
 
 
-def test_it_is_made_once_and_is_a_plain_folder(base, recwarn):
+def test_it_is_made_once_and_is_a_plain_folder(base, caplog):
     from transformers import AutoModel, AutoTokenizer
 
     with pytest.MonkeyPatch.context() as patch:
@@ -57,3 +57,4 @@ def test_it_is_made_once_and_is_a_plain_folder(base, recwarn):
         warnings.simplefilter("error")
         AutoModel.from_pretrained(base.folder)
         AutoTokenizer.from_pretrained(base.folder)
+    assert caplog.text == ""
