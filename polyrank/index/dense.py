@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,7 +55,7 @@ class Dense:
         device: str | None = None,
         progress: bool = True,
     ) -> None:
-        in_order = _in_order(documents)
+        in_order = by_id(documents)
         loaded = load_base(base) if isinstance(base, str) else base
         manifest = dense_folder.manifest_of(in_order, loaded, max_length or loaded.card.reads)
         self._options(loaded, manifest, batch_tokens, device, progress)
@@ -96,7 +96,7 @@ class Dense:
             UsageError: as the class, or when the folder is there, or an unfinished one of other
                 documents or another base.
         """
-        in_order = _in_order(documents)
+        in_order = by_id(documents)
         loaded = load_base(base) if isinstance(base, str) else base
         manifest = dense_folder.manifest_of(in_order, loaded, max_length or loaded.card.reads)
         dense = cls.__new__(cls)
@@ -160,22 +160,12 @@ class Dense:
         Raises:
             UsageError: when depth is below 1.
         """
-        if depth < 1:
-            raise UsageError(f"depth is {depth}; give 1 or more")
-        asked = list(queries)
-        if not asked:
-            return {}
         prefix = self.manifest.query_prefix
-        vectors = self._encode([prefix + query.text for query in asked], "queries")
-        block = max(1, SCORES_AT_ONCE // len(self.ids))
-        run: Run = {}
-        for start in range(0, len(asked), block):
-            scores = vectors[start : start + block] @ self.vectors.T  # (queries, documents)
-            for query, row in zip(asked[start : start + block], scores, strict=True):
-                run[query.id] = [
-                    ScoredDocument(query.id, self.ids[i], float(row[i])) for i in best(row, depth)
-                ]
-        return run
+
+        def encoded(asked: Sequence[Query]) -> Vectors:
+            return self._encode([prefix + query.text for query in asked], "queries")
+
+        return nearest(queries, encoded, self.ids, self.vectors, depth)
 
     def _prefixed(self, documents: Sequence[Document]) -> list[str]:
         return [self.manifest.passage_prefix + document.full_text for document in documents]
@@ -191,7 +181,7 @@ class Dense:
         )
 
 
-def _in_order(documents: Iterable[Document]) -> list[Document]:
+def by_id(documents: Iterable[Document]) -> list[Document]:
     """By id.
 
     Raises:
@@ -204,6 +194,39 @@ def _in_order(documents: Iterable[Document]) -> list[Document]:
         if one.id == other.id:
             raise UsageError(f"two documents have the id '{one.id}'; ids must be unique")
     return in_order
+
+
+def nearest(
+    queries: Iterable[Query],
+    encode: Callable[[Sequence[Query]], Vectors],
+    ids: Sequence[str],
+    vectors: Vectors,
+    depth: int,
+) -> Run:
+    """The `depth` documents of highest cosine to each query, best first.
+
+    Args:
+        encode: queries as unit vectors, (queries, dimension).
+        ids, vectors: of the documents, (documents, dimension), in ascending order of the ids.
+
+    Raises:
+        UsageError: when depth is below 1.
+    """
+    if depth < 1:
+        raise UsageError(f"depth is {depth}; give 1 or more")
+    asked = list(queries)
+    if not asked:
+        return {}
+    rows = encode(asked)
+    block = max(1, SCORES_AT_ONCE // len(ids))
+    run: Run = {}
+    for start in range(0, len(asked), block):
+        scores = rows[start : start + block] @ vectors.T  # (queries, documents)
+        for query, row in zip(asked[start : start + block], scores, strict=True):
+            run[query.id] = [
+                ScoredDocument(query.id, ids[i], float(row[i])) for i in best(row, depth)
+            ]
+    return run
 
 
 def best(scores: Vectors, depth: int) -> list[int]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from polyrank.base import DEFAULT_BASE, Base
-from polyrank.collections.records import Document, Query, Run, ScoredDocument
-from polyrank.errors import UsageError
-from polyrank.index.dense import _in_order, best
+from polyrank.collections.records import Document, Query, Run
+from polyrank.index.dense import by_id, nearest
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -59,7 +58,7 @@ class ModularDense:
     ) -> None:
         from polyrank.rerankers.pooled_vectors import PooledVectors
 
-        in_order = _in_order(documents)
+        in_order = by_id(documents)
         self.encoder = PooledVectors(
             base,
             ranking="none",
@@ -91,19 +90,11 @@ class ModularDense:
         Raises:
             UsageError: when depth is below 1.
         """
-        if depth < 1:
-            raise UsageError(f"depth is {depth}; give 1 or more")
-        asked = list(queries)
-        if not asked:
-            return {}
-        vectors = _stacked(self.encoder.encode_queries(asked))
-        scores = vectors @ self.vectors.T  # (queries, documents)
-        return {
-            query.id: [
-                ScoredDocument(query.id, self.ids[i], float(row[i])) for i in best(row, depth)
-            ]
-            for query, row in zip(asked, scores, strict=True)
-        }
+
+        def encoded(asked: Sequence[Query]) -> Vectors:
+            return _stacked(self.encoder.encode_queries(asked))
+
+        return nearest(queries, encoded, self.ids, self.vectors, depth)
 
 
 def _stacked(rows: Iterable[object]) -> Vectors:

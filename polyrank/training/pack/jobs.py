@@ -207,8 +207,7 @@ def run(job: Job, bench: Bench, seed: int = 13) -> dict[str, Any] | None:
         **facts,
         "total seconds": round(time.time() - started, 1),
     }
-    needed = job.keep or job.name in (HEAD, SHARED)
-    bench.write(job.name, facts, tensors if needed else {})
+    bench.write(job.name, facts, tensors if job.keep else {})
     return facts
 
 
@@ -298,16 +297,16 @@ def measure_late(
     these also with no language adapter on any side."""
     pack, found = bench.pack, {}
     en = below.get("en")
-    squad = StackedPassages(pack, pack.texts("development/squad_passages"), en, ranking, project)
+    squad = Passages(pack, pack.texts("development/squad_passages"), ranking, project, below=en)
     queries = {"squad en": ("development/squad", "queries", en, squad)}
     texts = pack.texts("development/afriqa_passages")
-    routed = StackedPassages(pack, texts, en, ranking, project)
+    routed = Passages(pack, texts, ranking, project, below=en)
     for language in job.languages:
         if language in pack.facts["afriqa"]:
             stored = f"development/afriqa_{language}"
             queries[f"afriqa {language}"] = (stored, "", below[language], routed)
             if language == "rw":
-                bare = StackedPassages(pack, texts, None, ranking, project)
+                bare = Passages(pack, texts, ranking, project)
                 queries[f"afriqa {language}, no modules"] = (stored, "", None, bare)
     for name, (stored, suffix, adapter, passages) in queries.items():
         asked = pack.texts(f"{stored}_{suffix}" if suffix else stored)
@@ -316,34 +315,6 @@ def measure_late(
         hidden = pack.runner(ranking).differentiable(framed, live, language=adapter)
         found[name] = round(ndcg_of_one(passages.maxsim(project(hidden), own), gold), 4)
     return found
-
-
-class StackedPassages(Passages):
-    """Passages under a language adapter and a ranking adapter, as token vectors alone."""
-
-    def __init__(
-        self,
-        pack: Pack,
-        texts: Any,
-        below: AdapterModule | None,
-        ranking: AdapterModule | None,
-        project: Project,
-    ) -> None:
-        super().__init__(pack, texts, ranking, project, pooled=torch.zeros(0))
-        self._below = below
-
-    @torch.no_grad()
-    def tokens(self) -> list[tuple[Tensor, Tensor, Tensor]]:
-        if self._tokens is None:
-            runner, self._tokens = self.pack.runner(self._adapter), []
-            order = torch.argsort(self.texts.lengths())
-            for part in order.split(256):
-                framed, live, own = self.pack.framed(*self.texts.rows(part, self.limit), "passage")
-                hidden = runner.differentiable(framed, live, language=self._below)
-                vectors = self.project(hidden)
-                vectors = vectors.half() if vectors.is_cuda else vectors
-                self._tokens.append((part.to(self.pack.device), vectors, own))
-        return self._tokens
 
 
 def _cross_encoder(job: Job, bench: Bench, seed: int, seconds: float) -> Made:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -35,6 +36,7 @@ class Passages:
         pack: whose encoder encodes them.
         texts: the passages.
         adapter: over all their tokens; None for the bare base.
+        below: a language adapter beneath it, for token vectors alone.
         project: hidden states to token vectors.
         limit: tokens of a passage that are read.
     """
@@ -46,12 +48,16 @@ class Passages:
         adapter: AdapterModule | None = None,
         project: Project = unit,
         limit: int = 200,
-        pooled: Tensor | None = None,
+        below: AdapterModule | None = None,
     ) -> None:
         self.pack, self.texts, self.limit, self.project = pack, texts, limit, project
-        self.pooled = pack.vectors(texts, "passage", adapter, limit) if pooled is None else pooled
-        self._adapter = adapter
+        self._adapter, self._below = adapter, below
         self._tokens: list[tuple[Tensor, Tensor, Tensor]] | None = None
+
+    @cached_property
+    def pooled(self) -> Tensor:
+        """Unit vectors, (N, H)."""
+        return self.pack.vectors(self.texts, "passage", self._adapter, self.limit)
 
     @torch.no_grad()
     def tokens(self) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -60,8 +66,8 @@ class Passages:
             runner, self._tokens = self.pack.runner(self._adapter), []
             order = torch.argsort(self.texts.lengths())
             for part in order.split(256):
-                ids, real = self.texts.rows(part, self.limit)
-                hidden, _, own, _ = self.pack.states(ids, real, "passage", runner)
+                framed, live, own = self.pack.framed(*self.texts.rows(part, self.limit), "passage")
+                hidden = runner.differentiable(framed, live, language=self._below)
                 vectors = self.project(hidden)
                 vectors = vectors.half() if vectors.is_cuda else vectors
                 self._tokens.append((part.to(self.pack.device), vectors, own))
