@@ -125,6 +125,12 @@ def train_language_module(
     pairs = _pairs(parallel, language) if parallel is not None else []
     loaded = load_base(base)
     check_length(length, loaded)
+    if loaded.card.vectors and not objective.aligned:
+        note(
+            f"'{objective}' alone moves a language away from where the base for retrieval "
+            f"'{loaded.name}' puts its translations; give sentence pairs with --parallel to keep "
+            "retrieval"
+        )
     adapter, begun = _adapter(loaded, output.name, reduction, start, seed, zoo)
     if sparsity.k is None:
         sparsity = replace(sparsity, k=adapter_size(loaded, reduction or REDUCTION))

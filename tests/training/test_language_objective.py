@@ -53,3 +53,11 @@ def test_what_is_needed():
 
 def test_all_are_listed():
     assert all(any(row.startswith(name) for row in catalogue().splitlines()) for name in LOSSES)
+
+
+@pytest.mark.parametrize(
+    ("loss", "aligned"), [("masked", False), ("tlm", False), ("align", True), ("tokens", True)]
+)
+def test_which_losses_keep_translations_together(loss, aligned):
+    on_text = loss == "masked"
+    assert parse_objective(loss, text=on_text, pairs=not on_text).aligned is aligned
