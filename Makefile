@@ -22,7 +22,7 @@ help:
 	@echo "make clean      remove .venv and caches"
 
 # The stamp is older than one of these when that one changed: then install again.
-$(STAMP): pyproject.toml constraints.txt polyrank/kernels/native.c
+$(STAMP): pyproject.toml constraints.txt polyrank/kernels/cpu/native.c
 	@test -x $(BIN)/python || { echo "making $(VENV)" >&2; \
 	    $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; }
 	@echo "installing polyrank into $(VENV) (some minutes the first time)" >&2
@@ -135,5 +135,5 @@ gpu-unpack: $(STAMP)
 	$(BIN)/polyrank zoo index
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info polyrank/kernels/*.so .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist *.egg-info polyrank/kernels/cpu/*.so .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

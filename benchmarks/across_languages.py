@@ -24,9 +24,9 @@ from torch import Tensor
 from polyrank import evaluate, load_collection
 from polyrank.collections.records import ScoredDocument
 from polyrank.kernels import maxsim_packed
-from polyrank.rerankers.late_interaction import LateInteraction
-from polyrank.rerankers.pooled_vectors import PooledVectors
-from polyrank.training.steps import machine
+from polyrank.late_interaction.model import LateInteraction
+from polyrank.late_interaction.pooled_vectors import PooledVectors
+from polyrank.training.loop.steps import machine
 
 MEASURE = "nDCG@10"
 

@@ -12,7 +12,7 @@ the rest goes on: work is done in a child process, and one that a CUDA error bro
 that hung is replaced by another that leaves out what broke it. While parity is checked, other
 processes compile the kernels of the later stages into Triton's cache on disk, on the other cores.
 
-`--sweep` times other tiles than those of polyrank/kernels/configuration.py on the main shapes.
+`--sweep` times other tiles than those of kernels/triton/configuration.py on the main shapes.
 `--tiny` takes small shapes, without a GPU in Triton's interpreter, to test this program.
 """
 
@@ -278,7 +278,7 @@ def encoder(rows: int, length: int) -> dict[str, Any]:
 
     from transformers import BertConfig, BertModel
 
-    from polyrank import routing
+    from polyrank.encoders import routed
 
     layers, width = (2, 32) if rows < 100 else (12, 384)
     config = BertConfig(
@@ -292,7 +292,7 @@ def encoder(rows: int, length: int) -> dict[str, Any]:
     torch.manual_seed(0)
     model = BertModel(config, add_pooling_layer=False).eval().to(DEVICE, dtype)
     languages = [_language(layers, width) for _ in range(10)]
-    engine = routing.RoutedEncoder(model, languages)
+    engine = routed.RoutedEncoder(model, languages)
     ids = torch.randint(1000, 20_000, (rows, length), device=DEVICE)
     mask, index = torch.ones_like(ids), torch.arange(rows, device=DEVICE)[:, None] % 10
     types = torch.zeros_like(ids)
@@ -301,7 +301,7 @@ def encoder(rows: int, length: int) -> dict[str, Any]:
         "ten languages by row": index.expand(rows, length).contiguous(),
     }
     found: dict[str, Any] = {}
-    with patch.object(routing, "_attention_bias", lambda *_: None):  # no padding here
+    with patch.object(routed, "_attention_bias", lambda *_: None):  # no padding here
         for name, module in ways.items():
             way = partial(engine.forward, ids, mask, types, module)
             first = timing.first_call(way)
@@ -312,7 +312,7 @@ def encoder(rows: int, length: int) -> dict[str, Any]:
 
 
 def _language(layers: int, width: int) -> Any:
-    from polyrank.modules.adapter import AdapterModule, Bottleneck
+    from polyrank.modules.adapter.tensors import AdapterModule, Bottleneck
 
     rank = width // 4
 
@@ -692,7 +692,9 @@ def stage(options: argparse.Namespace, output: Path) -> int:
 
 def _interpret() -> None:
     """Without a GPU: send everything to Triton all the same, whose interpreter runs it."""
-    from polyrank.kernels import autograd, configuration, int8, residual_scoring, routed_adapter
+    from polyrank.kernels import autograd, routed_adapter
+    from polyrank.kernels.codecs import int8, residual_scoring
+    from polyrank.kernels.triton import configuration
 
     if find_spec("triton") is None:
         sys.exit("Triton is not installed: pip install triton")

@@ -17,11 +17,11 @@ from gpu_timing import DEVICE, GPU
 from torch import Tensor
 
 from polyrank import kernels
-from polyrank.activations import ACTIVATIONS
 from polyrank.kernels import reference
-from polyrank.kernels.int8 import Int8Documents, encode_int8, maxsim_int8
-from polyrank.kernels.residual import ResidualCodec
-from polyrank.kernels.residual_scoring import maxsim_residual, pack_documents
+from polyrank.kernels.activations import ACTIVATIONS
+from polyrank.kernels.codecs.int8 import Int8Documents, encode_int8, maxsim_int8
+from polyrank.kernels.codecs.residual import ResidualCodec
+from polyrank.kernels.codecs.residual_scoring import maxsim_residual, pack_documents
 from polyrank.kernels.routed_adapter import add_adapters, assign, stack_adapters
 
 # Largest error by the type of the numbers: sums are fp32, inputs exact; gradients are rounded.

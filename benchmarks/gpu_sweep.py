@@ -1,4 +1,4 @@
-"""Other tiles on the main shapes, for the table in polyrank/kernels/configuration.py: `--sweep`.
+"""Other tiles on the main shapes, for the table in kernels/triton/configuration.py: `--sweep`.
 
 Each trial puts one tile after another in place of what the table would choose, on the shape that
 stands for its bucket. The best of a bucket goes into the table by hand.
@@ -19,23 +19,17 @@ import torch
 from gpu_timing import GPU, Call
 from maxsim import Case, Shape, _with_backward
 
-from polyrank.kernels import (
-    autograd,
-    compressed,
-    contract,
-    routed_adapter,
-    routed_adapter_triton,
-    triton_backward,
-    triton_forward,
-)
-from polyrank.kernels.configuration import Tile
+from polyrank.kernels import autograd, contract, routed_adapter
+from polyrank.kernels.codecs import compressed
+from polyrank.kernels.triton import maxsim_backward, maxsim_forward, routed_adapter_kernel
+from polyrank.kernels.triton.configuration import Tile
 
 # Where a tile is chosen: the modules and names of the functions that answer with one.
 Place = tuple[Any, str]
-FORWARD: list[Place] = [(triton_forward, "maxsim_tile")]
+FORWARD: list[Place] = [(maxsim_forward, "maxsim_tile")]
 BYTES: list[Place] = [(compressed, "bytes_tile")]
-SUM: list[Place] = [(triton_backward, "sum_tile")]
-ADAPTER: list[Place] = [(routed_adapter_triton, "adapter_tile")]
+SUM: list[Place] = [(maxsim_backward, "sum_tile")]
+ADAPTER: list[Place] = [(routed_adapter_kernel, "adapter_tile")]
 
 
 @dataclass(frozen=True)

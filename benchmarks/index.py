@@ -43,7 +43,7 @@ from polyrank.index.multivector import (
     Pruning,
     build,
 )
-from polyrank.training.steps import machine
+from polyrank.training.loop.steps import machine
 
 DEPTH, SAMPLE = 100, 256
 CODECS = ("fp16", "int8", "residual-4", "residual-2", "residual-1")
@@ -74,7 +74,7 @@ def prepare(options: argparse.Namespace) -> dict[str, Any]:
 def encoded(options: argparse.Namespace) -> tuple[list[Any], list[Any]]:
     from itertools import islice
 
-    from polyrank.rerankers.late_interaction import LateInteraction
+    from polyrank.late_interaction.model import LateInteraction
 
     model = LateInteraction(DEFAULT_BASE, options.ranking)
     documents = texts_of(options)
@@ -89,7 +89,7 @@ def encoded(options: argparse.Namespace) -> tuple[list[Any], list[Any]]:
 
 def encoding(options: argparse.Namespace) -> dict[str, Any]:
     """How fast texts become vectors, on a sample of all lengths, after a batch that warms up."""
-    from polyrank.rerankers.late_interaction import LateInteraction
+    from polyrank.late_interaction.model import LateInteraction
 
     base = resident()
     model = LateInteraction(DEFAULT_BASE, options.ranking)

@@ -26,8 +26,8 @@ from polyrank.collections.records import Collection, Document, Judgement, Query,
 from polyrank.evaluation import evaluate
 from polyrank.evaluation.significance import holm
 from polyrank.index.dense import Dense
-from polyrank.rerankers.cross_encoder import Reranker
-from polyrank.training.steps import machine
+from polyrank.rerankers.modular import Reranker
+from polyrank.training.loop.steps import machine
 from polyrank.zoo import list_modules
 
 SETTINGS = ("language", "ranking", "depth", "max_length", "dtype", "seed")

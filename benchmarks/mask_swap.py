@@ -6,7 +6,7 @@ A swap puts a composition of two masks (a ranking mask and a language mask) on a
 takes it off again. One thread; other work may share the machine, so the three ways take turns, and
 the ratios are of the thread's CPU time, with the time on the clock beside it. Compared are:
 
-- polyrank: `polyrank.modules.sparse`, which keeps what stood at the changed coordinates.
+- polyrank: `polyrank.modules.mask.sparse`, which keeps what stood at the changed coordinates.
 - dense: each mask a full tensor per weight, added and then subtracted.
 - in place: the style of composable-sft: per mask and weight a sparse COO tensor, added in place,
   and subtracted in place to revert.
@@ -30,9 +30,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from polyrank.modules.mask_sums import MaskSums, nbytes
-from polyrank.modules.sparse import Differences, SparseDifference, added, apply, revert
-from polyrank.training.steps import machine
+from polyrank.modules.mask.sparse import Differences, SparseDifference, added, apply, revert
+from polyrank.modules.mask.sums import MaskSums, nbytes
+from polyrank.training.loop.steps import machine
 
 LAYERS, WIDTH, VOCABULARY = 12, 768, 18_200
 SHARE = 0.0441  # of the coordinates, as ModularCLIR's masks of mBERT have it

@@ -45,18 +45,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from polyrank.kernels import (
-    maxsim,
-    maxsim_packed,
-    maxsim_per_query,
-    maxsim_topk,
-    native,
-    reference,
+from polyrank.kernels import maxsim, maxsim_packed, maxsim_per_query, maxsim_topk, reference
+from polyrank.kernels.codecs.int8 import Int8Documents, encode_int8, maxsim_int8
+from polyrank.kernels.codecs.residual import ResidualCodec
+from polyrank.kernels.codecs.residual_scoring import (
+    ResidualDocuments,
+    maxsim_residual,
+    pack_documents,
 )
-from polyrank.kernels.int8 import Int8Documents, encode_int8, maxsim_int8
-from polyrank.kernels.product import Workspace, _multiply, product
-from polyrank.kernels.residual import ResidualCodec
-from polyrank.kernels.residual_scoring import ResidualDocuments, maxsim_residual, pack_documents
+from polyrank.kernels.cpu import native
+from polyrank.kernels.cpu.product import Workspace, _multiply, product
 
 GPU = torch.cuda.is_available()
 DEVICE = "cuda" if GPU else "cpu"
@@ -617,7 +615,7 @@ def versions() -> dict[str, str]:
 
 
 def main() -> int:
-    from polyrank.training.steps import machine  # loads transformers
+    from polyrank.training.loop.steps import machine  # loads transformers
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=50 if GPU else 11)

@@ -11,7 +11,7 @@ other work on the machine counts little; on a GPU it is wall time.
 The `adapters` library's BatchSplit takes rows sorted by language. It runs the first language's
 invertible layer for all of them, so that its scores differ by what that changes; its time compares.
 
-On a GPU the layer part times the grouped launch; on a CPU the loop of `polyrank.routing`.
+On a GPU the layer part times the grouped launch; on a CPU the loop of `polyrank.encoders.routed`.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from adapters.composition import BatchSplit, Stack
 from torch import Tensor
 
 from polyrank.base import DEFAULT_BASE, load_base
+from polyrank.encoders.routed import RoutedEncoder, score
 from polyrank.kernels.routed_adapter import add_adapters, assign, stack_adapters
-from polyrank.modules.adapter_folder import load_adapter_module
-from polyrank.modules.search import find
-from polyrank.routing import RoutedEncoder, score
-from polyrank.training.steps import machine
+from polyrank.modules.adapter.adapter_folder import load_adapter_module
+from polyrank.training.loop.steps import machine
+from polyrank.zoo.find import find
 
 LANGUAGES = ("de", "en", "es", "fi", "ky", "ru", "sw", "tr", "ug", "zh")
 SEED = 0

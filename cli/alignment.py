@@ -49,7 +49,7 @@ def alignment(
 
     asked = None
     if languages is not None:
-        from polyrank.languages import normalise
+        from polyrank.languages.tags import normalise
 
         asked = [normalise(tag) for tag in languages.split(",") if tag.strip()]
         if not asked:
@@ -62,7 +62,7 @@ def alignment(
 
 def _read(path: Path, asked: list[str] | None) -> Pairs:
     from polyrank.collections.files import numbered_lines
-    from polyrank.languages import normalise
+    from polyrank.languages.tags import normalise
 
     found: dict[str, list[tuple[str, str]]] = {}
     for number, line in numbered_lines(path):
@@ -80,7 +80,7 @@ def _read(path: Path, asked: list[str] | None) -> Pairs:
 def _ntrex(base: str, asked: list[str] | None, kind: str, zoo: str | None) -> Pairs:
     from polyrank.collections.bundled import bundled_languages
     from polyrank.collections.load import load_collection
-    from polyrank.modules.search import list_modules
+    from polyrank.zoo.find import list_modules
 
     there = [tag for tag in bundled_languages("ntrex") if tag != "en"]
     if asked is None:

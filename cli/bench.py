@@ -73,9 +73,9 @@ def bench(
     import torch
 
     from polyrank.evaluation.contenders import TEACHER, contenders
-    from polyrank.evaluation.mean_scorer import MeanScorer
     from polyrank.evaluation.side_by_side import Named, side_by_side
-    from polyrank.modules.distilled import verify
+    from polyrank.rerankers.distilled_folder import verify
+    from polyrank.rerankers.mean import MeanScorer
 
     if run is not None:
         checks.not_beside(context, "run", ["first-stage"])

@@ -16,7 +16,7 @@ from .options import Fallback, Kind
 
 if TYPE_CHECKING:
     from polyrank.base import Base
-    from polyrank.composition import Composition
+    from polyrank.composition.plan import Composition
 
 
 def compose(
@@ -56,8 +56,8 @@ def compose(
           --depth 10 --limit 5 --output tr-en.trec
     """
     from polyrank.base import load_base
-    from polyrank.composition import compose as plan_of
-    from polyrank.saved_composition import saved
+    from polyrank.composition.plan import compose as plan_of
+    from polyrank.composition.saved import saved
 
     if half and checkpoint is None:
         raise UsageError("--half says how --checkpoint is stored; give a folder for it")
@@ -82,7 +82,7 @@ def compose(
 
 
 def _write_checkpoint(plan: Composition, base: Base, folder: Path, half: bool) -> None:
-    from polyrank.merge import merge
+    from polyrank.composition.merge import merge
 
     if plan.kind == "full":
         raise CompositionError(

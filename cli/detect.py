@@ -32,7 +32,7 @@ def detect(
         raise UsageError("give texts or --file, not both")
     for given in texts or ():
         typed("a text", given)
-    from polyrank.languages import identify
+    from polyrank.languages.tags import identify
 
     lines = list(texts) if texts else list(_lines(file))
     for text, found in zip(lines, identify(lines), strict=True):

@@ -140,8 +140,8 @@ def distill(
           --output models/en-sw
       polyrank rerank --model models/en-sw --query "Barafu huyeyuka lini?" --passages passages.jsonl
     """
-    from polyrank.training.bilingual.distil import General, Task, distill_bilingual
-    from polyrank.training.bilingual.settings import SPARSE
+    from polyrank.training.distillation.distil import General, Task, distill_bilingual
+    from polyrank.training.distillation.settings import SPARSE
 
     _of_use(context, queries, student, teacher)
     not_there(output, resume)

@@ -39,7 +39,7 @@ def search_first(
 
         retrievers.append(ModularDense(documents, base=base, device=device))
     if stage is FirstStage.fused:
-        from polyrank.retrieval import Fusion
+        from polyrank.pipeline import Fusion
 
         run: Run = Fusion(retrievers).search(queries, depth)
     else:

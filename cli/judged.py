@@ -159,7 +159,7 @@ def _with_languages(
 ) -> Pool | None:
     """A language that an option gives holds for every id that has no other."""
     from polyrank.evaluation import Pool
-    from polyrank.languages import normalise
+    from polyrank.languages.tags import normalise
 
     pool = pool or Pool({}, {}, {})
     queries, documents = dict(pool.query_languages), dict(pool.document_languages)

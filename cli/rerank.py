@@ -105,7 +105,7 @@ def rerank(
         checks.not_beside(
             context, "composition", ("ranking", "kind", "ranking-kind", "routing", "fallback")
         )
-        from polyrank.saved_composition import read_composition
+        from polyrank.composition.saved import read_composition
 
         kept = read_composition(composition)
         plan = kept.composition
@@ -147,7 +147,7 @@ def rerank(
     checks.one_of(run=run, first_stage=first_stage)
     checks.writable(output, run, queries, documents)
     texts = loading.load(collection, queries, documents, query_language, document_language, split)
-    from polyrank.pipeline import rerank_stream
+    from polyrank.runs.rerank import rerank_stream
 
     stage = first_stage or FirstStage.dense
 
@@ -205,7 +205,7 @@ def _candidates(
     run: Path | None, search: Callable[[], Run], output: Path, resume: bool
 ) -> Iterator[Path | Run]:
     """The run that was given, or what a search finds, which --resume does not repeat."""
-    from polyrank.resume import first_stage_file, kept_first_stage
+    from polyrank.runs.resume import first_stage_file, kept_first_stage
 
     if run is not None or str(output) == "-":
         yield run or search()

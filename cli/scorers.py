@@ -17,12 +17,12 @@ from .ray_workers import asks_for_ray, pool_of
 if TYPE_CHECKING:
     from polyrank.base import Base
     from polyrank.collections.records import Collection, Run
-    from polyrank.rerankers.cross_encoder import Reranker
-    from polyrank.rerankers.late_interaction import LateInteraction
-    from polyrank.rerankers.standalone import CrossEncoder
-    from polyrank.saved_composition import SavedComposition
+    from polyrank.composition.saved import SavedComposition
+    from polyrank.late_interaction.model import LateInteraction
+    from polyrank.rerankers.cross_encoder import CrossEncoder
+    from polyrank.rerankers.modular import Reranker
+    from polyrank.rerankers.scoring import Scorer
     from polyrank.scale_out import RayScorer
-    from polyrank.scoring import Scorer
 
     Local = Reranker | LateInteraction | CrossEncoder
 
@@ -66,8 +66,8 @@ def reranker(
     """
     import torch
 
-    from polyrank.rerankers.cross_encoder import Reranker
-    from polyrank.rerankers.late_interaction import LateInteraction
+    from polyrank.late_interaction.model import LateInteraction
+    from polyrank.rerankers.modular import Reranker
 
     torch.manual_seed(seed)
     of_ranking = (ranking_kind or kind).value
@@ -104,7 +104,7 @@ def _with_ranking(base: str, ranking: str | None, kind: str) -> tuple[str | Base
     from polyrank.base import load_base
     from polyrank.modules.projection import DEFAULT_RANKING as LATE_RANKING
     from polyrank.modules.projection import NO_RANKING
-    from polyrank.modules.search import list_modules
+    from polyrank.zoo.find import list_modules
 
     loaded = load_base(base)
     there = {entry.card.name for entry in list_modules(loaded.name, "ranking", kind)}
@@ -119,9 +119,9 @@ def _with_ranking(base: str, ranking: str | None, kind: str) -> tuple[str | Base
 def _is_late(base: str | Base, ranking: str, kind: str) -> bool:
     """Whether a ranking module scores by MaxSim; of one that is missing, the reranker will tell."""
     from polyrank.base import base_name
-    from polyrank.modules.checkpoints import is_checkpoint
+    from polyrank.late_interaction.checkpoints import is_checkpoint
     from polyrank.modules.projection import NO_RANKING, is_late_interaction
-    from polyrank.modules.search import find
+    from polyrank.zoo.find import find
 
     if ranking == NO_RANKING or is_checkpoint(ranking):
         return True
@@ -155,7 +155,7 @@ def standalone(
     """A model of its own, without modules."""
     import torch
 
-    from polyrank.rerankers.standalone import CrossEncoder
+    from polyrank.rerankers.cross_encoder import CrossEncoder
 
     torch.manual_seed(seed)
     return CrossEncoder(model, max_length=max_length, device=device, dtype=dtype)
@@ -163,13 +163,13 @@ def standalone(
 
 def identity(scorer: Reranker | LateInteraction | CrossEncoder) -> dict[str, str]:
     """Of which weights the scores are, for a later --resume."""
-    from polyrank.rerankers.late_interaction import LateInteraction
-    from polyrank.rerankers.standalone import CrossEncoder
+    from polyrank.late_interaction.model import LateInteraction
+    from polyrank.rerankers.cross_encoder import CrossEncoder
 
     if isinstance(scorer, CrossEncoder):
         return scorer.identity()
     from polyrank.modules.card import read_card
-    from polyrank.modules.search import find, list_modules
+    from polyrank.zoo.find import find, list_modules
 
     rules: dict[str, str] = {}
     if isinstance(scorer, LateInteraction):
@@ -228,7 +228,7 @@ def report(scorer: Any) -> None:
 def reranked(scorer: Scorer, texts: Collection, found: Run) -> Run:
     """A first stage in memory, every query in the scorer's order."""
     from polyrank.progress import track
-    from polyrank.scoring import rerank_queries
+    from polyrank.rerankers.scoring import rerank_queries
 
     work = [
         (texts.queries[query_id], [texts.documents[hit.document_id] for hit in hits])

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from polyrank import fusion
 from polyrank.base import DEFAULT_BASE
 from polyrank.errors import UsageError
 from polyrank.messages import note
+from polyrank.runs import fusion
 
 from . import checks, first_stages, loading, options, scorers, show
 from .index import options as indexes
@@ -218,7 +218,7 @@ def _asked(
     from polyrank.collections.load import load_collection
     from polyrank.collections.records import Collection, Query
     from polyrank.collections.text_files import read_queries
-    from polyrank.languages import normalise
+    from polyrank.languages.tags import normalise
 
     checks.one_of(query=query, queries=queries, collection=collection)
     if split is not None and collection is None:
@@ -252,7 +252,7 @@ def _texts(
         raise UsageError("give --query or --queries, not both")
     from polyrank.collections.records import Collection, Query
     from polyrank.collections.text_files import read_documents
-    from polyrank.languages import normalise
+    from polyrank.languages.tags import normalise
 
     if documents is not None and collection is None:
         texts = Collection(documents.name, read_documents(documents, document_language), {})

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from polyrank.collections.files import open_text, writing
-from polyrank.languages import normalise
+from polyrank.languages.tags import normalise
 
 XQUAD = ("de", "en", "es", "ru", "tr", "zh")
 NTREX = (

@@ -12,8 +12,13 @@ from polyrank.data.lid_text import training_text
 
 from polyrank.collections.files import open_text, writing
 from polyrank.errors import LanguageError
-from polyrank.identification import IdentifierRecipe, accuracy, confusions, train_identifier
-from polyrank.languages import identify, normalise
+from polyrank.languages.identification import (
+    IdentifierRecipe,
+    accuracy,
+    confusions,
+    train_identifier,
+)
+from polyrank.languages.tags import identify, normalise
 
 Lines = dict[str, list[str]]
 Predict = Callable[[str], "str | None"]
@@ -158,7 +163,7 @@ tags: [language-identification]
 
 `lid.ftz` ({size} bytes): a fastText classifier over words and character n-grams that names
 {labels} labels: a language, and its script where that is not the usual one. `polyrank detect` and
-`polyrank.languages.identify` use it; the latter allows only languages of the text's script.
+`polyrank.languages.tags.identify` use it; the latter allows only languages of the text's script.
 
 {tags}
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from polyrank.collections.files import open_text
-from polyrank.languages import normalise
+from polyrank.languages.tags import normalise
 
 Labelled = Iterator[tuple[str, str]]
 

@@ -13,28 +13,28 @@ if TYPE_CHECKING:
     from polyrank.collections.records import Document, Query
     from polyrank.collections.texts import to_frame
     from polyrank.collections.trec import read_run, write_run
-    from polyrank.composition import Composition, compose
+    from polyrank.composition.plan import Composition, compose
+    from polyrank.composition.saved import read_composition, save_composition
     from polyrank.corpus.clean import clean_corpus
     from polyrank.corpus.mix import mix_corpus
     from polyrank.corpus.report import corpus_report
     from polyrank.corpus.rules import Thresholds
     from polyrank.evaluation import compare, evaluate
-    from polyrank.fusion import fuse, interpolate
     from polyrank.index.dense import Dense
     from polyrank.index.lexical import BM25
     from polyrank.index.modular_dense import ModularDense
     from polyrank.index.multivector import MultiVectorIndex
+    from polyrank.late_interaction.model import LateInteraction
+    from polyrank.pipeline import FanOut, Fusion, Pipeline
     from polyrank.rerankers.composed import ComposedReranker
-    from polyrank.rerankers.cross_encoder import Reranker
-    from polyrank.rerankers.late_interaction import LateInteraction
-    from polyrank.rerankers.standalone import CrossEncoder
-    from polyrank.retrieval import FanOut, Fusion, Pipeline
-    from polyrank.saved_composition import read_composition, save_composition
-    from polyrank.training.bilingual.distil import distill_bilingual
-    from polyrank.training.head import train_head
-    from polyrank.training.language import train_language_module
-    from polyrank.training.late_interaction import train_late_interaction
-    from polyrank.training.ranking import train_ranking_module
+    from polyrank.rerankers.cross_encoder import CrossEncoder
+    from polyrank.rerankers.modular import Reranker
+    from polyrank.runs.fusion import fuse, interpolate
+    from polyrank.training.distillation.distil import distill_bilingual
+    from polyrank.training.head.train_head import train_head
+    from polyrank.training.language.train_language import train_language_module
+    from polyrank.training.late_interaction.train_late_interaction import train_late_interaction
+    from polyrank.training.ranking.train_ranking import train_ranking_module
 
     __version__: str
 
@@ -42,37 +42,37 @@ if TYPE_CHECKING:
 _HOMES = {
     "BM25": "polyrank.index.lexical",
     "ComposedReranker": "polyrank.rerankers.composed",
-    "Composition": "polyrank.composition",
-    "CrossEncoder": "polyrank.rerankers.standalone",
+    "Composition": "polyrank.composition.plan",
+    "CrossEncoder": "polyrank.rerankers.cross_encoder",
     "Dense": "polyrank.index.dense",
     "ModularDense": "polyrank.index.modular_dense",
     "Document": "polyrank.collections.records",
-    "FanOut": "polyrank.retrieval",
-    "Fusion": "polyrank.retrieval",
-    "LateInteraction": "polyrank.rerankers.late_interaction",
-    "Pipeline": "polyrank.retrieval",
+    "FanOut": "polyrank.pipeline",
+    "Fusion": "polyrank.pipeline",
+    "LateInteraction": "polyrank.late_interaction.model",
+    "Pipeline": "polyrank.pipeline",
     "MultiVectorIndex": "polyrank.index.multivector",
     "Query": "polyrank.collections.records",
-    "Reranker": "polyrank.rerankers.cross_encoder",
+    "Reranker": "polyrank.rerankers.modular",
     "Thresholds": "polyrank.corpus.rules",
     "clean_corpus": "polyrank.corpus.clean",
     "compare": "polyrank.evaluation",
-    "compose": "polyrank.composition",
+    "compose": "polyrank.composition.plan",
     "corpus_report": "polyrank.corpus.report",
-    "distill_bilingual": "polyrank.training.bilingual.distil",
+    "distill_bilingual": "polyrank.training.distillation.distil",
     "evaluate": "polyrank.evaluation",
-    "fuse": "polyrank.fusion",
-    "interpolate": "polyrank.fusion",
+    "fuse": "polyrank.runs.fusion",
+    "interpolate": "polyrank.runs.fusion",
     "load_collection": "polyrank.collections.load",
     "mix_corpus": "polyrank.corpus.mix",
-    "read_composition": "polyrank.saved_composition",
+    "read_composition": "polyrank.composition.saved",
     "read_run": "polyrank.collections.trec",
-    "save_composition": "polyrank.saved_composition",
+    "save_composition": "polyrank.composition.saved",
     "to_frame": "polyrank.collections.texts",
-    "train_head": "polyrank.training.head",
-    "train_language_module": "polyrank.training.language",
-    "train_late_interaction": "polyrank.training.late_interaction",
-    "train_ranking_module": "polyrank.training.ranking",
+    "train_head": "polyrank.training.head.train_head",
+    "train_language_module": "polyrank.training.language.train_language",
+    "train_late_interaction": "polyrank.training.late_interaction.train_late_interaction",
+    "train_ranking_module": "polyrank.training.ranking.train_ranking",
     "write_run": "polyrank.collections.trec",
 }
 

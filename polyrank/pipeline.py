@@ -1,203 +1,226 @@
-"""Rerank a first-stage run query by query, so that a kill loses at most the query in hand.
+"""Retrieval put together: fused retrievers, several queries per topic, a reranker on top.
 
-Each query's complete ranking is written and flushed before the next is scored. Beside the output
-stands OUTPUT.resume.json with what the scores depend on, until the last query is written. A resumed
-run cuts an unfinished last query off and goes on; it refuses to go on with other settings. Queries
-are scored one at a time, so a resumed run forms the same batches as an uninterrupted one and ends
-with the same bytes.
+Each part has `search(queries, depth) -> run`, as `BM25`, `Dense` and a late-interaction index have,
+so parts nest in any order. A run in memory stands wherever a retriever does.
+
+    first = Fusion([BM25(documents), Dense(documents)])
+    pipeline = Pipeline(first, Reranker("e5-small"), documents, depth=50)
+    pipeline.search("Суунун кайноо температурасы канча?", query_language="ky")
 """
 
 from __future__ import annotations
 
-import itertools
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from textwrap import indent
+from typing import TYPE_CHECKING, Any
 
-from polyrank.candidates import Missing, Survey, rankings_of, survey_of, work_of
-from polyrank.collections.files import refuse_over
-from polyrank.collections.records import Collection, Query, Run, ScoredDocument
-from polyrank.collections.run_lines import LineFormat, line_format
-from polyrank.errors import Interrupted, UsageError
-from polyrank.interpolated import Interpolated
-from polyrank.progress import bar
-from polyrank.resume import Job, check_resume, check_start, collection_hash, read_done, sidecar
-from polyrank.scoring import Scorer, Work, rerank_queries
+from polyrank.collections.records import Document, Query, Run
+from polyrank.collections.texts import Documents, Queries, documents_of, queries_of
+from polyrank.errors import UsageError
+from polyrank.index.lexical import BM25
+from polyrank.progress import track
+from polyrank.rerankers.scoring import Scorer, rerank_query
+from polyrank.runs.fusion import K, fuse
 
+if TYPE_CHECKING:
+    from polyrank.rerankers.pairs import Retriever
 
-@dataclass(frozen=True)
-class Summary:
-    """What a reranking did."""
-
-    queries: int  # rankings in the output
-    candidates: int  # lines in the output
-    resumed: int  # rankings that an earlier, interrupted run had left complete
-    skipped: int  # candidates left out because the collection lacks them (missing="skip")
-    without_candidates: tuple[str, ...]  # queries of the collection that got no ranking
-
-    def __str__(self) -> str:
-        parts = [f"{self.candidates} candidates of {self.queries} queries"]
-        if self.resumed:
-            parts.append(f"{self.resumed} queries were already there")
-        if self.skipped:
-            parts.append(f"{self.skipped} candidates are not in the collection and were skipped")
-        if self.without_candidates:
-            some = ", ".join(self.without_candidates[:3])
-            more = ", ..." if len(self.without_candidates) > 3 else ""
-            parts.append(f"{len(self.without_candidates)} queries have no candidates: {some}{more}")
-        return "; ".join(parts)
+Variants = Mapping[str, Sequence["str | Query"]] | Callable[[Query], Sequence["str | Query"]]
 
 
-def rerank_stream(
-    scorer: Scorer,
-    collection: Collection,
-    run: str | Path | Run,
-    output: str | Path,
-    *,
-    settings: Mapping[str, Any] | None = None,
-    resume: bool = False,
-    missing: Missing = "error",
-    depth: int | None = None,
-    limit: int | None = None,
-    tag: str = "polyrank",
-    as_json: bool = False,
-    progress: bool = True,
-    interpolate: float | None = None,
-    normalise: str = "min-max",
-) -> Summary:
-    """Rerank a first-stage run and write the result as it comes.
+@dataclass(frozen=True, repr=False)
+class Fusion:
+    """Several retrievers fused to one; see `polyrank.runs.fusion.fuse` for what the methods mean.
 
-    Every candidate of the first stage stands in the output exactly once.
+    BM25 is asked only for documents that share a word with the query: those it would fill up with
+    have no rank worth fusing. So there may be fewer than `depth` documents.
 
     Args:
-        scorer: anything with `score(pairs)`, such as a `Reranker`.
-        collection: the texts of the run's queries and documents.
-        run: a TREC or JSON-lines file, read query by query, or a run in memory.
-        output: where to write, TREC, or JSON lines for a name in .jsonl; "-" for stdout.
-        settings: what the scores depend on; `resume` refuses to go on when they differ.
-        resume: go on where an interrupted call with the same output stopped.
-        missing: for candidates that are not in the collection: "error", or "skip" and count.
-        depth: take only the first so many candidates of each query.
-        limit: take only the first so many queries of the run.
-        tag: the last column of a TREC run.
-        as_json: JSON lines whatever the name of the output.
-        progress: show a bar on stderr when it is a terminal.
-        interpolate: write (1 − w) · first stage + w · scorer with this w, each normalised over a
-            query's candidates by `normalise`: 'min-max' or 'z-score'.
-
-    Returns:
-        What was written, skipped, and left without candidates.
+        retrievers: or runs.
+        method: 'rrf', 'min-max', 'z-score' or 'max'.
+        weights: one per retriever.
+        each: candidates taken from each retriever; as many as are asked for when None.
+        k: of 'rrf'.
 
     Raises:
-        DataError: for a malformed run, or a candidate that is missing.
-        UsageError: when the output cannot be resumed, or would overwrite unfinished work.
-        Interrupted: on Ctrl-C, with how to go on.
+        UsageError: no retrievers, an unknown method, or weights that do not fit, at the search.
     """
-    layout = line_format(output, as_json)
-    if str(output).endswith(".gz"):
-        raise UsageError(f"{output}: a compressed run cannot be resumed; write it without .gz")
-    if isinstance(run, str | Path):
-        refuse_over(output, run)
-    mixer = None if interpolate is None else Interpolated(interpolate, normalise)
-    survey = survey_of(collection, run, missing, depth, limit, layout, tag, mixer is not None)
-    rankings = rankings_of(run, depth, limit)
-    if mixer is not None:
-        rankings = mixer.remember(rankings)
-    work = (item for item in work_of(collection, rankings, missing, run) if item[1])
-    if str(output) == "-":
-        if resume:
-            raise UsageError("--resume needs an --output file; standard output cannot be continued")
-        with bar("reranking", survey.queries, progress) as drawn:
-            scored = _scored(scorer, work, mixer)
-            lines = _write(scored, sys.stdout, layout, tag, drawn.advance)
-        return _summary(survey, lines, 0)
 
-    path = Path(output)
-    job = Job(
-        {
-            **(settings or {}),
-            "tag": tag,
-            "missing": missing,
-            "depth": depth,
-            "limit": limit,
-            "interpolate": mixer and [mixer.weight, mixer.normalise],
-        },
-        survey.candidates,
-        collection_hash(collection),
-    )
-    if resume:
-        check_resume(path, job)
-    else:
-        check_start(path)
-    done, lines_done, rest = _continue(path, work, layout) if resume else (0, 0, work)
-    try:
-        with bar("reranking", survey.queries, progress) as drawn:
-            drawn.advance(done)
-            scored = _scored(scorer, rest, mixer)
-            # What fails at the first query leaves an older output alone, and nothing to resume.
-            first = list(itertools.islice(scored, 1))
-            job.write(path)
-            with open(path, "a" if resume else "w", encoding="utf-8", newline="\n") as file:
-                lines = _write(itertools.chain(first, scored), file, layout, tag, drawn.advance)
-    except KeyboardInterrupt:
-        if not sidecar(path).exists():
-            raise Interrupted("stopped before anything was written") from None
-        raise Interrupted(
-            f"{path} holds what was done so far; go on with the same command and --resume"
-        ) from None
-    sidecar(path).unlink()
-    return _summary(survey, lines_done + lines, done)
+    retrievers: Sequence[Retriever | Run]
+    method: str = "rrf"
+    weights: Sequence[float] | None = None
+    each: int | None = None
+    k: int = K
+
+    def search(self, queries: Queries, depth: int = 100) -> Run:
+        """The fused documents of each query, best first, `depth` at most."""
+        asked = queries_of(queries)
+        runs = [matches(retriever, asked, self.each or depth) for retriever in self.retrievers]
+        return fuse(runs, self.method, self.weights, depth, self.k)
+
+    def __repr__(self) -> str:
+        weights = f", weights {', '.join(map(str, self.weights))}" if self.weights else ""
+        return _tree(f"Fusion by {self.method}{weights}", self.retrievers)
 
 
-def _summary(survey: Survey, lines: int, resumed: int) -> Summary:
-    return Summary(survey.queries, lines, resumed, survey.skipped, survey.without_candidates)
+@dataclass(frozen=True, repr=False)
+class FanOut:
+    """Several queries per topic: translations, or the sub-questions of a question.
 
+    Each is searched for, and the union of what they find is ranked by `merge`. A reranker on top
+    sees the original query alone. A variant equal to another one counts once.
 
-def _scored(
-    scorer: Scorer, work: Iterable[Work], mixer: Interpolated | None
-) -> Iterator[tuple[Query, list[ScoredDocument]]]:
-    """One query after the other, as it is scored."""
-    scored = rerank_queries(scorer, work)
-    return iter(mixer.mix(scored) if mixer else scored)
+    Args:
+        retriever: or a run that has the variants under their own ids.
+        variants: query id → texts or queries; or a function from a query to these. A text has no
+            language of its own; give a `Query` where the retriever needs to know it.
+        merge: 'rrf', or 'max': the highest score under any of the queries.
+        original: whether the query itself is searched for as well.
+        each: candidates taken for each variant; as many as are asked for when None.
+    """
 
+    retriever: Retriever
+    variants: Variants
+    merge: str = "rrf"
+    original: bool = True
+    each: int | None = None
 
-def _write(
-    scored: Iterable[tuple[Query, list[ScoredDocument]]],
-    file: IO[str],
-    layout: LineFormat,
-    tag: str,
-    advance: Callable[[], None],
-) -> int:
-    """Write one query after the other; the number of lines written."""
-    lines = 0
-    for _, hits in scored:
-        file.write("".join(layout.write(hit, rank, tag) for rank, hit in enumerate(hits, start=1)))
-        file.flush()
-        lines += len(hits)
-        advance()
-    return lines
+    def search(self, queries: Queries, depth: int = 100) -> Run:
+        """The union of what a query's variants find, best first, `depth` at most.
 
+        Raises:
+            UsageError: a query that has neither variants nor itself to search for.
+        """
+        asked = queries_of(queries)
+        topics = [(query, self._variants(query)) for query in asked]
+        flat = [  # under ids of their own, since those of a topic may be the topic's
+            Query(f"{place}.{number}", text, language)
+            for place, (_, variants) in enumerate(topics)
+            for number, (text, language) in enumerate(variants)
+        ]
+        found = matches(self.retriever, flat, self.each or depth)
+        runs: list[Run] = [{} for _ in range(max((len(v) for _, v in topics), default=1))]
+        for place, (query, variants) in enumerate(topics):
+            for number in range(len(variants)):
+                hits = found.get(f"{place}.{number}", [])
+                runs[number][query.id] = [replace(hit, query_id=query.id) for hit in hits]
+        fused = fuse(runs, self.merge, depth=depth)
+        return {query.id: fused.get(query.id, []) for query in asked}
 
-def _continue(
-    path: Path, work: Iterator[Work], layout: LineFormat
-) -> tuple[int, int, Iterator[Work]]:
-    """Cut an unfinished last ranking off; the queries and lines done, and the work that is left."""
-    if not path.exists():
-        return 0, 0, work
-    done = lines = 0
-    with open(path, "r+b") as file:
-        try:
-            for item in work:
-                if not read_done(file, item, layout.read_ids):
-                    file.truncate()
-                    return done, lines, itertools.chain([item], work)
-                done, lines = done + 1, lines + len(item[1])
-            if file.read(1):
-                raise ValueError("more lines follow the last query of the run")
-        except (ValueError, LookupError) as error:
+    def _variants(self, query: Query) -> list[tuple[str, str | None]]:
+        """Text and language of each thing to search for, once."""
+        given = self.variants(query) if callable(self.variants) else self.variants.get(query.id, ())
+        if isinstance(given, str):
+            raise UsageError(f"the variants of query '{query.id}' are one text; give a list")
+        wanted = [query, *given] if self.original else list(given)
+        if not wanted:
             raise UsageError(
-                f"{path} cannot be resumed: {error}.\nStart anew after:  rm {path} {sidecar(path)}"
-            ) from None
-    return done, lines, iter(())
+                f"query '{query.id}' has no variants; give some, or search for the original too"
+            )
+        pairs = [(v, None) if isinstance(v, str) else (v.text, v.language) for v in wanted]
+        return list(dict.fromkeys(pairs))
+
+    def __repr__(self) -> str:
+        with_original = "the query and its variants" if self.original else "the variants"
+        return _tree(f"FanOut over {with_original}, merged by {self.merge}", [self.retriever])
+
+
+class Pipeline:
+    """A first stage and a reranker over its candidates.
+
+    A pipeline is a retriever too: give it as the first stage of another for a third stage.
+
+    Args:
+        first: a retriever, or a run.
+        reranker: anything with `score(pairs)`: a `Reranker`, a `LateInteraction`, ...
+        documents: the texts that the reranker reads: records, texts, a collection or a frame.
+        depth: candidates that are reranked.
+
+    Raises:
+        UsageError: two documents with one id, or a depth below 1.
+    """
+
+    def __init__(
+        self,
+        first: Retriever | Run,
+        reranker: Scorer,
+        documents: Documents,
+        depth: int = 100,
+    ) -> None:
+        if depth < 1:
+            raise UsageError(f"depth is {depth}; give 1 or more")
+        self.first, self.reranker, self.depth = first, reranker, depth
+        self.documents = documents_of(documents)
+
+    def search(
+        self,
+        queries: Queries,
+        depth: int | None = None,
+        query_language: str | None = None,
+        progress: bool = True,
+    ) -> Run:
+        """Candidates of the first stage in the reranker's order; ties by document id.
+
+        Args:
+            queries: a text (called 'query' in the run), texts, records, a collection or a frame.
+            depth: keep the first so many; all that were reranked when None.
+            query_language: of texts, and of records without a language.
+            progress: show a bar on stderr when it is a terminal.
+
+        Returns:
+            Query id → documents; an empty list where the first stage found nothing.
+
+        Raises:
+            UsageError: a candidate that is not among the documents.
+        """
+        asked = queries_of(queries, query_language)
+        found = search(self.first, asked, self.depth)
+        run: Run = {}
+        for query in track(asked, "reranking", show=progress):
+            documents = [self._document(hit.document_id) for hit in found.get(query.id, [])]
+            run[query.id] = (
+                rerank_query(self.reranker, query, documents)[:depth] if documents else []
+            )
+        return run
+
+    def _document(self, document_id: str) -> Document:
+        if document_id in self.documents:
+            return self.documents[document_id]
+        raise UsageError(
+            f"the first stage found document '{document_id}', which is not among the "
+            "pipeline's documents; give the documents that were indexed"
+        )
+
+    def __repr__(self) -> str:
+        head = f"Pipeline over {len(self.documents):,} documents, {self.depth} candidates"
+        return _tree(head, [self.first, self.reranker])
+
+
+def search(retriever: Retriever | Run, queries: Sequence[Query], depth: int) -> Run:
+    """What a retriever finds, or a run holds, for the queries."""
+    if isinstance(retriever, Mapping):
+        return {query.id: list(retriever.get(query.id, []))[:depth] for query in queries}
+    return retriever.search(queries, depth)
+
+
+def matches(retriever: Retriever | Run, queries: Sequence[Query], depth: int) -> Run:
+    """As `search`, without what BM25 fills a ranking up with."""
+    if isinstance(retriever, BM25):
+        return retriever.search(queries, depth, pad=False)
+    return search(retriever, queries, depth)
+
+
+def _tree(head: str, parts: Sequence[Any]) -> str:
+    return "\n".join([head, *(indent(_described(part), "  ") for part in parts)])
+
+
+def _described(part: Any) -> str:
+    """Its own words where it has some; of a scorer, its modules."""
+    if isinstance(part, Mapping):
+        return f"run of {len(part):,} queries"
+    if type(part).__repr__ is not object.__repr__:
+        return repr(part)
+    names = [f"{n} {getattr(part, n)}" for n in ("ranking", "kind", "routing") if hasattr(part, n)]
+    base = [f"base {part.base.name}"] if hasattr(part, "base") else []
+    return f"{type(part).__name__}({', '.join([*base, *names])})"

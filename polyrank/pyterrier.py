@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from polyrank.collections.records import ScoredDocument
 from polyrank.collections.texts import Documents, documents_of, queries_of
 from polyrank.errors import PolyrankError, UsageError
-from polyrank.scoring import Scorer, rerank_query
+from polyrank.rerankers.scoring import Scorer, rerank_query
 
 try:
     import pandas as pd
@@ -27,7 +27,7 @@ except ImportError as error:
     ) from error
 
 if TYPE_CHECKING:
-    from polyrank.rerankers.scorer import Retriever
+    from polyrank.rerankers.pairs import Retriever
 
 
 class Rerank(pt.Transformer):

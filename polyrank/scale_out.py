@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from polyrank.collections.records import Document, Query, Run
 from polyrank.errors import PolyrankError, UsageError
-from polyrank.scoring import Work
+from polyrank.rerankers.scoring import Work
 
 if TYPE_CHECKING:
     from torch import Tensor

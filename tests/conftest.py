@@ -186,9 +186,9 @@ def _save_random_mask(base, root, role, name, seed, language="en", parent=None):
     """A mask of random differences, with a head where it ranks, as a module of a zoo."""
     import torch
 
-    from polyrank.modules.adapter import Head
+    from polyrank.modules.adapter.tensors import Head
     from polyrank.modules.card import ModuleCard
-    from polyrank.modules.mask import save_mask_module
+    from polyrank.modules.mask.mask_folder import save_mask_module
 
     card = ModuleCard(role, "mask", name, language, base.name, base.fingerprint, parent)
     generator = torch.Generator().manual_seed(seed)
@@ -226,7 +226,7 @@ def random_mask():
 def _random_mask(encoder, seed, share=0.1, std=0.2):
     import torch
 
-    from polyrank.modules.sparse import SparseDifference
+    from polyrank.modules.mask.sparse import SparseDifference
 
     generator = torch.Generator().manual_seed(seed)
     mask = {}
@@ -247,7 +247,7 @@ def made_default_zoo(tmp_path_factory, adapter_model, save_random, save_random_m
     from polyrank.base import DEFAULT_BASE, load_base
 
     from .default_zoo import write_base, write_modules
-    from .rerankers.conftest import save_random_late
+    from .late_interaction.conftest import save_random_late
 
     root = tmp_path_factory.mktemp("default")
     folder = root / DEFAULT_BASE / "base"
@@ -271,7 +271,7 @@ def as_bundled(monkeypatch):
     """as_bundled(root): in this process that zoo is the one that is bundled."""
 
     def place(root):
-        for module in ("polyrank.base", "polyrank.base.roots", "polyrank.modules.search"):
+        for module in ("polyrank.base", "polyrank.base.roots", "polyrank.zoo.find"):
             monkeypatch.setattr(f"{module}.bundled_zoo", lambda: root)
 
     return place
@@ -319,7 +319,7 @@ def _adapter_model(folder):
 
 def _save_random(model, name, base, root, *, role, language="en", parent=None, seed=0, **options):
     """Give an adapter (and its head) visibly random weights and save it into a zoo."""
-    from polyrank.modules.adapter_folder import save_adapter_module
+    from polyrank.modules.adapter.adapter_folder import save_adapter_module
     from polyrank.modules.card import Data, ModuleCard
 
     _randomise(model, name, seed)

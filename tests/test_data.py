@@ -10,7 +10,7 @@ from polyrank.data.build import build_collections
 from polyrank.collections import load_collection
 from polyrank.collections.bundled import LAYOUTS, bundled_languages, read_bundled
 from polyrank.errors import UsageError
-from polyrank.languages import normalise, script
+from polyrank.languages.tags import normalise, script
 
 DATA = resources.files("polyrank.data")
 SIZES = {"xquad": (240, 1190), "ntrex": (123, 123), "flores": (1004, 1004), "sib200": (800, 204)}

@@ -1,341 +1,187 @@
-"""Streaming, resuming and refusing: the bytes of a resumed run equal those of a whole one."""
+"""Fused, fanned out and reranked, with hand-made stages and with real ones."""
 
-import hashlib
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from dataclasses import replace
-
+import pandas as pd
 import pytest
 
-from polyrank.collections.records import Collection, Document, Query, ScoredDocument
-from polyrank.collections.trec import read_run, write_run
-from polyrank.errors import DataError, Interrupted, LanguageError, PolyrankError, UsageError
-from polyrank.pipeline import Summary, rerank_stream
-from polyrank.resume import sidecar
-from polyrank.scoring import best_first
+from polyrank.base import load_base
+from polyrank.collections.records import Document, Query, ScoredDocument
+from polyrank.collections.texts import to_frame
+from polyrank.errors import UsageError
+from polyrank.index.dense import Dense
+from polyrank.index.lexical import BM25
+from polyrank.pipeline import FanOut, Fusion, Pipeline
 
-QUERIES, DEPTH = 6, 7
+DOCUMENTS = [
+    Document("d1", "water boils", language="en"),
+    Document("d2", "salt water", language="en"),
+    Document("d3", "iron and salt", language="en"),
+    Document("d4", "cold night", language="en"),
+]
 
 
-class Hashed:
-    """Scores by hash: cheap, deterministic, with ties, and it counts what it is asked."""
+class Table:
+    """Finds what a table says for a query's text, and remembers what it was asked."""
 
-    def __init__(self, stop_at=None):
-        self.asked, self.stop_at = [], stop_at
+    def __init__(self, **found):
+        self.found, self.asked = found, []
+
+    def search(self, queries, depth=100):
+        self.asked += [(query.text, query.language, depth) for query in queries]
+        return {
+            query.id: [
+                ScoredDocument(query.id, i, score)
+                for i, score in list(self.found.get(query.text, {}).items())[:depth]
+            ]
+            for query in queries
+        }
+
+
+class Shortest:
+    """The shorter a document, the better; it remembers the queries it read."""
+
+    def __init__(self):
+        self.read = []
 
     def score(self, pairs):
-        if self.stop_at is not None and len(self.asked) == self.stop_at:
-            raise KeyboardInterrupt
-        self.asked.append(pairs[0][0].id)
-        digests = [hashlib.sha256((q.text + d.text).encode()).digest() for q, d in pairs]
-        return [digest[0] % 5 / 3 for digest in digests]
+        self.read += [query.text for query, _ in pairs]
+        return [-float(len(document.text)) for _, document in pairs]
 
 
-@pytest.fixture
-def collection():
-    return Collection(
-        name="toy",
-        queries={f"q{i}": Query(f"q{i}", f"question {i}", "tr") for i in range(QUERIES)},
-        documents={f"d{i}": Document(f"d{i}", f"answer {i}", language="en") for i in range(20)},
-        qrels=[],
-    )
+def ids(run):
+    return {query_id: [hit.document_id for hit in hits] for query_id, hits in run.items()}
 
 
-def first_stage():
-    return {
-        f"q{i}": [
-            ScoredDocument(f"q{i}", f"d{(i * 3 + j) % 20}", float(DEPTH - j)) for j in range(DEPTH)
-        ]
-        for i in range(QUERIES)
+# ------------------------------------------------------------------------------------------ fusion
+
+
+def test_fusion_of_retrievers_and_runs():
+    first = Table(su={"d1": 9.0, "d2": 8.0, "d3": 7.0})
+    run = {"query": [ScoredDocument("query", "d3", 0.3), ScoredDocument("query", "d4", 0.2)]}
+    found = Fusion([first, run]).search("su", depth=3)
+    assert ids(found) == {"query": ["d3", "d1", "d2"]}  # d2 and d4 tie at 1/62: by id
+    assert found["query"][0].score == pytest.approx(1 / 63 + 1 / 61)
+    assert Fusion([first, run], each=1).search("su")["query"] == [
+        ScoredDocument("query", "d1", 1 / 61),
+        ScoredDocument("query", "d3", 1 / 61),
+    ]
+
+
+def test_what_bm25_fills_up_with_is_not_fused():
+    bm25 = BM25(DOCUMENTS)
+    assert len(bm25.search([Query("q", "boils")])["q"]) == 4
+    assert ids(Fusion([bm25]).search([Query("q", "boils"), Query("r", "tuz")])) == {
+        "q": ["d1"],
+        "r": [],
     }
 
 
-@pytest.fixture
-def run(tmp_path):
-    path = tmp_path / "first.trec"
-    write_run(first_stage(), path)
-    return path
+# ----------------------------------------------------------------------------------------- fan-out
 
 
-def whole(collection, run, output, **options):
-    rerank_stream(Hashed(), collection, run, output, **options)
-    return output.read_bytes()
+def test_fan_out_by_hand():
+    table = Table(su={"d1": 5.0}, water={"d2": 9.0, "d1": 8.0}, wasser={"d3": 7.0})
+    variants = {"q": [Query("en", "water", "en"), "wasser", "wasser"]}
+    highest = FanOut(table, variants, merge="max").search([Query("q", "su", "tr")])
+    assert [(hit.document_id, hit.score) for hit in highest["q"]] == [
+        ("d2", 9.0),
+        ("d1", 8.0),
+        ("d3", 7.0),
+    ]
+    assert table.asked == [("su", "tr", 100), ("water", "en", 100), ("wasser", None, 100)]
+    ranks = FanOut(table, variants).search([Query("q", "su")], depth=2)
+    assert [(hit.document_id, hit.score) for hit in ranks["q"]] == [
+        ("d1", pytest.approx(1 / 61 + 1 / 62)),
+        ("d2", pytest.approx(1 / 61)),
+    ]
 
 
-def test_every_candidate_stands_once_best_first_ties_by_id(collection, run, tmp_path):
-    summary = rerank_stream(Hashed(), collection, run, tmp_path / "out.trec")
-    assert summary == Summary(QUERIES, QUERIES * DEPTH, 0, 0, ())
-    result = read_run(tmp_path / "out.trec")
-    assert list(result) == list(first_stage())
-    for query_id, hits in first_stage().items():
-        assert {h.document_id for h in result[query_id]} == {h.document_id for h in hits}
-        keys = [(-hit.score, hit.document_id) for hit in result[query_id]]
-        assert keys == sorted(keys) and len(keys) == DEPTH
-    assert not sidecar(tmp_path / "out.trec").exists()
+def test_variants_by_a_function_and_without_the_original():
+    table = Table(a={"d1": 1.0}, b={"d2": 1.0}, ab={"d4": 1.0})
+    parts = FanOut(table, lambda query: list(query.text), original=False, each=7)
+    found = parts.search([Query("1", "ab"), Query("2", "b"), Query("3", "z")])
+    assert ids(found) == {"1": ["d1", "d2"], "2": ["d2"], "3": []}
+    assert {depth for _, _, depth in table.asked} == {7}
 
 
-def test_best_first_by_hand():
-    texts = [Document(i, "") for i in ("b", "c", "a")]
-    hits = best_first(Query("q", ""), texts, [1.0, 2.0, 1.0])
-    assert [hit.document_id for hit in hits] == ["c", "a", "b"]
+def test_a_query_without_variants_is_searched_for_itself_or_refused():
+    table = Table(su={"d1": 1.0})
+    assert ids(FanOut(table, {}).search("su")) == {"query": ["d1"]}
+    with pytest.raises(UsageError, match="'query' has no variants"):
+        FanOut(table, {}, original=False).search("su")
+    with pytest.raises(UsageError, match="one text; give a list"):
+        FanOut(table, {"query": "water"}).search("su")
 
 
-def test_a_run_in_memory_gives_the_same_bytes(collection, run, tmp_path):
-    from_file = whole(collection, run, tmp_path / "a.trec")
-    assert whole(collection, first_stage(), tmp_path / "b.trec") == from_file
+# ---------------------------------------------------------------------------------------- pipeline
 
 
-def test_interpolation_by_hand(tmp_path):
-    class Fixed:
-        def score(self, pairs):
-            return [{"a": -1.0, "b": 3.0, "c": 1.0}[document.id] for _, document in pairs]
-
-    texts = Collection("toy", {i: Document(i, i) for i in "abc"}, {"q": Query("q", "")}, [])
-    hits = [("a", 10.0), ("b", 9.5), ("c", 8.0)]
-    first = {"q": [ScoredDocument("q", i, score) for i, score in hits]}
-    rerank_stream(Fixed(), texts, first, tmp_path / "out.trec", interpolate=0.25)
-    # first: 1, 0.75, 0; scorer: 0, 1, 0.5
-    wanted = {"b": 0.75 * 0.75 + 0.25, "a": 0.75, "c": 0.25 * 0.5}
-    assert {h.document_id: h.score for h in read_run(tmp_path / "out.trec")["q"]} == wanted
-    assert [h.document_id for h in read_run(tmp_path / "out.trec")["q"]] == list(wanted)
+def test_the_reranker_reads_the_original_query_and_the_union():
+    table = Table(su={"d1": 5.0}, water={"d2": 9.0}, salt={"d3": 3.0})
+    scorer = Shortest()
+    pipeline = Pipeline(FanOut(table, {"query": ["water", "salt"]}), scorer, DOCUMENTS)
+    assert ids(pipeline.search("su")) == {"query": ["d2", "d1", "d3"]}  # 10, 11, 13 letters
+    assert set(scorer.read) == {"su"}
 
 
-@pytest.mark.parametrize("normalise", ["min-max", "z-score"])
-def test_weights_of_zero_and_one_keep_an_order(normalise, collection, run, tmp_path):
-    def order(path):
-        return {q: [hit.document_id for hit in hits] for q, hits in read_run(path).items()}
-
-    whole(collection, run, tmp_path / "scorer.trec")
-    for weight, same in ((0, run), (1, tmp_path / "scorer.trec")):
-        output = tmp_path / f"{weight}.trec"
-        whole(collection, run, output, interpolate=weight, normalise=normalise)
-        assert order(output) == order(same)
-
-
-def test_another_weight_is_refused(collection, run, tmp_path):
-    output = tmp_path / "out.trec"
-    with pytest.raises(Interrupted):
-        rerank_stream(Hashed(stop_at=3), collection, run, output, interpolate=0.5)
-    with pytest.raises(UsageError, match=r"interpolate was \[0.5, 'min-max'\] and is now"):
-        rerank_stream(Hashed(), collection, run, output, resume=True, interpolate=0.4)
-    moved = {q: [*hits[:-1], replace(hits[-1], score=0.5)] for q, hits in first_stage().items()}
-    with pytest.raises(UsageError, match="other candidates"):
-        rerank_stream(Hashed(), collection, moved, output, resume=True, interpolate=0.5)
+def test_depths():
+    table = Table(su={"d3": 3.0, "d1": 2.0, "d2": 1.0})
+    pipeline = Pipeline(table, Shortest(), DOCUMENTS, depth=2)
+    assert ids(pipeline.search("su")) == {"query": ["d1", "d3"]}  # d2 was no candidate
+    assert ids(pipeline.search("su", depth=1)) == {"query": ["d1"]}
+    assert ids(Pipeline(pipeline, Shortest(), DOCUMENTS, depth=1).search("su")) == {"query": ["d1"]}
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"interpolate": 1.5}, {"interpolate": 0.5, "normalise": "max"}], ids=str
+    "queries",
+    [
+        [Query("q", "su", "tr"), Query("r", "none")],
+        pd.DataFrame({"qid": ["q", "r"], "query": ["su", "none"]}),
+        {"q": Query("q", "su"), "r": Query("r", "none")},
+    ],
 )
-def test_a_wrong_interpolation_scores_nothing(wrong, collection, run, tmp_path):
-    scorer = Hashed()
-    with pytest.raises(UsageError, match="weight is 1.5|min-max or z-score"):
-        rerank_stream(scorer, collection, run, tmp_path / "out.trec", **wrong)
-    assert not scorer.asked and not (tmp_path / "out.trec").exists()
+def test_what_queries_may_be(queries):
+    run = Pipeline(Table(su={"d1": 1.0}), Shortest(), DOCUMENTS).search(queries)
+    assert ids(run) == {"q": ["d1"], "r": []}  # nothing found is not dropped
+    assert len(to_frame(run)) == 1
 
 
-@pytest.mark.parametrize("interpolate", [None, 0.5])
-@pytest.mark.parametrize("name", ["out.trec", "out.jsonl"])
-def test_a_cut_at_any_byte_resumes_to_the_same_bytes(name, interpolate, collection, run, tmp_path):
-    full = whole(collection, run, tmp_path / ("full." + name), interpolate=interpolate)
-    output = tmp_path / name
-    with pytest.raises(Interrupted, match="--resume"):
-        rerank_stream(Hashed(stop_at=3), collection, run, output, interpolate=interpolate)
-    settings = sidecar(output).read_bytes()
-    for cut in [*range(0, len(full), 41), len(full) - 1, len(full)]:
-        output.write_bytes(full[:cut])
-        sidecar(output).write_bytes(settings)
-        scorer = Hashed()
-        summary = rerank_stream(
-            scorer, collection, run, output, resume=True, interpolate=interpolate
-        )
-        assert output.read_bytes() == full, cut
-        assert summary.resumed + len(scorer.asked) == QUERIES  # nothing done is done again
-        assert summary.candidates == QUERIES * DEPTH
-        assert not sidecar(output).exists()
+def test_what_documents_may_be():
+    frame = pd.DataFrame({"docno": ["d1"], "text": ["water"]})
+    table = Table(su={"d1": 1.0}, tuz={"0": 1.0})
+    assert ids(Pipeline(table, Shortest(), frame).search("su")) == {"query": ["d1"]}
+    assert ids(Pipeline(table, Shortest(), ["salt"]).search("tuz")) == {"query": ["0"]}
 
 
-def test_an_interrupt_keeps_every_finished_query(collection, run, tmp_path):
-    output = tmp_path / "out.trec"
-    with pytest.raises(Interrupted):
-        rerank_stream(Hashed(stop_at=4), collection, run, output)
-    assert len(output.read_text().splitlines()) == 4 * DEPTH
+def test_a_document_that_is_not_there_is_named():
+    with pytest.raises(UsageError, match="'d9', which is not among"):
+        Pipeline(Table(su={"d9": 1.0}), Shortest(), DOCUMENTS).search("su")
+    with pytest.raises(UsageError, match="depth is 0"):
+        Pipeline(Table(), Shortest(), DOCUMENTS, depth=0)
 
 
-KILLED = """
-import sys, time
-sys.path.insert(0, {here!r})
-from test_pipeline import Hashed, collection
-from polyrank.pipeline import rerank_stream
-
-class Slow(Hashed):
-    def score(self, pairs):
-        time.sleep(0.3)
-        return super().score(pairs)
-
-rerank_stream(Slow(), collection.__wrapped__(), {run!r}, {output!r})
-"""
-
-
-def test_a_killed_process_resumes_to_the_same_bytes(collection, run, tmp_path):
-    full = whole(collection, run, tmp_path / "full.trec")
-    output = tmp_path / "out.trec"
-    script = KILLED.format(here=os.path.dirname(__file__), run=str(run), output=str(output))
-    process = subprocess.Popen([sys.executable, "-c", script])
-    deadline = time.monotonic() + 60
-    while not (output.exists() and output.stat().st_size) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert 0 < output.stat().st_size < len(full)
-    rerank_stream(Hashed(), collection, run, output, resume=True)
-    assert output.read_bytes() == full
+def test_it_prints_itself():
+    fan = FanOut(BM25(DOCUMENTS), {})
+    run = {"q": [ScoredDocument("q", "d1", 1.0)]}
+    pipeline = Pipeline(Fusion([fan, run], "z-score", [1, 0.5]), Shortest(), DOCUMENTS)
+    assert repr(pipeline).splitlines() == [
+        "Pipeline over 4 documents, 100 candidates",
+        "  Fusion by z-score, weights 1, 0.5",
+        "    FanOut over the query and its variants, merged by rrf",
+        "      BM25(4 documents: en stems (english) 4)",
+        "    run of 1 queries",
+        "  Shortest()",
+    ]
 
 
-def interrupted(collection, run, output, **options):
-    with pytest.raises(Interrupted):
-        rerank_stream(Hashed(stop_at=2), collection, run, output, **options)
+def test_the_real_parts_together(tiny_zoo, tiny_base):
+    from polyrank.rerankers.modular import Reranker
 
-
-def test_other_settings_are_refused_and_named(collection, run, tmp_path):
-    output = tmp_path / "out.trec"
-    interrupted(collection, run, output, settings={"routing": "split"})
-    with pytest.raises(UsageError, match="routing was 'split' and is now 'none'"):
-        rerank_stream(Hashed(), collection, run, output, settings={"routing": "none"}, resume=True)
-
-
-def test_another_run_or_collection_is_refused(collection, run, tmp_path):
-    output = tmp_path / "out.trec"
-    interrupted(collection, run, output)
-    shorter = {query_id: hits[:3] for query_id, hits in first_stage().items()}
-    with pytest.raises(UsageError, match="other candidates"):
-        rerank_stream(Hashed(), collection, shorter, output, resume=True)
-    collection.documents["d0"] = Document("d0", "another answer", language="en")
-    with pytest.raises(UsageError, match="other queries or documents"):
-        rerank_stream(Hashed(), collection, run, output, resume=True)
-
-
-def test_unfinished_work_is_not_overwritten(collection, run, tmp_path):
-    output = tmp_path / "out.trec"
-    interrupted(collection, run, output)
-    before = output.read_bytes()
-    with pytest.raises(UsageError, match="unfinished output"):
-        rerank_stream(Hashed(), collection, run, output)
-    assert output.read_bytes() == before
-
-
-@pytest.mark.parametrize("before", [None, "q9 Q0 d1 1 0.5 other\n"])
-def test_what_fails_at_once_leaves_the_folder_as_it_was(collection, run, tmp_path, before):
-    class Failing:
-        def score(self, pairs):
-            raise LanguageError("there is no module for 'yo'; use --fallback related")
-
-    output = tmp_path / "out.trec"
-    if before:
-        output.write_text(before)
-    names = sorted(p.name for p in tmp_path.iterdir())
-    with pytest.raises(LanguageError):
-        rerank_stream(Failing(), collection, run, output)
-    with pytest.raises(Interrupted, match="before anything was written"):
-        rerank_stream(Hashed(stop_at=0), collection, run, output)
-    assert sorted(p.name for p in tmp_path.iterdir()) == names
-    assert before is None or output.read_text() == before
-    whole(collection, run, output)  # and what the message recommends is not refused
-
-
-@pytest.mark.parametrize("how", ["name", "link"])
-def test_the_run_that_is_read_is_not_written_over(collection, run, tmp_path, how):
-    before = run.read_bytes()
-    output = run if how == "name" else tmp_path / "link.trec"
-    if how == "link":
-        output.symlink_to(run)
-    with pytest.raises(UsageError, match="is read, and would be overwritten"):
-        rerank_stream(Hashed(), collection, run, output)
-    assert run.read_bytes() == before
-
-
-def test_a_finished_or_foreign_output_is_not_resumed(collection, run, tmp_path):
-    output = tmp_path / "out.trec"
-    full = whole(collection, run, output)
-    with pytest.raises(UsageError, match="it is finished, or was not written"):
-        rerank_stream(Hashed(), collection, run, output, resume=True)
-    assert output.read_bytes() == full
-    interrupted(collection, run, tmp_path / "b.trec")
-    (tmp_path / "b.trec").write_text("q9 Q0 d1 1 0.5 other\n" * 9)
-    with pytest.raises(UsageError, match="not the ranking of query 'q0'"):
-        rerank_stream(Hashed(), collection, run, tmp_path / "b.trec", resume=True)
-
-
-def test_resume_without_an_output_starts(collection, run, tmp_path):
-    full = whole(collection, run, tmp_path / "full.trec")
-    assert whole(collection, run, tmp_path / "out.trec", resume=True) == full
-
-
-def test_a_missing_document_stops_with_file_and_line(collection, run, tmp_path):
-    del collection.documents["d8"]  # q1: d3 .. d9, so on line 7 + 6
-    scorer = Hashed()
-    with pytest.raises(DataError, match=r"first\.trec:13: document 'd8' is not in the collection"):
-        rerank_stream(scorer, collection, run, tmp_path / "out.trec")
-    assert not scorer.asked and not (tmp_path / "out.trec").exists()  # found before any scoring
-
-
-def test_a_missing_query_stops_with_file_and_line(collection, run, tmp_path):
-    del collection.queries["q2"]
-    with pytest.raises(DataError, match=r"first\.trec:15: query 'q2' is not in the collection"):
-        rerank_stream(Hashed(), collection, run, tmp_path / "out.trec")
-
-
-def test_missing_candidates_are_skipped_and_counted_on_demand(collection, run, tmp_path):
-    del collection.documents["d8"], collection.queries["q2"]
-    holding = sum(h.document_id == "d8" for i, hs in first_stage().items() if i != "q2" for h in hs)
-    summary = rerank_stream(Hashed(), collection, run, tmp_path / "out.trec", missing="skip")
-    assert summary.skipped == holding + DEPTH  # all of q2's
-    assert summary.queries == QUERIES - 1
-    assert "d8" not in (tmp_path / "out.trec").read_text()
-
-
-def test_queries_without_candidates_are_reported(collection, run, tmp_path):
-    collection.queries["q9"] = Query("q9", "nobody found anything", "tr")
-    summary = rerank_stream(Hashed(), collection, run, tmp_path / "out.trec")
-    assert summary.without_candidates == ("q9",)
-    assert "1 queries have no candidates: q9" in str(summary)
-
-
-def test_depth_and_limit(collection, run, tmp_path):
-    summary = rerank_stream(Hashed(), collection, run, tmp_path / "out.trec", depth=2, limit=3)
-    assert (summary.queries, summary.candidates) == (3, 6)
-
-
-def test_a_candidate_given_twice_is_refused(collection, tmp_path):
-    path = tmp_path / "twice.trec"
-    path.write_text("q0 Q0 d1 1 2.0 x\nq0 Q0 d1 2 1.0 x\n")
-    with pytest.raises(DataError, match=r"twice\.trec:2: .* on line 1 too"):
-        rerank_stream(Hashed(), collection, path, tmp_path / "out.trec")
-
-
-def test_a_score_that_is_no_number_is_refused(collection, run, tmp_path):
-    class Broken:
-        def score(self, pairs):
-            return [float("nan")] * len(pairs)
-
-    with pytest.raises(PolyrankError, match="query 'q0', document 'd0': the score is nan"):
-        rerank_stream(Broken(), collection, run, tmp_path / "out.trec")
-
-
-def test_standard_output(collection, run, tmp_path, capsys):
-    full = whole(collection, run, tmp_path / "full.trec")
-    rerank_stream(Hashed(), collection, run, "-")
-    assert capsys.readouterr().out.encode() == full
-    with pytest.raises(UsageError, match="--resume needs an --output"):
-        rerank_stream(Hashed(), collection, run, "-", resume=True)
-
-
-def test_json_lines(collection, run, tmp_path):
-    rerank_stream(Hashed(), collection, run, tmp_path / "out.jsonl")
-    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
-    assert len(rows) == QUERIES * DEPTH
-    assert set(rows[0]) == {"query_id", "document_id", "score"}
-    assert list(read_run(tmp_path / "out.jsonl")) == list(first_stage())
+    base = load_base(tiny_base.folder)
+    reranker = Reranker(base, zoo=tiny_zoo, device="cpu")
+    pipeline = Pipeline(
+        Fusion([BM25(DOCUMENTS), Dense(DOCUMENTS, tiny_base, device="cpu")]), reranker, DOCUMENTS
+    )
+    run = pipeline.search([Query("q", "salt water", "tr")])
+    by_hand = reranker.rank(Query("q", "salt water", "tr"), DOCUMENTS)
+    assert run["q"] == by_hand  # all four are candidates
+    assert "ranking squad, kind adapter, routing split" in repr(pipeline)

@@ -12,7 +12,7 @@ from polyrank.collections.records import Document, Query  # noqa: E402
 from polyrank.errors import UsageError  # noqa: E402
 from polyrank.index.lexical import BM25  # noqa: E402
 from polyrank.pyterrier import Rerank, Retrieve  # noqa: E402
-from polyrank.scoring import rerank_query  # noqa: E402
+from polyrank.rerankers.scoring import rerank_query  # noqa: E402
 
 DOCUMENTS = [
     Document("d1", "water boils at a hundred degrees", language="en"),
@@ -146,7 +146,7 @@ def test_refusals():
 
 
 def test_a_real_reranker_gives_the_same_scores_as_alone(tiny_zoo, tiny_base):
-    from polyrank.rerankers.cross_encoder import Reranker
+    from polyrank.rerankers.modular import Reranker
 
     reranker = Reranker(tiny_base, zoo=tiny_zoo, device="cpu")
     out = (Retrieve(BM25(DOCUMENTS), DOCUMENTS) >> Rerank(reranker, query_language="tr"))(

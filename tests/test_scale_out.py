@@ -9,7 +9,7 @@ import pytest
 
 from polyrank.collections.records import Collection, Document, Query, ScoredDocument
 from polyrank.errors import PolyrankError, UsageError
-from polyrank.pipeline import rerank_stream
+from polyrank.runs.rerank import rerank_stream
 from polyrank.scale_out import RETRIES, RayPool, RayScorer, _fitting
 
 QUERIES = 10

@@ -95,8 +95,8 @@ def build(
     """
     from polyrank.index.multivector import ModelEncoder, MultiVectorIndex, Plan
     from polyrank.index.multivector import build as build_index
+    from polyrank.late_interaction.model import LateInteraction
     from polyrank.modules.projection import NO_RANKING
-    from polyrank.rerankers.late_interaction import LateInteraction
 
     plan = Plan(codec.value, centroids, shard, seed)
     texts = documents_of(collection, documents, document_language, languages)

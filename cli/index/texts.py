@@ -20,7 +20,7 @@ def documents_of(
 ) -> Sequence[Document]:
     from polyrank.collections.load import load_collection
     from polyrank.collections.text_files import read_documents
-    from polyrank.languages import normalise
+    from polyrank.languages.tags import normalise
 
     checks.one_of(collection=collection, documents=documents)
     texts: Iterable[Document]

@@ -45,7 +45,7 @@ def head(
           pr.load_collection('ntrex', queries='tk', documents='tk').documents.values()]" > tk.txt
       polyrank train head --text tk.txt --steps 3 --batch-size 4 --output heads/tk
     """
-    from polyrank.training.head import train_head
+    from polyrank.training.head.train_head import train_head
 
     not_there(output, resume)
     card = train_head(
@@ -67,7 +67,7 @@ def head(
 
 def how_to_use(output: Path, base: str) -> str:
     """How the head that was written is found."""
-    from polyrank.training.head_folder import head_place
+    from polyrank.training.head.head_folder import head_place
 
     place = Path(head_place(base))
     if output.absolute().parts[-2:] == place.parts:

@@ -33,8 +33,8 @@ def labels(
       polyrank train labels comparisons.jsonl --queries asked.jsonl --output labelled.jsonl
     """
     from polyrank.collections.text_files import read_queries
-    from polyrank.training.comparisons import labelled
-    from polyrank.training.negatives import write_examples
+    from polyrank.training.examples.comparisons import labelled
+    from polyrank.training.examples.negatives import write_examples
 
     found = labelled(comparisons, read_queries(queries), prior)
     write_examples(output, found.examples)

@@ -74,8 +74,8 @@ def language(
           pr.load_collection('ntrex', queries='tk', documents='tk').documents.values()]" > tk.txt
       polyrank train language --language tk --text tk.txt --steps 20 --output modules/tk
     """
-    from polyrank.training.language import train_language_module
-    from polyrank.training.sparse import Sparsity
+    from polyrank.training.language.train_language import train_language_module
+    from polyrank.training.loop.lottery_ticket import Sparsity
 
     check_of_use(context, kind.value)
     not_there(output, resume)

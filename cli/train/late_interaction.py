@@ -100,8 +100,8 @@ def late_interaction(
       polyrank train late-interaction --queries queries.jsonl --passages passages.jsonl \\
           --steps 3 --batch-queries 2 --output modules/toy-li
     """
-    from polyrank.training.late_interaction import train_late_interaction
-    from polyrank.training.sparse import Sparsity
+    from polyrank.training.late_interaction.train_late_interaction import train_late_interaction
+    from polyrank.training.loop.lottery_ticket import Sparsity
 
     modular = recipe is Recipe.modular
     check_of_use(context, (kind or Kind.adapter).value if modular else recipe.value)

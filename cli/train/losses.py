@@ -14,7 +14,7 @@ def losses() -> None:
     Example:
       polyrank train losses
     """
-    from polyrank.training import language_objective
+    from polyrank.training.language import language_objective
     from polyrank.training.losses import catalogue
 
     print(catalogue())

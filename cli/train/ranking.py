@@ -71,8 +71,8 @@ def ranking(
       polyrank train ranking --queries queries.jsonl --passages passages.jsonl --steps 3 \\
           --output modules/toy
     """
-    from polyrank.training.ranking import train_ranking_module
-    from polyrank.training.sparse import Sparsity
+    from polyrank.training.loop.lottery_ticket import Sparsity
+    from polyrank.training.ranking.train_ranking import train_ranking_module
 
     check_of_use(context, kind.value)
     not_there(output, resume)

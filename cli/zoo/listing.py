@@ -17,7 +17,7 @@ from .rows import as_row, size_of
 from .warned import warnings_as_notes
 
 if TYPE_CHECKING:
-    from polyrank.modules.search import ZooEntry
+    from polyrank.zoo.find import ZooEntry
     from polyrank.zoo.remote import RemoteModule
 
 
@@ -54,7 +54,7 @@ def list_(
       polyrank zoo list
       polyrank zoo list --role language --language kir --json
     """
-    from polyrank.languages import normalise
+    from polyrank.languages.tags import normalise
     from polyrank.zoo import cached_entries, list_modules
 
     tag = normalise(language) if language else None

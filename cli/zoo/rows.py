@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from polyrank.modules.search import ZooEntry
+    from polyrank.zoo.find import ZooEntry
 
 
 def size_of(entry: ZooEntry) -> int:

@@ -17,7 +17,7 @@ from polyrank.messages import note
 from ..options import AsJson, Role
 
 if TYPE_CHECKING:
-    from polyrank.modules.search import ZooEntry
+    from polyrank.zoo.find import ZooEntry
 
 
 def import_(
@@ -58,7 +58,7 @@ def import_(
       polyrank zoo export e5-small/language/adapter/ky --output ky-for-adapters
       polyrank zoo import ky-for-adapters --language ky --base e5-small --zoo modules
     """
-    from polyrank.modules.imports.module import import_module
+    from polyrank.zoo.imports.imported import import_module
 
     target = zoo or _first_zoo()
     done = import_module(source, target, language, role.value, name, base, trust_base, licence)
@@ -97,9 +97,9 @@ def export(
     Example:
       polyrank zoo export e5-small/language/adapter/ky --output ky-for-adapters
     """
-    from polyrank.modules.imports.module import export_module
     from polyrank.modules.projection import is_late_interaction
-    from polyrank.modules.search import info
+    from polyrank.zoo.find import info
+    from polyrank.zoo.imports.imported import export_module
 
     found = info(name)
     if is_late_interaction(found.path) and found.card.kind != "adapter":
@@ -112,8 +112,8 @@ def export(
 
 
 def _export_pylate(found: ZooEntry, output: Path, base: str | None, language: str | None) -> None:
+    from polyrank.late_interaction.model import LateInteraction
     from polyrank.modules.projection import load_projection
-    from polyrank.rerankers.late_interaction import LateInteraction
 
     rules = load_projection(found.path).rules
     length = rules.augment_to or rules.query_length

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from polyrank.base import e5_small
 from polyrank.base.card import BaseCard, read_base_card, stored_as
 from polyrank.base.fingerprint import Fingerprint, fingerprint_of
+from polyrank.base.quiet import quiet_transformers
 from polyrank.base.roots import expanded, zoo_roots
 from polyrank.base.trusted import refuse_code_of
 from polyrank.errors import ModuleError, UsageError
-from polyrank.quiet import quiet_transformers
 
 if TYPE_CHECKING:
     import torch

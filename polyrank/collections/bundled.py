@@ -13,7 +13,7 @@ from polyrank.collections.jsonl import iter_documents, iter_queries
 from polyrank.collections.records import Collection, Document, Judgement, Query
 from polyrank.collections.trec import read_qrels
 from polyrank.errors import UsageError
-from polyrank.languages import normalise
+from polyrank.languages.tags import normalise
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable  # since Python 3.11

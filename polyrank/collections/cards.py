@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from polyrank.languages import normalise
+from polyrank.languages.tags import normalise
 
 IRDS_URL = "https://ir-datasets.com"
 CLEF_URL = "https://catalog.elda.org/en-us/repository/browse/ELRA-E0008/"

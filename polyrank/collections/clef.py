@@ -21,7 +21,7 @@ from polyrank.collections.records import Collection, Document, Judgement, Query
 from polyrank.collections.sgml import Assumed, iter_documents
 from polyrank.collections.trec import numbered_qrels
 from polyrank.errors import DataError, LanguageError, UsageError
-from polyrank.languages import normalise, usual_script
+from polyrank.languages.tags import normalise, usual_script
 
 SPLITS = (*YEARS, "all")
 NAMES = {

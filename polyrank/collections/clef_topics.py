@@ -10,7 +10,7 @@ from pathlib import Path
 
 from polyrank.collections.sgml import Assumed, decoded_lines, unescape
 from polyrank.errors import DataError, LanguageError
-from polyrank.languages import normalise
+from polyrank.languages.tags import normalise
 
 # CLEF's own codes where they are no tags: of 2000, and SW for Swedish beside SV.
 CODES = {"e": "en", "d": "de", "f": "fr", "i": "it", "sp": "es", "sw": "sv", "nl": "nl"}

@@ -23,7 +23,7 @@ from typing import Any
 
 from polyrank.collections.records import Collection, Document, Judgement, Query
 from polyrank.errors import DataError
-from polyrank.languages import normalise
+from polyrank.languages.tags import normalise
 
 _NEEDED = {
     "documents": ("data", "id", "text"),

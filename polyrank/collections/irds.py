@@ -9,7 +9,7 @@ from typing import Any
 from polyrank.collections.catalogue import collection_card
 from polyrank.collections.records import Collection, Document, Judgement, Query
 from polyrank.errors import LanguageError, UsageError
-from polyrank.languages import normalise
+from polyrank.languages.tags import normalise
 from polyrank.messages import note
 
 

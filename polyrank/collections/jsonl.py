@@ -12,7 +12,7 @@ from typing import Any
 from polyrank.collections.files import numbered_lines, parse_json
 from polyrank.collections.records import Document, Query, ScoredDocument
 from polyrank.errors import DataError, LanguageError
-from polyrank.languages import normalise
+from polyrank.languages.tags import normalise
 
 ID = ("_id", "id", "docid", "doc_id", "query_id", "qid")
 TEXT = ("text", "contents")

@@ -12,7 +12,7 @@ from polyrank.collections.columns import columns_judgements, read_columns
 from polyrank.collections.irds import irds_judgements, read_irds
 from polyrank.collections.records import Collection, Judgement
 from polyrank.errors import UsageError
-from polyrank.languages import normalise
+from polyrank.languages.tags import normalise
 
 
 def load_collection(

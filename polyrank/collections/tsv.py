@@ -9,7 +9,7 @@ from polyrank.collections.files import numbered_lines
 from polyrank.collections.jsonl import ID, TEXT
 from polyrank.collections.records import Document, Query
 from polyrank.errors import DataError
-from polyrank.languages import normalise
+from polyrank.languages.tags import normalise
 
 _HEADERS = {(identity, text) for identity in ID for text in (*TEXT, "query")}
 

@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from polyrank.base import bundled_zoo
-from polyrank.identification import same
-from polyrank.languages import identified_languages, identify, script, usual_script
+from polyrank.languages.identification import same
+from polyrank.languages.tags import identified_languages, identify, script, usual_script
 
 RELIABLE = (
     0.7  # accuracy that the identifier must have on a language in every set it was measured on
@@ -56,8 +56,8 @@ def _measured() -> tuple[tuple[str, float], ...]:
 def foreigners(language: str) -> Foreigners:
     """A function that finds the texts that are not in `language`, None for each that is.
 
-    By `polyrank.languages.identify` if it is reliable there (see `is_identified`); else a text is
-    foreign that is not in the usual script of the language.
+    By `identify` of `polyrank.languages.tags` if it is reliable there (see `is_identified`); else a
+    text is foreign that is not in the usual script of the language.
     Texts without letters are in no other language.
     """
     return _by_language(language) if is_identified(language) else _by_script(language)

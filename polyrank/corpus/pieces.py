@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from polyrank.base import load_tokenizer, only_cached, resolve_base
+from polyrank.base.quiet import quiet_transformers
 from polyrank.errors import ModuleError
-from polyrank.quiet import quiet_transformers
 
 
 class Pieces(NamedTuple):

@@ -14,7 +14,7 @@ from polyrank.corpus.measuring import Block, bounds_of, measured_blocks
 from polyrank.corpus.pieces import PieceCounter
 from polyrank.corpus.rules import Rules, Thresholds, check_skip
 from polyrank.corpus.sources import Source, as_sources
-from polyrank.languages import usual_script
+from polyrank.languages.tags import usual_script
 
 # Scripts written without spaces between words, where words cannot be counted by them.
 _UNSPACED = {"Hans", "Hant", "Jpan", "Thai", "Laoo", "Mymr", "Khmr", "Tibt"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from polyrank.languages import clean
+from polyrank.languages.tags import clean
 
 LENGTH = 5  # characters of a shingle
 

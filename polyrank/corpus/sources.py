@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from polyrank.collections.files import decoded, raw_lines
 from polyrank.errors import DataError, LanguageError, UsageError
-from polyrank.languages import normalise
+from polyrank.languages.tags import normalise
 
 BLOCK = 1000  # lines that are tokenized, identified and hashed together
 

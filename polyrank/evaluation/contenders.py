@@ -14,16 +14,16 @@ from safetensors import safe_open
 
 from polyrank.base import Base, fingerprint_of, load_base
 from polyrank.errors import ModuleError, UsageError
-from polyrank.evaluation.mean_scorer import MeanScorer
 from polyrank.modules.card import Parent, read_card, sha256
-from polyrank.modules.distilled import verify
-from polyrank.modules.mask import MASK_FILE, load_mask_module, save_mask_module
-from polyrank.modules.search import find
-from polyrank.rerankers.cross_encoder import Reranker
-from polyrank.rerankers.scorer import PairScorer
-from polyrank.rerankers.standalone import CrossEncoder, read_classifier
-from polyrank.training.bilingual.cross_encoders import is_aligned
-from polyrank.training.bilingual.vocabulary import trim, trim_differences, trimmed_embeddings
+from polyrank.modules.mask.mask_folder import MASK_FILE, load_mask_module, save_mask_module
+from polyrank.rerankers.cross_encoder import CrossEncoder, read_classifier
+from polyrank.rerankers.distilled_folder import verify
+from polyrank.rerankers.mean import MeanScorer
+from polyrank.rerankers.modular import Reranker
+from polyrank.rerankers.pairs import PairScorer
+from polyrank.training.distillation.cross_encoders import is_aligned
+from polyrank.training.distillation.vocabulary import trim, trim_differences, trimmed_embeddings
+from polyrank.zoo.find import find
 
 TEACHER, TRIMMED, STUDENT = "teacher", "teacher, vocabulary cut", "student"
 

@@ -18,7 +18,7 @@ from polyrank.index.multivector.search import Best, Pruning
 from polyrank.index.multivector.segment import normalised
 from polyrank.index.multivector.storage import Queries, pad
 from polyrank.kernels import maxsim_packed
-from polyrank.languages import UNKNOWN
+from polyrank.languages.tags import UNKNOWN
 from polyrank.progress import bar
 
 DOCUMENTS = 512  # encoded and scored at a time

@@ -21,7 +21,7 @@ BATCH = 32  # texts
 
 def with_module(base: Base, language: str, kind: str, zoo: str | Path | None = None) -> bool:
     """Whether the base has a language module of this kind."""
-    from polyrank.modules.search import list_modules
+    from polyrank.zoo.find import list_modules
 
     return bool(_named(list_modules(base.name, "language", kind, zoo=zoo), language))
 
@@ -55,11 +55,11 @@ def layer_vectors(
     import torch
 
     from polyrank.base.pooling import POOLINGS, pooled
-    from polyrank.modules.adapter_folder import load_adapter_module
-    from polyrank.modules.mask import load_mask_module
-    from polyrank.modules.search import find
-    from polyrank.modules.sparse import applied
-    from polyrank.routing import RoutedEncoder
+    from polyrank.encoders.routed import RoutedEncoder
+    from polyrank.modules.adapter.adapter_folder import load_adapter_module
+    from polyrank.modules.mask.mask_folder import load_mask_module
+    from polyrank.modules.mask.sparse import applied
+    from polyrank.zoo.find import find
 
     if pooling not in POOLINGS:
         raise UsageError(f"there is no pooling {pooling!r}; choose {', '.join(POOLINGS)}")

@@ -14,7 +14,7 @@ from polyrank.errors import UsageError
 from polyrank.evaluation.loyalty import MEASURES, loyalty
 from polyrank.evaluation.measures import evaluate
 from polyrank.progress import bar
-from polyrank.scoring import Scorer, rerank_query
+from polyrank.rerankers.scoring import Scorer, rerank_query
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def side_by_side(
     Raises:
         UsageError: no rerankers, a name twice, an unknown teacher, or a foreign first stage.
     """
-    from polyrank.training.steps import machine
+    from polyrank.training.loop.steps import machine
 
     names = [one.name for one in rerankers]
     if not names or len(set(names)) != len(names) or repeats < 1:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from polyrank.composition import FALLBACKS, ROUTINGS, check_routing
+from polyrank.composition.plan import FALLBACKS, ROUTINGS, check_routing
 from polyrank.errors import CompositionError, UsageError
 from polyrank.experiments.specification import (
     CHOSEN,

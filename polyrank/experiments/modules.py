@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from polyrank import languages
 from polyrank.base import base_name, resolve_base
 from polyrank.errors import ModuleError
 from polyrank.experiments.specification import Specification, System, Task
+from polyrank.languages import tags
+from polyrank.late_interaction.checkpoints import is_checkpoint
 from polyrank.modules.card import read_card, sha256, slug, train_command
-from polyrank.modules.checkpoints import is_checkpoint
 from polyrank.modules.projection import NO_RANKING
-from polyrank.modules.search import find, list_modules
+from polyrank.zoo.find import find, list_modules
 
 Files = dict[str, str]  # of a module: file → sha256
 
@@ -155,7 +155,7 @@ def _language_module(system: System, language: str) -> Path | None:
     if language in there:
         return there[language]
     if system.fallback == "related":
-        return next((there[tag] for tag in languages.related(language) if tag in there), None)
+        return next((there[tag] for tag in tags.related(language) if tag in there), None)
     return None
 
 

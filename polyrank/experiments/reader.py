@@ -19,7 +19,7 @@ from polyrank.experiments.specification import (
     slug,
 )
 from polyrank.experiments.yaml_lines import Fields, Node, each, read_yaml, text_of
-from polyrank.languages import normalise
+from polyrank.languages.tags import normalise
 
 _TOP = ("title", "about", "seed", "measures", "cut", "search_depth", "defaults", "collections")
 TOP = (*_TOP, "development", "groups", "systems", "compare", "heat_maps")

@@ -70,7 +70,7 @@ def results_of(
 
 
 def _machine() -> str:
-    from polyrank.training.steps import machine
+    from polyrank.training.loop.steps import machine
 
     return machine()
 

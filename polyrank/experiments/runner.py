@@ -32,8 +32,8 @@ from polyrank.experiments.stages import (
     scorer_name,
     settings_of,
 )
-from polyrank.fusion import interpolate
 from polyrank.modules.card import sha256
+from polyrank.runs.fusion import interpolate
 
 BLOCK = 64  # pairs that are scored between two writes: what a kill can lose
 

@@ -110,7 +110,7 @@ class Interpolation:
 
     Attributes:
         weight: of the reranker, from 0 to 1; `CHOSEN` for the best on the development collection.
-        normalise: 'min-max' or 'z-score', as `polyrank.fusion` has them.
+        normalise: 'min-max' or 'z-score', as `polyrank.runs.fusion` has them.
     """
 
     weight: float | str = 0.5

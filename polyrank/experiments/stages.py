@@ -14,7 +14,7 @@ from polyrank.collections.trec import read_run
 from polyrank.errors import DataError
 from polyrank.experiments.modules import folders, values_in
 from polyrank.experiments.specification import System, Task, filled, slug
-from polyrank.scoring import Scorer
+from polyrank.rerankers.scoring import Scorer
 
 _SCORING = (
     "rerank", "base", "ranking", "ranking_kind", "routing", "fallback", "max_length",
@@ -105,14 +105,14 @@ class Stages:
 
     def _load(self, system: System) -> Scorer:
         if system.rerank == "model":
-            from polyrank.rerankers.standalone import CrossEncoder
+            from polyrank.rerankers.cross_encoder import CrossEncoder
 
             return CrossEncoder(
                 system.model or "", max_length=system.max_length, dtype=system.dtype
             )
         if system.rerank == "late":
             return self._late_interaction(system)
-        from polyrank.rerankers.cross_encoder import Reranker
+        from polyrank.rerankers.modular import Reranker
 
         return Reranker(
             self.base(system.base),
@@ -127,7 +127,7 @@ class Stages:
         )
 
     def _late_interaction(self, system: System) -> Any:
-        from polyrank.rerankers.late_interaction import LateInteraction
+        from polyrank.late_interaction.model import LateInteraction
 
         key = digest({**settings_of(system), "search": None, "rerank": None, "zoo": system.zoo})
         if key not in self._late:
@@ -225,6 +225,6 @@ def check_candidates(run: Run, texts: Collection, whose: Path | str) -> None:
 
 def folders_are_base(system: System) -> bool:
     """Whether a late-interaction system is a checkpoint of its own, base included."""
-    from polyrank.modules.checkpoints import is_checkpoint
+    from polyrank.late_interaction.checkpoints import is_checkpoint
 
     return is_checkpoint(system.ranking or "")

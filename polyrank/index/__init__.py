@@ -1,0 +1,1 @@
+"""First stages: lexical, dense, and multi-vector indexes."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from polyrank.base import DEFAULT_BASE
 from polyrank.errors import UsageError
-from polyrank.languages import usual_script
+from polyrank.languages.tags import usual_script
 
 Tokenizer = Callable[[str], list[str]]
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from polyrank import languages
 from polyrank.base import DEFAULT_BASE
 from polyrank.collections.records import Document, Query, Run, ScoredDocument
 from polyrank.errors import UsageError
 from polyrank.index.analysis import ANALYSES, Analyser, Tokenizer, analyser
+from polyrank.languages import tags
 
 if TYPE_CHECKING:
     import numpy as np
@@ -156,13 +156,13 @@ def _by_language(analysis: str | Mapping[str, str]) -> dict[str, str]:
         if analysis != "stems":
             raise UsageError(f"unknown analysis '{analysis}'; use one of {', '.join(ANALYSES)}")
         return {}
-    return {languages.normalise(language): name for language, name in analysis.items()}
+    return {tags.normalise(language): name for language, name in analysis.items()}
 
 
 def _languages(documents: Sequence[Document], notes: Counter[str]) -> list[str | None]:
     """Each document's own language, or the one identified; None where that fails."""
     unknown = [document for document in documents if document.language is None]
-    identified = languages.identify(document.full_text for document in unknown)
+    identified = tags.identify(document.full_text for document in unknown)
     found = {d.id: i.language for d, i in zip(unknown, identified, strict=True)}
     for language in found.values():
         notes[
@@ -170,4 +170,4 @@ def _languages(documents: Sequence[Document], notes: Counter[str]) -> list[str |
             if language
             else "no language could be identified: analysed as words"
         ] += 1
-    return [languages.normalise(d.language) if d.language else found[d.id] for d in documents]
+    return [tags.normalise(d.language) if d.language else found[d.id] for d in documents]

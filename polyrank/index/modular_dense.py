@@ -56,7 +56,7 @@ class ModularDense:
         progress: bool = True,
         max_length: int | None = None,
     ) -> None:
-        from polyrank.rerankers.pooled_vectors import PooledVectors
+        from polyrank.late_interaction.pooled_vectors import PooledVectors
 
         in_order = by_id(documents)
         self.encoder = PooledVectors(

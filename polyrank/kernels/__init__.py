@@ -15,26 +15,26 @@ if TYPE_CHECKING:
         maxsim_pairs,
         maxsim_per_query,
     )
-    from polyrank.kernels.int8 import encode_int8, maxsim_int8
-    from polyrank.kernels.kmeans import kmeans
-    from polyrank.kernels.residual import ResidualCodec, fit_codec
-    from polyrank.kernels.residual_scoring import maxsim_residual, pack_documents
+    from polyrank.kernels.codecs.int8 import encode_int8, maxsim_int8
+    from polyrank.kernels.codecs.kmeans import kmeans
+    from polyrank.kernels.codecs.residual import ResidualCodec, fit_codec
+    from polyrank.kernels.codecs.residual_scoring import maxsim_residual, pack_documents
     from polyrank.kernels.topk import maxsim_topk
 
 # Public name -> the module that defines it.
 _HOMES = {
-    "ResidualCodec": "polyrank.kernels.residual",
-    "encode_int8": "polyrank.kernels.int8",
-    "fit_codec": "polyrank.kernels.residual",
-    "kmeans": "polyrank.kernels.kmeans",
+    "ResidualCodec": "polyrank.kernels.codecs.residual",
+    "encode_int8": "polyrank.kernels.codecs.int8",
+    "fit_codec": "polyrank.kernels.codecs.residual",
+    "kmeans": "polyrank.kernels.codecs.kmeans",
     "maxsim": "polyrank.kernels.autograd",
-    "maxsim_int8": "polyrank.kernels.int8",
+    "maxsim_int8": "polyrank.kernels.codecs.int8",
     "maxsim_packed": "polyrank.kernels.autograd",
     "maxsim_pairs": "polyrank.kernels.autograd",
     "maxsim_per_query": "polyrank.kernels.autograd",
-    "maxsim_residual": "polyrank.kernels.residual_scoring",
+    "maxsim_residual": "polyrank.kernels.codecs.residual_scoring",
     "maxsim_topk": "polyrank.kernels.topk",
-    "pack_documents": "polyrank.kernels.residual_scoring",
+    "pack_documents": "polyrank.kernels.codecs.residual_scoring",
 }
 
 __all__ = [

@@ -1,7 +1,7 @@
 """The public MaxSim functions: one contract, four layouts, with gradients.
 
 `contract.py` says what masks, ties and empty documents mean, `reference.py` says it in plain torch.
-CUDA tensors go to the Triton kernels, everything else to `cpu.py`.
+CUDA tensors go to the Triton kernels, everything else to `cpu/`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from polyrank.kernels import backward as gradients
-from polyrank.kernels import contract, cpu
+from polyrank.kernels import contract
 from polyrank.kernels.backend import use_triton
-from polyrank.kernels.configuration import fits
 from polyrank.kernels.contract import Problem
+from polyrank.kernels.cpu import maxsim_cpu
+from polyrank.kernels.triton.configuration import fits
 
 
 def maxsim(
@@ -135,12 +136,12 @@ def _scores(queries: Tensor, documents: Tensor, problem: Problem) -> Tensor:
 def forward(
     queries: Tensor, documents: Tensor, problem: Problem, argmax: bool = False
 ) -> tuple[Tensor, Tensor | None]:
-    """Scores and winners by the fastest path that the tensors allow (see `cpu.forward`)."""
+    """Scores and winners by the fastest path that the tensors allow (see `maxsim_cpu.forward`)."""
     if _on_triton(queries, documents):
-        from polyrank.kernels import triton_forward
+        from polyrank.kernels.triton import maxsim_forward
 
-        return triton_forward.forward(queries, documents, problem, argmax)
-    return cpu.forward(queries, documents, problem, argmax)
+        return maxsim_forward.forward(queries, documents, problem, argmax)
+    return maxsim_cpu.forward(queries, documents, problem, argmax)
 
 
 def _on_triton(queries: Tensor, documents: Tensor) -> bool:
@@ -156,9 +157,9 @@ def _gradients(
     needs: tuple[bool, bool],
 ) -> tuple[Tensor | None, Tensor | None]:
     if _on_triton(queries, documents):
-        from polyrank.kernels import triton_backward
+        from polyrank.kernels.triton import maxsim_backward
 
-        return triton_backward.backward(gradient, queries, documents, winners, problem, needs)
+        return maxsim_backward.backward(gradient, queries, documents, winners, problem, needs)
     return gradients.backward(gradient, queries, documents, winners, problem, needs)
 
 

@@ -4,7 +4,7 @@
 
 Tokens are sorted by module once per batch and cut into tiles of one module each; every layer then
 launches once, however many modules the batch mixes. What it computes is what the loop over modules
-in `polyrank.routing` does. Inference only.
+in `polyrank.encoders.routed` does. Inference only.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from polyrank.activations import activate
+from polyrank.kernels.activations import activate
 from polyrank.kernels.backend import use_triton
-from polyrank.kernels.configuration import adapter_tokens, architecture, power_of_two
+from polyrank.kernels.triton.configuration import adapter_tokens, architecture, power_of_two
 
 Linear = tuple[Tensor, Tensor | None]  # weight (out, in), bias (out,)
 Adapter = tuple[Linear, Linear]  # Down, Up
@@ -33,7 +33,7 @@ class AdapterStack:
         down, down_bias: (M, R, H_in), (M, R), R a power of two from 16 on.
         up, up_bias: (M, H_out, R), (M, H_out).
         present: (M + 1,) int32, 0 for a module without adapter; the last is for tiles of no token.
-        activation: a name in `polyrank.activations`.
+        activation: a name in `polyrank.kernels.activations`.
     """
 
     down: Tensor
@@ -135,9 +135,9 @@ def add_adapters(z: Tensor, onto: Tensor, stack: AdapterStack, assignment: Assig
         keep their bits.
     """
     if use_triton(z):
-        from polyrank.kernels import routed_adapter_triton
+        from polyrank.kernels.triton import routed_adapter_kernel
 
-        return routed_adapter_triton.add_adapters(z, onto, stack, assignment)
+        return routed_adapter_kernel.add_adapters(z, onto, stack, assignment)
     present, ends = stack.present.tolist(), assignment.ends.tolist()
     starts = [0, *ends[:-1]]
     for number in range(len(stack.down)):

@@ -9,7 +9,7 @@ from polyrank.errors import UsageError
 from polyrank.kernels import contract
 from polyrank.kernels.autograd import forward
 from polyrank.kernels.contract import Layout, Problem
-from polyrank.kernels.threads import one_thread
+from polyrank.kernels.cpu.threads import one_thread
 
 SCORES = 1 << 22  # of one step, all queries together: 16 MB
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from polyrank.errors import ModuleError
-from polyrank.modules.adapter import Head
+from polyrank.modules.adapter.tensors import Head
 from polyrank.modules.card import ModuleCard, write_card
 from polyrank.modules.folder import replaced
 

@@ -1,0 +1,1 @@
+"""What puts the candidates of a query into an order."""

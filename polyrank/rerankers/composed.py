@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from polyrank import languages
 from polyrank.base import Base, load_base
 from polyrank.collections.records import Document, Query
-from polyrank.composition import Composition
+from polyrank.composition.plan import Composition
+from polyrank.composition.saved import SavedComposition, read_composition
 from polyrank.errors import CompositionError
-from polyrank.rerankers.cross_encoder import Reranker
-from polyrank.saved_composition import SavedComposition, read_composition
+from polyrank.languages import tags
+from polyrank.rerankers.modular import Reranker
 
 
 class ComposedReranker(Reranker):
@@ -70,7 +70,7 @@ class ComposedReranker(Reranker):
             ("documents", document_language, plan.document_language, plan.document_module),
         )
         for side, asked, planned, module in sides:
-            if module and asked and planned and languages.normalise(asked) != planned:
+            if module and asked and planned and tags.normalise(asked) != planned:
                 raise CompositionError(
                     f"this composition is for {side} in '{planned}', but one is in '{asked}'.\n"
                     "Compose one for that language, or leave out --composition: then each text "

@@ -1,177 +1,86 @@
-"""A cross-encoder over a composition: a query and a document in one sequence, one logit out."""
+"""A cross-encoder in a folder of its own: distilled, merged, or any other with one logit."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
-from polyrank.base import DEFAULT_BASE, Base, device_of, load_base
+from polyrank.base import device_of, expanded, load_tokenizer, only_cached
+from polyrank.base.quiet import quiet_transformers
 from polyrank.collections.records import Document, Query
-from polyrank.composition import Composition, check_routing, compose
-from polyrank.modules.card import read_card
-from polyrank.modules.search import find
-from polyrank.rerankers.engine import Active, Engine, Row
-from polyrank.rerankers.scorer import PairScorer, as_dtype, shortened
-from polyrank.routing import query_lengths, score
+from polyrank.encoders.routed import RoutedEncoder, score
+from polyrank.errors import ModuleError
+from polyrank.modules.adapter.adapter_folder import load_adapter_module
+from polyrank.modules.adapter.tensors import tensors_of
+from polyrank.modules.card import CARD_FILE, read_card, sha256
+from polyrank.modules.full import prefixes_of
+from polyrank.rerankers.distilled_folder import RANKING, verify
+from polyrank.rerankers.pairs import PairScorer, as_dtype, shortened
+
+Row = tuple[tuple[int, ...], tuple[int, ...]]  # token ids, token types
 
 
-class Reranker(PairScorer):
-    """Scores query–document pairs with a base, language modules and a ranking module.
-
-    Texts get the prefixes that the ranking module was trained with, if any.
-    A pair's language modules are those of its own two languages, so pairs may mix any languages.
-    Where neither a record nor an option names a language, it is identified; `notes` counts what
-    was assumed or cut.
+class CrossEncoder(PairScorer):
+    """Scores query–document pairs with one model, whatever their languages.
 
     Args:
-        base: 'e5-small', a Hub id, a folder, or a loaded base.
-        ranking: the ranking module's name or folder.
-        kind: of the modules: 'adapter', 'mask', or 'full' for a fully fine-tuned model without
-            modules.
-        routing: which tokens see which language module: 'none', 'query', 'document', 'split'
-            (adapters only; their default) or 'both' (masks only, whose default is 'document').
-        fallback: for a language without module: 'error', 'related' or 'none'.
+        model: a folder that `polyrank distill` or `merge` wrote, or a folder or Hub id of a Hugging
+            Face sequence classifier with one logit. Weights are read from safetensors alone, and
+            no code that comes with a model is run.
         max_length: tokens of a pair that are read; the longer side is cut first.
         batch_tokens: tokens in one batch, padding included.
         device: 'cpu', 'cuda', ...; by default a GPU when there is one.
-        dtype: 'float32' (default), 'bfloat16' or 'float16', of the encoder; the head is fp32.
-        zoo: a folder to search for modules before `$POLYRANK_ZOO` and the bundled zoo.
-        ranking_kind: of the ranking module, where it is another than `kind`, so that language masks
-            lie under a ranking adapter or language adapters over a ranking mask.
-
-    Rerankers with masks may share a `Base`: they change its weights while they score and put back
-    what stood there. Rerankers of one `Base` wait for each other, so threads may score with them;
-    run nothing else with that base's model in another thread meanwhile.
+        dtype: 'float32' (default), 'bfloat16' or 'float16'.
 
     Raises:
-        ModuleError: a module or base that is missing, broken, or does not fit the other.
-        CompositionError: a routing that these modules do not allow.
+        ModuleError: a model that cannot be read, was altered, or has several logits.
     """
 
     def __init__(
         self,
-        base: str | Base = DEFAULT_BASE,
-        ranking: str = "squad",
-        kind: str = "adapter",
-        routing: str | None = None,
-        fallback: str = "error",
+        model: str | Path,
         max_length: int = 256,
         batch_tokens: int = 16384,
         device: str | None = None,
         dtype: str | torch.dtype | None = None,
-        zoo: str | Path | None = None,
-        ranking_kind: str | None = None,
     ) -> None:
-        self.kind, self.ranking, self.fallback, self.zoo = kind, ranking, fallback, zoo
-        self.ranking_kind = ranking_kind or kind
-        usual = "full" if self.ranking_kind == "full" else kind
-        self.routing = routing or {"adapter": "split", "mask": "document"}.get(usual, "none")
-        check_routing(kind, self.routing, self.ranking_kind)
-        self.max_length, self.batch_tokens = max_length, batch_tokens
+        self.name, self.max_length, self.batch_tokens = str(model), max_length, batch_tokens
         self.device = device_of(device)
-        self.base = load_base(base) if isinstance(base, str) else base
         self.notes: Counter[str] = Counter()
-        self._compositions: dict[tuple[str | None, str | None], Composition] = {}
-        self._plain = self._compose("none")
-        self._engine = Engine(self.base, self._plain, self.device, as_dtype(dtype), zoo)
-        folder = find(self.base.name, "ranking", self.ranking_kind, ranking, zoo)
-        self.prefixes = read_card(folder, verify=False).prefixes
-
-    # ------------------------------------------------------------------------------- languages
-
-    def composition(
-        self, query_language: str | None = None, document_language: str | None = None
-    ) -> Composition:
-        """What is active where for a pair of languages; print it to see.
-
-        Raises:
-            LanguageError: a language that has no module, under fallback 'error'.
-        """
-        key = (query_language, document_language)
-        if key not in self._compositions:
-            sides = {"query": key[:1], "document": key[1:], "split": key, "both": key}
-            used = sides.get(self.routing, ())
-            fallback = self.fallback
-            if (
-                None in used
-            ):  # a text that tells no language: no module there, whatever the fallback
-                for language in filter(None, used):
-                    self.composition(language, language)  # but the other side keeps the fallback
-                fallback = "none" if fallback == "error" else fallback
-            self._compositions[key] = self._compose(self.routing, *key, fallback=fallback)
-        return self._compositions[key]
-
-    def _compose(
-        self,
-        routing: str,
-        query: str | None = None,
-        document: str | None = None,
-        fallback: str = "error",
-    ) -> Composition:
-        return compose(
-            self.base,
-            self.ranking,
-            query,
-            document,
-            routing=routing,
-            kind=self.kind,
-            fallback=fallback,
-            zoo=self.zoo,
-            ranking_kind=self.ranking_kind,
+        folder = expanded(model)
+        if folder.is_dir():
+            verify(folder)
+        read = _with_adapter if (folder / RANKING / CARD_FILE).is_file() else _whole
+        self.model, self.tokenizer, self._run, beside, prefixes = read(
+            str(model), self.device, as_dtype(dtype)
         )
-
-    def _active(self, pairs: Sequence[tuple[Query, Document]]) -> list[Active]:
-        """Per pair, the modules that act on it."""
-        if self.routing == "none":
-            return [self._engine.active(self._plain)] * len(pairs)
-        query_languages = self.identified([query for query, _ in pairs])
-        document_languages = self.identified([document for _, document in pairs])
-        found = []
-        for key in zip(query_languages, document_languages, strict=True):
-            composition = self.composition(*key)
-            self.notes.update(
-                note for note in composition.notes if not note.startswith("zero-shot")
-            )
-            found.append(self._engine.active(composition))
-        return found
+        self.prefixes: tuple[str, str] = prefixes
+        self._held = [*self.model.parameters(), *beside]
+        self.parameters = sum(tensor.numel() for tensor in self._held)
 
     def size(self) -> tuple[int, int]:
-        """Parameters and bytes of the weights as they are held: encoder, head, adapters used so
-        far. A mask changes weights of the encoder, and adds none."""
-        return self._engine.size()
+        """Parameters and bytes of the weights as they are held, a ranking adapter included."""
+        return self.parameters, sum(t.numel() * t.element_size() for t in self._held)
 
-    # --------------------------------------------------------------------------------- scoring
+    def identity(self) -> dict[str, str]:
+        """Of which weights the scores are, for a later resume."""
+        return {"model weights": weights_of(self.name, self.model)}
 
     def score(self, pairs: Sequence[tuple[Query, Document]]) -> list[float]:
-        """Raw logits of pairs, higher is better, in the order given.
-
-        Pairs with the same masks are scored in one run, so that masks are put on once each.
-        Within it pairs are sorted by length and batched under the token budget; when memory runs
-        out the budget is halved, down to one pair. Equal pairs are scored once, so their scores are
-        equal.
-        """
+        """Raw logits in fp32, in the order given; equal pairs are scored once."""
         if not pairs:
             return []
-        rows = self._encode(pairs, self._active(pairs))
-        return self.by_masks(
-            rows,
-            lambda row: row.active.masks,
-            self._engine.under,
-            lambda row: len(row.ids),
-            self._forward,
-        )
-
-    def _encode(
-        self, pairs: Sequence[tuple[Query, Document]], active: Sequence[Active]
-    ) -> list[Row]:
         longest = self._longest()
         before, within = self.prefixes
-        encoding = self.base.tokenizer(
-            [shortened(before + query.text, self.base.tokenizer, longest) for query, _ in pairs],
-            [shortened(within + d.full_text, self.base.tokenizer, longest) for _, d in pairs],
+        encoding = self.tokenizer(
+            [shortened(before + query.text, self.tokenizer, longest) for query, _ in pairs],
+            [shortened(within + d.full_text, self.tokenizer, longest) for _, d in pairs],
             truncation="longest_first",
             max_length=longest,
             padding=False,
@@ -180,19 +89,132 @@ class Reranker(PairScorer):
         cut = sum(bool(row.overflowing) for row in encoding.encodings)
         if cut:
             self.notes[f"pairs cut to {longest} tokens"] += cut
-        starts = query_lengths(encoding)
-        return [
-            Row(tuple(ids), tuple(types), start, modules)
-            for ids, types, start, modules in zip(
-                encoding["input_ids"], encoding["token_type_ids"], starts, active, strict=True
-            )
+        rows = [
+            (tuple(ids), tuple(types))
+            for ids, types in zip(encoding["input_ids"], encoding["token_type_ids"], strict=True)
         ]
+        return self.in_batches(rows, lambda row: len(row[0]), self._forward)
 
     def _longest(self) -> int:
-        """The token limit; RoBERTa-like bases keep two positions for padding."""
-        return min(self.max_length, self._engine.encoder.config.max_position_embeddings - 2)
+        """The token limit; RoBERTa-like models keep two positions for padding."""
+        positions = getattr(self.model.config, "max_position_embeddings", None) or 2**31
+        return int(min(self.max_length, positions - 2, self.tokenizer.model_max_length))
 
+    @torch.inference_mode()
     def _forward(self, rows: Sequence[Row]) -> list[float]:
-        """Logits of one batch."""
-        logits: list[float] = score(self._engine.encode(rows), self._engine.head).tolist()
+        length = max(len(ids) for ids, _ in rows)
+        pad = self.tokenizer.pad_token_id
+
+        def padded(values: Sequence[tuple[int, ...]], filler: int) -> Tensor:
+            full = [v + (filler,) * (length - len(v)) for v in values]
+            return torch.tensor(full, device=self.device)  # (B, L)
+
+        inputs = {
+            "input_ids": padded([ids for ids, _ in rows], pad),
+            "attention_mask": padded([(1,) * len(ids) for ids, _ in rows], 0),
+        }
+        if "token_type_ids" in self.tokenizer.model_input_names:
+            inputs["token_type_ids"] = padded([types for _, types in rows], 0)
+        logits: list[float] = self._run(inputs).float().tolist()
         return logits
+
+
+# A model, its tokenizer, what scores inputs with it, tensors beside those of the model, and what is
+# put before queries and passages.
+Loaded = tuple[Any, Any, Callable[[dict[str, Tensor]], Tensor], list[Tensor], tuple[str, str]]
+
+
+def weights_of(name: str | Path, model: Any) -> str:
+    """What tells whether a folder's weights and tokenizer, or those of a Hub id, are the same."""
+    folder = expanded(name)
+    if not folder.is_dir():
+        return f"{name} {model.config._commit_hash}"
+    files = sorted(folder.rglob("*.safetensors")) + sorted(folder.glob("tokenizer*.json"))
+    return ", ".join(f"{f.name} {sha256(f)[:12]}" for f in files)
+
+
+def _whole(name: str, device: torch.device, dtype: torch.dtype) -> Loaded:
+    model, tokenizer = read_classifier(name)
+    model = model.to(device, dtype)
+
+    def run(inputs: dict[str, Tensor]) -> Tensor:
+        logits: Tensor = model(**inputs).logits.squeeze(-1)
+        return logits
+
+    return model, tokenizer, run, [], prefixes_of(model.config)
+
+
+def _with_adapter(name: str, device: torch.device, dtype: torch.dtype) -> Loaded:
+    """An encoder, and the ranking adapter in its folder."""
+    from polyrank.base import load_base
+
+    base = load_base(name)
+    folder = expanded(name) / RANKING
+    card = read_card(folder)
+    if card.base_fingerprint != base.fingerprint:
+        raise ModuleError(
+            f"the adapter in '{folder}' was made for another encoder ({card.base_fingerprint}) "
+            f"than the one beside it ({base.fingerprint}).\nDistil or fetch the model again."
+        )
+    module = load_adapter_module(folder)
+    encoder = base.model.to(device, dtype)
+    routed = RoutedEncoder(encoder, [], module)
+
+    def run(inputs: dict[str, Tensor]) -> Tensor:
+        hidden = routed(inputs["input_ids"], inputs["attention_mask"], inputs.get("token_type_ids"))
+        return score(hidden, module.head)
+
+    return encoder, base.tokenizer, run, tensors_of(routed.ranking), card.prefixes
+
+
+def read_classifier(name: str | Path, attention: str | None = None) -> tuple[Any, Any]:
+    """A sequence classifier of one logit in fp32, and its fast tokenizer.
+
+    Args:
+        attention: 'eager' where its probabilities are needed; by default the library's choice.
+
+    Raises:
+        ModuleError: no such model, weights that are no safetensors, code of its own, several
+            logits, or no fast tokenizer.
+    """
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    folder = expanded(name)
+    source = str(folder) if folder.is_dir() else str(name)
+    try:
+        with quiet_transformers():
+            cached = only_cached(source)
+            options = {"trust_remote_code": False, "local_files_only": cached}
+            config = AutoConfig.from_pretrained(source, **options)
+            if config.num_labels != 1:
+                raise ModuleError(
+                    f"the model '{name}' has {config.num_labels} outputs, but a ranker has one.\n"
+                    "Give a cross-encoder of one logit."
+                )
+            model, report = AutoModelForSequenceClassification.from_pretrained(
+                source,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                attn_implementation=attention,
+                output_loading_info=True,
+                **options,
+            )
+            tokenizer = load_tokenizer(source, cached)
+    except (OSError, ValueError, TypeError, KeyError, json.JSONDecodeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise ModuleError(
+            f"the model '{name}' cannot be read: {reason}\nGive a folder or Hub id of a Hugging "
+            "Face sequence classifier, with safetensors and without code of its own."
+        ) from error
+    if missing := report["missing_keys"]:
+        raise ModuleError(
+            f"the model '{name}' lacks {len(missing)} tensors, e.g. '{sorted(missing)[0]}', so it "
+            "is no trained ranker.\nGive a cross-encoder of one logit."
+        )
+    if not tokenizer.is_fast or tokenizer.pad_token_id is None:
+        raise ModuleError(
+            f"the model '{name}' has no fast tokenizer with a padding token.\n"
+            "Convert its tokenizer and save it again."
+        )
+    return model.eval(), tokenizer

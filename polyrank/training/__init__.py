@@ -1,0 +1,1 @@
+"""Everything that is trained, a folder for each objective."""

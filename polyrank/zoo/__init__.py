@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from polyrank.modules.search import ZooEntry, cached_entries, find, info, list_modules
+from polyrank.zoo.find import ZooEntry, cached_entries, find, info, list_modules
 from polyrank.zoo.index import stale, write_index
 from polyrank.zoo.pull import pull
 from polyrank.zoo.push import Publication, plan, push
@@ -20,7 +20,7 @@ from polyrank.zoo.remove import remove
 from polyrank.zoo.verify import Verdict, verify
 
 if TYPE_CHECKING:
-    from polyrank.modules.imports.module import export_module, import_module
+    from polyrank.zoo.imports.imported import export_module, import_module
 
 __all__ = [
     "Publication",
@@ -47,7 +47,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """What needs torch is imported at its first use (PEP 562)."""
     if name in ("export_module", "import_module"):
-        from polyrank.modules.imports import module
+        from polyrank.zoo.imports import imported
 
-        return getattr(module, name)
+        return getattr(imported, name)
     raise AttributeError(f"module 'polyrank.zoo' has no attribute {name!r}")

@@ -13,9 +13,9 @@ from typing import Any
 from polyrank.base import e5_small, load_base
 from polyrank.errors import UsageError
 from polyrank.modules.card import CARD_FILE, ModuleCard, readme
-from polyrank.modules.pull import INDEX_FILE
-from polyrank.modules.search import folders_of
 from polyrank.modules.soundness import check_folder
+from polyrank.zoo.download import INDEX_FILE
+from polyrank.zoo.find import folders_of
 
 INDEX_VERSION = 1
 _KEPT = ("role", "kind", "language", "base", "licence")

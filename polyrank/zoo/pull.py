@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import warnings
 
-from polyrank.modules.names import hub_name
-from polyrank.modules.pull import pull as fetch
-from polyrank.modules.search import ZooEntry, info, list_modules
+from polyrank.zoo.download import pull as fetch
+from polyrank.zoo.find import ZooEntry, info, list_modules
+from polyrank.zoo.names import hub_name
 
 
 def pull(name: str, base: str | None = None) -> ZooEntry:

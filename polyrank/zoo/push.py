@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from polyrank.modules import hub
 from polyrank.modules.card import CARD_FILE, ModuleCard, readme
-from polyrank.modules.names import HubName, hub_name
-from polyrank.modules.search import info
 from polyrank.modules.soundness import check_folder
+from polyrank.zoo import hub
+from polyrank.zoo.find import info
+from polyrank.zoo.names import HubName, hub_name
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polyrank.errors import ModuleError
-from polyrank.modules import hub
 from polyrank.modules.card import CARD_FILE, ModuleCard, from_json
-from polyrank.modules.names import HubName, hub_name
-from polyrank.modules.pull import module_places
+from polyrank.zoo import hub
+from polyrank.zoo.download import module_places
+from polyrank.zoo.names import HubName, hub_name
 
 
 @dataclass(frozen=True)

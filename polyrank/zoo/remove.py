@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from polyrank.base import expanded
 from polyrank.errors import ModuleError, UsageError
-from polyrank.modules.cache import Cached, cached_modules, discard
-from polyrank.modules.names import hub_name, is_full, is_hub
-from polyrank.modules.search import info
+from polyrank.zoo.cache import Cached, cached_modules, discard
+from polyrank.zoo.find import info
+from polyrank.zoo.names import hub_name, is_full, is_hub
 
 
 def remove(name: str) -> list[tuple[Cached, int]]:

@@ -8,9 +8,9 @@ from pathlib import Path
 from polyrank.base import expanded
 from polyrank.errors import ModuleError
 from polyrank.modules.card import train_command_of
-from polyrank.modules.pull import known_fingerprint
-from polyrank.modules.search import info, module_folders
 from polyrank.modules.soundness import check_folder
+from polyrank.zoo.download import known_fingerprint
+from polyrank.zoo.find import info, module_folders
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def test_a_checkpoint_that_lacks_tensors_is_refused(tiny_folder, tmp_path):
 
 def test_planning_and_listing_import_no_torch():
     code = (
-        "import sys, polyrank.zoo, polyrank.composition as c; polyrank.zoo.list_modules();"
+        "import sys, polyrank.zoo, polyrank.composition.plan as c; polyrank.zoo.list_modules();"
         "sys.exit(any(m in sys.modules for m in ('torch', 'transformers', 'adapters')))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

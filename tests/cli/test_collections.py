@@ -10,7 +10,7 @@ from polyrank.collections.cards import BUNDLED_CARDS, MIRACL, MMARCO, MR_TYDI, N
 from polyrank.collections.catalogue import collection_card
 from polyrank.collections.records import ScoredDocument
 from polyrank.errors import UsageError
-from polyrank.languages import normalise
+from polyrank.languages.tags import normalise
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def test_an_option_without_use_is_refused(polyrank, tmp_path, options, message):
 
 
 def test_rows_of_another_project_reach_the_training(polyrank, monkeypatch, tmp_path):
-    from polyrank.training.bilingual import distil as module
+    from polyrank.training.distillation import distil as module
 
     given = {}
 

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from ..rerankers.conftest import late_masks, late_zoo, xmod_zoo  # noqa: F401
+from ..late_interaction.conftest import late_masks, late_zoo, xmod_zoo  # noqa: F401
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from polyrank.collections.records import ScoredDocument
 from polyrank.collections.trec import write_run
 
-from ..rerankers.conftest import late_zoo  # noqa: F401
+from ..late_interaction.conftest import late_zoo  # noqa: F401
 
 
 @pytest.fixture

@@ -119,7 +119,7 @@ def test_killed_and_resumed_equals_uninterrupted(first, source, tiny, polyrank, 
 
 
 def test_ctrl_c_says_how_to_go_on(first, source, tiny, polyrank, files, monkeypatch):
-    from polyrank import scoring
+    from polyrank.rerankers import scoring
 
     output, whole = files / "out.trec", files / "whole.trec"
     arguments = ["rerank", *source, *tiny, "--run", first, "--output"]
@@ -149,7 +149,7 @@ def test_a_searched_first_stage_is_that_of_then(source, tiny, polyrank, files, m
     """Under other thread numbers a dense score differs in its last bit; here in a third of it."""
     from polyrank.cli import first_stages
 
-    from polyrank import scoring
+    from polyrank.rerankers import scoring
 
     output, whole = files / "out.trec", files / "whole.trec"
     arguments = ["rerank", *source, *tiny, "--first-stage", "dense", "--depth", "4"]
@@ -191,7 +191,7 @@ def test_a_searched_first_stage_is_that_of_then(source, tiny, polyrank, files, m
 def test_a_kept_first_stage_is_exact_and_knows_queries_without_candidates(tmp_path):
     from polyrank.collections.records import ScoredDocument
     from polyrank.errors import UsageError
-    from polyrank.resume import first_stage_file, kept_first_stage, sidecar
+    from polyrank.runs.resume import first_stage_file, kept_first_stage, sidecar
 
     run = {"q": [ScoredDocument("q", "d é", 0.1 + 0.2), ScoredDocument("q", "e", 1e-300)], "r": []}
     output = tmp_path / "out.trec"
@@ -210,7 +210,7 @@ def test_a_kept_first_stage_is_exact_and_knows_queries_without_candidates(tmp_pa
 
 
 def test_another_split_of_equal_queries_is_refused(tiny, polyrank, tmp_path, monkeypatch):
-    from polyrank import scoring
+    from polyrank.rerankers import scoring
 
     folder = tmp_path / "beir"
     (folder / "qrels").mkdir(parents=True)

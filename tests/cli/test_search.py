@@ -100,7 +100,7 @@ def model(tiny_folder, tmp_path):
 
 
 def test_reranked_by_a_model_of_its_own(model, tiny, source, polyrank):
-    from polyrank.rerankers.standalone import CrossEncoder
+    from polyrank.rerankers.cross_encoder import CrossEncoder
 
     result = polyrank(
         *("search", *source, *tiny, "--model", model, "--depth", "3", "--top", "3", "--json"),

@@ -7,9 +7,9 @@ import sys
 import pytest
 import torch
 
-from polyrank.rerankers.late_interaction import LateInteraction
+from polyrank.late_interaction.model import LateInteraction
 
-from ..rerankers.conftest import late_masks, late_zoo  # noqa: F401
+from ..late_interaction.conftest import late_masks, late_zoo  # noqa: F401
 
 
 def test_out_and_in_again(polyrank, tiny, tmp_path):

@@ -14,7 +14,7 @@ def hits_of(result):
 
 def test_search_reranks_with_it(carded, source, polyrank):
     from polyrank.collections.records import Document, Query
-    from polyrank.rerankers.late_interaction import LateInteraction
+    from polyrank.late_interaction.model import LateInteraction
 
     asked = ["search", *source, *carded, "--json", "--depth", "6", "--top", "6", "--limit", "2"]
     result = polyrank(*asked)
@@ -27,7 +27,7 @@ def test_search_reranks_with_it(carded, source, polyrank):
 
 
 def test_rerank_goes_on_to_the_same_bytes(carded, source, polyrank, tmp_path, monkeypatch):
-    from polyrank import scoring
+    from polyrank.rerankers import scoring
 
     whole, output = tmp_path / "whole.trec", tmp_path / "out.trec"
     asked = ["rerank", *source, *carded, "--first-stage", "dense", "--depth", "6", "--output"]

@@ -7,7 +7,7 @@ import pytest
 import polyrank as pr
 from polyrank.errors import ModuleError, UsageError
 from polyrank.evaluation.contenders import STUDENT, TEACHER, TRIMMED, contenders
-from polyrank.training.bilingual.distil import General, Task
+from polyrank.training.distillation.distil import General, Task
 
 WORDS = ["ice", "melts", "every", "year", "cats", "sleep", "stars", "are", "far", "away"]
 PASSAGES = ["ice melts every year", "cats sleep", "stars are far away"]

@@ -7,7 +7,7 @@ from polyrank.experiments.modules import languages_used, missing_modules
 from polyrank.experiments.specification import Collection, System, Task
 from polyrank.modules.card import ModuleCard, Parent, write_card
 
-from ..rerankers.conftest import xmod_zoo  # noqa: F401
+from ..late_interaction.conftest import xmod_zoo  # noqa: F401
 
 TASK = Task(Collection("small", "small", (("tr", "de"),)), "tr", "de")
 

@@ -5,7 +5,7 @@ import Stemmer
 
 from polyrank.errors import ModuleError, UsageError
 from polyrank.index.analysis import STEMMERS, WORDS, analyser, stemmer_of, subwords, tokenize
-from polyrank.languages import normalise
+from polyrank.languages.tags import normalise
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from polyrank.collections.records import Document, Query
+from polyrank.encoders.routed import RoutedEncoder
 from polyrank.errors import LanguageError, UsageError
 from polyrank.index.dense import Dense
 from polyrank.index.modular_dense import ModularDense
-from polyrank.modules.adapter_folder import load_adapter_module
-from polyrank.routing import RoutedEncoder
+from polyrank.modules.adapter.adapter_folder import load_adapter_module
 
 TEXTS = {"de": "abc hij ab", "ky": "def a", "en": "j i h g f e d c b a"}
 DOCUMENTS = [Document(language, text, language=language) for language, text in TEXTS.items()]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from polyrank.kernels import native
+from polyrank.kernels.cpu import native
 
 PATHS = ["torch", "avx2", "avx512"]
 

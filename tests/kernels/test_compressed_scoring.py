@@ -5,10 +5,12 @@ import torch
 import torch.nn.functional as F
 
 from polyrank.errors import UsageError
-from polyrank.kernels import compressed, reference, scan
-from polyrank.kernels.int8 import Int8Documents, encode_int8, maxsim_int8
-from polyrank.kernels.residual import ResidualCodec, fit_codec
-from polyrank.kernels.residual_scoring import maxsim_residual, pack_documents
+from polyrank.kernels import reference
+from polyrank.kernels.codecs import compressed
+from polyrank.kernels.codecs.int8 import Int8Documents, encode_int8, maxsim_int8
+from polyrank.kernels.codecs.residual import ResidualCodec, fit_codec
+from polyrank.kernels.codecs.residual_scoring import maxsim_residual, pack_documents
+from polyrank.kernels.cpu import scan
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 LENGTHS = [0, 1, 70, 64, 3, 0, 129]
@@ -54,9 +56,9 @@ def cpu_path(queries, documents, query_mask=None, document_mask=None):
 def triton_path(queries, documents, query_mask=None, document_mask=None):
     pytest.importorskip("triton")
     if isinstance(documents, Int8Documents):
-        from polyrank.kernels.int8_triton import score
+        from polyrank.kernels.triton.int8_kernel import score
     else:
-        from polyrank.kernels.residual_triton import score
+        from polyrank.kernels.triton.residual_kernel import score
     mask = None if document_mask is None else document_mask.to(DEVICE)
     queries = compressed.live(queries, query_mask).to(DEVICE)
     return score(queries, documents.to(DEVICE), mask).cpu()
@@ -134,10 +136,10 @@ def test_blocks_change_nothing(monkeypatch, bits, score_by):
 
 def test_a_small_table_takes_several_passes(monkeypatch):
     pytest.importorskip("triton")
-    from polyrank.kernels import residual_triton
+    from polyrank.kernels.triton import residual_kernel
 
     documents, queries = residual_documents(2, 64), unit(5, 8, 64, seed=1)
-    monkeypatch.setattr(residual_triton, "TABLE", 40 * 8 * 2)
+    monkeypatch.setattr(residual_kernel, "TABLE", 40 * 8 * 2)
     same = expected(queries, documents)
     torch.testing.assert_close(triton_path(queries, documents), same, rtol=1e-6, atol=1e-5)
 
@@ -146,25 +148,25 @@ def test_a_small_table_takes_several_passes(monkeypatch):
 @pytest.mark.parametrize("each", [3, 100])
 def test_a_triton_program_may_score_several_documents(monkeypatch, bits, each):
     pytest.importorskip("triton")
-    from polyrank.kernels import int8_triton, residual_triton
+    from polyrank.kernels.triton import int8_kernel, residual_kernel
 
     documents, queries = case(bits, 64), unit(6, 32, 64, seed=1).half()
     same = triton_path(queries, documents)
-    for module in (int8_triton, residual_triton):
+    for module in (int8_kernel, residual_kernel):
         monkeypatch.setattr(module, "documents_each", lambda *_, **__: each)
     assert torch.equal(triton_path(queries, documents), same)
 
 
 def test_halves_of_a_byte_looked_up_as_one(monkeypatch):
     pytest.importorskip("triton")
-    from polyrank.kernels import residual_triton
+    from polyrank.kernels.triton import residual_kernel
 
     documents, queries = residual_documents(4, 96), unit(9, 20, 96, seed=1).half()
     scores = triton_path(queries, documents)
     torch.testing.assert_close(
         scores, expected(queries.float(), documents), rtol=0.0, atol=20 * 1e-4
     )
-    monkeypatch.setattr(residual_triton, "WIDE", 0)
+    monkeypatch.setattr(residual_kernel, "WIDE", 0)
     torch.testing.assert_close(triton_path(queries, documents), scores, rtol=1e-6, atol=1e-5)
 
 

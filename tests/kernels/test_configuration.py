@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from polyrank.kernels.configuration import (
+from polyrank.kernels.triton.configuration import (
     adapter_tile,
     adapter_tokens,
     bytes_tile,

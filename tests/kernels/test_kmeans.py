@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from polyrank.errors import UsageError
-from polyrank.kernels.kmeans import default_clusters, kmeans, nearest
+from polyrank.kernels.codecs.kmeans import default_clusters, kmeans, nearest
 
 
 def random_vectors(count=300, width=16, seed=0):
@@ -44,7 +44,7 @@ def test_chunks_change_nothing(monkeypatch, score_by):
     vectors = random_vectors()
     whole = kmeans(vectors, 20)
     for limit in ("BLOCK", "CHUNK"):  # of a CPU, of a GPU
-        monkeypatch.setattr(f"polyrank.kernels.kmeans.{limit}", 20 * 7)
+        monkeypatch.setattr(f"polyrank.kernels.codecs.kmeans.{limit}", 20 * 7)
     assert torch.equal(kmeans(vectors, 20).sizes, whole.sizes)
 
 

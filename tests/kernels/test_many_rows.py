@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from polyrank import kernels
-from polyrank.kernels import autograd, backend, configuration, int8, residual_scoring
-from polyrank.kernels.residual import ResidualCodec
+from polyrank.kernels import autograd, backend
+from polyrank.kernels.codecs import int8, residual_scoring
+from polyrank.kernels.codecs.residual import ResidualCodec
+from polyrank.kernels.triton import configuration
 
 ROWS, WIDTH = (1 << 31) // 128 + 100, 128  # more than 2^31 numbers
 OFFSETS = torch.tensor([ROWS - 30, ROWS - 20, ROWS])  # two documents at the end

@@ -8,7 +8,9 @@ import torch
 
 import polyrank.kernels as kernels
 from polyrank.errors import UsageError
-from polyrank.kernels import autograd, backend, configuration, cpu, product, reference, scan, topk
+from polyrank.kernels import autograd, backend, reference, topk
+from polyrank.kernels.cpu import maxsim_cpu, product, scan
+from polyrank.kernels.triton import configuration
 
 INF = float("inf")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -146,12 +148,12 @@ def test_gradients_of_half_precision(layout, zero_mask, masks, path):
 @pytest.mark.skipif(not backend.installed(), reason="Triton is not installed")
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_triton_program_may_score_several_documents(layout, monkeypatch):
-    from polyrank.kernels import triton_forward
+    from polyrank.kernels.triton import maxsim_forward
 
     monkeypatch.setattr(autograd, "_on_triton", configuration.fits)
     arguments = layouts(*batch())[layout]
     expected = getattr(kernels, layout)(*arguments)
-    monkeypatch.setattr(triton_forward, "documents_each", lambda *_: 3)
+    monkeypatch.setattr(maxsim_forward, "documents_each", lambda *_: 3)
     assert torch.equal(getattr(kernels, layout)(*arguments), expected)
 
 
@@ -424,7 +426,7 @@ def test_an_error_in_a_thread_reaches_the_caller(threads, monkeypatch, score_by)
     def fails(*_):
         raise MemoryError("no room")
 
-    monkeypatch.setattr(cpu, "_vectors", fails)
+    monkeypatch.setattr(maxsim_cpu, "_vectors", fails)
     with pytest.raises(MemoryError, match="no room"):
         kernels.maxsim(queries, documents)
     assert torch.get_num_threads() == 2

@@ -18,12 +18,13 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from polyrank import kernels
 from polyrank.errors import UsageError
-from polyrank.kernels import native, pieces, reference, stored
+from polyrank.kernels import reference
+from polyrank.kernels.codecs.int8 import Int8Documents, encode_int8, maxsim_int8
+from polyrank.kernels.codecs.kmeans import nearest
+from polyrank.kernels.codecs.residual import fit_codec
+from polyrank.kernels.codecs.residual_scoring import maxsim_residual, pack_documents
 from polyrank.kernels.contract import Layout, Problem
-from polyrank.kernels.int8 import Int8Documents, encode_int8, maxsim_int8
-from polyrank.kernels.kmeans import nearest
-from polyrank.kernels.residual import fit_codec
-from polyrank.kernels.residual_scoring import maxsim_residual, pack_documents
+from polyrank.kernels.cpu import native, pieces, stored
 
 COMPILED = pytest.mark.skipif(native.level() == 0, reason="no compiled kernel on this machine")
 GCC = platform.machine() == "x86_64" and platform.system() == "Linux" and shutil.which("gcc")

@@ -10,23 +10,19 @@ import torch
 pytest.importorskip("triton")
 
 from polyrank import kernels
-from polyrank.kernels import (
-    autograd,
-    compressed,
-    int8,
-    int8_triton,
-    residual,
-    residual_scoring,
-    residual_triton,
-    routed_adapter,
-    routed_adapter_triton,
-    triton_backward,
-    triton_forward,
-)
+from polyrank.kernels import autograd, routed_adapter
+from polyrank.kernels.codecs import compressed, int8, residual, residual_scoring
 from polyrank.kernels.interop import colbert_scores
+from polyrank.kernels.triton import (
+    int8_kernel,
+    maxsim_backward,
+    maxsim_forward,
+    residual_kernel,
+    routed_adapter_kernel,
+)
 
-LAUNCHING = (triton_forward, triton_backward, int8_triton, residual_triton, routed_adapter_triton)
-ASKING = (triton_forward, triton_backward, compressed, routed_adapter, routed_adapter_triton)
+LAUNCHING = (maxsim_forward, maxsim_backward, int8_kernel, residual_kernel, routed_adapter_kernel)
+ASKING = (maxsim_forward, maxsim_backward, compressed, routed_adapter, routed_adapter_kernel)
 
 
 @pytest.fixture

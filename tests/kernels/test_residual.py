@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from polyrank.errors import UsageError
-from polyrank.kernels.residual import BITS, ResidualCodec, fit_codec, pack, unpack
+from polyrank.kernels.codecs.residual import BITS, ResidualCodec, fit_codec, pack, unpack
 
 
 def clustered(tokens, width, seed=0, directions=32, noise=0.05):
@@ -121,8 +121,8 @@ def test_encoding_is_the_same_in_chunks(monkeypatch):
     vectors = clustered(500, 32)
     codec = fit_codec(vectors, 2, clusters=16)
     whole = codec.encode(vectors)
-    monkeypatch.setattr("polyrank.kernels.residual.CHUNK", 7)
-    monkeypatch.setattr("polyrank.kernels.kmeans.CHUNK", 50)
+    monkeypatch.setattr("polyrank.kernels.codecs.residual.CHUNK", 7)
+    monkeypatch.setattr("polyrank.kernels.codecs.kmeans.CHUNK", 50)
     for part, expected in zip(codec.encode(vectors), whole, strict=True):
         assert torch.equal(part, expected)
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from polyrank.activations import ACTIVATIONS
 from polyrank.kernels import routed_adapter
+from polyrank.kernels.activations import ACTIVATIONS
 from polyrank.kernels.routed_adapter import (
     add_adapters,
     assign,

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from polyrank import kernels
-from polyrank.kernels import reference, scan, segments, threads
-from polyrank.kernels.product import Workspace
-from polyrank.kernels.segments import Runs
+from polyrank.kernels import reference
+from polyrank.kernels.cpu import scan, segments, threads
+from polyrank.kernels.cpu.product import Workspace
+from polyrank.kernels.cpu.segments import Runs
 
 ROOM = Workspace(torch.device("cpu"), torch.float32)
 LENGTHS = [0, 3, 1500, 1, 0, 2, 1200, *[5] * 40, 0]

@@ -6,7 +6,11 @@ import pytest
 import torch
 
 from polyrank.errors import ModuleError
-from polyrank.modules.adapter_folder import load_adapter_module, read_adapter, save_adapter_module
+from polyrank.modules.adapter.adapter_folder import (
+    load_adapter_module,
+    read_adapter,
+    save_adapter_module,
+)
 from polyrank.modules.card import ModuleCard, read_card
 
 
@@ -162,7 +166,7 @@ def test_saving_replaces_a_module_but_nothing_else(model, card, tmp_path):
 
 
 def test_a_crash_while_saving_leaves_the_old_module(model, card, tmp_path, monkeypatch):
-    from polyrank.modules import adapter_folder
+    from polyrank.modules.adapter import adapter_folder
 
     target = tmp_path / "squad"
     written = save_adapter_module(model, "squad", target, card)

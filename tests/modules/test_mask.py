@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from polyrank.errors import ModuleError
-from polyrank.modules.adapter import Head
+from polyrank.modules.adapter.tensors import Head
 from polyrank.modules.card import ModuleCard
-from polyrank.modules.mask import (
+from polyrank.modules.mask.mask_folder import (
     MASK_FILE,
     indices_of,
     load_mask_module,
@@ -22,7 +22,7 @@ from polyrank.modules.mask import (
     save_mask_module,
     steps_of,
 )
-from polyrank.modules.sparse import SparseDifference
+from polyrank.modules.mask.sparse import SparseDifference
 
 HEAD = Head(((torch.ones(4, 3), torch.zeros(4)), (torch.ones(1, 4), None)))
 

@@ -2,8 +2,8 @@
 
 import torch
 
-from polyrank.modules.mask_sums import MaskSums, nbytes
-from polyrank.modules.sparse import SparseDifference, added
+from polyrank.modules.mask.sparse import SparseDifference, added
+from polyrank.modules.mask.sums import MaskSums, nbytes
 
 
 def mask(seed):

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from polyrank.errors import ModuleError
-from polyrank.modules.overlap import Shared, overlap
-from polyrank.modules.sparse import SparseDifference, added, applied, apply, count, revert
+from polyrank.modules.mask.overlap import Shared, overlap
+from polyrank.modules.mask.sparse import SparseDifference, added, applied, apply, count, revert
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
@@ -89,7 +89,7 @@ def test_masks_add_as_dense_tensors_do(encoder, random_mask):
 
 @pytest.mark.parametrize("stretch", [1, 7, 1000])
 def test_sums_do_not_depend_on_how_they_are_cut(stretch, random_mask, monkeypatch):
-    from polyrank.modules import sparse
+    from polyrank.modules.mask import sparse
 
     layer = torch.nn.Linear(20, 30)
     masks = [random_mask(layer, seed, share=0.1) for seed in range(3)]

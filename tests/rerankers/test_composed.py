@@ -3,11 +3,11 @@
 import pytest
 
 from polyrank.collections.records import Document, Query
-from polyrank.composition import compose
+from polyrank.composition.plan import compose
+from polyrank.composition.saved import save_composition, saved
 from polyrank.errors import CompositionError
 from polyrank.rerankers.composed import ComposedReranker
-from polyrank.rerankers.cross_encoder import Reranker
-from polyrank.saved_composition import save_composition, saved
+from polyrank.rerankers.modular import Reranker
 
 TEXTS = ["water boils", "old iron", "a long river", "x"]
 

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from polyrank.collections.records import Document, Query
+from polyrank.encoders.routed import RoutedEncoder, score
 from polyrank.errors import CompositionError, ModuleError
-from polyrank.modules.adapter_folder import load_adapter_module
-from polyrank.modules.mask import load_mask_module
-from polyrank.routing import RoutedEncoder, score
+from polyrank.modules.adapter.adapter_folder import load_adapter_module
+from polyrank.modules.mask.mask_folder import load_mask_module
 
 LANGUAGES = ("en", "ky", "tr")
 KINDS = [
@@ -32,7 +32,7 @@ KINDS = [
 @pytest.fixture
 def reranker(tiny_base, tiny_zoo, mask_zoo, monkeypatch):
     """A reranker over masks and adapters: reranker(routing=..., ...)."""
-    from polyrank.rerankers.cross_encoder import Reranker
+    from polyrank.rerankers.modular import Reranker
 
     monkeypatch.setenv("POLYRANK_ZOO", str(tiny_zoo))
 
@@ -241,7 +241,7 @@ def test_a_mask_for_another_base_is_refused(tiny_base, mask_zoo, tmp_path):
     from dataclasses import replace
 
     from polyrank.base import Fingerprint
-    from polyrank.rerankers.cross_encoder import Reranker
+    from polyrank.rerankers.modular import Reranker
 
     other = replace(tiny_base, fingerprint=Fingerprint("0" * 16, "1" * 16))
     with pytest.raises(ModuleError, match="was made for base"):
@@ -249,8 +249,8 @@ def test_a_mask_for_another_base_is_refused(tiny_base, mask_zoo, tmp_path):
 
 
 def test_a_ranking_mask_without_a_head_is_refused(tiny_base, mask_zoo, tmp_path):
-    from polyrank.modules.mask import save_mask_module
-    from polyrank.rerankers.cross_encoder import Reranker
+    from polyrank.modules.mask.mask_folder import save_mask_module
+    from polyrank.rerankers.modular import Reranker
 
     module = load_mask_module(mask_zoo / tiny_base.name / "ranking" / "mask" / "bare")
     save_mask_module(

@@ -31,8 +31,8 @@ def base(carded_mlm):
 
 def test_pca_keeps_the_most_of_all_projections(base):
     """Against the singular values of the token vectors that late interaction itself makes."""
-    from polyrank.rerankers.late_interaction import LateInteraction
-    from polyrank.training.token_projection import pca_projection
+    from polyrank.late_interaction.model import LateInteraction
+    from polyrank.training.late_interaction.token_projection import pca_projection
 
     texts = ["ice melts", "stars are far away", "the sea", "cats sleep every year", "a"]
     projection = pca_projection(base, texts, 8)
@@ -45,7 +45,7 @@ def test_pca_keeps_the_most_of_all_projections(base):
 
 
 def test_pca_refuses_what_it_cannot_make(base, tiny_mlm):
-    from polyrank.training.token_projection import pca_projection
+    from polyrank.training.late_interaction.token_projection import pca_projection
 
     with pytest.raises(UsageError, match="has 32 dimensions, so a token cannot have 33"):
         pca_projection(base, ["ice"], 33)
@@ -57,9 +57,9 @@ def test_pca_refuses_what_it_cannot_make(base, tiny_mlm):
 
 def test_late_interaction_starts_as_without_training(base):
     """With an adapter that does nothing yet and all dimensions, scores are those of the base."""
-    from polyrank.rerankers.late_interaction import LateInteraction
-    from polyrank.rerankers.marked_text import MarkedText, padded
-    from polyrank.training.token_model import default_rules, token_model
+    from polyrank.late_interaction.marked_text import MarkedText, padded
+    from polyrank.late_interaction.model import LateInteraction
+    from polyrank.training.late_interaction.token_model import default_rules, token_model
 
     rules = default_rules(base, dim=32)
     assert (rules.query_marker, rules.augment_to, rules.query_prefix) == (None, 0, "ask: ")
@@ -77,9 +77,9 @@ def test_late_interaction_starts_as_without_training(base):
 
 
 def test_a_late_interaction_module_has_prefixes_and_no_markers(carded_mlm, judgements, tmp_path):
+    from polyrank.late_interaction.model import LateInteraction
     from polyrank.modules.projection import load_projection
-    from polyrank.rerankers.late_interaction import LateInteraction
-    from polyrank.training.late_interaction import train_late_interaction
+    from polyrank.training.late_interaction.train_late_interaction import train_late_interaction
 
     folder = tmp_path / "li"
     card = train_late_interaction(
@@ -101,9 +101,9 @@ SHORT = {"steps": 1, "batch_queries": 2, "negatives": 1, "length": 48, "mine": 2
 
 @pytest.mark.parametrize("kind", ["adapter", "mask", "full"])
 def test_a_reranker_puts_them_before_texts(base, carded_mlm, judgements, kind, tmp_path):
-    from polyrank.rerankers.cross_encoder import Reranker
-    from polyrank.rerankers.standalone import CrossEncoder
-    from polyrank.training.ranking import train_ranking_module
+    from polyrank.rerankers.cross_encoder import CrossEncoder
+    from polyrank.rerankers.modular import Reranker
+    from polyrank.training.ranking.train_ranking import train_ranking_module
 
     folder = tmp_path / "toy"
     card = train_ranking_module(str(carded_mlm), *judgements, folder, kind=kind, **SHORT)
@@ -113,7 +113,7 @@ def test_a_reranker_puts_them_before_texts(base, carded_mlm, judgements, kind, t
     if kind == "full":
         assert CrossEncoder(folder, device="cpu").score(PAIRS) == pytest.approx(scores, abs=1e-5)
     if kind == "mask":
-        from polyrank.merge import merge
+        from polyrank.composition.merge import merge
 
         merge(reranker.composition(), base, tmp_path / "merged")
         alone = CrossEncoder(tmp_path / "merged", device="cpu")
@@ -124,8 +124,8 @@ def test_a_reranker_puts_them_before_texts(base, carded_mlm, judgements, kind, t
 
 
 def test_a_module_without_them_is_as_ever(tiny_mlm, carded_mlm, judgements, tmp_path):
-    from polyrank.rerankers.cross_encoder import Reranker
-    from polyrank.training.ranking import train_ranking_module
+    from polyrank.rerankers.modular import Reranker
+    from polyrank.training.ranking.train_ranking import train_ranking_module
 
     folder = tmp_path / "toy"
     card = train_ranking_module(str(carded_mlm), *judgements, folder, prefixes=False, **SHORT)

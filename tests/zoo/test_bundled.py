@@ -7,8 +7,8 @@ import json
 import pytest
 
 from polyrank.base import DEFAULT_BASE, bundled_zoo, load_base
-from polyrank.composition import compose
-from polyrank.modules.adapter_folder import load_adapter_module
+from polyrank.composition.plan import compose
+from polyrank.modules.adapter.adapter_folder import load_adapter_module
 from polyrank.zoo import list_modules, stale, verify
 
 BUNDLED = [entry for entry in list_modules() if entry.source == "bundled"]
@@ -126,7 +126,7 @@ def test_the_base_loads_with_plain_transformers_and_knows_the_languages(base):
 @pytest.mark.slow
 @pytest.mark.parametrize("routing", ["none", "query", "document", "split"])
 def test_a_composition_prefers_the_answer(base, routing):
-    from polyrank.rerankers.cross_encoder import Reranker
+    from polyrank.rerankers.modular import Reranker
 
     modules = {one.card.language for one in list_modules(base.name, "language", "adapter")}
     asked = sorted(modules & set(QUESTIONS))

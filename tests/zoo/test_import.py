@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from polyrank.errors import HubError, ModuleError
-from polyrank.modules.adapter_folder import load_adapter_module, read_adapter
-from polyrank.modules.imports.composable_sft import SparseFineTuning, write_sft
-from polyrank.modules.imports.module import import_module
-from polyrank.modules.mask import load_mask_module
-from polyrank.modules.sparse import SparseDifference
+from polyrank.modules.adapter.adapter_folder import load_adapter_module, read_adapter
+from polyrank.modules.mask.mask_folder import load_mask_module
+from polyrank.modules.mask.sparse import SparseDifference
+from polyrank.zoo.imports.composable_sft import SparseFineTuning, write_sft
+from polyrank.zoo.imports.imported import import_module
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ import pytest
 
 from polyrank import zoo
 from polyrank.errors import HubError, ModuleError, UsageError
-from polyrank.modules.cache import cached_modules, renew
 from polyrank.modules.card import read_card
-from polyrank.modules.names import hub_name
+from polyrank.zoo.cache import cached_modules, renew
+from polyrank.zoo.names import hub_name
 
 
 def test_a_pulled_module_is_found_by_every_name(hub, module, cache):

@@ -12,9 +12,9 @@ import pytest
 
 from polyrank import zoo
 from polyrank.errors import HubError, ModuleError, PolyrankError
-from polyrank.modules import pull as pulling
-from polyrank.modules.names import hub_name
 from polyrank.modules.soundness import check_folder
+from polyrank.zoo import download as pulling
+from polyrank.zoo.names import hub_name
 
 
 class Payload:
@@ -182,7 +182,7 @@ def test_a_base_that_the_zoo_knows_is_checked_unasked(hub, module, knows, monkey
 
 @pytest.mark.parametrize("tiny_folder", ["tiny_bert"], indirect=True)  # one is enough here
 def test_the_composition_refuses_a_pulled_module_for_another_base(hub, module, tiny_base):
-    from polyrank.composition import compose
+    from polyrank.composition.plan import compose
 
     hub.add("org/squad", module(name="squad", role="ranking", base=tiny_base.name))
     with pytest.raises(ModuleError, match="but this base is(.|\n)*polyrank train ranking"):

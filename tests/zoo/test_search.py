@@ -9,7 +9,7 @@ import pytest
 from polyrank import zoo
 from polyrank.base import DEFAULT_BASE
 from polyrank.errors import ModuleError, UsageError
-from polyrank.modules.cache import cache_folder
+from polyrank.zoo.cache import cache_folder
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from polyrank.index.multivector import files
 from polyrank.index.multivector.files import File
-from polyrank.kernels.kmeans import default_clusters, kmeans
-from polyrank.kernels.residual import ResidualCodec, fit_codec
+from polyrank.kernels.codecs.kmeans import default_clusters, kmeans
+from polyrank.kernels.codecs.residual import ResidualCodec, fit_codec
 
 SAMPLE = 1 << 19  # token vectors that centroids are learnt from, at most: 256 MB at 128 dimensions
 PER_CENTROID = 32  # token vectors that are enough for one centroid

@@ -11,12 +11,12 @@ from polyrank.collections.records import Document, Query
 from polyrank.errors import CompositionError
 from polyrank.index.multivector.binding import Binding, Module
 from polyrank.modules.card import read_card
-from polyrank.modules.search import find
+from polyrank.zoo.find import find
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from polyrank.rerankers.late_interaction import LateInteraction
+    from polyrank.late_interaction.model import LateInteraction
 
 
 class Encoder(Protocol):

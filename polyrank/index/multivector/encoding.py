@@ -19,7 +19,7 @@ from polyrank.index.multivector.encoder import Encoder
 from polyrank.index.multivector.manifest import Entry
 from polyrank.index.multivector.segment import Numbers, write_segment
 from polyrank.index.multivector.storage import Storage
-from polyrank.languages import UNKNOWN
+from polyrank.languages.tags import UNKNOWN
 
 SHARD = 2048  # documents encoded between two points from which a build can go on
 

@@ -29,7 +29,7 @@ from polyrank.errors import UsageError
 from polyrank.index.multivector import files
 from polyrank.index.multivector.segment import Numbers, Segment
 from polyrank.index.multivector.snapshot import Snapshot
-from polyrank.kernels.residual import ResidualCodec
+from polyrank.kernels.codecs.residual import ResidualCodec
 
 SAMPLE = 1 << 16  # tokens of a segment that its residuals' sizes are taken from
 

@@ -23,7 +23,7 @@ from polyrank.index.multivector.snapshot import open_snapshot
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from polyrank.rerankers.late_interaction import LateInteraction
+    from polyrank.late_interaction.model import LateInteraction
 
 
 class MultiVectorIndex:
@@ -103,8 +103,8 @@ class MultiVectorIndex:
         return encoder
 
     def _load(self) -> LateInteraction:
-        from polyrank.rerankers.late_interaction import LateInteraction
-        from polyrank.rerankers.late_parts import usual_language_kind
+        from polyrank.late_interaction.model import LateInteraction
+        from polyrank.late_interaction.parts import usual_language_kind
 
         binding = self.snapshot.manifest.binding
         # An XMOD has the usual kind in its binding, and refuses to be given any.

@@ -19,9 +19,9 @@ from polyrank.errors import UsageError
 from polyrank.index.multivector.segment import Numbers, Segment
 from polyrank.index.multivector.snapshot import Snapshot
 from polyrank.index.multivector.storage import pad
-from polyrank.kernels import native
-from polyrank.kernels.compressed import scan
-from polyrank.kernels.scan import Similarity
+from polyrank.kernels.codecs.compressed import scan
+from polyrank.kernels.cpu import native
+from polyrank.kernels.cpu.scan import Similarity
 
 TOKENS = 1 << 18  # document tokens scored at once: 64 MB of fp16 at 128 dimensions
 QUERIES = 64  # queries scored at once

@@ -29,9 +29,9 @@ from polyrank.index.multivector.binding import Module
 from polyrank.index.multivector.codec import Codec
 from polyrank.index.multivector.manifest import Entry, entry_from
 from polyrank.index.multivector.storage import Queries, Storage
-from polyrank.kernels import native
-from polyrank.kernels.compressed import compiled
-from polyrank.languages import UNKNOWN, normalise
+from polyrank.kernels.codecs.compressed import compiled
+from polyrank.kernels.cpu import native
+from polyrank.languages.tags import UNKNOWN, normalise
 from polyrank.modules.card import sha256
 
 ENTRY = "segment.json"

@@ -16,12 +16,17 @@ from torch import Tensor
 
 from polyrank.errors import UsageError
 from polyrank.index.multivector.codec import Codec
-from polyrank.kernels import maxsim_packed, stored
-from polyrank.kernels.int8 import Int8Documents, encode_int8, maxsim_int8
-from polyrank.kernels.kmeans import nearest
-from polyrank.kernels.residual import BITS, ResidualCodec
-from polyrank.kernels.residual_scoring import ResidualDocuments, maxsim_residual, pack_documents
-from polyrank.kernels.stored import Stored
+from polyrank.kernels import maxsim_packed
+from polyrank.kernels.codecs.int8 import Int8Documents, encode_int8, maxsim_int8
+from polyrank.kernels.codecs.kmeans import nearest
+from polyrank.kernels.codecs.residual import BITS, ResidualCodec
+from polyrank.kernels.codecs.residual_scoring import (
+    ResidualDocuments,
+    maxsim_residual,
+    pack_documents,
+)
+from polyrank.kernels.cpu import stored
+from polyrank.kernels.cpu.stored import Stored
 
 Arrays = Mapping[str, Tensor]  # each with a row per token
 

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from polyrank.modules.adapter import AdapterModule
-from polyrank.training.output_head import OutputHead
+from polyrank.modules.adapter.tensors import AdapterModule
+from polyrank.training.head.output_head import OutputHead
+from polyrank.training.language.trainable_adapter import TrainableAdapter
 from polyrank.training.pack.languages import Recipe, train_head, train_language
 from polyrank.training.pack.loaded import Pack, unit
 from polyrank.training.pack.masks import train_mask
@@ -28,7 +29,6 @@ from polyrank.training.pack.ranking import (
     train_cross_encoder,
     train_late_interaction,
 )
-from polyrank.training.trainable_adapter import TrainableAdapter
 
 HEAD, SHARED = "head", "shared"
 RESERVE = {"late-interaction": 40, "cross-encoder": 50, "full": 40}  # seconds, for measuring

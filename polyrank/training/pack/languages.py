@@ -11,11 +11,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from polyrank.training.alignment_loss import sentence_contrast, sentence_distance, token_contrast
-from polyrank.training.output_head import OutputHead
+from polyrank.training.head.output_head import OutputHead
+from polyrank.training.language.alignment_loss import (
+    sentence_contrast,
+    sentence_distance,
+    token_contrast,
+)
+from polyrank.training.language.trainable_adapter import TrainableAdapter
 from polyrank.training.pack.loaded import Pack, unit
 from polyrank.training.pack.optimise import optimise
-from polyrank.training.trainable_adapter import TrainableAdapter
 
 HIDDEN_SHARE = 0.15  # of the tokens that masked language modelling asks for
 HELD_OUT = 200  # sequences of a language that perplexity is measured on

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from polyrank.modules.adapter import AdapterModule
-from polyrank.routing import RoutedEncoder
+from polyrank.encoders.routed import RoutedEncoder
+from polyrank.modules.adapter.tensors import AdapterModule
+from polyrank.training.language.mean_pool import mean_pool
 from polyrank.training.pack.cut import read_cut
 from polyrank.training.pack.ragged import Ragged
-from polyrank.training.pooling import mean_pool
 
 
 class Pack:

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from polyrank.routing import RoutedEncoder
-from polyrank.training.alignment_loss import sentence_contrast, sentence_distance
+from polyrank.encoders.routed import RoutedEncoder
+from polyrank.training.language.alignment_loss import sentence_contrast, sentence_distance
 from polyrank.training.pack.languages import Pairs, Recipe
 from polyrank.training.pack.loaded import Pack
 from polyrank.training.pack.optimise import optimise

@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from polyrank.modules.adapter import AdapterModule
+from polyrank.modules.adapter.tensors import AdapterModule
 from polyrank.training.pack.loaded import Pack, unit
 from polyrank.training.pack.ragged import Ragged
 

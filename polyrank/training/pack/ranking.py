@@ -12,15 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from polyrank.modules.adapter import AdapterModule
-from polyrank.routing import NO_MODULE, RoutedEncoder
-from polyrank.training.alignment_loss import token_contrast
+from polyrank.encoders.routed import NO_MODULE, RoutedEncoder
+from polyrank.modules.adapter.tensors import AdapterModule
+from polyrank.training.language.alignment_loss import token_contrast
+from polyrank.training.language.trainable_adapter import TrainableAdapter
 from polyrank.training.pack.languages import Pairs
 from polyrank.training.pack.loaded import Pack
 from polyrank.training.pack.measure import Passages
 from polyrank.training.pack.optimise import optimise
 from polyrank.training.pack.ragged import Ragged
-from polyrank.training.trainable_adapter import TrainableAdapter
 
 QUERY, PASSAGE = 40, 176  # tokens that are read in training
 

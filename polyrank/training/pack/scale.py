@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 
 from polyrank.messages import note
+from polyrank.training.language.trainable_adapter import TrainableAdapter
 from polyrank.training.pack.jobs import adapter_of
 from polyrank.training.pack.loaded import Pack
 from polyrank.training.pack.measure import ndcg_of_one
 from polyrank.training.pack.unpack import Returned
-from polyrank.training.trainable_adapter import TrainableAdapter
 
 FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0)  # 0 is the base alone
 STEP = 2  # every second FLORES sentence is asked

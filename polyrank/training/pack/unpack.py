@@ -26,13 +26,13 @@ from polyrank.base import DEFAULT_BASE, Base, load_base
 from polyrank.messages import note
 from polyrank.modules.card import LATE_INTERACTION, Data, ModuleCard, Parent, write_card
 from polyrank.modules.full import save_full_module
-from polyrank.modules.mask import save_mask_module
+from polyrank.modules.mask.mask_folder import save_mask_module
+from polyrank.modules.mask.sparse import SparseDifference
 from polyrank.modules.projection import Projection, TokenRules, save_projection
-from polyrank.modules.sparse import SparseDifference
-from polyrank.training.head_folder import HeadCard, save_head_folder
-from polyrank.training.output_head import OutputHead
+from polyrank.training.head.head_folder import HeadCard, save_head_folder
+from polyrank.training.head.output_head import OutputHead
+from polyrank.training.language.trainable_adapter import TrainableAdapter, save_trained_adapter
 from polyrank.training.pack.jobs import HEAD, adapter_of
-from polyrank.training.trainable_adapter import TrainableAdapter, save_trained_adapter
 
 MINED = "the base's 20 nearest, BM25's 5"
 COMMAND = "make gpu-train"  # what the cards quote; with `make gpu-pack` before, `gpu-unpack` after

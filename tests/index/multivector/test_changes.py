@@ -21,7 +21,7 @@ from polyrank.index.multivector import (
     files,
     verify,
 )
-from polyrank.kernels import native
+from polyrank.kernels.cpu import native
 
 from .conftest import WordEncoder
 

@@ -9,9 +9,9 @@ import pytest
 from polyrank.collections.records import Document, Query
 from polyrank.errors import CompositionError
 from polyrank.index.multivector import ModelEncoder, MultiVectorIndex, Plan, build, delete
-from polyrank.rerankers.late_interaction import LateInteraction
+from polyrank.late_interaction.model import LateInteraction
 
-from ...rerankers.conftest import late_masks, late_zoo, xmod_zoo  # noqa: F401
+from ...late_interaction.conftest import late_masks, late_zoo, xmod_zoo  # noqa: F401
 
 TEXTS = [
     Document(f"d{i}", text, language=language)

@@ -7,7 +7,8 @@ from polyrank.collections.records import Document, Query
 from polyrank.errors import UsageError
 from polyrank.index.multivector import MultiVectorIndex, Plan, Pruning, build
 from polyrank.index.multivector.search import Best
-from polyrank.kernels import native, reference
+from polyrank.kernels import reference
+from polyrank.kernels.cpu import native
 
 CODECS = ["fp16", "int8", "residual-4"]
 

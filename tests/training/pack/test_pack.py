@@ -5,9 +5,9 @@ import time
 import pytest
 import torch
 
-from polyrank.modules.adapter_folder import load_adapter_module
-from polyrank.modules.mask import load_mask_module
-from polyrank.routing import RoutedEncoder, query_lengths
+from polyrank.encoders.routed import RoutedEncoder, query_lengths
+from polyrank.modules.adapter.adapter_folder import load_adapter_module
+from polyrank.modules.mask.mask_folder import load_mask_module
 from polyrank.training.pack import masks as making_masks
 from polyrank.training.pack.jobs import Bench, Job, run
 from polyrank.training.pack.languages import Recipe
@@ -124,7 +124,7 @@ def test_an_adapter_computes_as_it_did_in_the_pack(pack, returned, zoo, packed_b
 def test_late_interaction_computes_as_it_did_in_the_pack(
     pack, returned, zoo, packed_base, pieces, words
 ):
-    from polyrank.rerankers.late_interaction import LateInteraction
+    from polyrank.late_interaction.model import LateInteraction
     from polyrank.training.pack.jobs import adapter_of
 
     tensors = dict(returned.tensors["squad-li"])
@@ -154,8 +154,8 @@ def test_the_cards_say_how_and_on_what(zoo, packed_base):
 
 
 def test_the_head_is_the_packs_spread_over_the_vocabulary(returned, zoo, pieces, packed_base):
-    from polyrank.training.head_folder import read_head_card
-    from polyrank.training.output_head import load_head
+    from polyrank.training.head.head_folder import read_head_card
+    from polyrank.training.head.output_head import load_head
 
     head, stored = load_head(zoo / "head"), returned.tensors["head"]["bias"].float()
     assert len(head.bias) == packed_base.model.config.vocab_size

@@ -1,0 +1,1 @@
+"""A base run with modules: routed adapters, masks on the weights, batches by tokens."""

@@ -1,0 +1,113 @@
+"""An encoder whose weights masks change for a while, and nobody else meanwhile.
+
+An encoder may be shared: the base of one reranker is the base of another. Masks change its weights,
+so they are on only inside `MaskedEncoder.under`, which takes them off again, to the bit, whatever
+happens inside. All who run the same encoder through this class exclude each other by a lock, so
+threads may score with rerankers of one base; whoever else runs that encoder in another thread
+meanwhile sees the changed weights.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from polyrank.errors import CompositionError
+from polyrank.modules.mask.mask_folder import load_mask_module
+from polyrank.modules.mask.sparse import Differences, applied, check_fits
+from polyrank.modules.mask.sums import MaskSums
+
+Masks = tuple[Path, ...]  # folders of the masks on the weights
+
+
+class MaskedEncoder:
+    """A Hugging Face encoder, to be run inside `under`.
+
+    Args:
+        encoder: in fp32; in another dtype a copy of it runs.
+        device, dtype: where and in what it runs.
+
+    Attributes:
+        encoder: what runs.
+    """
+
+    def __init__(self, encoder: Any, device: torch.device, dtype: torch.dtype) -> None:
+        if dtype != torch.float32:  # it may be shared: cast a copy, of bare weights
+            with _lock_of(encoder):
+                encoder = copy.deepcopy(encoder)
+        self.encoder = encoder.to(device, dtype)
+        self._sums = MaskSums(self._load, device)
+        self._lock = _lock_of(self.encoder)
+
+    def _load(self, folder: Path) -> Differences:
+        differences = load_mask_module(folder).differences
+        check_fits(self.encoder, differences)
+        return differences
+
+    def check(self, masks: Masks) -> None:
+        """Read masks now, rather than with the first text.
+
+        Raises:
+            ModuleError: one that is missing, broken, or does not fit the encoder.
+        """
+        self._sums(masks)
+
+    @contextmanager
+    def under(self, masks: Masks) -> Iterator[Any]:
+        """The encoder with masks on its weights, off again after; its other users wait."""
+        with self._lock, applied(self.encoder, self._sums(masks)):
+            yield self.encoder
+
+    def copy(self, masks: Masks) -> Any:
+        """An encoder of its own with masks merged into its weights."""
+        with self.under(masks):
+            return copy.deepcopy(self.encoder)
+
+
+class WholeEncoder:
+    """An encoder's own forward: without adapters there is nothing to route, whatever its layout.
+
+    Raises:
+        CompositionError: an XMOD, whose layers want a language of their own.
+    """
+
+    def __init__(self, encoder: Any) -> None:
+        if encoder.config.model_type == "xmod":
+            raise CompositionError(
+                "an XMOD routes by its own language modules, so masks cannot be used with it.\n"
+                "Use polyrank.LateInteraction with kind='full', or a base of type bert or "
+                "xlm-roberta."
+            )
+        self._encoder = encoder
+
+    def __call__(
+        self,
+        ids: Tensor,
+        attended: Tensor,
+        types: Tensor | None,
+        index: Tensor,
+        words: Tensor | None = None,
+    ) -> Tensor:
+        """As `RoutedEncoder`; `index` is without use."""
+        extra = {} if types is None else {"token_type_ids": types}
+        texts = {"input_ids": ids} if words is None else {"inputs_embeds": words}
+        hidden: Tensor = self._encoder(**texts, attention_mask=attended, **extra).last_hidden_state
+        return hidden
+
+
+_LOCKS: WeakKeyDictionary[Any, threading.Lock] = WeakKeyDictionary()
+_GUARD = threading.Lock()
+
+
+def _lock_of(encoder: Any) -> threading.Lock:
+    """The one lock of all users of an encoder."""
+    with _GUARD:
+        return _LOCKS.setdefault(encoder, threading.Lock())

@@ -1,0 +1,1 @@
+"""Triton kernels, and the table of their tiles."""

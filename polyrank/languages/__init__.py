@@ -1,0 +1,1 @@
+"""Language tags, scripts, related languages, and identification."""

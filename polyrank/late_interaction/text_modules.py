@@ -1,0 +1,84 @@
+"""Which language module a text of late interaction passes through, by the routing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from polyrank.composition.plan import Composition
+from polyrank.encoders.token_encoders import TokenEncoder, XmodTokens
+from polyrank.errors import LanguageError
+from polyrank.languages import tags
+from polyrank.late_interaction.marked_text import TextRow
+
+
+class TextModules:
+    """Finds the module of a language, and notes what it took to find one.
+
+    Args:
+        tokens: the encoder that has the modules.
+        routing: 'split', 'document', 'query' or 'none', as of `LateInteraction`.
+        notes: that are counted up.
+    """
+
+    def __init__(self, tokens: TokenEncoder, routing: str, notes: Counter[str]) -> None:
+        self.tokens, self.routing, self.notes = tokens, routing, notes
+        self._plans: dict[tuple[str | None, str], Composition] = {}
+
+    def put_under(
+        self, rows: Sequence[TextRow], acting: Sequence[str | None], side: str
+    ) -> list[TextRow]:
+        """Rows of a side with the modules of these languages."""
+        return [
+            replace(row, module=self.number(language, side))
+            for language, row in zip(acting, rows, strict=True)
+        ]
+
+    def of_other_side(self, language: str | None, side: str) -> str | None:
+        """The language whose module the texts of a side take from the other side; None for none.
+
+        Args:
+            language: of the other side, 'und' for an unknown one.
+
+        Raises:
+            LanguageError: the routing asks for it, and it is not given.
+        """
+        if self.routing == "none":
+            return None
+        if language is None:
+            what = {"query": "queries", "document": "documents"}[side]
+            raise LanguageError(
+                f"routing '{self.routing}' encodes {what} through the module of the "
+                f"{self.routing}'s language.\nGive {self.routing}_language, or use routing "
+                "'split' (each text its own language)."
+            )
+        return None if language == tags.UNKNOWN else tags.normalise(language)
+
+    def name(self, language: str | None, side: str) -> str | None:
+        """The module of a language; None for none.
+
+        Raises:
+            LanguageError: a language that has no module, under fallback 'error'.
+        """
+        return _module_of(self._plan(language, side))
+
+    def number(self, language: str | None, side: str) -> int:
+        """The module of a language, as the encoder counts them; what it took is noted."""
+        plan = self._plan(language, side)
+        self.notes.update(
+            note for note in (plan.notes if plan else ()) if not note.startswith("zero-shot")
+        )
+        return self.tokens.module(_module_of(plan))
+
+    def _plan(self, language: str | None, side: str) -> Composition | None:
+        if self.routing == "none" or language is None and not isinstance(self.tokens, XmodTokens):
+            return None  # a text that tells no language: no module, whatever the fallback
+        if (language, side) not in self._plans:
+            query, document = (language, None) if side == "query" else (None, language)
+            self._plans[language, side] = self.tokens.compose(query, document, side)
+        return self._plans[language, side]
+
+
+def _module_of(plan: Composition | None) -> str | None:
+    return None if plan is None else plan.query_module or plan.document_module

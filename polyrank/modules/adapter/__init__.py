@@ -1,0 +1,1 @@
+"""Adapters: tensors, the layout of the `adapters` library, and their folder."""

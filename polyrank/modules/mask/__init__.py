@@ -1,0 +1,1 @@
+"""Masks: sparse differences to the base's weights, and their folder."""

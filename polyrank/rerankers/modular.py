@@ -1,0 +1,198 @@
+"""A cross-encoder over a composition: a query and a document in one sequence, one logit out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from polyrank.base import DEFAULT_BASE, Base, device_of, load_base
+from polyrank.collections.records import Document, Query
+from polyrank.composition.plan import Composition, check_routing, compose
+from polyrank.encoders.modular import Active, Engine, Row
+from polyrank.encoders.routed import query_lengths, score
+from polyrank.modules.card import read_card
+from polyrank.rerankers.pairs import PairScorer, as_dtype, shortened
+from polyrank.zoo.find import find
+
+
+class Reranker(PairScorer):
+    """Scores query–document pairs with a base, language modules and a ranking module.
+
+    Texts get the prefixes that the ranking module was trained with, if any.
+    A pair's language modules are those of its own two languages, so pairs may mix any languages.
+    Where neither a record nor an option names a language, it is identified; `notes` counts what
+    was assumed or cut.
+
+    Args:
+        base: 'e5-small', a Hub id, a folder, or a loaded base.
+        ranking: the ranking module's name or folder.
+        kind: of the modules: 'adapter', 'mask', or 'full' for a fully fine-tuned model without
+            modules.
+        routing: which tokens see which language module: 'none', 'query', 'document', 'split'
+            (adapters only; their default) or 'both' (masks only, whose default is 'document').
+        fallback: for a language without module: 'error', 'related' or 'none'.
+        max_length: tokens of a pair that are read; the longer side is cut first.
+        batch_tokens: tokens in one batch, padding included.
+        device: 'cpu', 'cuda', ...; by default a GPU when there is one.
+        dtype: 'float32' (default), 'bfloat16' or 'float16', of the encoder; the head is fp32.
+        zoo: a folder to search for modules before `$POLYRANK_ZOO` and the bundled zoo.
+        ranking_kind: of the ranking module, where it is another than `kind`, so that language masks
+            lie under a ranking adapter or language adapters over a ranking mask.
+
+    Rerankers with masks may share a `Base`: they change its weights while they score and put back
+    what stood there. Rerankers of one `Base` wait for each other, so threads may score with them;
+    run nothing else with that base's model in another thread meanwhile.
+
+    Raises:
+        ModuleError: a module or base that is missing, broken, or does not fit the other.
+        CompositionError: a routing that these modules do not allow.
+    """
+
+    def __init__(
+        self,
+        base: str | Base = DEFAULT_BASE,
+        ranking: str = "squad",
+        kind: str = "adapter",
+        routing: str | None = None,
+        fallback: str = "error",
+        max_length: int = 256,
+        batch_tokens: int = 16384,
+        device: str | None = None,
+        dtype: str | torch.dtype | None = None,
+        zoo: str | Path | None = None,
+        ranking_kind: str | None = None,
+    ) -> None:
+        self.kind, self.ranking, self.fallback, self.zoo = kind, ranking, fallback, zoo
+        self.ranking_kind = ranking_kind or kind
+        usual = "full" if self.ranking_kind == "full" else kind
+        self.routing = routing or {"adapter": "split", "mask": "document"}.get(usual, "none")
+        check_routing(kind, self.routing, self.ranking_kind)
+        self.max_length, self.batch_tokens = max_length, batch_tokens
+        self.device = device_of(device)
+        self.base = load_base(base) if isinstance(base, str) else base
+        self.notes: Counter[str] = Counter()
+        self._compositions: dict[tuple[str | None, str | None], Composition] = {}
+        self._plain = self._compose("none")
+        self._engine = Engine(self.base, self._plain, self.device, as_dtype(dtype), zoo)
+        folder = find(self.base.name, "ranking", self.ranking_kind, ranking, zoo)
+        self.prefixes = read_card(folder, verify=False).prefixes
+
+    # ------------------------------------------------------------------------------- languages
+
+    def composition(
+        self, query_language: str | None = None, document_language: str | None = None
+    ) -> Composition:
+        """What is active where for a pair of languages; print it to see.
+
+        Raises:
+            LanguageError: a language that has no module, under fallback 'error'.
+        """
+        key = (query_language, document_language)
+        if key not in self._compositions:
+            sides = {"query": key[:1], "document": key[1:], "split": key, "both": key}
+            used = sides.get(self.routing, ())
+            fallback = self.fallback
+            if (
+                None in used
+            ):  # a text that tells no language: no module there, whatever the fallback
+                for language in filter(None, used):
+                    self.composition(language, language)  # but the other side keeps the fallback
+                fallback = "none" if fallback == "error" else fallback
+            self._compositions[key] = self._compose(self.routing, *key, fallback=fallback)
+        return self._compositions[key]
+
+    def _compose(
+        self,
+        routing: str,
+        query: str | None = None,
+        document: str | None = None,
+        fallback: str = "error",
+    ) -> Composition:
+        return compose(
+            self.base,
+            self.ranking,
+            query,
+            document,
+            routing=routing,
+            kind=self.kind,
+            fallback=fallback,
+            zoo=self.zoo,
+            ranking_kind=self.ranking_kind,
+        )
+
+    def _active(self, pairs: Sequence[tuple[Query, Document]]) -> list[Active]:
+        """Per pair, the modules that act on it."""
+        if self.routing == "none":
+            return [self._engine.active(self._plain)] * len(pairs)
+        query_languages = self.identified([query for query, _ in pairs])
+        document_languages = self.identified([document for _, document in pairs])
+        found = []
+        for key in zip(query_languages, document_languages, strict=True):
+            composition = self.composition(*key)
+            self.notes.update(
+                note for note in composition.notes if not note.startswith("zero-shot")
+            )
+            found.append(self._engine.active(composition))
+        return found
+
+    def size(self) -> tuple[int, int]:
+        """Parameters and bytes of the weights as they are held: encoder, head, adapters used so
+        far. A mask changes weights of the encoder, and adds none."""
+        return self._engine.size()
+
+    # --------------------------------------------------------------------------------- scoring
+
+    def score(self, pairs: Sequence[tuple[Query, Document]]) -> list[float]:
+        """Raw logits of pairs, higher is better, in the order given.
+
+        Pairs with the same masks are scored in one run, so that masks are put on once each.
+        Within it pairs are sorted by length and batched under the token budget; when memory runs
+        out the budget is halved, down to one pair. Equal pairs are scored once, so their scores are
+        equal.
+        """
+        if not pairs:
+            return []
+        rows = self._encode(pairs, self._active(pairs))
+        return self.by_masks(
+            rows,
+            lambda row: row.active.masks,
+            self._engine.under,
+            lambda row: len(row.ids),
+            self._forward,
+        )
+
+    def _encode(
+        self, pairs: Sequence[tuple[Query, Document]], active: Sequence[Active]
+    ) -> list[Row]:
+        longest = self._longest()
+        before, within = self.prefixes
+        encoding = self.base.tokenizer(
+            [shortened(before + query.text, self.base.tokenizer, longest) for query, _ in pairs],
+            [shortened(within + d.full_text, self.base.tokenizer, longest) for _, d in pairs],
+            truncation="longest_first",
+            max_length=longest,
+            padding=False,
+            return_token_type_ids=True,
+        )
+        cut = sum(bool(row.overflowing) for row in encoding.encodings)
+        if cut:
+            self.notes[f"pairs cut to {longest} tokens"] += cut
+        starts = query_lengths(encoding)
+        return [
+            Row(tuple(ids), tuple(types), start, modules)
+            for ids, types, start, modules in zip(
+                encoding["input_ids"], encoding["token_type_ids"], starts, active, strict=True
+            )
+        ]
+
+    def _longest(self) -> int:
+        """The token limit; RoBERTa-like bases keep two positions for padding."""
+        return min(self.max_length, self._engine.encoder.config.max_position_embeddings - 2)
+
+    def _forward(self, rows: Sequence[Row]) -> list[float]:
+        """Logits of one batch."""
+        logits: list[float] = score(self._engine.encode(rows), self._engine.head).tolist()
+        return logits

@@ -1,0 +1,1 @@
+"""From a first-stage run to a reranked one: candidates, resume, fusion, interpolation."""

@@ -1,0 +1,118 @@
+"""What a first-stage run gives to rerank: each query with those candidates that there are."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from polyrank.collections.records import Collection, Run
+from polyrank.collections.run_lines import TREC, LineFormat
+from polyrank.collections.stream import iter_run_by_query
+from polyrank.collections.trec import check_words
+from polyrank.errors import DataError, PolyrankError
+from polyrank.rerankers.scoring import Ranking, Work
+from polyrank.runs.resume import candidates_hash
+
+Missing = Literal["error", "skip"]
+
+
+def rankings_of(run: str | Path | Run, depth: int | None, limit: int | None) -> Iterator[Ranking]:
+    """Query id and candidates, streamed, the first `depth` of the first `limit` queries."""
+    stream: Iterable[Ranking]
+    stream = iter_run_by_query(run) if isinstance(run, str | Path) else iter(run.items())
+    for query_id, hits in itertools.islice(stream, limit):
+        yield query_id, hits[:depth]
+
+
+def work_of(
+    collection: Collection,
+    rankings: Iterable[Ranking],
+    missing: Missing,
+    source: str | Path | Run,
+) -> Iterator[Work]:
+    """Each query with those of its candidates that the collection holds."""
+    for query_id, hits in rankings:
+        document_ids = [hit.document_id for hit in hits]
+        query = collection.queries.get(query_id)
+        lacking = [i for i in document_ids if i not in collection.documents]
+        if missing == "error" and (query is None or lacking):
+            raise _missing(collection, source, query_id, None if query is None else lacking[0])
+        if query is not None:
+            documents = collection.documents
+            yield query, [documents[i] for i in document_ids if i in documents]
+
+
+def _missing(
+    collection: Collection, source: str | Path | Run, query_id: str, document_id: str | None
+) -> PolyrankError:
+    what = f"query '{query_id}'" if document_id is None else f"document '{document_id}'"
+    reason = (
+        f"{what} is not in the collection '{collection.name}'. Give the collection that the run "
+        "was made for, or leave such lines out with --missing skip"
+    )
+    if not isinstance(source, str | Path):
+        return PolyrankError(f"the first-stage run: {reason}")
+    return DataError(source, _line_of(source, query_id, document_id), reason)
+
+
+def _line_of(path: str | Path, query_id: str, document_id: str | None) -> int | None:
+    """The number of the line that names the query, or the query and the document."""
+    wanted = {query_id, document_id} - {None}
+    with open(path, encoding="utf-8", errors="replace") as lines:
+        for number, line in enumerate(lines, start=1):
+            if wanted <= set(line.replace('"', " ").replace(",", " ").split()):
+                return number
+    return None
+
+
+class Survey(NamedTuple):
+    """What a first pass over the run finds, before anything is scored."""
+
+    queries: int
+    skipped: int
+    without_candidates: tuple[str, ...]
+    candidates: str  # hash
+
+
+def survey_of(
+    collection: Collection,
+    run: str | Path | Run,
+    missing: Missing,
+    depth: int | None,
+    limit: int | None,
+    layout: LineFormat,
+    tag: str,
+    scores_count: bool,
+) -> Survey:
+    """Read the whole run once, so that a bad line stops the command before hours of scoring."""
+    if layout is TREC:
+        check_words(tag)
+    asked: dict[str, int] = {}
+    total = 0
+
+    def counted() -> Iterator[Ranking]:
+        nonlocal total
+        for query_id, hits in rankings_of(run, depth, limit):
+            total += len(hits)
+            asked.setdefault(query_id, 0)
+            yield query_id, hits
+
+    for query, documents in work_of(collection, counted(), missing, run):
+        asked[query.id] = len(documents)
+        if layout is TREC:
+            check_words(query.id, *(document.id for document in documents))
+    ranked_queries = {query_id for query_id, kept in asked.items() if kept}
+    wanted = collection.queries if limit is None else asked
+    return Survey(
+        queries=len(ranked_queries),
+        skipped=total - sum(asked.values()),
+        without_candidates=tuple(
+            i for i in wanted if i in collection.queries and i not in ranked_queries
+        ),
+        candidates=candidates_hash(
+            (query_id, [(h.document_id, h.score) if scores_count else h.document_id for h in hits])
+            for query_id, hits in rankings_of(run, depth, limit)
+        ),
+    )

@@ -1,0 +1,203 @@
+"""Rerank a first-stage run query by query, so that a kill loses at most the query in hand.
+
+Each query's complete ranking is written and flushed before the next is scored. Beside the output
+stands OUTPUT.resume.json with what the scores depend on, until the last query is written. A resumed
+run cuts an unfinished last query off and goes on; it refuses to go on with other settings. Queries
+are scored one at a time, so a resumed run forms the same batches as an uninterrupted one and ends
+with the same bytes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from polyrank.collections.files import refuse_over
+from polyrank.collections.records import Collection, Query, Run, ScoredDocument
+from polyrank.collections.run_lines import LineFormat, line_format
+from polyrank.errors import Interrupted, UsageError
+from polyrank.progress import bar
+from polyrank.rerankers.scoring import Scorer, Work, rerank_queries
+from polyrank.runs.candidates import Missing, Survey, rankings_of, survey_of, work_of
+from polyrank.runs.interpolation import Interpolated
+from polyrank.runs.resume import Job, check_resume, check_start, collection_hash, read_done, sidecar
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a reranking did."""
+
+    queries: int  # rankings in the output
+    candidates: int  # lines in the output
+    resumed: int  # rankings that an earlier, interrupted run had left complete
+    skipped: int  # candidates left out because the collection lacks them (missing="skip")
+    without_candidates: tuple[str, ...]  # queries of the collection that got no ranking
+
+    def __str__(self) -> str:
+        parts = [f"{self.candidates} candidates of {self.queries} queries"]
+        if self.resumed:
+            parts.append(f"{self.resumed} queries were already there")
+        if self.skipped:
+            parts.append(f"{self.skipped} candidates are not in the collection and were skipped")
+        if self.without_candidates:
+            some = ", ".join(self.without_candidates[:3])
+            more = ", ..." if len(self.without_candidates) > 3 else ""
+            parts.append(f"{len(self.without_candidates)} queries have no candidates: {some}{more}")
+        return "; ".join(parts)
+
+
+def rerank_stream(
+    scorer: Scorer,
+    collection: Collection,
+    run: str | Path | Run,
+    output: str | Path,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    missing: Missing = "error",
+    depth: int | None = None,
+    limit: int | None = None,
+    tag: str = "polyrank",
+    as_json: bool = False,
+    progress: bool = True,
+    interpolate: float | None = None,
+    normalise: str = "min-max",
+) -> Summary:
+    """Rerank a first-stage run and write the result as it comes.
+
+    Every candidate of the first stage stands in the output exactly once.
+
+    Args:
+        scorer: anything with `score(pairs)`, such as a `Reranker`.
+        collection: the texts of the run's queries and documents.
+        run: a TREC or JSON-lines file, read query by query, or a run in memory.
+        output: where to write, TREC, or JSON lines for a name in .jsonl; "-" for stdout.
+        settings: what the scores depend on; `resume` refuses to go on when they differ.
+        resume: go on where an interrupted call with the same output stopped.
+        missing: for candidates that are not in the collection: "error", or "skip" and count.
+        depth: take only the first so many candidates of each query.
+        limit: take only the first so many queries of the run.
+        tag: the last column of a TREC run.
+        as_json: JSON lines whatever the name of the output.
+        progress: show a bar on stderr when it is a terminal.
+        interpolate: write (1 − w) · first stage + w · scorer with this w, each normalised over a
+            query's candidates by `normalise`: 'min-max' or 'z-score'.
+
+    Returns:
+        What was written, skipped, and left without candidates.
+
+    Raises:
+        DataError: for a malformed run, or a candidate that is missing.
+        UsageError: when the output cannot be resumed, or would overwrite unfinished work.
+        Interrupted: on Ctrl-C, with how to go on.
+    """
+    layout = line_format(output, as_json)
+    if str(output).endswith(".gz"):
+        raise UsageError(f"{output}: a compressed run cannot be resumed; write it without .gz")
+    if isinstance(run, str | Path):
+        refuse_over(output, run)
+    mixer = None if interpolate is None else Interpolated(interpolate, normalise)
+    survey = survey_of(collection, run, missing, depth, limit, layout, tag, mixer is not None)
+    rankings = rankings_of(run, depth, limit)
+    if mixer is not None:
+        rankings = mixer.remember(rankings)
+    work = (item for item in work_of(collection, rankings, missing, run) if item[1])
+    if str(output) == "-":
+        if resume:
+            raise UsageError("--resume needs an --output file; standard output cannot be continued")
+        with bar("reranking", survey.queries, progress) as drawn:
+            scored = _scored(scorer, work, mixer)
+            lines = _write(scored, sys.stdout, layout, tag, drawn.advance)
+        return _summary(survey, lines, 0)
+
+    path = Path(output)
+    job = Job(
+        {
+            **(settings or {}),
+            "tag": tag,
+            "missing": missing,
+            "depth": depth,
+            "limit": limit,
+            "interpolate": mixer and [mixer.weight, mixer.normalise],
+        },
+        survey.candidates,
+        collection_hash(collection),
+    )
+    if resume:
+        check_resume(path, job)
+    else:
+        check_start(path)
+    done, lines_done, rest = _continue(path, work, layout) if resume else (0, 0, work)
+    try:
+        with bar("reranking", survey.queries, progress) as drawn:
+            drawn.advance(done)
+            scored = _scored(scorer, rest, mixer)
+            # What fails at the first query leaves an older output alone, and nothing to resume.
+            first = list(itertools.islice(scored, 1))
+            job.write(path)
+            with open(path, "a" if resume else "w", encoding="utf-8", newline="\n") as file:
+                lines = _write(itertools.chain(first, scored), file, layout, tag, drawn.advance)
+    except KeyboardInterrupt:
+        if not sidecar(path).exists():
+            raise Interrupted("stopped before anything was written") from None
+        raise Interrupted(
+            f"{path} holds what was done so far; go on with the same command and --resume"
+        ) from None
+    sidecar(path).unlink()
+    return _summary(survey, lines_done + lines, done)
+
+
+def _summary(survey: Survey, lines: int, resumed: int) -> Summary:
+    return Summary(survey.queries, lines, resumed, survey.skipped, survey.without_candidates)
+
+
+def _scored(
+    scorer: Scorer, work: Iterable[Work], mixer: Interpolated | None
+) -> Iterator[tuple[Query, list[ScoredDocument]]]:
+    """One query after the other, as it is scored."""
+    scored = rerank_queries(scorer, work)
+    return iter(mixer.mix(scored) if mixer else scored)
+
+
+def _write(
+    scored: Iterable[tuple[Query, list[ScoredDocument]]],
+    file: IO[str],
+    layout: LineFormat,
+    tag: str,
+    advance: Callable[[], None],
+) -> int:
+    """Write one query after the other; the number of lines written."""
+    lines = 0
+    for _, hits in scored:
+        file.write("".join(layout.write(hit, rank, tag) for rank, hit in enumerate(hits, start=1)))
+        file.flush()
+        lines += len(hits)
+        advance()
+    return lines
+
+
+def _continue(
+    path: Path, work: Iterator[Work], layout: LineFormat
+) -> tuple[int, int, Iterator[Work]]:
+    """Cut an unfinished last ranking off; the queries and lines done, and the work that is left."""
+    if not path.exists():
+        return 0, 0, work
+    done = lines = 0
+    with open(path, "r+b") as file:
+        try:
+            for item in work:
+                if not read_done(file, item, layout.read_ids):
+                    file.truncate()
+                    return done, lines, itertools.chain([item], work)
+                done, lines = done + 1, lines + len(item[1])
+            if file.read(1):
+                raise ValueError("more lines follow the last query of the run")
+        except (ValueError, LookupError) as error:
+            raise UsageError(
+                f"{path} cannot be resumed: {error}.\nStart anew after:  rm {path} {sidecar(path)}"
+            ) from None
+    return done, lines, iter(())

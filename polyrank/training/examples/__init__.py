@@ -1,0 +1,1 @@
+"""What is learned from: judged rows, mined negatives, teachers' scores, comparisons."""

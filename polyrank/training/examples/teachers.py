@@ -1,0 +1,208 @@
+"""Teachers: cross-encoders whose scores of the examples' passages are distilled.
+
+A teacher is a ranking module of the zoo by its name ('squad', 'mask/squad', 'full/squad'; without
+the kind, an adapter), a module's folder, a file of `polyrank compose`, or a cross-encoder in one
+piece: a folder or Hub id of a Hugging Face sequence classifier of one logit. A module works over
+the language modules of the examples' language where there are some; a composition says itself what
+is active. A module for another base than the student's brings its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyrank.base import Base, load_base
+from polyrank.collections.records import Document
+from polyrank.errors import HubError, ModuleError, UsageError
+from polyrank.messages import note
+from polyrank.modules.card import CARD_FILE, KINDS, read_card
+from polyrank.progress import bar
+from polyrank.rerankers.cross_encoder import CrossEncoder
+from polyrank.rerankers.modular import Reranker
+from polyrank.training.examples.negatives import Example
+from polyrank.training.loop.steps import digest
+from polyrank.zoo.find import find
+from polyrank.zoo.names import is_hub
+
+Scores = NDArray[np.float64]
+
+
+def _raw(scores: Scores) -> Scores:
+    return scores
+
+
+def _min_max(scores: Scores) -> Scores:
+    spread = float(np.ptp(scores))
+    return (scores - scores.min()) / spread if spread else np.zeros_like(scores)
+
+
+def _z_score(scores: Scores) -> Scores:
+    spread = float(scores.std())
+    return (scores - scores.mean()) / spread if spread > 1e-12 else np.zeros_like(scores)
+
+
+SCALES: dict[str, Callable[[Scores], Scores]] = {
+    "raw": _raw,
+    "min-max": _min_max,
+    "z-score": _z_score,
+}
+
+
+def as_names(teacher: str | Sequence[str] | None) -> tuple[str, ...]:
+    """None, one or several teachers as a tuple of names."""
+    return () if teacher is None else (teacher,) if isinstance(teacher, str) else tuple(teacher)
+
+
+def check_teachers(teachers: Sequence[str], scale: str, needed: bool, loss: str) -> None:
+    """Refuse options that do not fit together, before anything is computed.
+
+    Raises:
+        UsageError: an unknown scale, a teacher twice, or one without use.
+    """
+    if scale not in SCALES:
+        raise UsageError(f"unknown scale '{scale}' of teachers; use one of {', '.join(SCALES)}")
+    if len(set(teachers)) != len(teachers):
+        raise UsageError("a teacher is named twice; name each once")
+    if teachers and not needed:
+        raise UsageError(
+            f"the loss {loss} has no use for a teacher; leave --teacher out, or take another loss: "
+            "'polyrank train losses' lists them"
+        )
+
+
+def averaged(columns: Sequence[Sequence[float]], scale: str = "raw") -> tuple[float, ...]:
+    """The mean over teachers of their scores of one query's candidates.
+
+    Args:
+        columns: per teacher its scores, in the same order.
+        scale: what is done to each teacher's scores first: nothing ('raw'), brought to [0, 1]
+            ('min-max') or to mean 0 and deviation 1 ('z-score'), so that none outweighs another.
+            Scores that are all equal become 0.
+    """
+    scaled = [SCALES[scale](np.asarray(column, dtype=np.float64)) for column in columns]
+    return tuple(np.mean(scaled, axis=0).tolist())
+
+
+def scored_by(
+    teachers: Sequence[str],
+    examples: Sequence[Example],
+    documents: dict[str, Document],
+    base: Base,
+    work: Path,
+    source: str,
+    zoo: str | Path | None = None,
+    scale: str = "raw",
+) -> list[Example]:
+    """The examples with the teachers' mean scores of their positives and negatives.
+
+    Args:
+        base: the student's, which a teacher of the same base shares.
+        work: folder of the caches, one a teacher; what stands there is not scored again.
+        source: language of the examples.
+        scale: see `averaged`.
+
+    Raises:
+        UsageError: a cache that was made by other weights.
+        ModuleError, CompositionError: a teacher that is missing or does not fit.
+    """
+    columns = [
+        _scores_of(name, examples, documents, base, work / f"teacher-{place}.jsonl", source, zoo)
+        for place, name in enumerate(teachers)
+    ]
+    return [
+        replace(example, teacher=averaged([column[i] for column in columns], scale))
+        for i, example in enumerate(examples)
+    ]
+
+
+def load_teacher(
+    name: str, base: Base, zoo: str | Path | None = None
+) -> tuple[Reranker | CrossEncoder, str]:
+    """A teacher, and what tells whether its weights are the same another time.
+
+    Raises:
+        ModuleError, HubError, CompositionError: it is missing, cannot be read, or does not fit.
+    """
+    path = Path(name).expanduser()
+    if path.is_file():
+        from polyrank.composition.saved import read_composition
+        from polyrank.rerankers.composed import ComposedReranker
+
+        saved = read_composition(path)
+        same = saved.composition.fingerprint == base.fingerprint
+        return ComposedReranker(saved, base if same else None, zoo), digest(path)
+    if (path / "config.json").is_file() and not (path / CARD_FILE).is_file():
+        return _in_one_piece(name)
+    kind, _, short = name.rpartition("/") if name.split("/")[0] in KINDS else ("adapter", "", name)
+    if (path / CARD_FILE).is_file():
+        kind, short = read_card(path, verify=False).kind, name if "/" in name else f"./{name}"
+    try:
+        folder = find(base.name, "ranking", kind, short, zoo)
+    except HubError as no_module:
+        if not is_hub(name):
+            raise
+        try:
+            return _in_one_piece(name)
+        except ModuleError as error:
+            raise ModuleError(f"{no_module}\nNor is it a cross-encoder: {error}") from error
+    card = read_card(folder)
+    own = base if card.base == base.name else load_base(card.base)
+    routing = "none" if kind == "full" else None
+    scorer = Reranker(
+        own, ranking=str(folder), kind=kind, routing=routing, fallback="none", zoo=zoo
+    )
+    return scorer, " ".join(f"{file} {card.files[file][:12]}" for file in sorted(card.files))
+
+
+def _in_one_piece(name: str) -> tuple[CrossEncoder, str]:
+    scorer = CrossEncoder(name)
+    return scorer, scorer.identity()["model weights"]
+
+
+def _scores_of(
+    name: str,
+    examples: Sequence[Example],
+    documents: dict[str, Document],
+    base: Base,
+    cache: Path,
+    source: str,
+    zoo: str | Path | None,
+) -> list[tuple[float, ...]]:
+    """One teacher's scores; each example's is written as it is found."""
+    scorer, weights = load_teacher(name, base, zoo)
+    done = _read(cache, {"teacher": name, "weights": weights})
+    with cache.open("a", encoding="utf-8") as file, bar("scoring", len(examples)) as drawn:
+        for example in examples:
+            if example.query.id not in done:
+                query = replace(example.query, language=source)
+                scores = scorer.score([(query, documents[i]) for i in example.candidates])
+                done[example.query.id] = tuple(scores)
+                file.write(json.dumps({"id": example.query.id, "scores": scores}) + "\n")
+                file.flush()
+            drawn.advance()
+    for message, times in scorer.notes.items():
+        note(f"teacher {name}: {message} ({times} times)")
+    return [done[example.query.id] for example in examples]
+
+
+def _read(cache: Path, head: dict[str, str]) -> dict[str, tuple[float, ...]]:
+    """Query id → scores, of whole lines; a line that a kill cut is taken off the file."""
+    if not cache.is_file() or b"\n" not in cache.read_bytes():
+        cache.write_text(json.dumps(head) + "\n", encoding="utf-8")
+        return {}
+    whole = cache.read_bytes()
+    whole = whole[: whole.rindex(b"\n") + 1]
+    cache.write_bytes(whole)
+    first, *rows = map(json.loads, whole.decode().split("\n")[:-1])
+    if first != head:
+        raise UsageError(
+            f"{cache} holds scores of another teacher, or of other weights of '{head['teacher']}'; "
+            f"start anew after:  rm -r {cache.parent}"
+        )
+    return {row["id"]: tuple(row["scores"]) for row in rows}

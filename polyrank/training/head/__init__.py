@@ -1,0 +1,1 @@
+"""Train a masked-language head for a base that has none."""

@@ -1,0 +1,1 @@
+"""Train a language module from plain text, sentence pairs, or both."""

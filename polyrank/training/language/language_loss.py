@@ -1,0 +1,94 @@
+"""The loss of a language module: the weighted sum that an objective asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from polyrank.training.language.alignment_loss import (
+    sentence_contrast,
+    sentence_distance,
+    token_contrast,
+)
+from polyrank.training.language.language_objective import Objective
+from polyrank.training.language.masked_output import MaskedOutput
+from polyrank.training.language.mean_pool import mean_pool
+from polyrank.training.language.students import Encoding
+from polyrank.training.loop.precision import full_precision
+from polyrank.training.loop.steps import Batch
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """A batch of sentences as both sides encode them.
+
+    Attributes:
+        pooled, target: unit vectors, (B, H), of the sentences and of their English.
+        tokens, own: unit vectors, (B, L, H), and which of them are of the text itself.
+        english, english_own: the same of the English side; None where no loss asks for it.
+    """
+
+    pooled: Tensor
+    target: Tensor
+    tokens: Tensor
+    own: Tensor
+    english: Tensor | None
+    english_own: Tensor | None
+
+
+ALIGNMENT: dict[str, Callable[..., Tensor]] = {
+    "distance": lambda b: sentence_distance(b.pooled, b.target),
+    "contrast": lambda b, temperature: sentence_contrast(b.pooled, b.target, temperature),
+    "tokens": lambda b, temperature: token_contrast(
+        b.tokens, b.own, b.english, b.english_own, temperature
+    ),
+}
+MASKED = {"masked": "text", "translation": "pair"}  # loss → its part of a batch
+
+
+class LanguageLoss:
+    """The loss of a student on a batch of `language_batches.Batches`.
+
+    Args:
+        objective: which losses.
+        output: the masked-language head; None where no loss hides tokens.
+        frozen: the base; None where no loss asks for the English side's tokens.
+    """
+
+    def __init__(
+        self, objective: Objective, output: MaskedOutput | None, frozen: Encoding | None
+    ) -> None:
+        self.objective, self.output, self.frozen = objective, output, frozen
+
+    def __call__(self, model: Any, batch: Batch) -> Tensor:
+        aligned = self.aligned(model, batch) if self.objective.aligned else None
+        total = torch.zeros((), device=next(model.parameters()).device)
+        for term in self.objective.terms:
+            if term.loss in MASKED:
+                assert self.output is not None
+                loss = self.output.loss(model, batch[MASKED[term.loss]])
+            else:
+                with full_precision(total.device):
+                    loss = ALIGNMENT[term.loss](aligned, **term.parameters)
+            total = total + term.weight * loss
+        return total
+
+    def aligned(self, model: Any, batch: Batch) -> Aligned:
+        hidden = model(batch["sentence"])  # (B, L, H)
+        english = None
+        if "english" in batch:
+            assert self.frozen is not None
+            english = F.normalize(self.frozen(batch["english"]).float(), dim=-1)
+        return Aligned(
+            mean_pool(hidden, batch["sentence"]["attention_mask"]),
+            batch["target"],
+            F.normalize(hidden.float(), dim=-1),
+            batch["own"],
+            english,
+            batch.get("english own"),
+        )

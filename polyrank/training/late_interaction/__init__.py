@@ -1,0 +1,1 @@
+"""Train a late-interaction model: its projection and its ranking module."""

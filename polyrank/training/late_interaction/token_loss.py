@@ -1,0 +1,51 @@
+"""The loss of late interaction: MaxSim over a batch, and a loss of its lists."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from polyrank.kernels import maxsim
+from polyrank.training.loop.steps import Batch
+from polyrank.training.losses import Loss
+
+
+class TokenLoss:
+    """MaxSim of every question with every passage of a batch, and a loss of it.
+
+    Args:
+        loss: of the lists; its in-batch terms take all scores of the batch.
+        chunk: texts encoded at a time; 0 for all. The token vectors of all chunks meet in one loss,
+            then each chunk is encoded again for its share of the gradient, so that memory holds one
+            chunk's activations only, and the gradient is that of the whole batch (gradient caching:
+            Gao et al. 2021, arXiv 2101.06983).
+    """
+
+    def __init__(self, loss: Loss, chunk: int = 0) -> None:
+        self.loss, self.chunk = loss, chunk
+
+    def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
+        queries, passages = batch["queries"], batch["passages"]
+        query_vectors = self.encode(model, queries)  # (B, Lq, dim)
+        passage_vectors = self.encode(model, passages)  # (M, Ld, dim)
+        with torch.autocast(query_vectors.device.type, enabled=False):  # scores are fp32
+            scores = maxsim(
+                query_vectors, passage_vectors, queries["scored"], passages["scored"]
+            )  # (B, M)
+        lists = scores.gather(1, batch["place"])  # (B, N)
+        total = scores.new_zeros(())
+        for term in self.loss.terms:
+            if term.named.in_batch:
+                total = total + term(scores, batch["place"][:, 0], batch["allowed"])
+            else:
+                total = total + term(lists, batch.get("teacher"), batch["mask"])
+        return total
+
+    def encode(self, model: nn.Module, texts: Batch) -> Tensor:
+        ids, attended = texts["ids"], texts["attended"]
+        if not self.chunk or len(ids) <= self.chunk:
+            vectors: Tensor = model(ids, attended)
+            return vectors
+        pieces = zip(ids.split(self.chunk), attended.split(self.chunk), strict=True)
+        return torch.cat([checkpoint(model, *piece, use_reentrant=False) for piece in pieces])

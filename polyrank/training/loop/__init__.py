@@ -1,0 +1,1 @@
+"""One training run, whatever the objective: batches, schedule, checkpoints, selection."""
