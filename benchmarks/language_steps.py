@@ -26,7 +26,7 @@ from polyrank.collections.records import Collection, Document, Judgement, Query,
 from polyrank.evaluation import evaluate
 from polyrank.evaluation.significance import holm
 from polyrank.index.dense import Dense
-from polyrank.rerankers.modular import Reranker
+from polyrank import Reranker
 from polyrank.training.loop.steps import machine
 from polyrank.zoo import list_modules
 

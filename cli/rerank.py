@@ -13,13 +13,15 @@ import typer
 
 from polyrank.base import DEFAULT_BASE
 from polyrank.errors import UsageError
-from polyrank.messages import note
+from polyrank.progress import note
 
-from . import checks, first_stages, loading, options, scorers
+from . import checks, first_stages, loading, options, rerankers
 from .options import Analysis, Fallback, FirstStage, Kind, Routing
+from .ray_workers import asks_for_ray
 
 if TYPE_CHECKING:
-    from polyrank.collections.records import Document, Run, ScoredDocument
+    from polyrank.collections.records import Run
+    from polyrank.rerankers.base import Ranking, Request
 
 
 class Missing(Enum):
@@ -98,7 +100,7 @@ def rerank(
       polyrank rerank --query "Su kaç derecede kaynar?" --passages passages.txt \\
           --query-language tr --document-language en
     """
-    kept = None
+    saved = None
     if model is not None:
         checks.not_beside(context, "model", ("composition", *options.WITH_MODEL))
     if composition is not None:
@@ -107,23 +109,29 @@ def rerank(
         )
         from polyrank.composition.saved import read_composition
 
-        kept = read_composition(composition)
-        plan = kept.composition
+        saved = read_composition(composition)
+        plan = saved.composition
         ranking, kind, routing = plan.ranking or "", Kind(plan.kind), Routing(plan.routing)
         ranking_kind = Kind(plan.ranking_kind)
-        base = base if checks.is_given(context, "base") else kept.base
+        base = base if checks.is_given(context, "base") else saved.base
         query_language = query_language or plan.query_language
         document_language = document_language or plan.document_language
 
-    def reranker() -> scorers.Local:
-        if model is not None:
-            return scorers.standalone(model, max_length, device, dtype, seed)
-        if kept is not None:
-            return scorers.composed(kept, base, max_length, device, dtype, seed)
-        return scorers.reranker(
-            base, ranking, kind, routing, fallback, max_length, device, dtype, seed, ranking_kind
-        )
+    from polyrank.collections.texts import as_queries
+    from polyrank.rerankers.base import Request
+    from polyrank.rerankers.load import DEFAULT_RANKING, RerankerSpec, load_reranker
+    from polyrank.runs.rerank import rerank_stream
+    from polyrank.scale_out import scaled_out
 
+    spec = RerankerSpec(
+        model=model,
+        composition=saved,
+        **rerankers.module_options(base, ranking, kind, ranking_kind, routing, fallback),
+        max_length=max_length,
+        device=device,
+        dtype=dtype,
+        seed=seed,
+    )
     mixing = checks.normalisation(interpolate, normalise)
     if query is not None or passages is not None:
         if query is None or passages is None:
@@ -137,44 +145,43 @@ def rerank(
             raise UsageError("--query with --passages writes to standard output")
         if interpolate is not None:
             raise UsageError("--interpolate mixes with a first stage, which --passages has not")
-        candidates = loading.read_passages(passages, document_language)
-        scorer = reranker()
-        hits = scorer.rank(query, candidates, query_language, document_language)
-        scorers.report(scorer)
-        _show(hits, candidates, depth, as_json)
+        (asked,) = as_queries([query], query_language)
+        request = Request(asked, tuple(loading.read_passages(passages, document_language)))
+        (result,) = load_reranker(spec).rank_all([request])
+        rerankers.report(result.notes)
+        _show(result, request, depth, as_json)
         return
 
     checks.one_of(run=run, first_stage=first_stage)
     checks.writable(output, run, queries, documents)
     texts = loading.load(collection, queries, documents, query_language, document_language, split)
-    from polyrank.runs.rerank import rerank_stream
-
+    address = ray if asks_for_ray(ray, ray_workers) else None
     stage = first_stage or FirstStage.dense
 
     def searched() -> Run:
         return first_stages.search_first(texts, stage, base, depth or 100, limit, device, analysis)
 
-    scorer = reranker()
+    reranker = load_reranker(spec)
     with (
         _candidates(run, searched, output, resume) as found,
-        scorers.scaled_out(scorer, reranker, ray, ray_workers) as scoring,
+        scaled_out(spec, reranker, address, ray_workers) as scaled,
     ):
         summary = rerank_stream(
-            scoring,
+            scaled,
             texts,
             found,
             output,
             settings={
                 "model": model,
                 "base": base,
-                "ranking": getattr(scorer, "ranking", scorers.DEFAULT_RANKING),
+                "ranking": getattr(reranker, "ranking", DEFAULT_RANKING),
                 "kind": kind.value,
                 "ranking-kind": (ranking_kind or kind).value,
                 "routing": getattr(
-                    scorer, "routing", scorers.routing_for(kind, routing, ranking_kind)
+                    reranker, "routing", rerankers.routing_for(kind, routing, ranking_kind)
                 ),
                 "fallback": fallback.value,
-                "composition": kept and kept.to_json(),
+                "composition": saved and saved.to_json(),
                 "split": split,
                 "query-language": query_language,
                 "document-language": document_language,
@@ -185,7 +192,7 @@ def rerank(
                 "dtype": dtype,
                 "seed": seed,
                 "json": as_json,
-                **scorers.identity(scorer),
+                **reranker.identity(),
             },
             resume=resume,
             missing=missing.value,
@@ -196,7 +203,7 @@ def rerank(
             interpolate=interpolate,
             normalise=mixing,
         )
-        scorers.report(scoring)
+    rerankers.report(summary.notes)
     note(str(summary))
 
 
@@ -216,13 +223,13 @@ def _candidates(
         yield found
 
 
-def _show(
-    hits: list[ScoredDocument], candidates: list[Document], depth: int | None, as_json: bool
-) -> None:
-    texts = {document.id: document.text for document in candidates}
-    for rank, hit in enumerate(hits[:depth], start=1):
+def _show(ranking: Ranking, request: Request, depth: int | None, as_json: bool) -> None:
+    texts = {document.id: document.text for document in request.documents}
+    for rank, hit in enumerate(ranking.hits[:depth], start=1):
+        text = texts[hit.document_id]
         if as_json:
-            row = {"rank": rank, "document_id": hit.document_id, "score": hit.score}
-            print(json.dumps({**row, "text": texts[hit.document_id]}, ensure_ascii=False))
+            row = {"rank": rank, "document_id": hit.document_id, "score": hit.score, "text": text}
+            more = ranking.details.get(hit.document_id, {})
+            print(json.dumps({**row, **more}, ensure_ascii=False))
         else:
-            print(f"{rank}\t{hit.score:.4f}\t{hit.document_id}\t{texts[hit.document_id]}")
+            print(f"{rank}\t{hit.score:.4f}\t{hit.document_id}\t{text}")

@@ -11,13 +11,13 @@ import typer
 
 from polyrank.base import DEFAULT_BASE
 from polyrank.errors import UsageError
-from polyrank.messages import note
-from polyrank.runs import fusion
+from polyrank.progress import note
 
-from . import checks, first_stages, loading, options, scorers, show
+from . import checks, first_stages, loading, options, rerankers, show
 from .index import options as indexes
 from .index.opened import open_index, worker_pool
 from .options import Analysis, Fallback, FirstStage, Kind
+from .ray_workers import asks_for_ray
 
 if TYPE_CHECKING:
     from polyrank.collections.records import Collection, Run
@@ -128,23 +128,26 @@ def search(
         _check_ids(texts, output)
         found = first_stages.search_first(texts, first_stage, base, depth, limit, device, analysis)
     if rerank:
+        from polyrank.rerankers.base import rerank_run
+        from polyrank.rerankers.interpolated import Interpolated
+        from polyrank.rerankers.load import RerankerSpec, load_reranker
+        from polyrank.scale_out import scaled_out
 
-        def reranker() -> scorers.Local:
-            if model is not None:
-                return scorers.standalone(model, max_length, device, dtype, seed)
-            return scorers.reranker(
-                base, ranking, kind, routing, fallback, max_length, device, dtype, seed,
-                ranking_kind, keep=ray is None,
-            )  # fmt: skip
-
-        with scorers.scaled_out(reranker(), reranker, ray, ray_workers) as scorer:
-            scored = scorers.reranked(scorer, texts, found)
-            scorers.report(scorer)
-        found = (
-            scored
-            if interpolate is None
-            else fusion.interpolate(found, scored, interpolate, mixing)
+        spec = RerankerSpec(
+            model=model,
+            **rerankers.module_options(base, ranking, kind, ranking_kind, routing, fallback),
+            max_length=max_length,
+            device=device,
+            dtype=dtype,
+            seed=seed,
+            keep=rerankers.KEPT if ray is None else 0,
         )
+        address = ray if asks_for_ray(ray, ray_workers) else None
+        with scaled_out(spec, load_reranker(spec), address, ray_workers) as reranker:
+            if interpolate is not None:
+                reranker = Interpolated(reranker, interpolate, mixing)
+            found, notes = rerank_run(reranker, texts, found)
+        rerankers.report(notes)
     if output is not None:
         from polyrank.collections.trec import write_run
 
@@ -198,8 +201,8 @@ def _search_index(
         with worker_pool(again, opened.encoder, ray, workers) as pool:
             scaled = RayIndex(pool)
             found = scaled.search(queries, depth, languages, pruning)
-            scorers.report(scaled)
-    scorers.report(getattr(opened.encoder, "model", None))
+            rerankers.report(scaled.notes)
+    rerankers.report(getattr(getattr(opened.encoder, "model", None), "notes", {}))
     if not any(found.values()) and queries:
         there = ", ".join(f"{tag} {count}" for tag, count in opened.info().languages.items())
         note(f"nothing was found; the index has documents in: {there or 'no language'}")

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from polyrank.base import DEFAULT_BASE
-from polyrank.messages import note
+from polyrank.progress import note
 
 from .. import options
 from ..options import AsJson, Fallback, Kind, LanguageKind, Routing

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polyrank.messages import note
+from polyrank.progress import note
 
 if TYPE_CHECKING:
     from polyrank.index.multivector import Change, MultiVectorIndex

@@ -16,7 +16,7 @@ from polyrank.base.fingerprint import Fingerprint, fingerprint_of
 from polyrank.base.quiet import quiet_transformers
 from polyrank.base.roots import expanded, zoo_roots
 from polyrank.base.trusted import refuse_code_of
-from polyrank.errors import ModuleError, UsageError
+from polyrank.errors import ModuleError
 
 if TYPE_CHECKING:
     import torch
@@ -113,26 +113,6 @@ def load_base(name: str, dtype: torch.dtype | None = None, attention: str | None
         fingerprint = fingerprint_of(model, tokenizer)  # before the cast: rounding would change it
     model = model.to(dtype or torch.float32).eval()
     return Base(base_name(name), source, model, tokenizer, fingerprint, card)
-
-
-def device_of(name: str | torch.device | None) -> torch.device:
-    """A device by its name; for None the first GPU, or the CPU where there is none.
-
-    Raises:
-        UsageError: a name that is no device, or a device that this machine lacks.
-    """
-    import torch
-
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        found = torch.device(name)
-        torch.empty(0, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        gpus = torch.cuda.device_count()
-        there = ", ".join(["cpu", *(f"cuda:{number}" for number in range(gpus))])
-        raise UsageError(f"there is no device '{name}' on this machine; use {there}") from error
-    return found
 
 
 def base_name(name: str) -> str:

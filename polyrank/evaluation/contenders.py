@@ -18,8 +18,8 @@ from polyrank.modules.card import Parent, read_card, sha256
 from polyrank.modules.mask.mask_folder import MASK_FILE, load_mask_module, save_mask_module
 from polyrank.rerankers.cross_encoder import CrossEncoder, read_classifier
 from polyrank.rerankers.distilled_folder import verify
-from polyrank.rerankers.mean import MeanScorer
-from polyrank.rerankers.modular import Reranker
+from polyrank.rerankers.mean import MeanReranker
+from polyrank.rerankers.modular import ModularReranker
 from polyrank.rerankers.pairs import PairScorer
 from polyrank.training.distillation.cross_encoders import is_aligned
 from polyrank.training.distillation.vocabulary import trim, trim_differences, trimmed_embeddings
@@ -41,7 +41,7 @@ class Contender:
     """
 
     name: str
-    scorer: PairScorer
+    reranker: PairScorer | MeanReranker
     weights: tuple[str, ...]
     parameters: int
     megabytes: float
@@ -128,7 +128,7 @@ def _modular(
     options: dict[str, Any],
 ) -> list[Contender]:
     cut = trim(base, kept)
-    built = Reranker(base, ranking, kind=kind, fallback=fallback, zoo=zoo, **options)
+    built = ModularReranker(base, ranking, kind=kind, fallback=fallback, zoo=zoo, **options)
     used = {  # both ways, so that the modules of both languages are there whatever the routing
         module
         for first, second in (pair, pair[::-1])
@@ -148,7 +148,9 @@ def _modular(
                 parts = _cut_masks(folders, kept, base, Path(held.name))
                 where = held.name
             short = str(parts[0])
-            scorer = Reranker(body, short, kind=kind, fallback=fallback, zoo=where, **options)
+            scorer = ModularReranker(
+                body, short, kind=kind, fallback=fallback, zoo=where, **options
+            )
         beside = sum(_weights(part) for part in parts) if kind == "adapter" else _head(parts[0])
         there = stored(base.folder, getattr(base.model.config, "_commit_hash", None))
         size = disk(there) if body is base else _saved(body, there)
@@ -241,7 +243,9 @@ def _whole(
         for name, as_ in zip(judges, shown, strict=True)
     ]
     members = [found[0] for found in each]
-    scorer = MeanScorer([m.scorer for m in members if isinstance(m.scorer, CrossEncoder)], scale)
+    scorer = MeanReranker(
+        [m.reranker for m in members if isinstance(m.reranker, CrossEncoder)], scale
+    )
     mean = Contender(
         TEACHER,
         scorer,

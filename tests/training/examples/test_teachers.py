@@ -9,9 +9,10 @@ import pytest
 
 from polyrank.collections.records import Document, Query
 from polyrank.errors import DataError, UsageError
+from polyrank.rerankers.mean import averaged
 from polyrank.training.examples import teachers
 from polyrank.training.examples.negatives import Example, read_examples, write_examples
-from polyrank.training.examples.teachers import averaged, check_teachers, scored_by
+from polyrank.training.examples.teachers import check_teachers, scored_by
 
 DOCUMENTS = {i: Document(i, text, language="en") for i, text in {"a": "ice", "b": "sea"}.items()}
 EXAMPLES = [
@@ -32,7 +33,7 @@ def test_means_by_hand():
 
 
 def test_two_teachers_are_the_mean_of_their_rerankers(tiny_zoo, tiny_base, tmp_path):
-    from polyrank.rerankers.modular import Reranker
+    from polyrank import Reranker
 
     names = ("squad", str(tiny_zoo / tiny_base.name / "ranking/adapter/bare"))
     found = scored_by(names, EXAMPLES, DOCUMENTS, tiny_base, tmp_path, "en", tiny_zoo)
@@ -69,9 +70,9 @@ def test_a_killed_scoring_goes_on(tiny_zoo, tiny_base, tmp_path, monkeypatch):
 
 
 def test_a_composition_is_a_teacher(tiny_zoo, tiny_base, tmp_path, monkeypatch):
+    from polyrank import Reranker
     from polyrank.composition.plan import compose
     from polyrank.composition.saved import saved
-    from polyrank.rerankers.modular import Reranker
 
     plan = compose(tiny_base, "squad", "en", "en", routing="split", kind="adapter", zoo=tiny_zoo)
     saved(plan, str(tiny_base.folder), tiny_zoo).write(tmp_path / "plan.json")

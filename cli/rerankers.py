@@ -1,0 +1,47 @@
+"""The reranker that options ask for, as a spec, and what it has to say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from polyrank.progress import note
+
+from .options import Fallback, Kind, Routing
+
+if TYPE_CHECKING:
+    from polyrank.notes import Note
+
+KEPT = 1 << 28  # bytes of document vectors, where one process reranks several queries
+
+
+def routing_for(kind: Kind, routing: Routing | None, ranking_kind: Kind | None = None) -> str:
+    """The routing that was asked for, or the usual one of the kinds."""
+    from polyrank.composition.plan import usual_routing
+
+    return routing.value if routing else usual_routing(kind.value, (ranking_kind or kind).value)
+
+
+def module_options(
+    base: str,
+    ranking: str | None,
+    kind: Kind,
+    ranking_kind: Kind | None,
+    routing: Routing | None,
+    fallback: Fallback,
+) -> dict[str, Any]:
+    """What options say of modules, as fields of `RerankerSpec`."""
+    return {
+        "base": base,
+        "ranking": ranking,
+        "kind": kind.value,
+        "ranking_kind": ranking_kind and ranking_kind.value,
+        "routing": routing and routing.value,
+        "fallback": fallback.value,
+    }
+
+
+def report(notes: Mapping[Note, int] | Mapping[str, int]) -> None:
+    """What a reranker or an encoder assumed or cut, on stderr."""
+    for message, times in notes.items():
+        note(f"{message} ({times} times)" if times > 1 else message)
