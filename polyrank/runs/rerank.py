@@ -109,40 +109,51 @@ def rerank_stream(
     survey = survey_of(collection, run, missing, depth, limit, layout, tag, with_scores)
     found = streamed_requests(collection, rankings_of(run, depth, limit), missing, run)
     requests = (request for request in found if request.documents)
+    form = _Form(layout, tag)
     if str(output) == "-":
         if resume:
             raise UsageError("--resume needs an --output file; standard output cannot be continued")
         with bar("reranking", survey.queries, progress) as drawn:
-            written = _write(reranker.rank_all(requests), sys.stdout, layout, tag, drawn.advance)
+            written = form.write(reranker.rank_all(requests), sys.stdout, drawn.advance)
         return _summary(survey, written, 0, 0)
 
-    path = Path(output)
-    job = Job(
-        {
-            **(settings or {}),
-            "tag": tag,
-            "missing": missing,
-            "depth": depth,
-            "limit": limit,
-            "interpolate": None if interpolate is None else [interpolate, normalise],
-        },
-        survey.candidates,
-        collection_hash(collection),
-    )
+    used = {
+        **(settings or {}),
+        "tag": tag,
+        "missing": missing,
+        "depth": depth,
+        "limit": limit,
+        "interpolate": None if interpolate is None else [interpolate, normalise],
+    }
+    job = Job(used, survey.candidates, collection_hash(collection))
     if resume:
-        check_resume(path, job)
+        check_resume(Path(output), job)
     else:
-        check_start(path)
-    done, lines_done, rest = _continue(path, requests, layout) if resume else (0, 0, requests)
+        check_start(Path(output))
+    return _to_file(reranker, requests, Path(output), form, job, survey, resume, progress)
+
+
+def _to_file(
+    reranker: Reranker,
+    requests: Iterator[Request],
+    path: Path,
+    form: _Form,
+    job: Job,
+    survey: Survey,
+    resume: bool,
+    progress: bool,
+) -> Summary:
+    """Write each ranking as it comes, after those that an interrupted run left."""
+    done, lines_done, rest = _continue(path, requests, form.layout) if resume else (0, 0, requests)
     try:
         with bar("reranking", survey.queries, progress) as drawn:
             drawn.advance(done)
-            scored = reranker.rank_all(rest)
+            rankings = reranker.rank_all(rest)
             # What fails at the first query leaves an older output alone, and nothing to resume.
-            first = list(itertools.islice(scored, 1))
+            first = list(itertools.islice(rankings, 1))
             job.write(path)
             with open(path, "a" if resume else "w", encoding="utf-8", newline="\n") as file:
-                written = _write(itertools.chain(first, scored), file, layout, tag, drawn.advance)
+                written = form.write(itertools.chain(first, rankings), file, drawn.advance)
     except KeyboardInterrupt:
         if not sidecar(path).exists():
             raise Interrupted("stopped before anything was written") from None
@@ -172,27 +183,29 @@ class _Written:
     notes: Notes = field(default_factory=Notes)
 
 
-def _write(
-    rankings: Iterable[Ranking],
-    file: IO[str],
-    layout: LineFormat,
-    tag: str,
-    advance: Callable[[], None],
-) -> _Written:
-    """Write one query after the other, each flushed."""
-    written = _Written()
-    for ranking in rankings:
-        file.write(
-            "".join(
-                layout.write(hit, rank, tag, ranking.details.get(hit.document_id))
+@dataclass(frozen=True)
+class _Form:
+    """How a ranking is written."""
+
+    layout: LineFormat
+    tag: str
+
+    def write(
+        self, rankings: Iterable[Ranking], file: IO[str], advance: Callable[[], None]
+    ) -> _Written:
+        """Write one query after the other, each flushed."""
+        written = _Written()
+        for ranking in rankings:
+            lines = (
+                self.layout.write(hit, rank, self.tag, ranking.details.get(hit.document_id))
                 for rank, hit in enumerate(ranking.hits, start=1)
             )
-        )
-        file.flush()
-        written.lines += len(ranking.hits)
-        written.notes += ranking.notes
-        advance()
-    return written
+            file.write("".join(lines))
+            file.flush()
+            written.lines += len(ranking.hits)
+            written.notes += ranking.notes
+            advance()
+        return written
 
 
 def _continue(

@@ -34,7 +34,7 @@ TEXTS = Collection("toy", DOCUMENTS, {i: Query(i, i) for i in ("q", "r", "empty"
 class Lengths:
     """Scores a document by its length."""
 
-    notes = {}
+    notes = Notes()
 
     def score(self, pairs):
         return [float(len(document.text)) for _, document in pairs]
