@@ -11,6 +11,8 @@ from .options import Fallback, Kind, Routing
 
 if TYPE_CHECKING:
     from polyrank.notes import Note
+    from polyrank.rerankers.base import Reranker
+    from polyrank.rerankers.load import RerankerSpec
 
 KEPT = 1 << 28  # bytes of document vectors, where one process reranks several queries
 
@@ -38,6 +40,32 @@ def module_options(
         "ranking_kind": ranking_kind and ranking_kind.value,
         "routing": routing and routing.value,
         "fallback": fallback.value,
+    }
+
+
+def settings_of(spec: RerankerSpec, reranker: Reranker) -> dict[str, Any]:
+    """What scores depend on, as `rerank --resume` compares it: options and hashes of weights."""
+    from polyrank.composition.plan import usual_routing
+    from polyrank.composition.saved import SavedComposition
+    from polyrank.rerankers.load import DEFAULT_RANKING
+
+    saved = spec.composition
+    return {
+        "model": spec.model,
+        "base": spec.base,
+        "ranking": getattr(reranker, "ranking", DEFAULT_RANKING),
+        "kind": spec.kind,
+        "ranking-kind": spec.of_ranking,
+        "routing": getattr(
+            reranker, "routing", spec.routing or usual_routing(spec.kind, spec.ranking_kind)
+        ),
+        "fallback": spec.fallback,
+        "composition": saved.to_json() if isinstance(saved, SavedComposition) else saved,
+        "max-length": spec.max_length,
+        "device": spec.device,
+        "dtype": spec.dtype,
+        "seed": spec.seed,
+        **reranker.identity(),
     }
 
 

@@ -22,6 +22,7 @@ from .ray_workers import asks_for_ray
 if TYPE_CHECKING:
     from polyrank.collections.records import Collection, Run
     from polyrank.index.multivector import MultiVectorIndex, Pruning
+    from polyrank.rerankers.load import RerankerSpec
 
 
 def search(
@@ -91,12 +92,9 @@ def search(
         raise UsageError("--interpolate mixes in the reranker; leave out --no-rerank")
     if model is not None:
         checks.not_beside(context, "model", options.WITH_MODEL)
-        if not rerank:
-            raise UsageError("--model scores the candidates; leave out --no-rerank")
-    if not rerank and ray is not None and index is None:
-        raise UsageError("--ray scores the candidates; leave out --no-rerank, or search an --index")
-    if not rerank and ray is None and ray_workers is not None:
-        raise UsageError("--ray-workers goes with --ray")
+    address = ray if asks_for_ray(ray, ray_workers) else None
+    if not rerank:
+        _refuse_unscored(model, address, index)
     if index is not None:
         checks.not_beside(
             context, "index", ["documents", "document-language", "first-stage", "analysis"]
@@ -109,16 +107,9 @@ def search(
         opened = open_index(index, given, index_ranking, device, dtype)
         wanted = _asked(collection, queries, query, query_language, split)
         _check_ids(wanted, output)
+        where = (depth, indexes.split(languages), indexes.pruning_of(probe, candidates))
         texts, found = _search_index(
-            opened,
-            opened_again,
-            wanted,
-            depth,
-            limit,
-            indexes.split(languages),
-            indexes.pruning_of(probe, candidates),
-            ray,
-            ray_workers,
+            opened, opened_again, wanted, limit, where, (address, ray_workers)
         )
     else:
         _refuse(context, ["languages", "probe", "candidates", "index-ranking"])
@@ -128,10 +119,7 @@ def search(
         _check_ids(texts, output)
         found = first_stages.search_first(texts, first_stage, base, depth, limit, device, analysis)
     if rerank:
-        from polyrank.rerankers.base import rerank_run
-        from polyrank.rerankers.interpolated import Interpolated
-        from polyrank.rerankers.load import RerankerSpec, load_reranker
-        from polyrank.scale_out import scaled_out
+        from polyrank.rerankers.load import RerankerSpec
 
         spec = RerankerSpec(
             model=model,
@@ -142,22 +130,57 @@ def search(
             seed=seed,
             keep=rerankers.KEPT if ray is None else 0,
         )
-        address = ray if asks_for_ray(ray, ray_workers) else None
-        with scaled_out(spec, load_reranker(spec), address, ray_workers) as reranker:
-            if interpolate is not None:
-                reranker = Interpolated(reranker, interpolate, mixing)
-            found, notes = rerank_run(reranker, texts, found)
-        rerankers.report(notes)
+        mix = None if interpolate is None else (interpolate, mixing)
+        found = _reranked(spec, texts, found, mix, (address, ray_workers))
     if output is not None:
         from polyrank.collections.trec import write_run
 
         write_run(found, output)
         note(f"{sum(map(len, found.values()))} candidates of {len(found)} queries")
         return
+    _show(texts, found, top, as_json)
+
+
+def _refuse_unscored(model: str | None, ray: str | None, index: Path | None) -> None:
+    """Refuse options of scoring where nothing is scored."""
+    if model is not None:
+        raise UsageError("--model scores the candidates; leave out --no-rerank")
+    if ray is not None and index is None:
+        raise UsageError("--ray scores the candidates; leave out --no-rerank, or search an --index")
+
+
+def _reranked(
+    spec: RerankerSpec,
+    texts: Collection,
+    found: Run,
+    mix: tuple[float, str] | None,
+    ray: tuple[str | None, int | None],
+) -> Run:
+    """The candidates in the reranker's order.
+
+    Args:
+        mix: weight and normalisation of an interpolation with the first stage.
+        ray: address and workers.
+    """
+    from polyrank.rerankers.base import rerank_run
+    from polyrank.rerankers.interpolated import Interpolated
+    from polyrank.rerankers.load import load_reranker
+    from polyrank.scale_out import scaled_out
+
+    with scaled_out(spec, load_reranker(spec), *ray) as reranker:
+        if mix is not None:
+            reranker = Interpolated(reranker, *mix)
+        run, notes = rerank_run(reranker, texts, found)
+    rerankers.report(notes)
+    return run
+
+
+def _show(texts: Collection, run: Run, top: int, as_json: bool) -> None:
+    """The best of each query, on standard output."""
     from rich.console import Console
 
     console = Console(highlight=False)
-    for query_id, hits in found.items():
+    for query_id, hits in run.items():
         shown, asked = hits[:top], texts.queries[query_id]
         if as_json:
             print(show.as_json(asked, shown, texts.documents))
@@ -184,23 +207,28 @@ def _search_index(
     opened: MultiVectorIndex,
     again: Callable[[], MultiVectorIndex],
     asked: Collection,
-    depth: int,
     limit: int | None,
-    languages: Sequence[str] | None,
-    pruning: Pruning | None,
-    ray: str | None,
-    workers: int | None,
+    where: tuple[int, Sequence[str] | None, Pruning | None],
+    ray: tuple[str | None, int | None],
 ) -> tuple[Collection, Run]:
-    """What an index finds, and the texts to show and to rerank."""
+    """What an index finds, and the texts to show and to rerank.
+
+    Args:
+        again: opens the index in a worker.
+        limit: of queries.
+        where: depth, languages and pruning of `MultiVectorIndex.search`.
+        ray: address and workers.
+    """
     queries = list(asked.queries.values())[:limit]
-    if ray is None:
-        found = opened.search(queries, depth, languages, pruning)
+    address, workers = ray
+    if address is None:
+        found = opened.search(queries, *where)
     else:
         from polyrank.scale_out import RayIndex
 
-        with worker_pool(again, opened.encoder, ray, workers) as pool:
+        with worker_pool(again, opened.encoder, address, workers) as pool:
             scaled = RayIndex(pool)
-            found = scaled.search(queries, depth, languages, pruning)
+            found = scaled.search(queries, *where)
             rerankers.report(scaled.notes)
     rerankers.report(getattr(getattr(opened.encoder, "model", None), "notes", {}))
     if not any(found.values()) and queries:
