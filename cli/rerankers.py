@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from polyrank.progress import note
@@ -10,7 +9,6 @@ from polyrank.progress import note
 from .options import Fallback, Kind, Routing
 
 if TYPE_CHECKING:
-    from polyrank.notes import Note
     from polyrank.rerankers.base import Reranker
     from polyrank.rerankers.load import RerankerSpec
 
@@ -69,7 +67,7 @@ def settings_of(spec: RerankerSpec, reranker: Reranker) -> dict[str, Any]:
     }
 
 
-def report(notes: Mapping[Note, int] | Mapping[str, int]) -> None:
-    """What a reranker or an encoder assumed or cut, on stderr."""
-    for message, times in notes.items():
+def report(noted: Any) -> None:
+    """What was assumed or cut, on stderr: of notes, or of what has some."""
+    for message, times in getattr(noted, "notes", noted or {}).items():
         note(f"{message} ({times} times)" if times > 1 else message)

@@ -229,8 +229,8 @@ def _search_index(
         with worker_pool(again, opened.encoder, address, workers) as pool:
             scaled = RayIndex(pool)
             found = scaled.search(queries, *where)
-            rerankers.report(scaled.notes)
-    rerankers.report(getattr(getattr(opened.encoder, "model", None), "notes", {}))
+            rerankers.report(scaled)
+    rerankers.report(getattr(opened.encoder, "model", None))
     if not any(found.values()) and queries:
         there = ", ".join(f"{tag} {count}" for tag, count in opened.info().languages.items())
         note(f"nothing was found; the index has documents in: {there or 'no language'}")
