@@ -241,7 +241,7 @@ def named(folders: Sequence[Path]) -> dict[Path, str]:
     cards = {folder: verify(folder) for folder in folders}
     for folder, card in cards.items():
         if card is None:
-            sys.exit(f"{folder} is no model that 'polyrank distill' wrote")
+            sys.exit(f"{folder} is not a folder that 'polyrank distill' wrote")
     pairs = {folder: f"{card['source']}–{card['target']}" for folder, card in cards.items() if card}
     alone = Counter(pairs.values())
     return {f: p if alone[p] == 1 else f"{p} {f.name}" for f, p in pairs.items()}

@@ -89,7 +89,7 @@ def rerank(
     """Rerank the candidates of a first stage with a composition of modules.
 
     Each query is written when it is scored, so a long run that is stopped goes on with --resume.
-    With --composition the modules are those of the file, with just the weights of then. With
+    With --composition the modules are those of the file, with the same weights as then. With
     --model there are no modules: one cross-encoder scores, such as one of 'polyrank distill'. With
     --ray several processes or machines score, and the output is the same. --interpolate mixes the
     scores with the first stage's, which often ranks better than either.

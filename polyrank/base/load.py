@@ -54,7 +54,7 @@ def resolve_base(name: str) -> str:
     """What `from_pretrained` should load for a base's name: a folder or a Hub id.
 
     Raises:
-        ModuleError: the package that a base is made from is absent, or a folder is no checkpoint.
+        ModuleError: the package that a base is made from is absent, or a folder is not a checkpoint.
     """
     for root in [] if name.startswith((".", "/", "~")) else zoo_roots():
         if (root / name / "base" / "config.json").is_file():
@@ -65,7 +65,7 @@ def resolve_base(name: str) -> str:
         folder = expanded(name)
         if not (folder / "config.json").is_file():
             raise ModuleError(
-                f"the folder '{name}' is no base: it has no config.json.\n"
+                f"the folder '{name}' is not a base: it has no config.json.\n"
                 "Give a folder written by save_pretrained, with the model and its tokenizer."
             )
         return str(folder)

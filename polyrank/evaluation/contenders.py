@@ -65,25 +65,25 @@ def contenders(
 
     Args:
         model: a folder that `polyrank distill` wrote.
-        base: where the base of then is; None for the name in the card.
+        base: where the base it was distilled from is; None for the name in the card.
         ranking: the teacher's ranking module; None for the one that the card names.
         fallback: for a language without module: 'error', 'related' or 'none'.
         teacher: the one of several cross-encoders to take as the teacher, as the card names it;
             None takes all.
 
     Raises:
-        UsageError: a folder that is no distilled reranker, or a teacher that it did not have.
-        ModuleError: a teacher that is missing, or other weights of the base than then.
+        UsageError: a folder without a distilled reranker, or a teacher that it did not have.
+        ModuleError: a teacher that is missing, or other weights of the base than it was distilled from.
     """
     folder = Path(model)
     card = verify(folder) if folder.is_dir() else None
     if card is None or card["form"] == "encoder":
-        raise UsageError(f"'{model}' is no reranker that 'polyrank distill' wrote; give its folder")
+        raise UsageError(f"'{model}' is not a reranker that 'polyrank distill' wrote; give its folder")
     whole = load_base(base or card["base"])
     if asdict(whole.fingerprint) != card["fingerprint"]:
         raise ModuleError(
             f"'{model}' was made from other weights than those of the base '{whole.name}' "
-            f"({whole.fingerprint}).\nGive the base of then."
+            f"({whole.fingerprint}).\nGive the base it was distilled from."
         )
     student = CrossEncoder(folder, max_length=max_length, device=device)
     kept = kept_by(student.tokenizer, whole)

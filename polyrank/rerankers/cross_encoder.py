@@ -153,7 +153,7 @@ def read_classifier(name: str | Path, attention: str | None = None) -> tuple[Any
         attention: 'eager' where its probabilities are needed; by default the library's choice.
 
     Raises:
-        ModuleError: no such model, weights that are no safetensors, code of its own, several
+        ModuleError: no such model, weights that are not safetensors, code of its own, several
             logits, or no fast tokenizer.
     """
     from transformers import AutoConfig, AutoModelForSequenceClassification
@@ -189,7 +189,7 @@ def read_classifier(name: str | Path, attention: str | None = None) -> tuple[Any
     if missing := report["missing_keys"]:
         raise ModuleError(
             f"the model '{name}' lacks {len(missing)} tensors, e.g. '{sorted(missing)[0]}', so it "
-            "is no trained ranker.\nGive a cross-encoder of one logit."
+            "is not a trained ranker.\nGive a cross-encoder of one logit."
         )
     if not tokenizer.is_fast or tokenizer.pad_token_id is None:
         raise ModuleError(

@@ -38,7 +38,7 @@ def first_stage_file(output: Path) -> Path:
 def kept_first_stage(
     output: Path, resume: bool, search: Callable[[], Run]
 ) -> Iterator[tuple[Run, bool]]:
-    """What a first stage found, and whether it is that of then; kept until the output is finished.
+    """What a first stage found, and whether it was kept from before; kept until the output is finished.
 
     A resumed run must go on from the same candidates and scores. Searching again may give others:
     under another number of threads dense scores differ in the last bit, which moves the mean of
@@ -200,7 +200,7 @@ def check_resume(output: Path, job: Job) -> None:
     if changed:
         listed = "\n".join(f"  - {line}" for line in changed)
         raise UsageError(
-            f"{output} was started with other settings, so it cannot be resumed:\n{listed}\n"
+            f"{output} was started with other settings and cannot be resumed:\n{listed}\n"
             "Use the same settings as before, or name another --output."
         )
 
@@ -218,7 +218,7 @@ def read_done(file: IO[bytes], request: Request, read_ids: ReadIds) -> bool:
     """Read one query's ranking; True when it is whole, and then the file stands behind it.
 
     Raises:
-        ValueError: when what stands there is no beginning of this query's ranking.
+        ValueError: when what stands there is not the beginning of this query's ranking.
     """
     start = file.tell()
     query, documents = request.query, request.documents

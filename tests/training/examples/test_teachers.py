@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from polyrank import Reranker
 from polyrank.collections.records import Document, Query
 from polyrank.errors import DataError, UsageError
 from polyrank.rerankers.mean import averaged
@@ -48,7 +49,7 @@ def test_a_killed_scoring_goes_on(tiny_zoo, tiny_base, tmp_path, monkeypatch):
     arguments = (("squad",), EXAMPLES, DOCUMENTS, tiny_base)
     whole = scored_by(*arguments, _folder(tmp_path / "whole"), "en", tiny_zoo)
     work, asked = _folder(tmp_path / "halves"), []
-    score = teachers.Reranker.score
+    score = Reranker.score
 
     def killed(self, pairs):
         asked.append(pairs[0][0].id)
@@ -56,7 +57,7 @@ def test_a_killed_scoring_goes_on(tiny_zoo, tiny_base, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return score(self, pairs)
 
-    monkeypatch.setattr(teachers.Reranker, "score", killed)
+    monkeypatch.setattr(Reranker, "score", killed)
     with pytest.raises(KeyboardInterrupt):
         scored_by(*arguments, work, "en", tiny_zoo)
     with (work / "teacher-0.jsonl").open("a") as file:
@@ -116,7 +117,7 @@ def test_what_is_neither_a_module_nor_a_cross_encoder(tiny_bert, tmp_path, monke
     from polyrank.errors import HubError, ModuleError
 
     student = load_base(str(tiny_bert))
-    with pytest.raises(ModuleError, match="so it is no trained ranker|outputs"):
+    with pytest.raises(ModuleError, match="so it is not a trained ranker|outputs"):
         scored_by((str(tiny_bert),), EXAMPLES, DOCUMENTS, student, tmp_path, "en")
 
     def refuse(*_):
