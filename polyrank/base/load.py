@@ -54,7 +54,8 @@ def resolve_base(name: str) -> str:
     """What `from_pretrained` should load for a base's name: a folder or a Hub id.
 
     Raises:
-        ModuleError: the package that a base is made from is absent, or a folder is not a checkpoint.
+        ModuleError: the package that a base is made from is absent, or a folder is not a
+            checkpoint.
     """
     for root in [] if name.startswith((".", "/", "~")) else zoo_roots():
         if (root / name / "base" / "config.json").is_file():

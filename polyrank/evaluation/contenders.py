@@ -73,12 +73,15 @@ def contenders(
 
     Raises:
         UsageError: a folder without a distilled reranker, or a teacher that it did not have.
-        ModuleError: a teacher that is missing, or other weights of the base than it was distilled from.
+        ModuleError: a teacher that is missing, or other weights of the base than it was distilled
+            from.
     """
     folder = Path(model)
     card = verify(folder) if folder.is_dir() else None
     if card is None or card["form"] == "encoder":
-        raise UsageError(f"'{model}' is not a reranker that 'polyrank distill' wrote; give its folder")
+        raise UsageError(
+            f"'{model}' is not a reranker that 'polyrank distill' wrote; give its folder"
+        )
     whole = load_base(base or card["base"])
     if asdict(whole.fingerprint) != card["fingerprint"]:
         raise ModuleError(

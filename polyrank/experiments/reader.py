@@ -228,8 +228,8 @@ def _check_systems(root: Node, systems: list[System], groups: tuple[Group, ...])
             )
         if system.over is not None and system.over not in {s.name for s in seen.values()}:
             where.wrong(
-                f"{system.name!r} is over {system.over!r}, which is not a system above it; those are: "
-                f"{', '.join(s.name for s in seen.values()) or 'none'}"
+                f"{system.name!r} is over {system.over!r}, which is not a system above it; "
+                f"those are: {', '.join(s.name for s in seen.values()) or 'none'}"
             )
         for name in system.only or ():
             if name not in [group.name for group in groups]:

@@ -28,7 +28,8 @@ def normalise(tag: str) -> str:
     Dari (`prs`) is Persian of Afghanistan to CLDR: `fa-AF`. Variants and extensions are dropped.
 
     Raises:
-        LanguageError: for what is not a tag, an unregistered language, or `und`, `mul`, `zxx`, `mis`.
+        LanguageError: for what is not a tag, an unregistered language, or `und`, `mul`, `zxx`,
+            `mis`.
     """
     from langcodes import Language, LanguageTagError
 

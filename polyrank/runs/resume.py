@@ -38,7 +38,9 @@ def first_stage_file(output: Path) -> Path:
 def kept_first_stage(
     output: Path, resume: bool, search: Callable[[], Run]
 ) -> Iterator[tuple[Run, bool]]:
-    """What a first stage found, and whether it was kept from before; kept until the output is finished.
+    """What a first stage found, and whether it was kept from before.
+
+    It is kept until the output is finished.
 
     A resumed run must go on from the same candidates and scores. Searching again may give others:
     under another number of threads dense scores differ in the last bit, which moves the mean of

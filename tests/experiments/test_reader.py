@@ -88,7 +88,7 @@ WRONG = [
     ("one file name", HEAD + A + "  A: {search: dense}\n", 7, "names of files"),
     ("a weight", HEAD + "  a: {rerank: mask, over: BM25, interpolate: 1.5}\n", 6, "0 to 1"),
     ("undeveloped", HEAD + "  a: {rerank: mask, over: BM25, interpolate: chosen}\n", 6, "chosen"),
-    ("an unknown name", HEAD + A + "compare: [{system: b, against: BM25}]\n", 7, "unknown name 'b'"),
+    ("an unknown name", HEAD + A + "compare: [{system: b, against: BM25}]\n", 7, "name 'b'"),
     ("itself", HEAD + "compare: [{system: BM25, against: BM25}]\n", 6, "itself"),
     ("an empty group", HEAD + "groups:\n  g: {languages: [fi]}\n", 7, "no pair"),
     ("a date", HEAD + "about: !!python/name:os.system x\n", 6, "tag"),
