@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from polyrank.progress import note
@@ -69,5 +70,6 @@ def settings_of(spec: RerankerSpec, reranker: Reranker) -> dict[str, Any]:
 
 def report(noted: Any) -> None:
     """What was assumed or cut, on stderr: of notes, or of what has some."""
-    for message, times in getattr(noted, "notes", noted or {}).items():
+    notes = noted if isinstance(noted, Mapping) else getattr(noted, "notes", {})
+    for message, times in notes.items():
         note(f"{message} ({times} times)" if times > 1 else message)
