@@ -36,9 +36,10 @@ def test_a_command_for_late_interaction_trains_that_kind(kind):
 
 @pytest.mark.parametrize("kind", ["adapter", "mask"])
 def test_a_base_for_retrieval_learns_languages_from_pairs(kind, tmp_path, monkeypatch):
+    from polyrank.cli.app import app
+
     from polyrank.base import BaseCard
     from polyrank.base.card import write_base_card
-    from polyrank.cli.app import app
 
     words = shlex.split(train_command("e5-small", "language", kind, "ti"))
     command = typer.main.get_command(app).commands["train"].commands["language"]
