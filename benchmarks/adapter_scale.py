@@ -28,11 +28,11 @@ from torch import Tensor
 from polyrank import load_collection
 from polyrank.base import Base, load_base
 from polyrank.collections.bundled import query_languages
+from polyrank.late_interaction.pooled_vectors import PooledVectors
 from polyrank.modules.card import read_card, write_card
 from polyrank.modules.folder import replaced
-from polyrank.modules.search import find
-from polyrank.rerankers.pooled_vectors import PooledVectors
 from polyrank.training.pack.measure import ndcg_of_one
+from polyrank.zoo.find import find
 
 FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0)
 OUTER = (".adapter_up.", ".F.2.", ".G.2.")  # the layers whose output is added to a hidden state

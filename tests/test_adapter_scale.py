@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from polyrank.rerankers.pooled_vectors import PooledVectors
 
 from polyrank.modules.card import read_card
-from polyrank.rerankers.pooled_vectors import PooledVectors
 
 PATH = Path(__file__).parent.parent / "benchmarks" / "adapter_scale.py"
 
