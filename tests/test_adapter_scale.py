@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from polyrank.rerankers.pooled_vectors import PooledVectors
 
+from polyrank.late_interaction.pooled_vectors import PooledVectors
 from polyrank.modules.card import read_card
 
 PATH = Path(__file__).parent.parent / "benchmarks" / "adapter_scale.py"
