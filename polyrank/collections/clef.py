@@ -14,15 +14,28 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from polyrank.collections.cards import CLEF_LICENCE
+from polyrank.collections.cards import CLEAN, CollectionCard, tags
 from polyrank.collections.clef_topics import CODES, YEARS, Topic, read_topics, topic_number
 from polyrank.collections.records import Collection, Document, Judgement, Query
 from polyrank.collections.sgml import Assumed, iter_documents
+from polyrank.collections.source import (
+    Need,
+    Pairs,
+    Selection,
+    Source,
+    counted,
+    folder_needs,
+    starts_with,
+)
 from polyrank.collections.trec import numbered_qrels
 from polyrank.errors import DataError, LanguageError, UsageError
 from polyrank.languages.tags import normalise, usual_script
 
+PREFIX = "clef:"
+CLEF_URL = "https://catalog.elda.org/en-us/repository/browse/ELRA-E0008/"
+CLEF_LICENCE = "ELRA evaluation licence, for a fee (ELRA-E0008)"
 SPLITS = (*YEARS, "all")
 NAMES = {
     "english": "en", "german": "de", "french": "fr", "italian": "it", "spanish": "es",
@@ -306,3 +319,47 @@ def _named(name: str) -> str | None:
         return normalise(name)
     except LanguageError:
         return None
+
+
+def _read(selection: Selection) -> Collection:
+    folder = selection.name.removeprefix(PREFIX)
+    return read_clef(
+        folder, selection.queries, selection.documents, selection.split, selection.limit
+    )
+
+
+def _judgements(selection: Selection) -> list[Judgement]:
+    folder = selection.name.removeprefix(PREFIX)
+    return clef_judgements(folder, selection.queries, selection.documents, selection.split)
+
+
+def _needs(name: str, pairs: Pairs) -> list[Need]:
+    return folder_needs(Path(name.removeprefix(PREFIX)))
+
+
+def _counts(name: str) -> dict[str, Any] | None:
+    return None if _needs(name, ()) else counted(_read(Selection(name)))
+
+
+CARD = CollectionCard(
+    "clef:FOLDER", "CLEF 2000–2003 ad hoc: topics over newspapers of 1994 and 1995", "clef",
+    tags("de en es fi fr it nl ru so sv sw"), tags("de en es fi fr it nl ru sv"),
+    (60, None), CLEF_LICENCE, CLEF_URL, 0,
+    "2003 (topics 141–200); 2000, 2001, 2002 or all by --split", CLEAN,
+    "Braschler and Peters 2004, Information Retrieval 7",
+    "from its publisher, as a folder with documents/LANG/ (SGML at any depth, plain or .gz), "
+    "topics/ (a file per language, such as Top-DE03.txt) and qrels/ (such as qrels_german); "
+    "LANG is a tag or an English name",
+    "polyrank rerank --collection clef:FOLDER --query-language de --document-language fi "
+    "--run first.trec --output reranked.trec",
+)  # fmt: skip
+SOURCE = Source(
+    "clef",
+    (CARD.name,),
+    (CARD,),
+    takes=starts_with(PREFIX),
+    read=_read,
+    judgements=_judgements,
+    needs=_needs,
+    counts=_counts,
+)

@@ -35,7 +35,7 @@ def run(*arguments, **options):
         (["rerank", "--query", "x"], "--query and --passages go together"),
         (
             ["rerank", "--run", "good.trec", "--collection", "xqaud"],
-            "there is no collection 'xqaud'",
+            "no collection is named 'xqaud'",
         ),
         (["search", "--collection", "ntrex", "--query-language", "tlh"], "does not exist in tlh"),
         (["search", "--collection", "ntrex", "--query-language", "q!"], "unknown language 'q!'"),
