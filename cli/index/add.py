@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from polyrank.collections.id_policies import ON_DUPLICATE
+
 from .. import options
+from ..choices import Choice
 from ..options import AsJson
 from ..scorers import report
 from .opened import open_index, scaled_out
@@ -19,10 +21,8 @@ if TYPE_CHECKING:
     from polyrank.index.multivector import Encoder
 
 
-class Duplicates(Enum):
-    error = "error"
-    replace = "replace"
-    skip = "skip"
+class Duplicates(Choice, names=ON_DUPLICATE):
+    """What happens to documents whose id the index has."""
 
 
 def add(

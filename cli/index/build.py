@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from enum import Enum
 from typing import Annotated
 
 import typer
 
 from polyrank.base import DEFAULT_BASE
+from polyrank.kernels.codecs import CODECS
 from polyrank.messages import note
 
 from .. import options
+from ..choices import Choice
 from ..options import AsJson, Fallback, Kind, LanguageKind, Routing
 from ..scorers import WITHOUT_MODULE, report
 from .opened import scaled_out
@@ -21,13 +22,8 @@ from .texts import documents_of
 from .told import tell_cost, tell_cut, without_text
 
 
-class Codec(Enum):
-    fp16 = "fp16"
-    int8 = "int8"
-    residual_1 = "residual-1"
-    residual_2 = "residual-2"
-    residual_4 = "residual-4"
-    residual_8 = "residual-8"
+class Codec(Choice, names=CODECS):
+    """How vectors are stored."""
 
 
 def build(

@@ -14,10 +14,11 @@ from polyrank.collections.records import Judgement, Query, Run, ScoredDocument
 from polyrank.errors import UsageError
 from polyrank.evaluation.measures import evaluate
 from polyrank.index.multivector.index import MultiVectorIndex
+from polyrank.index.multivector.query_batch import pad
 from polyrank.index.multivector.search import Best, Pruning
 from polyrank.index.multivector.segment import normalised
-from polyrank.index.multivector.storage import Queries, pad
 from polyrank.kernels import maxsim_packed
+from polyrank.kernels.codecs.codec import Queries
 from polyrank.languages.tags import UNKNOWN
 from polyrank.progress import bar
 

@@ -161,7 +161,7 @@ def test_fidelity_and_export(built, files, polyrank):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["index", "info", "nothing"], "there is no index in 'nothing'"),
+        (["index", "info", "nothing"], "no index found in 'nothing'"),
         (["index", "delete", "INDEX"], "name documents to delete"),
         (["index", "delete", "INDEX", "nobody"], "has no document 'nobody'"),
         (["index", "build", "INDEX", "--collection", "ntrex", "--languages", "yo"], "yo"),

@@ -53,10 +53,10 @@ def export_fast_plaid(snapshot: Snapshot, output: str | Path) -> Exported:
     Raises:
         UsageError: an exact index, one without documents, or an output that exists.
     """
-    output, codec = Path(output), snapshot.codec.residual
-    if codec is None:
+    output, codec = Path(output), snapshot.codebook.prepared
+    if not isinstance(codec, ResidualCodec):
         raise UsageError(
-            f"'{snapshot.folder}' stores {snapshot.manifest.storage}, and fast-plaid only knows "
+            f"'{snapshot.folder}' stores {snapshot.manifest.codec}, and fast-plaid only knows "
             "residual codes.\nBuild the index with --codec residual-4 and export that."
         )
     if output.exists():

@@ -252,10 +252,8 @@ class MultiVectorIndex:
             segments=len(manifest.segments),
             tokens=sum(entry.tokens for entry in manifest.segments),
             bytes=sum(file.bytes for file in manifest.paths().values()),
-            codec=manifest.storage,
-            centroids=0
-            if self.snapshot.codec.centroids is None
-            else len(self.snapshot.codec.centroids),
+            codec=manifest.codec,
+            centroids=self.snapshot.codebook.count,
             dim=manifest.binding.dim,
             base=manifest.binding.base,
             ranking=manifest.binding.ranking,

@@ -21,8 +21,8 @@ from torch.nn import Parameter
 
 from polyrank.errors import UsageError
 from polyrank.kernels.contract import Layout, Problem
+from polyrank.kernels.cpu.native_rows import KINDS, NativeRows
 from polyrank.kernels.cpu.pieces import Piece, even, parts, pieces, share
-from polyrank.kernels.cpu.stored import KINDS, Stored
 
 VERSION = 3  # of native.c, which says the same
 
@@ -124,7 +124,7 @@ def _is_watched() -> bool:
 
 def forward(
     queries: Tensor,
-    documents: Stored,
+    documents: NativeRows,
     problem: Problem,
     argmax: bool = False,
     picked: Tensor | None = None,

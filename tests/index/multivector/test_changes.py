@@ -200,7 +200,7 @@ def test_another_language_module_is_refused_until_its_documents_are_gone(index, 
     with pytest.raises(CompositionError, match="index delete .* --languages ky"):
         MultiVectorIndex(index.folder, newer).search(queries)
     missing = WordEncoder(ky=None)
-    with pytest.raises(CompositionError, match="'ky' was .* is now not to be had"):
+    with pytest.raises(CompositionError, match="'ky' was .* is now unavailable"):
         MultiVectorIndex(index.folder, missing).search(queries)
     index.delete(languages=["ky"])
     add(index.folder, [Document("new", "salt", language="ky")], newer)
@@ -319,7 +319,7 @@ def test_a_resumed_build_encodes_only_what_is_left(tmp_path, documents):
         MultiVectorIndex(tmp_path / "index")
     with pytest.raises(UsageError, match="holds an unfinished build"):
         build(tmp_path / "index", documents, WordEncoder(), Plan(shard=10))
-    with pytest.raises(UsageError, match="storage was 'fp16' and is now 'int8'"):
+    with pytest.raises(UsageError, match="codec was 'fp16' and is now 'int8'"):
         build(tmp_path / "index", documents, WordEncoder(), Plan("int8", shard=10), resume=True)
     with pytest.raises(UsageError, match="routing was 'split'"):
         other = WordEncoder().bound(routing="none")
@@ -377,7 +377,7 @@ def test_ctrl_c_during_a_change_says_that_the_index_is_as_it_was(index):
 def test_a_folder_without_an_index(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for folder in (".", "/", tmp_path):
-        with pytest.raises(UsageError, match=r"there is no index in .*\n.*--documents FILE"):
+        with pytest.raises(UsageError, match=r"no index found in .*\n.*--documents FILE"):
             MultiVectorIndex(folder)
 
 
