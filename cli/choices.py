@@ -9,7 +9,6 @@ dash in a name is an underscore in Python: `Codec.residual_2`.
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
 from enum import Enum, EnumMeta
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +17,12 @@ class _OfNames(EnumMeta):
     """Makes the members of an enum from the class argument `names`."""
 
     @classmethod
-    def __prepare__(
-        metacls, cls: str, bases: tuple[type, ...], /, **options: Any
-    ) -> MutableMapping[str, object]:
+    def __prepare__(metacls, cls: str, bases: tuple[type, ...], /, **options: Any) -> Any:
         names = options.pop("names", ())
         members: Any = super().__prepare__(cls, bases, **options)
         for name in names:
             members[name.replace("-", "_")] = name
-        return members  # type: ignore[no-any-return]
+        return members
 
     def __new__(
         metacls, cls: str, bases: tuple[type, ...], members: Any, /, **options: Any

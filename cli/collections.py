@@ -21,7 +21,7 @@ app = typer.Typer(
 )
 
 
-class Source(Choice, names=SOURCES):
+class SourceName(Choice, names=SOURCES):
     """Where collections come from."""
 
 
@@ -30,7 +30,7 @@ def list_(
     language: Annotated[
         str | None, typer.Option(help="Only those with queries or documents in it, such as ky.")
     ] = None,
-    source: Annotated[Source | None, typer.Option(help="Only those from there.")] = None,
+    source: Annotated[SourceName | None, typer.Option(help="Only those from there.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List collections: name, source, languages of queries and documents, sizes, download, licence.

@@ -12,16 +12,16 @@ from .. import options
 from ..choices import Choice
 from ..options import AsJson
 from ..scorers import report
+from .change_notes import tell_change, tell_cost, without_text
+from .inputs import documents_of
 from .opened import open_index, scaled_out
 from .options import Base, Folder, Languages, Ranking, Ray
-from .texts import documents_of
-from .told import tell_change, tell_cost, without_text
 
 if TYPE_CHECKING:
     from polyrank.index.multivector import Encoder
 
 
-class Duplicates(Choice, names=ON_DUPLICATE):
+class OnDuplicate(Choice, names=ON_DUPLICATE):
     """What happens to documents whose id the index has."""
 
 
@@ -32,8 +32,8 @@ def add(
     document_language: options.DocumentLanguage = None,
     languages: Languages = None,
     duplicates: Annotated[
-        Duplicates, typer.Option(help="Documents whose id is there: stop, replace or skip them.")
-    ] = Duplicates.error,
+        OnDuplicate, typer.Option(help="Documents whose id is there: stop, replace or skip them.")
+    ] = OnDuplicate.error,
     base: Base = None,
     ranking: Ranking = None,
     device: options.Device = None,

@@ -16,13 +16,13 @@ from .. import options
 from ..choices import Choice
 from ..options import AsJson, Fallback, Kind, LanguageKind, Routing
 from ..scorers import WITHOUT_MODULE, report
+from .change_notes import tell_cost, tell_cut, without_text
+from .inputs import documents_of
 from .opened import scaled_out
 from .options import Folder, Languages, Ray
-from .texts import documents_of
-from .told import tell_cost, tell_cut, without_text
 
 
-class Codec(Choice, names=CODECS):
+class CodecName(Choice, names=CODECS):
     """How vectors are stored."""
 
 
@@ -33,8 +33,8 @@ def build(
     document_language: options.DocumentLanguage = None,
     languages: Languages = None,
     codec: Annotated[
-        Codec, typer.Option(help="How vectors are stored: exact, or residual codes of b bits.")
-    ] = Codec.fp16,
+        CodecName, typer.Option(help="How vectors are stored: exact, or residual codes of b bits.")
+    ] = CodecName.fp16,
     centroids: Annotated[
         int | None,
         typer.Option(min=0, help="For --probe; else ColBERTv2's rule for residual codes, or none."),
@@ -124,6 +124,6 @@ def build(
     note(f"built {folder}: {words}{without_text(done.empty)}")
     tell_cost(MultiVectorIndex(folder))
     if done.resumed:
-        note(f"{done.resumed} shards had been encoded before")
+        note(f"{done.resumed} shards were already encoded")
     if as_json:
         print(json.dumps(asdict(done)))

@@ -12,8 +12,8 @@ from polyrank.errors import UsageError
 
 from ..choices import Choice
 from ..options import AsJson
+from .change_notes import tell_change
 from .options import Folder, split
-from .told import tell_change
 
 
 class UnknownIds(Choice, names=ON_MISSING):

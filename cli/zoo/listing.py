@@ -70,7 +70,7 @@ def list_(
         entries = every if source is Place.cached else _from(entries, source)
     elif hidden := len(every) - len(_from(entries, Place.cached)):
         note(
-            f"{hidden} pulled modules stand behind others of their name; "
+            f"{hidden} pulled modules are hidden by others of the same name; "
             "'polyrank zoo list --source cached' shows them"
         )
     if as_json:
@@ -81,11 +81,11 @@ def list_(
         size = size_of(entry) // 1000
         print(entry.name, entry.card.language, size, data, entry.origin or entry.source, sep="\t")
     if not entries and source is Place.cached:
-        note("no pulled module fits; 'polyrank zoo pull --help' says how to fetch one")
+        note("no pulled module matches; 'polyrank zoo pull --help' says how to fetch one")
     elif not entries:
         from polyrank.base import absent_zoos
 
-        note(f"no module fits; 'polyrank train --help' says how to make one{absent_zoos()}")
+        note(f"no module matches; 'polyrank train --help' says how to make one{absent_zoos()}")
 
 
 def _from(entries: list[ZooEntry], source: Place) -> list[ZooEntry]:
@@ -110,7 +110,7 @@ def _list_remote(
         what = one.card.full_name if one.card else "repository"
         print(one.name, ", ".join(one.languages), what, sep="\t")
     if not found:
-        note("the Hub has no module that fits")
+        note("the Hub has no matching module")
 
 
 def _remote_row(one: RemoteModule) -> dict[str, Any]:

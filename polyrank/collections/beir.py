@@ -7,9 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from polyrank.collections.cards import CollectionCard
+from polyrank.collections.collection_source import (
+    Need,
+    Pairs,
+    Selection,
+    Source,
+    counted,
+    folder_needs,
+)
 from polyrank.collections.jsonl import iter_documents, iter_queries
 from polyrank.collections.records import Collection, Judgement
-from polyrank.collections.source import Need, Pairs, Selection, Source, counted, folder_needs
 from polyrank.collections.trec import read_qrels
 from polyrank.errors import DataError
 

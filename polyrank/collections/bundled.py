@@ -9,10 +9,10 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from polyrank.collections.bundled_cards import BUNDLED_CARDS
+from polyrank.collections.collection_source import Need, Pairs, Selection, Source
 from polyrank.collections.files import open_text
 from polyrank.collections.jsonl import iter_documents, iter_queries
 from polyrank.collections.records import Collection, Document, Judgement, Query
-from polyrank.collections.source import Need, Pairs, Selection, Source
 from polyrank.collections.trec import read_qrels
 from polyrank.errors import UsageError
 from polyrank.languages.tags import normalise
@@ -24,7 +24,7 @@ LICENCE = "CC BY-SA 4.0"
 
 
 @dataclass(frozen=True)
-class Layout:
+class BundledLayout:
     """How a bundled collection is stored.
 
     Attributes:
@@ -79,17 +79,17 @@ def _outside_test() -> set[str]:
 
 
 LAYOUTS = {
-    "xquad": Layout("xquad"),
-    "ntrex": Layout("ntrex"),
-    "flores": Layout("flores", queries="corpus", judged=_translations),
-    "sib200": Layout(
+    "xquad": BundledLayout("xquad"),
+    "ntrex": BundledLayout("ntrex"),
+    "flores": BundledLayout("flores", queries="corpus", judged=_translations),
+    "sib200": BundledLayout(
         "flores",
         queries="corpus",
         judged=_same_topic,
         document_ids=_outside_test,
         all_pairs="21 million judgements",
     ),
-    "afriqa": Layout(
+    "afriqa": BundledLayout(
         "afriqa",
         parallel=False,
         splits=("train", "dev"),
@@ -220,7 +220,7 @@ def _sides(name: str, queries: str | None, documents: str | None) -> tuple[list[
     return query_tags, [_known(name, documents, in_corpus)] if documents else in_corpus
 
 
-def _suffixes(layout: Layout, queries: str | None, documents: str | None) -> tuple[str, str]:
+def _suffixes(layout: BundledLayout, queries: str | None, documents: str | None) -> tuple[str, str]:
     """What ids get where a parallel collection is taken in all its languages."""
     return (
         ".{}" if layout.parallel and queries is None else "",

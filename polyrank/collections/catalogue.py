@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from importlib import import_module
 
 from polyrank.collections.cards import CollectionCard
-from polyrank.collections.source import Need, Pairs, Source
+from polyrank.collections.collection_source import Need, Pairs, Source
 from polyrank.errors import UsageError
 
 SOURCES: dict[str, str] = {

@@ -18,9 +18,7 @@ from typing import Any
 
 from polyrank.collections.cards import CLEAN, CollectionCard, tags
 from polyrank.collections.clef_topics import CODES, YEARS, Topic, read_topics, topic_number
-from polyrank.collections.records import Collection, Document, Judgement, Query
-from polyrank.collections.sgml import Assumed, iter_documents
-from polyrank.collections.source import (
+from polyrank.collections.collection_source import (
     Need,
     Pairs,
     Selection,
@@ -29,6 +27,8 @@ from polyrank.collections.source import (
     folder_needs,
     starts_with,
 )
+from polyrank.collections.records import Collection, Document, Judgement, Query
+from polyrank.collections.sgml import Assumed, iter_documents
 from polyrank.collections.trec import numbered_qrels
 from polyrank.errors import DataError, LanguageError, UsageError
 from polyrank.languages.tags import normalise, usual_script
@@ -79,15 +79,15 @@ def read_clef(
     folder, assumed = Path(folder), Assumed()
     judged = _Judged(folder, queries, documents, split, assumed)
     corpus: dict[str, Document] = {}
-    found: dict[str, str] = {}
+    places: dict[str, str] = {}
     for tag, path in _documents(folder, documents):
         legacy = LEGACY if usual_script(tag) == "Latn" else None
         for one in iter_documents(path, legacy, assumed):
             if one.id in corpus:
-                raise DataError(path, one.line, f"document {one.id} is at {found[one.id]} too")
+                raise DataError(path, one.line, f"document {one.id} is also at {places[one.id]}")
             corpus[one.id] = Document(one.id, one.text, one.title, tag)
-            found[one.id] = f"{path}:{one.line}"
-    del found
+            places[one.id] = f"{path}:{one.line}"
+    del places
     judged.check(corpus)
     asked: dict[str, Query] = {}
     for tag, topics in judged.topics.items():
@@ -157,7 +157,7 @@ class _Judged:
                 pair, here = (number, judgement.document_id), f"{path}:{line}"
                 if first.setdefault(pair, here) != here:
                     reason = (
-                        f"topic {pair[0]} and document {pair[1]} are judged at {first[pair]} too"
+                        f"topic {pair[0]} and document {pair[1]} are also judged at {first[pair]}"
                     )
                     raise DataError(path, line, reason)
                 if judgement.relevance > 0:
@@ -185,7 +185,7 @@ def _documents(folder: Path, language: str | None) -> Iterator[tuple[str, Path]]
         if not entry.is_dir() or entry.name.startswith("."):
             continue
         if (tag := _named(entry.name)) is None:
-            raise DataError(entry, None, "its name is no language; name it like de or german")
+            raise DataError(entry, None, "its name is not a language; name it like de or german")
         files = [path for path in sorted(entry.rglob("*")) if _is_newspaper(path)]
         there.setdefault(tag, []).extend(files)
     for tag in _chosen(folder, "documents", language, list(there)):
@@ -225,7 +225,7 @@ def _topics(folder: Path, language: str | None, assumed: Assumed) -> dict[str, d
         for number, topic in topics.items():
             here = f"{path}:{topic.line}"
             if at.setdefault((tag, number), here) != here:
-                reason = f"topic {number} in {tag} is at {at[tag, number]} too"
+                reason = f"topic {number} in {tag} is also at {at[tag, number]}"
                 raise DataError(path, topic.line, reason)
         there.setdefault(tag, {}).update(topics)
         assumed_in.setdefault(tag, Assumed()).add(doubts)
@@ -261,7 +261,7 @@ def _chosen(folder: Path, what: str, language: str | None, there: list[str]) -> 
 def _room(folder: Path, what: str) -> Path:
     """The folder of documents, topics or judgements, by any of its names."""
     if not folder.is_dir():
-        raise DataError(folder, None, "there is no such folder")
+        raise DataError(folder, None, "folder not found")
     for entry in sorted(folder.iterdir()):
         if entry.is_dir() and entry.name.lower() in ROOMS[what]:
             return entry

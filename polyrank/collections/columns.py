@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from polyrank.collections.cards import CLEAN, CollectionCard
+from polyrank.collections.collection_source import Need, Pairs, Selection, Source
 from polyrank.collections.records import Collection, Document, Judgement, Query
-from polyrank.collections.source import Need, Pairs, Selection, Source
 from polyrank.errors import DataError, UsageError
 from polyrank.languages.tags import normalise
 
@@ -94,7 +94,7 @@ def columns_judgements(path: str | Path) -> list[Judgement]:
         value = row[part["relevance"]]
         if isinstance(value, bool) or not isinstance(value, int):
             raise DataError(
-                path, None, f"qrels, row {number}: the relevance {value!r} is no integer"
+                path, None, f"qrels, row {number}: the relevance {value!r} is not an integer"
             )
         pair = _id(path, number, row[part["query"]]), _id(path, number, row[part["document"]])
         if pair in found:
@@ -107,11 +107,11 @@ def _mapping(path: Path) -> dict[str, Any]:
     try:
         mapping = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DataError(path, None, "there is no such file; hf: takes a mapping in JSON") from None
+        raise DataError(path, None, "file not found; hf: takes a mapping in JSON") from None
     except (ValueError, OSError) as error:
-        raise DataError(path, None, f"no mapping in JSON: {error}") from None
+        raise DataError(path, None, f"not a mapping in JSON: {error}") from None
     if not isinstance(mapping, dict) or set(mapping) - {*_NEEDED, "licence"}:
-        raise DataError(path, None, f"a mapping has {', '.join(_NEEDED)} and licence, no more")
+        raise DataError(path, None, f"a mapping has {', '.join(_NEEDED)} and licence, nothing else")
     for name, needed in _NEEDED.items():
         part = mapping.get(name)
         allowed = {*needed, *_OPTIONAL[name], "config", "split"}
@@ -178,7 +178,7 @@ def _text(path: Path, number: int, row: dict[str, Any], columns: str | list[str]
     parts = [row[column] for column in ([columns] if isinstance(columns, str) else columns)]
     for value in parts:
         if value is not None and not isinstance(value, str):
-            raise DataError(path, None, f"row {number}: {value!r} is no text")
+            raise DataError(path, None, f"row {number}: {value!r} is not text")
     return " ".join(part for part in parts if part)
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from polyrank.collections.cards import CollectionCard, card_named
+from polyrank.collections.collection_source import Need, Pairs, Selection, Source, starts_with
 from polyrank.collections.irds_cards import IRDS_CARDS
 from polyrank.collections.records import Collection, Document, Judgement, Query
-from polyrank.collections.source import Need, Pairs, Selection, Source, starts_with
 from polyrank.errors import LanguageError, UsageError
 from polyrank.languages.tags import normalise
 from polyrank.messages import note

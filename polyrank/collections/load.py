@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from polyrank.collections.catalogue import source_of
+from polyrank.collections.collection_source import Selection
 from polyrank.collections.records import Collection, Judgement
-from polyrank.collections.source import Selection
 from polyrank.errors import UsageError
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from polyrank.collections.catalogue import needs_of
-from polyrank.collections.source import Need
+from polyrank.collections.collection_source import Need
 from polyrank.experiments.modules import Missing
 from polyrank.experiments.specification import Collection, System, Task
 from polyrank.experiments.stages import run_path

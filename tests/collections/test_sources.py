@@ -22,8 +22,10 @@ FILE = """
 from pathlib import Path
 
 from polyrank.collections.cards import CollectionCard
+from polyrank.collections.collection_source import (
+    Selection, Source, counted, folder_needs, starts_with,
+)
 from polyrank.collections.records import Collection, Document, Judgement, Query
-from polyrank.collections.source import Source, counted, folder_needs, starts_with, Selection
 
 
 def judgements(selection):

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from polyrank.collections.records import Document
 from polyrank.errors import DataError, Interrupted, UsageError
-from polyrank.index.multivector import files
+from polyrank.index.multivector import durable_files as files
 from polyrank.index.multivector.binding import Module, binding_from
 from polyrank.index.multivector.codebook import (
     clusters,
@@ -91,7 +91,7 @@ class Plan:
         """
         codec = codec_of(self.codec)
         if self.shard < 1 or (self.centroids or 0) < 0:
-            raise UsageError("a build needs shards of 1 or more documents, and 0 or more centroids")
+            raise UsageError("a build needs at least 1 document per shard and 0 or more centroids")
         if codec.needs_centroids and self.centroids == 0:
             raise UsageError(f"'{self.codec}' codes need centroids; leave --centroids out")
         return codec
@@ -129,9 +129,9 @@ def build(
     codec, work = plan.check(), work_folder(folder)
     if folder.exists():
         raise UsageError(
-            f"'{folder}' exists already.\n"
+            f"'{folder}' already exists.\n"
             f"Add to it with:  polyrank index add {folder} --documents FILE\n"
-            "or give another folder."
+            "or choose another folder."
         )
     _start(work, folder, plan, encoder, resume)
     with files.locked(work), _kept(work):

@@ -17,7 +17,7 @@ import torch
 from polyrank.collections.id_policies import ON_DUPLICATE, ON_MISSING
 from polyrank.collections.records import Document
 from polyrank.errors import Interrupted, UsageError
-from polyrank.index.multivector import files
+from polyrank.index.multivector import durable_files as files
 from polyrank.index.multivector.binding import check_binding
 from polyrank.index.multivector.encoder import Encoder
 from polyrank.index.multivector.encoding import (
@@ -164,7 +164,7 @@ def delete(
         if unknown and missing == "error":
             raise UsageError(
                 f"'{folder}' has no document {_listed(unknown)}; nothing was deleted.\n"
-                "Correct the ids, or pass over unknown ones with --missing skip."
+                "Correct the ids, or ignore unknown ones with --missing skip."
             )
         gone = {snapshot.ordinals[identity] for identity in ids if identity in snapshot.ordinals}
         for first, segment in zip(snapshot.starts, snapshot.segments, strict=False):
@@ -242,7 +242,7 @@ def _cleaned(folder: Path, snapshot: Snapshot) -> Iterator[None]:
         for path in leftovers(folder, now):
             files.remove(path)
         if isinstance(error, KeyboardInterrupt) and now == snapshot.manifest:
-            raise Interrupted(f"stopped; '{folder}' is as it was") from None
+            raise Interrupted(f"stopped; '{folder}' is unchanged") from None
         raise
 
 
@@ -310,8 +310,8 @@ def _merge(folder: Path, name: str, group: Group) -> Entry:
 
 def _there(folder: Path, ids: Sequence[str]) -> str:
     return (
-        f"'{folder}' has the document {_listed(ids)} already; nothing was added.\n"
-        "Put the new texts in their places with --duplicates replace, or pass over them with "
+        f"'{folder}' already has the document {_listed(ids)}; nothing was added.\n"
+        "Replace the old texts with --duplicates replace, or ignore the new ones with "
         "--duplicates skip."
     )
 

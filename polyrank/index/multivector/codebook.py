@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from polyrank.index.multivector import files
-from polyrank.index.multivector.files import File
+from polyrank.index.multivector import durable_files as files
+from polyrank.index.multivector.durable_files import File
 from polyrank.kernels.codecs.codec import Codebook, Codec
 from polyrank.kernels.codecs.kmeans import default_clusters, nearest
 

@@ -95,7 +95,7 @@ def _encoded(documents: Sequence[Document], found: Sequence[Tensor], encoder: En
         if vectors.dim() != 2 or vectors.shape[1] != dim or not bool(vectors.isfinite().all()):
             raise UsageError(
                 f"the vectors of document '{identity}' are {tuple(vectors.shape)} or not finite; "
-                f"the index holds finite ones of {dim} dimensions"
+                f"the index stores finite vectors of {dim} dimensions"
             )
     nothing = torch.empty(0, dim)
     rows = [made.get(document.id, nothing).cpu().half() for document in documents]

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from polyrank.errors import DataError, UsageError
-from polyrank.index.multivector import files
+from polyrank.index.multivector import durable_files as files
 from polyrank.index.multivector.binding import Binding, Module, binding_from
-from polyrank.index.multivector.files import File
+from polyrank.index.multivector.durable_files import File
 
 FORMAT = 1
 MANIFEST, SEGMENTS, TOMBSTONES, CODEBOOK = "manifest.json", "segments", "tombstones", "codec"

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from polyrank.collections.records import Document
 from polyrank.errors import DataError
-from polyrank.index.multivector import files
+from polyrank.index.multivector import durable_files as files
 from polyrank.index.multivector.binding import Module
 from polyrank.index.multivector.manifest import Entry, entry_from
 from polyrank.kernels.codecs.codec import Codebook, Codec, Queries

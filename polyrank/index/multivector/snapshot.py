@@ -11,7 +11,7 @@ import numpy as np
 
 from polyrank.collections.records import Document
 from polyrank.errors import DataError
-from polyrank.index.multivector import files
+from polyrank.index.multivector import durable_files as files
 from polyrank.index.multivector.binding import Module
 from polyrank.index.multivector.codebook import read_codebook
 from polyrank.index.multivector.manifest import (

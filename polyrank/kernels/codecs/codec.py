@@ -82,6 +82,7 @@ class Codec:
         fit: a sample (N, d) fp32, how many centroids, seed → the codebook's arrays.
         prepare: the codebook's arrays → what is kept of them while an index is open.
         needs_centroids: whether vectors are stored relative to centroids.
+        exact: whether decoding gives back the vectors as they were.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Codec:
     fit: Callable[[Tensor, int, int], dict[str, Tensor]] = fit_centroids
     prepare: Callable[[Mapping[str, Tensor]], Any] = lambda arrays: None
     needs_centroids: bool = False
+    exact: bool = False
 
     def codebook(self, arrays: Mapping[str, Tensor]) -> Codebook:
         """A codebook of these arrays."""

@@ -20,4 +20,5 @@ FP16 = Codec(
     decode=lambda arrays, codebook: arrays["vectors"].float(),
     score=_score,
     native_rows=lambda arrays, codebook: native_rows.vectors(arrays["vectors"]),
+    exact=True,
 )
