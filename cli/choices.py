@@ -17,7 +17,9 @@ class _OfNames(EnumMeta):
     """Makes the members of an enum from the class argument `names`."""
 
     @classmethod
-    def __prepare__(metacls, cls: str, bases: tuple[type, ...], /, **options: Any) -> Any:
+    def __prepare__(  # type: ignore[override]
+        metacls, cls: str, bases: tuple[type, ...], **options: Any
+    ) -> Any:
         names = options.pop("names", ())
         members: Any = super().__prepare__(cls, bases, **options)
         for name in names:

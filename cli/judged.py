@@ -96,8 +96,8 @@ def truth(
     if queries is not None or documents is not None:
         raise UsageError("give --collection, or QRELS with --queries and --documents, not both")
     if not source_of(collection).in_views:
-        texts = load_collection(collection, query_language, document_language, split)
-        return Truth(texts.qrels, Pool.of_collection(texts))
+        loaded = load_collection(collection, query_language, document_language, split)
+        return Truth(loaded.qrels, Pool.of_collection(loaded))
     return _of_the_view(collection, runs, query_language, document_language, split)
 
 

@@ -133,7 +133,7 @@ def test_broken_files_say_where(tmp_path, name, content, line, reason):
         (b"", None, "empty"),
         (b"q 0 a 1\nq 0 \xe4 1\n", 2, "not UTF-8"),
         (b"q 0 a 1\nq 0 b\n", 2, "3 fields"),
-        (b"query-id\tcorpus-id\tscore\n", None, "header and no judgement"),
+        (b"query-id\tcorpus-id\tscore\n", None, "header without judgements"),
         (b"q 0 a 1\nq 1 a 1\n", 2, "judged on line 1 too"),
         (b"q 0 a 1\n\n\nq 0 a 0\r\n", 4, "judged on line 1 too"),
         (b"q\ta\t1\nq 0 a 1\n", 2, "judged on line 1 too"),

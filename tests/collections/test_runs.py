@@ -139,7 +139,7 @@ def test_qrels_of_trec_and_beir(tmp_path, text):
     "line, reason",
     [
         ("q 0 e", "3 fields"),
-        ("q 0 e 1.5", "no integer"),
+        ("q 0 e 1.5", "not an integer"),
         ("q 0 d 0", "on line 1 too"),
         ("q\t\t1", "empty id"),
     ],

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from polyrank.base import device_of
 from polyrank.collections.records import Document, Query, Run, ScoredDocument
 from polyrank.errors import UsageError
-from polyrank.index.multivector import building, changes, files
+from polyrank.index.multivector import building, changes
+from polyrank.index.multivector import durable_files as files
 from polyrank.index.multivector.building import Plan
 from polyrank.index.multivector.changes import Change
 from polyrank.index.multivector.encoder import Encoder, ModelEncoder

@@ -183,8 +183,8 @@ class Segment:
             return compiled(*asked, query_mask=queries.mask, picked=picked)
         arrays, offsets = self.take(numbers)
         moved = {name: array.to(device) for name, array in arrays.items()}
-        asked = queries.to(device)
-        return self.codec.scores(asked, moved, offsets.to(device), self.codebook).cpu()
+        batch = queries.to(device)
+        return self.codec.scores(batch, moved, offsets.to(device), self.codebook).cpu()
 
     def vectors(self, numbers: Numbers) -> tuple[Tensor, Tensor]:
         """Decoded vectors (T, d) fp32 of some documents, and their offsets."""

@@ -31,7 +31,7 @@ def codec_of(name: str) -> Codec:
         UsageError: none of that name.
     """
     if name not in CODECS:
-        raise UsageError(f"no codec is named '{name}'; use one of {', '.join(CODECS)}")
+        raise UsageError(f"unknown codec '{name}'; use one of {', '.join(CODECS)}")
     module, _, attribute = CODECS[name].partition(":")
     codec: Codec = getattr(import_module(module), attribute)
     return codec

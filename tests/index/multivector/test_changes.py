@@ -18,9 +18,9 @@ from polyrank.index.multivector import (
     Pruning,
     add,
     build,
-    files,
     verify,
 )
+from polyrank.index.multivector import durable_files as files
 from polyrank.kernels.cpu import native
 
 from .conftest import WordEncoder
@@ -124,7 +124,7 @@ def test_all_may_be_deleted(index, documents, queries):
 
 def test_duplicates(index, documents, queries):
     changed = replace(documents[0], text="a b c")
-    with pytest.raises(UsageError, match="has the document 'd00' already"):
+    with pytest.raises(UsageError, match="already has the document 'd00'"):
         index.add([changed])
     assert index.add([changed], duplicates="skip").skipped == 1 and index.generation == 1
     change = index.add([changed, documents[30]], duplicates="replace")
@@ -228,7 +228,9 @@ def test_a_file_that_was_altered_in_place_is_no_traceback(index, name):
     middle = 150 if name.endswith(".npy") else 1
     data[middle : middle + 9] = b"\xffalt\x00ered"
     path.write_bytes(data)
-    with pytest.raises(DataError, match=f"{name}.* is not what was written; the index is damaged"):
+    with pytest.raises(
+        DataError, match=f"{name}.* has changed since it was written; the index is damaged"
+    ):
         MultiVectorIndex(index.folder, WordEncoder()).documents(index.snapshot.ids)
 
 
@@ -241,7 +243,7 @@ def test_a_damaged_index_is_not_opened(index):
     with pytest.raises(DataError, match="offsets.npy: is missing"):
         MultiVectorIndex(index.folder)
     (index.folder / "manifest.json").write_text("{")
-    with pytest.raises(DataError, match="is no JSON"):
+    with pytest.raises(DataError, match="is not valid JSON"):
         MultiVectorIndex(index.folder)
 
 
@@ -340,7 +342,11 @@ def test_a_resumed_build_encodes_only_what_is_left(tmp_path, documents):
         ([], Plan(), "at least one document with text"),
         ([Document("a", "  ")], Plan(), "at least one document with text"),
         ([Document("a", "x"), Document("a", "y")], Plan(), "two documents have the id 'a'"),
-        ([Document("a", "x")], Plan("fp8"), "no codec 'fp8'; use one of fp16, int8, residual-1"),
+        (
+            [Document("a", "x")],
+            Plan("fp8"),
+            "unknown codec 'fp8'; use one of fp16, int8, residual-1",
+        ),
         ([Document("a", "x")], Plan("residual-1", 0), "need centroids"),
     ],
 )
