@@ -53,7 +53,7 @@ def alignment(
 
         asked = [normalise(tag) for tag in languages.split(",") if tag.strip()]
         if not asked:
-            raise UsageError("--languages names none; leave it out, or give some:  ky,tr")
+            raise UsageError("--languages is empty; leave it out, or give some:  ky,tr")
     found = _read(pairs, asked) if pairs else _ntrex(base, asked, kind.value, zoo)
     kept = {language: rows[:limit] for language, rows in found.items()}
     result = measured(load_base(base), kept, kind.value, pooling, zoo=zoo)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from enum import Enum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from polyrank.collections.catalogue import SOURCES
 from polyrank.progress import note
 
+from .choices import Choice
 from .options import AsJson
-
-if TYPE_CHECKING:
-    from polyrank.collections.cards import CollectionCard
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,12 +21,8 @@ app = typer.Typer(
 )
 
 
-class Source(Enum):
-    bundled = "bundled"
-    irds = "irds"
-    clef = "clef"
-    hf = "hf"
-    beir = "beir"
+class SourceName(Choice, names=SOURCES):
+    """Where collections come from."""
 
 
 @app.command("list")
@@ -37,7 +30,7 @@ def list_(
     language: Annotated[
         str | None, typer.Option(help="Only those with queries or documents in it, such as ky.")
     ] = None,
-    source: Annotated[Source | None, typer.Option(help="Only those from there.")] = None,
+    source: Annotated[SourceName | None, typer.Option(help="Only those from there.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List collections: name, source, languages of queries and documents, sizes, download, licence.
@@ -63,7 +56,7 @@ def list_(
             size(card.download), card.licence, sep="\t",
         )  # fmt: skip
     if not cards:
-        note("no collection fits; 'polyrank collections list' shows all")
+        note("no collection matches; 'polyrank collections list' shows all")
 
 
 @app.command("info")
@@ -82,13 +75,15 @@ def info(
       polyrank collections info afriqa
       polyrank collections info irds:miracl/sw/dev --json
     """
-    from polyrank.collections.catalogue import collection_card
+    from polyrank.collections.catalogue import collection_card, source_named
 
-    card = collection_card("FOLDER" if Path(name).is_dir() else name)
-    folder = Path(name.removeprefix("clef:")).is_dir() and card.source in ("beir", "clef")
-    counted = _at_hand(name, card, folder)
+    card = collection_card(name)
+    source = source_named(card.source)
+    counted, needs = source.counts(name), source.needs(name, ())
     if as_json:
-        print(json.dumps({**asdict(card), "counted": counted}, ensure_ascii=False, indent=2))
+        missing = [asdict(need) for need in needs]
+        record = {**asdict(card), "counted": counted, "missing": missing}
+        print(json.dumps(record, ensure_ascii=False, indent=2))
         return
     print(f"{name}: {card.title}")
     rows = {
@@ -101,35 +96,13 @@ def info(
         "from": card.url,
         "download": size(card.download),
         "get": card.get,
-        "example": card.example.replace(" FOLDER", f" {name}"),
+        "missing": "; ".join(f"{n.what}: {n.remedy}" for n in needs if not n.fetched),
+        "example": card.example,
         "at hand": json.dumps(counted, ensure_ascii=False) if counted else "",
     }
     for key, value in rows.items():
         if value:
             print(f"  {key:<10} {value}")
-
-
-def _at_hand(name: str, card: CollectionCard, folder: bool) -> dict[str, Any] | None:
-    """Counts of what needs no fetching: a bundled collection's files, or a folder's."""
-    from polyrank.collections.load import load_collection
-
-    if card.source == "bundled":
-        from polyrank.collections.bundled import count_bundled
-
-        return count_bundled(name)
-    if folder:
-        loaded = load_collection(name)
-        asked = {q.language for q in loaded.queries.values() if q.language}
-        found = {d.language for d in loaded.documents.values() if d.language}
-        return {
-            "queries": len(loaded.queries),
-            "documents": len(loaded.documents),
-            "judgements": len(loaded.qrels),
-            "query languages": sorted(asked),
-            "document languages": sorted(found),
-            "notes": list(loaded.notes),
-        }
-    return None
 
 
 def _count(number: int | None) -> str:

@@ -79,7 +79,7 @@ def compare(
     if baseline is not None and baseline not in paths:
         paths.insert(0, baseline)
     if len(set(paths)) < len(paths):
-        raise UsageError("a run is given twice")
+        raise UsageError("the same run is given twice")
     stems = [path.name.removesuffix(".gz").rsplit(".", 1)[0] for path in paths]
     names = stems if len(set(stems)) == len(stems) else [str(path) for path in paths]
     ranked = {name: read_run(path) for name, path in zip(names, paths, strict=True)}

@@ -168,7 +168,9 @@ def _locality(groups: Groups, translated: set[str], path: Path) -> Differences:
     measures = next(iter(groups.values()))
     asked = {i for values in groups.values() for row in values.values() for i in row}
     if unknown := translated - asked:
-        note(f"{len(unknown)} of {len(translated)} ids in {path} are of no query that is measured")
+        note(
+            f"{len(unknown)} of {len(translated)} ids in {path} are not among the evaluated queries"
+        )
     found: Differences = {}
     for name in measures:
         rows = {str(x): values[name] for x, values in groups.items()}
@@ -182,8 +184,8 @@ def _locality(groups: Groups, translated: set[str], path: Path) -> Differences:
         both = [x for x in rows if sides[0][x] and sides[1][x]]
         if not both:
             raise UsageError(
-                f"no language has both queries that {path} names and others; the effect of being "
-                "written in a language needs both"
+                f"no language has both queries that {path} names and other queries; the effect of "
+                "translation needs both"
             )
         if len(both) < len(rows):
             listed = ", ".join(x for x in rows if x not in both)
@@ -197,7 +199,7 @@ def _lines(
 ) -> list[str]:
     """A row per group of languages, then one per measure that sums them up."""
     from polyrank.evaluation import aggregates
-    from polyrank.evaluation.tables import aligned, shown
+    from polyrank.evaluation.text_tables import aligned, shown
 
     means = _means(groups, names)
     header = [by.replace("pair", "query→documents"), "queries"]

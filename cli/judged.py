@@ -35,7 +35,7 @@ By = Annotated[
     str,
     typer.Option("--by", help="all, query-language, document-language, or pair.", metavar="WHAT"),
 ]
-BUNDLED_VIEWS = (("en", "en"), ("en", None), (None, "en"), (None, None))
+VIEWS = (("en", "en"), ("en", None), (None, "en"), (None, None))
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def truth(
     Raises:
         UsageError: when the options do not fit together, or no view has the ids of the runs.
     """
-    from polyrank.collections.bundled import BUNDLED
+    from polyrank.collections.catalogue import source_of
     from polyrank.collections.load import load_collection
     from polyrank.collections.text_files import read_documents, read_queries
     from polyrank.collections.trec import read_qrels
@@ -95,13 +95,13 @@ def truth(
         return Truth(judged, _with_languages(pool, judged, runs, query_language, document_language))
     if queries is not None or documents is not None:
         raise UsageError("give --collection, or QRELS with --queries and --documents, not both")
-    if collection not in BUNDLED:
-        found = load_collection(collection, query_language, document_language, split)
-        return Truth(found.qrels, Pool.of_collection(found))
-    return _bundled(collection, runs, query_language, document_language, split)
+    if not source_of(collection).in_views:
+        loaded = load_collection(collection, query_language, document_language, split)
+        return Truth(loaded.qrels, Pool.of_collection(loaded))
+    return _of_the_view(collection, runs, query_language, document_language, split)
 
 
-def _bundled(
+def _of_the_view(
     name: str,
     runs: Sequence[Run],
     query_language: str | None,
@@ -145,7 +145,7 @@ def _views(
     """Views to try: with the languages given, else those of one language and of all."""
     from polyrank.collections.load import load_collection
 
-    for query, document in BUNDLED_VIEWS:
+    for query, document in VIEWS:
         view = query and (query_language or query), document and (document_language or document)
         yield view, load_collection(name, view[0], view[1], split)
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from polyrank.collections.id_policies import ON_MISSING
+
 from . import loading, options
+from .choices import Choice
 
 
-class Missing(Enum):
-    error = "error"
-    skip = "skip"
+class Unshared(Choice, names=ON_MISSING):
+    """What happens to queries and candidates of one run alone."""
 
 
 def loyalty(
@@ -26,8 +27,8 @@ def loyalty(
     query_language: options.QueryLanguage = None,
     document_language: options.DocumentLanguage = None,
     missing: Annotated[
-        Missing, typer.Option(help="What only one run has: stop, or leave out and count.")
-    ] = Missing.error,
+        Unshared, typer.Option(help="What only one run has: stop, or leave out and count.")
+    ] = Unshared.error,
     as_json: options.AsJson = False,
 ) -> None:
     """Compare a student with its teacher over the same candidates, whatever is right.

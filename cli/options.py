@@ -2,61 +2,55 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from polyrank.base import DEFAULT_BASE
+from polyrank.index.analysis import ANALYSES
+from polyrank.index.first_stages import FIRST_STAGES
+from polyrank.modules.card import KINDS, ROLES
+from polyrank.runs.fusion import NORMALISATIONS
+
+from .choices import Choice
+
+# As in composition/plan.py and late_interaction/parts.py, which are slow to load.
+LANGUAGE_KINDS = ("adapter", "mask")
+ROUTINGS = ("none", "query", "document", "split", "both")
+FALLBACKS = ("error", "related", "none")
 
 
-class Kind(Enum):
-    adapter = "adapter"
-    mask = "mask"
-    full = "full"
+class Kind(Choice, names=KINDS):
+    """Of a module."""
 
 
-class LanguageKind(Enum):
-    adapter = "adapter"
-    mask = "mask"
+class LanguageKind(Choice, names=LANGUAGE_KINDS):
+    """Of a language module."""
 
 
-class Role(Enum):
-    language = "language"
-    ranking = "ranking"
+class Role(Choice, names=ROLES):
+    """Of a module."""
 
 
-class Routing(Enum):
-    none = "none"
-    query = "query"
-    document = "document"
-    split = "split"
-    both = "both"
+class Routing(Choice, names=ROUTINGS):
+    """Which tokens see which language module."""
 
 
-class Fallback(Enum):
-    error = "error"
-    related = "related"
-    none = "none"
+class Fallback(Choice, names=FALLBACKS):
+    """What a language without a module gets."""
 
 
-class Normalise(Enum):
-    min_max = "min-max"
-    z_score = "z-score"
+class Normalise(Choice, names=NORMALISATIONS):
+    """How the scores of two runs are made comparable."""
 
 
-class FirstStage(Enum):
-    bm25 = "bm25"
-    dense = "dense"
-    modular = "modular"  # dense, each text under its own language's module
-    fused = "fused"
+class FirstStage(Choice, names=FIRST_STAGES):
+    """What searches before reranking."""
 
 
-class Analysis(Enum):
-    words = "words"
-    stems = "stems"
-    subwords = "subwords"
+class Analysis(Choice, names=ANALYSES):
+    """What the tokens of BM25 are."""
 
 
 CollectionName = Annotated[

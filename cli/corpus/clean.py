@@ -74,7 +74,7 @@ def clean(
             )
     if not cleaned.kept:
         see = "" if rejected is None else f"; {rejected} says why"
-        raise UsageError(f"no line of {cleaned.file} was kept{see}. Give other thresholds")
+        raise UsageError(f"no line of {cleaned.file} was kept{see}. Relax the thresholds")
 
 
 _DOUBTS = {
@@ -84,7 +84,7 @@ _DOUBTS = {
 
 
 def _table(cleaned: Cleaned) -> str:
-    from polyrank.evaluation.tables import aligned
+    from polyrank.evaluation.text_tables import aligned
 
     counts = {"lines": cleaned.lines, "blank": cleaned.blank, **cleaned.removed}
     counts["kept"] = cleaned.kept

@@ -61,11 +61,11 @@ def mix(
     text = json.dumps(mixture.to_dict(), ensure_ascii=False) if as_json else _table(mixture)
     print(text, file=sys.stderr if str(output) == "-" else sys.stdout)
     if left_out := [part.language for part in mixture.parts if not part.taken]:
-        note(f"the budget is too small for a line of {', '.join(left_out)}")
+        note(f"the budget is too small for even one line of {', '.join(left_out)}")
 
 
 def _table(mixture: Mixture) -> str:
-    from polyrank.evaluation.tables import aligned
+    from polyrank.evaluation.text_tables import aligned
 
     unit = mixture.unit
     rows = [["language", f"{unit} before", "share", f"{unit} after", "share", "times"]]

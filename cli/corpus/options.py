@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Annotated
 
 import typer
 
+from polyrank.corpus.rules import RULES
 
-class Rule(Enum):
-    duplicate = "duplicate"
-    length = "length"
-    repetition = "repetition"
-    unknown = "unknown"
-    language = "language"
-    near_duplicate = "near-duplicate"
+from ..choices import Choice
+
+
+class Rule(Choice, names=RULES):
+    """By which a line is left out."""
 
 
 Base = Annotated[

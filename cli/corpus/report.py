@@ -64,7 +64,7 @@ def report(
 
 def _table(reports: list[CorpusReport]) -> list[str]:
     from polyrank.corpus.rules import RULES
-    from polyrank.evaluation.tables import aligned, shown
+    from polyrank.evaluation.text_tables import aligned, shown
 
     rows = [["file", "language", "lines", "characters", "tokens/word", "unknown pieces", *RULES]]
     for one in reports:

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from polyrank.collections.id_policies import ON_DUPLICATE
+
 from .. import options
+from ..choices import Choice
 from ..options import AsJson
 from ..rerankers import report
+from .change_notes import tell_change, tell_cost, without_text
+from .inputs import documents_of
 from .opened import open_index, scaled_out
 from .options import Base, Folder, Languages, Ranking, Ray
-from .texts import documents_of
-from .told import tell_change, tell_cost, without_text
 
 if TYPE_CHECKING:
     from polyrank.index.multivector import Encoder
 
 
-class Duplicates(Enum):
-    error = "error"
-    replace = "replace"
-    skip = "skip"
+class OnDuplicate(Choice, names=ON_DUPLICATE):
+    """What happens to documents whose id the index has."""
 
 
 def add(
@@ -32,8 +32,8 @@ def add(
     document_language: options.DocumentLanguage = None,
     languages: Languages = None,
     duplicates: Annotated[
-        Duplicates, typer.Option(help="Documents whose id is there: stop, replace or skip them.")
-    ] = Duplicates.error,
+        OnDuplicate, typer.Option(help="Documents whose id is there: stop, replace or skip them.")
+    ] = OnDuplicate.error,
     base: Base = None,
     ranking: Ranking = None,
     device: options.Device = None,

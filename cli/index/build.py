@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from enum import Enum
 from typing import Annotated
 
 import typer
 
 from polyrank.base import DEFAULT_BASE
+from polyrank.kernels.codecs import CODECS
 from polyrank.progress import note
 
 from .. import options
+from ..choices import Choice
 from ..options import AsJson, Fallback, Kind, LanguageKind, Routing
 from ..rerankers import report
+from .change_notes import tell_cost, tell_cut, without_text
+from .inputs import documents_of
 from .opened import scaled_out
 from .options import Folder, Languages, Ray
-from .texts import documents_of
-from .told import tell_cost, tell_cut, without_text
 
 
-class Codec(Enum):
-    fp16 = "fp16"
-    int8 = "int8"
-    residual_1 = "residual-1"
-    residual_2 = "residual-2"
-    residual_4 = "residual-4"
-    residual_8 = "residual-8"
+class CodecName(Choice, names=CODECS):
+    """How vectors are stored."""
 
 
 def build(
@@ -37,8 +33,8 @@ def build(
     document_language: options.DocumentLanguage = None,
     languages: Languages = None,
     codec: Annotated[
-        Codec, typer.Option(help="How vectors are stored: exact, or residual codes of b bits.")
-    ] = Codec.fp16,
+        CodecName, typer.Option(help="How vectors are stored: exact, or residual codes of b bits.")
+    ] = CodecName.fp16,
     centroids: Annotated[
         int | None,
         typer.Option(min=0, help="For --probe; else ColBERTv2's rule for residual codes, or none."),
@@ -129,6 +125,6 @@ def build(
     note(f"built {folder}: {words}{without_text(done.empty)}")
     tell_cost(MultiVectorIndex(folder))
     if done.resumed:
-        note(f"{done.resumed} shards had been encoded before")
+        note(f"{done.resumed} shards were already encoded")
     if as_json:
         print(json.dumps(asdict(done)))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..options import AsJson
+from .change_notes import tell_change
 from .options import Folder
-from .told import tell_change
 
 
 def compact(folder: Folder, as_json: AsJson = False) -> None:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from polyrank.collections.id_policies import ON_MISSING
 from polyrank.errors import UsageError
 
+from ..choices import Choice
 from ..options import AsJson
+from .change_notes import tell_change
 from .options import Folder, split
-from .told import tell_change
 
 
-class Missing(Enum):
-    error = "error"
-    skip = "skip"
+class UnknownIds(Choice, names=ON_MISSING):
+    """What happens to ids that the index lacks."""
 
 
 def delete(
@@ -30,8 +30,8 @@ def delete(
         str | None, typer.Option(help="All documents in these languages, such as ky,sw.")
     ] = None,
     missing: Annotated[
-        Missing, typer.Option(help="Ids that the index lacks: stop, or skip them.")
-    ] = Missing.error,
+        UnknownIds, typer.Option(help="Ids that the index lacks: stop, or skip them.")
+    ] = UnknownIds.error,
     as_json: AsJson = False,
 ) -> None:
     """Delete documents; they are never found again. Their space is freed by 'index compact'.

@@ -12,9 +12,9 @@ from polyrank.errors import UsageError
 
 from .. import options
 from ..options import AsJson
+from .inputs import queries_of
 from .opened import open_index
 from .options import Base, Candidates, Folder, Languages, Probe, Ranking, pruning_of, split
-from .texts import queries_of
 
 
 def fidelity(

@@ -59,7 +59,7 @@ def worker_pool(build: Callable[[], Any], local: Encoder, ray: str, workers: int
     def check(made: Any) -> None:
         if changed := expected.differences(getattr(made, "encoder", made).binding):
             raise UsageError(
-                "a node of the Ray cluster has another model than this machine: "
+                "a node of the Ray cluster has a different model from this machine: "
                 f"{'; '.join(changed)}.\nInstall the same polyrank and the same zoo on every "
                 "node, at the same paths."
             )

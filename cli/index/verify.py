@@ -27,7 +27,7 @@ def verify(folder: Folder, as_json: AsJson = False) -> None:
     if found.problems:
         listed = "\n".join(f"  - {problem}" for problem in found.problems)
         raise DataError(
-            folder, None, f"is damaged:\n{listed}\nRestore it from a copy, or build it again."
+            folder, None, f"is damaged:\n{listed}\nRestore it from a copy, or rebuild it."
         )
     if not as_json:
         print(f"{found.files} files, {found.bytes} bytes: all as the manifest says")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +11,7 @@ import typer
 from polyrank.errors import UsageError
 from polyrank.progress import note
 
+from ..choices import Choice
 from ..options import AsJson, Kind, Role
 from .rows import as_row, size_of
 from .warned import warnings_as_notes
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from polyrank.zoo.remote import RemoteModule
 
 
-class Source(Enum):
-    bundled = "bundled"
-    cached = "cached"
-    folder = "folder"
-    remote = "remote"
+PLACES = ("bundled", "cached", "folder", "remote")
+
+
+class Place(Choice, names=PLACES):
+    """Where a module is."""
 
 
 def list_(
@@ -34,7 +34,7 @@ def list_(
     kind: Annotated[Kind | None, typer.Option(help="Only modules of this kind.")] = None,
     language: Annotated[str | None, typer.Option(help="Only modules of this language.")] = None,
     source: Annotated[
-        Source | None,
+        Place | None,
         typer.Option(help="Only those bundled, pulled (cached), in $POLYRANK_ZOO, or on the Hub."),
     ] = None,
     where: Annotated[
@@ -59,18 +59,18 @@ def list_(
 
     tag = normalise(language) if language else None
     wanted = {"base": base, "role": role and role.value, "kind": kind and kind.value}
-    if where is not None and source is not Source.remote:
+    if where is not None and source is not Place.remote:
         raise UsageError("--where goes with --source remote")
     with warnings_as_notes():
-        if source is Source.remote:
+        if source is Place.remote:
             return _list_remote(where, wanted, tag, as_json)
         entries = list_modules(**wanted, language=tag)
         every = [one for one in cached_entries() if _fits(one, wanted, tag)]
     if source is not None:
-        entries = every if source is Source.cached else _from(entries, source)
-    elif hidden := len(every) - len(_from(entries, Source.cached)):
+        entries = every if source is Place.cached else _from(entries, source)
+    elif hidden := len(every) - len(_from(entries, Place.cached)):
         note(
-            f"{hidden} pulled modules stand behind others of their name; "
+            f"{hidden} pulled modules are hidden by others of the same name; "
             "'polyrank zoo list --source cached' shows them"
         )
     if as_json:
@@ -80,15 +80,15 @@ def list_(
         data = ", ".join(one.name for one in entry.card.data)
         size = size_of(entry) // 1000
         print(entry.name, entry.card.language, size, data, entry.origin or entry.source, sep="\t")
-    if not entries and source is Source.cached:
-        note("no pulled module fits; 'polyrank zoo pull --help' says how to fetch one")
+    if not entries and source is Place.cached:
+        note("no pulled module matches; 'polyrank zoo pull --help' says how to fetch one")
     elif not entries:
         from polyrank.base import absent_zoos
 
-        note(f"no module fits; 'polyrank train --help' says how to make one{absent_zoos()}")
+        note(f"no module matches; 'polyrank train --help' says how to make one{absent_zoos()}")
 
 
-def _from(entries: list[ZooEntry], source: Source) -> list[ZooEntry]:
+def _from(entries: list[ZooEntry], source: Place) -> list[ZooEntry]:
     return [entry for entry in entries if entry.source == source.value]
 
 
@@ -110,7 +110,7 @@ def _list_remote(
         what = one.card.full_name if one.card else "repository"
         print(one.name, ", ".join(one.languages), what, sep="\t")
     if not found:
-        note("the Hub has no module that fits")
+        note("the Hub has no matching module")
 
 
 def _remote_row(one: RemoteModule) -> dict[str, Any]:

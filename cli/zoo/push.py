@@ -33,11 +33,11 @@ def push_(
 
     if dry_run:
         publication = plan(name, target, private)
-        note(f"nothing is sent: {publication.module} would go to {publication.target}")
+        note(f"dry run: {publication.module} would go to {publication.target}")
     else:
         publication = push(name, target, private, message)
         note(f"{publication.module} is {publication.target}, commit {publication.commit}")
     if not info(name, verify=False).card.data:
-        note("its card names no data; train with --sources to say what it was trained on")
+        note("its card does not name its training data; train with --sources to record it")
     for path in publication.files:
         print(publication.size(path), path, sep="\t")

@@ -71,7 +71,7 @@ def import_(
         return
     print(done.folder)
     if not done.card.verified:
-        note(f"it is unverified: its maker recorded no weights of the base '{done.card.base}'")
+        note(f"unverified: its author did not record the weights of the base '{done.card.base}'")
 
 
 def export(
@@ -118,7 +118,7 @@ def _export_pylate(found: ZooEntry, output: Path, base: str | None, language: st
     rules = load_projection(found.path).rules
     length = rules.augment_to or rules.query_length
     if length != rules.query_length:
-        note(f"PyLate reads queries to the length it fills them to: {length} tokens")
+        note(f"PyLate reads as many tokens of a query as it pads to: {length}")
     LateInteraction(
         base or found.card.base,
         str(found.path),
@@ -133,5 +133,5 @@ def _export_pylate(found: ZooEntry, output: Path, base: str | None, language: st
 def _first_zoo() -> Path:
     folders = [folder for folder in os.environ.get("POLYRANK_ZOO", "").split(os.pathsep) if folder]
     if not folders:
-        raise UsageError("which zoo is it to come into?\nGive --zoo DIR, or set POLYRANK_ZOO.")
+        raise UsageError("No zoo given. Pass --zoo DIR or set POLYRANK_ZOO.")
     return expanded(folders[0])

@@ -44,4 +44,4 @@ def verify_(
             print("  " + one.problem.replace("\n", "\n  "))
     if wrong:
         raise ModuleError(f"{len(wrong)} of {len(verdicts)} modules are wrong; see what is printed")
-    note(f"{len(verdicts)} modules are as their cards say")
+    note(f"{len(verdicts)} modules match their cards")

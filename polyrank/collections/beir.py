@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
+from polyrank.collections.cards import CollectionCard
+from polyrank.collections.collection_source import (
+    Need,
+    Pairs,
+    Selection,
+    Source,
+    counted,
+    folder_needs,
+)
 from polyrank.collections.jsonl import iter_documents, iter_queries
 from polyrank.collections.records import Collection, Judgement
 from polyrank.collections.trec import read_qrels
@@ -36,16 +46,17 @@ def read_beir(
     qrels_path = _existing(folder, f"qrels/{split}.tsv")
     qrels = read_qrels(qrels_path)
     corpus = {d.id: d for d in iter_documents(_existing(folder, "corpus.jsonl"), documents)}
-    asked = {q.id: q for q in iter_queries(_existing(folder, "queries.jsonl"), queries)}
+    texts = {q.id: q for q in iter_queries(_existing(folder, "queries.jsonl"), queries)}
     for judgement in qrels:
-        if judgement.query_id not in asked:
+        if judgement.query_id not in texts:
             raise DataError(qrels_path, None, f"query {judgement.query_id} is not in queries.jsonl")
         if judgement.document_id not in corpus and judgement.relevance > 0:
             reason = f"document {judgement.document_id} is not in corpus.jsonl"
             raise DataError(qrels_path, None, reason)
     judged = {judgement.query_id for judgement in qrels}
-    kept = dict(islice(((i, q) for i, q in asked.items() if i in judged), limit))
-    return Collection(folder.name, corpus, kept, [j for j in qrels if j.query_id in kept])
+    queries_of_split = ((i, q) for i, q in texts.items() if i in judged)
+    asked = dict(islice(queries_of_split, limit))
+    return Collection(folder.name, corpus, asked, [j for j in qrels if j.query_id in asked])
 
 
 def beir_judgements(folder: str | Path, split: str = "test") -> list[Judgement]:
@@ -61,3 +72,38 @@ def _existing(folder: Path, name: str) -> Path:
     present = sorted(p.name for p in (folder / name).parent.glob("*"))[:8]
     shown = f"; it has {', '.join(present)}" if present else ""
     raise DataError(folder, None, f"no {name} or {name}.gz in this folder{shown}")
+
+
+def _read(selection: Selection) -> Collection:
+    split = selection.split or "test"
+    return read_beir(selection.name, selection.queries, selection.documents, split, selection.limit)
+
+
+def _judgements(selection: Selection) -> list[Judgement]:
+    return beir_judgements(selection.name, selection.split or "test")
+
+
+def _needs(name: str, pairs: Pairs) -> list[Need]:
+    return folder_needs(Path(name))
+
+
+def _counts(name: str) -> dict[str, Any] | None:
+    return None if _needs(name, ()) else counted(_read(Selection(name)))
+
+
+CARD = CollectionCard(
+    "FOLDER", "A folder in the BEIR layout", "beir", (), (), (None, None), "the data's own",
+    "-", 0, "qrels/test.tsv", "as its publisher says", "Thakur et al. 2021, arXiv 2104.08663",
+    "a folder with corpus.jsonl, queries.jsonl, qrels/test.tsv (plain or .gz)",
+    "polyrank search --collection FOLDER --no-rerank --limit 5",
+)  # fmt: skip
+SOURCE = Source(
+    "beir",
+    ("a BEIR folder",),
+    (CARD,),
+    takes=lambda name: Path(name).is_dir(),
+    read=_read,
+    judgements=_judgements,
+    needs=_needs,
+    counts=_counts,
+)

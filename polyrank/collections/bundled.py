@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import resources
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from polyrank.collections.bundled_cards import BUNDLED_CARDS
+from polyrank.collections.collection_source import Need, Pairs, Selection, Source
 from polyrank.collections.files import open_text
 from polyrank.collections.jsonl import iter_documents, iter_queries
 from polyrank.collections.records import Collection, Document, Judgement, Query
@@ -22,7 +24,7 @@ LICENCE = "CC BY-SA 4.0"
 
 
 @dataclass(frozen=True)
-class Layout:
+class BundledLayout:
     """How a bundled collection is stored.
 
     Attributes:
@@ -32,6 +34,9 @@ class Layout:
         splits: what `split` may be; the ids of such queries contain `-SPLIT-`.
         pivots: languages in which there are translated queries, taken only when asked for.
         licence: of the texts.
+        judged: the judgements, where they are not in a file `qrels.tsv`.
+        document_ids: of the texts that are documents, where not all are.
+        all_pairs: how many judgements all pairs of languages have at once, where too many to load.
     """
 
     folder: str
@@ -40,14 +45,51 @@ class Layout:
     splits: tuple[str, ...] = ()
     pivots: tuple[str, ...] = ()
     licence: str = LICENCE
+    judged: Callable[[], list[Judgement]] | None = None
+    document_ids: Callable[[], set[str]] | None = None
+    all_pairs: str = ""
+
+
+def _topics() -> dict[str, tuple[str, str]]:
+    """Sentence id → split and topic, as SIB-200 has them."""
+    with resources.as_file(_folder("sib200") / "topics.tsv") as path:
+        rows = [line.split("\t") for line in open_text(path)]
+    return {identity: (split, topic) for identity, split, topic in rows[1:]}
+
+
+def _translations() -> list[Judgement]:
+    """A sentence and its translation, which has its id."""
+    return [Judgement(identity, identity, 1) for identity in _topics()]
+
+
+def _same_topic() -> list[Judgement]:
+    """A sentence of the test split and each sentence of the other splits with its topic."""
+    topics = _topics()
+    return [
+        Judgement(query_id, document_id, 1)
+        for query_id, (split, topic) in topics.items()
+        if split == "test"
+        for document_id, (other, label) in topics.items()
+        if other != "test" and label == topic
+    ]
+
+
+def _outside_test() -> set[str]:
+    return {identity for identity, (split, _) in _topics().items() if split != "test"}
 
 
 LAYOUTS = {
-    "xquad": Layout("xquad"),
-    "ntrex": Layout("ntrex"),
-    "flores": Layout("flores", queries="corpus"),
-    "sib200": Layout("flores", queries="corpus"),
-    "afriqa": Layout(
+    "xquad": BundledLayout("xquad"),
+    "ntrex": BundledLayout("ntrex"),
+    "flores": BundledLayout("flores", queries="corpus", judged=_translations),
+    "sib200": BundledLayout(
+        "flores",
+        queries="corpus",
+        judged=_same_topic,
+        document_ids=_outside_test,
+        all_pairs="21 million judgements",
+    ),
+    "afriqa": BundledLayout(
         "afriqa",
         parallel=False,
         splits=("train", "dev"),
@@ -93,44 +135,49 @@ def read_bundled(
         UsageError: for a language or split in which the collection does not exist.
     """
     layout = LAYOUTS[name]
-    asked_tags, corpus_tags = _sides(name, queries, documents)
+    query_tags, document_tags = _sides(name, queries, documents)
     judged = _judged(name, _split(name, split))
-    wanted = {judgement.query_id for judgement in judged}
-    asked_as, found_as = _suffixes(layout, queries, documents)
-    held = _documents_of(name)
-    corpus = {}
-    for tag in corpus_tags:
-        for row in _documents(name, tag):
-            if held is None or row.id in held:
-                identity = row.id + found_as.format(tag)
-                group = row.id if layout.parallel else None
-                corpus[identity] = Document(identity, row.text, row.title, tag, group)
-    if not layout.parallel:
-        wanted = {j.query_id for j in judged if j.document_id in corpus}
+    query_suffix, document_suffix = _suffixes(layout, queries, documents)
+    corpus = _corpus(name, document_tags, document_suffix)
+    query_ids = {j.query_id for j in judged if layout.parallel or j.document_id in corpus}
     asked = {}
-    for tag in asked_tags:
-        for query in islice((q for q in _queries(name, tag) if q.id in wanted), limit):
-            identity = query.id + asked_as.format(tag)
+    for tag in query_tags:
+        for query in islice((q for q in _queries(name, tag) if q.id in query_ids), limit):
+            identity = query.id + query_suffix.format(tag)
             asked[identity] = Query(identity, query.text, tag)
     if not asked:
         raise UsageError(
             f"{name} has no query in {queries} whose document is in {documents}; "
             "leave out the language of the documents to have them all"
         )
-    qrels = _expand(judged, asked_tags, corpus_tags, asked_as, found_as)
-    kept = [j for j in qrels if j.query_id in asked and j.document_id in corpus]
-    return Collection(name, corpus, asked, kept, layout.licence)
+    expanded = _expand(judged, query_tags, document_tags, query_suffix, document_suffix)
+    qrels = [j for j in expanded if j.query_id in asked and j.document_id in corpus]
+    return Collection(name, corpus, asked, qrels, layout.licence)
+
+
+def _corpus(name: str, tags: list[str], suffix: str) -> dict[str, Document]:
+    """The documents in some languages, by their ids with the suffix."""
+    layout = LAYOUTS[name]
+    wanted = None if layout.document_ids is None else layout.document_ids()
+    corpus = {}
+    for tag in tags:
+        for row in _documents(name, tag):
+            if wanted is None or row.id in wanted:
+                identity = row.id + suffix.format(tag)
+                group = row.id if layout.parallel else None
+                corpus[identity] = Document(identity, row.text, row.title, tag, group)
+    return corpus
 
 
 def count_bundled(name: str) -> dict[str, int]:
     """Queries and documents, per language where it is parallel, and judgements of a pair."""
     layout = LAYOUTS[name]
     first = query_languages(name)[0] if layout.parallel else None
-    held = read_bundled(name, first, first)
+    collection = read_bundled(name, first, first)
     return {
-        "queries": len(held.queries),
-        "documents": len(held.documents),
-        "judgements": len(held.qrels),
+        "queries": len(collection.queries),
+        "documents": len(collection.documents),
+        "judgements": len(collection.qrels),
         "query languages": len(query_languages(name)),
         "document languages": len(bundled_languages(name)),
     }
@@ -160,19 +207,20 @@ def bundled_judgements(
 
 def _sides(name: str, queries: str | None, documents: str | None) -> tuple[list[str], list[str]]:
     """The languages of the queries and of the documents."""
-    if name == "sib200" and queries is None and documents is None:
+    layout = LAYOUTS[name]
+    if layout.all_pairs and queries is None and documents is None:
         raise UsageError(
-            "sib200 in all pairs of languages at once has 21 million judgements; "
+            f"{name} in all pairs of languages at once has {layout.all_pairs}; "
             "give the language of its queries, of its documents, or both"
         )
-    there = query_languages(name)
-    own = [tag for tag in there if tag not in LAYOUTS[name].pivots]
-    asked = [_known(name, queries, there)] if queries else own
-    corpus = bundled_languages(name)
-    return asked, [_known(name, documents, corpus)] if documents else corpus
+    available = query_languages(name)
+    own = [tag for tag in available if tag not in layout.pivots]
+    query_tags = [_known(name, queries, available)] if queries else own
+    in_corpus = bundled_languages(name)
+    return query_tags, [_known(name, documents, in_corpus)] if documents else in_corpus
 
 
-def _suffixes(layout: Layout, queries: str | None, documents: str | None) -> tuple[str, str]:
+def _suffixes(layout: BundledLayout, queries: str | None, documents: str | None) -> tuple[str, str]:
     """What ids get where a parallel collection is taken in all its languages."""
     return (
         ".{}" if layout.parallel and queries is None else "",
@@ -182,19 +230,19 @@ def _suffixes(layout: Layout, queries: str | None, documents: str | None) -> tup
 
 def _expand(
     judged: Iterable[Judgement],
-    asked_tags: list[str],
-    corpus_tags: list[str],
-    asked_as: str,
-    found_as: str,
+    query_tags: list[str],
+    document_tags: list[str],
+    query_suffix: str,
+    document_suffix: str,
 ) -> list[Judgement]:
     """Each judgement for each language of the query and of the document."""
-    asked = list(dict.fromkeys(asked_as.format(tag) for tag in asked_tags))
-    found = list(dict.fromkeys(found_as.format(tag) for tag in corpus_tags))
+    of_queries = list(dict.fromkeys(query_suffix.format(tag) for tag in query_tags))
+    of_documents = list(dict.fromkeys(document_suffix.format(tag) for tag in document_tags))
     return [
-        Judgement(j.query_id + a, j.document_id + d, j.relevance)
+        Judgement(j.query_id + of_query, j.document_id + of_document, j.relevance)
         for j in judged
-        for a in asked
-        for d in found
+        for of_query in of_queries
+        for of_document in of_documents
     ]
 
 
@@ -212,39 +260,11 @@ def _split(name: str, split: str | None) -> str | None:
 
 
 def _judged(name: str, split: str | None) -> list[Judgement]:
-    if name == "sib200":
-        return _same_topic()
-    if name == "flores":
-        return [Judgement(i, i, 1) for i in _topics()]
+    if (judged_by := LAYOUTS[name].judged) is not None:
+        return judged_by()
     with resources.as_file(_folder(name) / "qrels.tsv") as path:
         judged = read_qrels(path)
     return judged if split is None else [j for j in judged if f"-{split}-" in j.query_id]
-
-
-def _same_topic() -> list[Judgement]:
-    """A sentence of the test split and each sentence of the other splits with its topic."""
-    topics = _topics()
-    return [
-        Judgement(query_id, document_id, 1)
-        for query_id, (split, topic) in topics.items()
-        if split == "test"
-        for document_id, (other, label) in topics.items()
-        if other != "test" and label == topic
-    ]
-
-
-def _topics() -> dict[str, tuple[str, str]]:
-    """Sentence id → split and topic, as SIB-200 has them."""
-    with resources.as_file(_folder("sib200") / "topics.tsv") as path:
-        rows = [line.split("\t") for line in open_text(path)]
-    return {identity: (split, topic) for identity, split, topic in rows[1:]}
-
-
-def _documents_of(name: str) -> set[str] | None:
-    """The ids that are documents, where not all of the corpus are."""
-    if name != "sib200":
-        return None
-    return {identity for identity, (split, _) in _topics().items() if split != "test"}
 
 
 def _documents(name: str, tag: str) -> list[Document]:
@@ -264,3 +284,39 @@ def _languages(name: str, part: str) -> list[str]:
 
 def _folder(name: str) -> Traversable:
     return resources.files("polyrank.data") / LAYOUTS[name].folder
+
+
+def _read(selection: Selection) -> Collection:
+    chosen = selection.queries, selection.documents, selection.limit, selection.split
+    return read_bundled(selection.name, *chosen)
+
+
+def _judgements(selection: Selection) -> list[Judgement]:
+    chosen = selection.queries, selection.documents, selection.split
+    return bundled_judgements(selection.name, *chosen)
+
+
+def _needs(name: str, pairs: Pairs) -> list[Need]:
+    """Languages in which it does not exist."""
+    queries, documents = query_languages(name), bundled_languages(name)
+    absent = {pair[0] for pair in pairs} - set(queries) | {pair[1] for pair in pairs} - set(
+        documents
+    )
+    if not absent:
+        return []
+    available = ", ".join(sorted({*queries, *documents}))
+    return [Need(f"{name} in {', '.join(sorted(absent))}", f"it exists in {available}")]
+
+
+SOURCE = Source(
+    "bundled",
+    BUNDLED,
+    BUNDLED_CARDS,
+    takes=lambda name: name in LAYOUTS,
+    read=_read,
+    judgements=_judgements,
+    needs=_needs,
+    counts=count_bundled,
+    in_views=True,
+    parallel=lambda name: LAYOUTS[name].parallel,
+)

@@ -14,15 +14,28 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from polyrank.collections.cards import CLEF_LICENCE
+from polyrank.collections.cards import CLEAN, CollectionCard, tags
 from polyrank.collections.clef_topics import CODES, YEARS, Topic, read_topics, topic_number
+from polyrank.collections.collection_source import (
+    Need,
+    Pairs,
+    Selection,
+    Source,
+    counted,
+    folder_needs,
+    starts_with,
+)
 from polyrank.collections.records import Collection, Document, Judgement, Query
 from polyrank.collections.sgml import Assumed, iter_documents
 from polyrank.collections.trec import numbered_qrels
 from polyrank.errors import DataError, LanguageError, UsageError
 from polyrank.languages.tags import normalise, usual_script
 
+PREFIX = "clef:"
+CLEF_URL = "https://catalog.elda.org/en-us/repository/browse/ELRA-E0008/"
+CLEF_LICENCE = "ELRA evaluation licence, for a fee (ELRA-E0008)"
 SPLITS = (*YEARS, "all")
 NAMES = {
     "english": "en", "german": "de", "french": "fr", "italian": "it", "spanish": "es",
@@ -66,15 +79,15 @@ def read_clef(
     folder, assumed = Path(folder), Assumed()
     judged = _Judged(folder, queries, documents, split, assumed)
     corpus: dict[str, Document] = {}
-    found: dict[str, str] = {}
+    places: dict[str, str] = {}
     for tag, path in _documents(folder, documents):
         legacy = LEGACY if usual_script(tag) == "Latn" else None
         for one in iter_documents(path, legacy, assumed):
             if one.id in corpus:
-                raise DataError(path, one.line, f"document {one.id} is at {found[one.id]} too")
+                raise DataError(path, one.line, f"document {one.id} is also at {places[one.id]}")
             corpus[one.id] = Document(one.id, one.text, one.title, tag)
-            found[one.id] = f"{path}:{one.line}"
-    del found
+            places[one.id] = f"{path}:{one.line}"
+    del places
     judged.check(corpus)
     asked: dict[str, Query] = {}
     for tag, topics in judged.topics.items():
@@ -144,7 +157,7 @@ class _Judged:
                 pair, here = (number, judgement.document_id), f"{path}:{line}"
                 if first.setdefault(pair, here) != here:
                     reason = (
-                        f"topic {pair[0]} and document {pair[1]} are judged at {first[pair]} too"
+                        f"topic {pair[0]} and document {pair[1]} are also judged at {first[pair]}"
                     )
                     raise DataError(path, line, reason)
                 if judgement.relevance > 0:
@@ -172,7 +185,7 @@ def _documents(folder: Path, language: str | None) -> Iterator[tuple[str, Path]]
         if not entry.is_dir() or entry.name.startswith("."):
             continue
         if (tag := _named(entry.name)) is None:
-            raise DataError(entry, None, "its name is no language; name it like de or german")
+            raise DataError(entry, None, "its name is not a language; name it like de or german")
         files = [path for path in sorted(entry.rglob("*")) if _is_newspaper(path)]
         there.setdefault(tag, []).extend(files)
     for tag in _chosen(folder, "documents", language, list(there)):
@@ -212,7 +225,7 @@ def _topics(folder: Path, language: str | None, assumed: Assumed) -> dict[str, d
         for number, topic in topics.items():
             here = f"{path}:{topic.line}"
             if at.setdefault((tag, number), here) != here:
-                reason = f"topic {number} in {tag} is at {at[tag, number]} too"
+                reason = f"topic {number} in {tag} is also at {at[tag, number]}"
                 raise DataError(path, topic.line, reason)
         there.setdefault(tag, {}).update(topics)
         assumed_in.setdefault(tag, Assumed()).add(doubts)
@@ -248,7 +261,7 @@ def _chosen(folder: Path, what: str, language: str | None, there: list[str]) -> 
 def _room(folder: Path, what: str) -> Path:
     """The folder of documents, topics or judgements, by any of its names."""
     if not folder.is_dir():
-        raise DataError(folder, None, "there is no such folder")
+        raise DataError(folder, None, "folder not found")
     for entry in sorted(folder.iterdir()):
         if entry.is_dir() and entry.name.lower() in ROOMS[what]:
             return entry
@@ -306,3 +319,47 @@ def _named(name: str) -> str | None:
         return normalise(name)
     except LanguageError:
         return None
+
+
+def _read(selection: Selection) -> Collection:
+    folder = selection.name.removeprefix(PREFIX)
+    return read_clef(
+        folder, selection.queries, selection.documents, selection.split, selection.limit
+    )
+
+
+def _judgements(selection: Selection) -> list[Judgement]:
+    folder = selection.name.removeprefix(PREFIX)
+    return clef_judgements(folder, selection.queries, selection.documents, selection.split)
+
+
+def _needs(name: str, pairs: Pairs) -> list[Need]:
+    return folder_needs(Path(name.removeprefix(PREFIX)))
+
+
+def _counts(name: str) -> dict[str, Any] | None:
+    return None if _needs(name, ()) else counted(_read(Selection(name)))
+
+
+CARD = CollectionCard(
+    "clef:FOLDER", "CLEF 2000–2003 ad hoc: topics over newspapers of 1994 and 1995", "clef",
+    tags("de en es fi fr it nl ru so sv sw"), tags("de en es fi fr it nl ru sv"),
+    (60, None), CLEF_LICENCE, CLEF_URL, 0,
+    "2003 (topics 141–200); 2000, 2001, 2002 or all by --split", CLEAN,
+    "Braschler and Peters 2004, Information Retrieval 7",
+    "from its publisher, as a folder with documents/LANG/ (SGML at any depth, plain or .gz), "
+    "topics/ (a file per language, such as Top-DE03.txt) and qrels/ (such as qrels_german); "
+    "LANG is a tag or an English name",
+    "polyrank rerank --collection clef:FOLDER --query-language de --document-language fi "
+    "--run first.trec --output reranked.trec",
+)  # fmt: skip
+SOURCE = Source(
+    "clef",
+    (CARD.name,),
+    (CARD,),
+    takes=starts_with(PREFIX),
+    read=_read,
+    judgements=_judgements,
+    needs=_needs,
+    counts=_counts,
+)

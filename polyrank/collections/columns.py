@@ -17,14 +17,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from importlib import resources
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from polyrank.collections.cards import CLEAN, CollectionCard
+from polyrank.collections.collection_source import Need, Pairs, Selection, Source
 from polyrank.collections.records import Collection, Document, Judgement, Query
-from polyrank.errors import DataError
+from polyrank.errors import DataError, UsageError
 from polyrank.languages.tags import normalise
 
+PREFIX, CLIRUDIT = "hf:", "clirudit"
+INSTALL = "pip install 'polyrank[train]'"  # has the datasets package
 _NEEDED = {
     "documents": ("data", "id", "text"),
     "queries": ("data", "id", "text"),
@@ -88,7 +94,7 @@ def columns_judgements(path: str | Path) -> list[Judgement]:
         value = row[part["relevance"]]
         if isinstance(value, bool) or not isinstance(value, int):
             raise DataError(
-                path, None, f"qrels, row {number}: the relevance {value!r} is no integer"
+                path, None, f"qrels, row {number}: the relevance {value!r} is not an integer"
             )
         pair = _id(path, number, row[part["query"]]), _id(path, number, row[part["document"]])
         if pair in found:
@@ -101,11 +107,11 @@ def _mapping(path: Path) -> dict[str, Any]:
     try:
         mapping = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DataError(path, None, "there is no such file; hf: takes a mapping in JSON") from None
+        raise DataError(path, None, "file not found; hf: takes a mapping in JSON") from None
     except (ValueError, OSError) as error:
-        raise DataError(path, None, f"no mapping in JSON: {error}") from None
+        raise DataError(path, None, f"not a mapping in JSON: {error}") from None
     if not isinstance(mapping, dict) or set(mapping) - {*_NEEDED, "licence"}:
-        raise DataError(path, None, f"a mapping has {', '.join(_NEEDED)} and licence, no more")
+        raise DataError(path, None, f"a mapping has {', '.join(_NEEDED)} and licence, nothing else")
     for name, needed in _NEEDED.items():
         part = mapping.get(name)
         allowed = {*needed, *_OPTIONAL[name], "config", "split"}
@@ -120,8 +126,12 @@ def _rows(
     path: Path, part: dict[str, Any], keys: tuple[str, ...]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """(row number from 1, row) of a part's data, its columns being there."""
-    import datasets
-
+    try:
+        import datasets
+    except ImportError:
+        raise UsageError(
+            f"hf: collections need the datasets package; install it with:  {INSTALL}"
+        ) from None
     local = path.parent / part["data"]
     suffix = next((s for s in _FORMATS if local.name.endswith(s)), None)
     try:
@@ -168,10 +178,73 @@ def _text(path: Path, number: int, row: dict[str, Any], columns: str | list[str]
     parts = [row[column] for column in ([columns] if isinstance(columns, str) else columns)]
     for value in parts:
         if value is not None and not isinstance(value, str):
-            raise DataError(path, None, f"row {number}: {value!r} is no text")
+            raise DataError(path, None, f"row {number}: {value!r} is not text")
     return " ".join(part for part in parts if part)
 
 
 def _tag(given: str | None, part: dict[str, Any]) -> str | None:
     language = given or part.get("language")
     return normalise(language) if language else None
+
+
+def _read(selection: Selection) -> Collection:
+    mapping = _mapping_of(selection.without_split())
+    return read_columns(mapping, selection.queries, selection.documents, selection.limit)
+
+
+def _judgements(selection: Selection) -> list[Judgement]:
+    return columns_judgements(_mapping_of(selection.without_split()))
+
+
+def _mapping_of(selection: Selection) -> Path:
+    """The file of a mapping of columns; that of CLIRudit comes with the package."""
+    if selection.name != CLIRUDIT:
+        return Path(selection.name.removeprefix(PREFIX))
+    languages = normalise(selection.queries or "en"), normalise(selection.documents or "fr")
+    if languages != ("en", "fr"):
+        raise UsageError(
+            "clirudit has queries in en and documents in fr; leave out other languages"
+        )
+    return Path(str(resources.files("polyrank.data") / "clirudit.json"))
+
+
+def _needs(name: str, pairs: Pairs) -> list[Need]:
+    data = Need(
+        f"{name}, if it was not fetched before",
+        "it is fetched from the Hugging Face Hub when it is first read",
+        fetched=True,
+        general=True,
+    )
+    if find_spec("datasets") is None:
+        return [Need("the datasets package", INSTALL), data]
+    return [data]
+
+
+CARDS = (
+    CollectionCard(
+        CLIRUDIT, "English keywords and French abstracts of research articles", "hf",
+        ("en",), ("fr",), (357710, 16389), "CC BY-NC 4.0",
+        "https://huggingface.co/datasets/ftvalentini/clirudit", 36173928, "test", CLEAN,
+        "CLIRudit, 2025, arXiv 2504.16264", "it is fetched from the Hub at the first use",
+        "polyrank rerank --collection clirudit --run first.trec --output reranked.trec",
+    ),
+    CollectionCard(
+        "hf:MAPPING.json", "Parquet, JSON lines or a data set of the Hub, by its columns",
+        "hf", (), (), (None, None), "the data's own", "https://huggingface.co/datasets", None,
+        "as the mapping says", "as its publisher says", "-",
+        'a file such as {"documents": {"data": "docs.parquet", "id": "docid", "text": "abstract", '
+        '"language": "fr"}, "queries": {"data": "OWNER/NAME", "config": "queries", '
+        '"split": "test", "id": "qid", "text": "query"}, "qrels": {"data": "qrels.jsonl", '
+        '"query": "qid", "document": "docid", "relevance": "rel"}}; files stand beside it',
+        "polyrank rerank --collection hf:MAPPING.json --run first.trec --output reranked.trec",
+    ),
+)  # fmt: skip
+SOURCE = Source(
+    "hf",
+    tuple(card.name for card in CARDS),
+    CARDS,
+    takes=lambda name: name == CLIRUDIT or name.startswith(PREFIX),
+    read=_read,
+    judgements=_judgements,
+    needs=_needs,
+)

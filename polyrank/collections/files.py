@@ -100,7 +100,7 @@ def raw_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(path, number + 1, f"damaged gzip file: {error}") from error
     except FileNotFoundError:
-        raise DataError(path, None, "there is no such file") from None
+        raise DataError(path, None, "file not found") from None
     except IsADirectoryError:
         raise DataError(path, None, "a folder, where a file was expected") from None
     except PermissionError:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
-from polyrank.collections.catalogue import collection_card
+from polyrank.collections.cards import CollectionCard, card_named
+from polyrank.collections.collection_source import Need, Pairs, Selection, Source, starts_with
+from polyrank.collections.irds_cards import IRDS_CARDS
 from polyrank.collections.records import Collection, Document, Judgement, Query
 from polyrank.errors import LanguageError, UsageError
 from polyrank.languages.tags import normalise
 from polyrank.progress import note
+
+PREFIX = "irds:"
+INSTALL = "pip install 'polyrank[ir-datasets]'"
 
 
 class StoredDocuments(Mapping[str, Document]):
@@ -61,15 +69,15 @@ def read_irds(
 
     Raises:
         UsageError: when ir_datasets is not installed, does not know the id, the data set lacks
-            documents, queries or qrels, or its files cannot be had.
+            documents, queries or qrels, or its files are unavailable.
     """
     dataset = _load(identity)
     for part in ("docs", "queries", "qrels"):
         if not getattr(dataset, f"has_{part}")():
-            raise UsageError(f"irds:{identity} has no {part}; choose a data set that has")
+            raise UsageError(f"irds:{identity} has no {part}; choose a data set with {part}")
     query_language = _declared(queries, dataset.queries_lang())
-    held = StoredDocuments(dataset, _declared(documents, dataset.docs_lang()))
-    _announce(identity, held)
+    corpus = StoredDocuments(dataset, _declared(documents, dataset.docs_lang()))
+    _announce(identity, corpus)
     try:
         asked = {
             q.query_id: Query(q.query_id, _topic(q, query_language), query_language)
@@ -79,8 +87,8 @@ def read_irds(
     except (OSError, RuntimeError) as error:
         raise _unreachable(identity, error) from error
     qrels = [j for j in judged if j.query_id in asked]
-    card = collection_card(f"irds:{identity}")
-    return Collection(f"irds:{identity}", held, asked, qrels, card.licence)
+    card = _card(identity)
+    return Collection(f"irds:{identity}", corpus, asked, qrels, card.licence)
 
 
 def irds_judgements(identity: str) -> list[Judgement]:
@@ -91,7 +99,7 @@ def irds_judgements(identity: str) -> list[Judgement]:
     """
     dataset = _load(identity)
     if not dataset.has_qrels():
-        raise UsageError(f"irds:{identity} has no qrels; choose a data set that has")
+        raise UsageError(f"irds:{identity} has no qrels; choose a data set with qrels")
     try:
         rows = [Judgement(j.query_id, j.doc_id, int(j.relevance)) for j in dataset.qrels_iter()]
     except (OSError, RuntimeError) as error:
@@ -104,34 +112,31 @@ def _load(identity: str) -> Any:
         import ir_datasets
     except ImportError:
         raise UsageError(
-            "irds: collections need the ir_datasets package; "
-            "install it with:  pip install 'polyrank[ir-datasets]'"
+            f"irds: collections need the ir_datasets package; install it with:  {INSTALL}"
         ) from None
     try:
         return ir_datasets.load(identity)
     except KeyError:
-        raise UsageError(
-            f"ir_datasets knows no data set {identity!r}; see ir-datasets.com"
-        ) from None
+        raise UsageError(f"ir_datasets has no data set {identity!r}; see ir-datasets.com") from None
 
 
-def _announce(identity: str, held: StoredDocuments) -> None:
+def _announce(identity: str, corpus: StoredDocuments) -> None:
     """Say what will be fetched, on stderr, unless the documents are there."""
-    built = getattr(held._store, "built", None)
+    built = getattr(corpus._store, "built", None)
     if built is None or built():
         return
-    card = collection_card(f"irds:{identity}")
-    size = f"{card.download / 1e6:,.0f} MB" if card.download else "of a size that is not known here"
+    card = _card(identity)
+    size = f"{card.download / 1e6:,.0f} MB" if card.download else "size not known"
     note(
-        f"irds:{identity} is fetched by ir_datasets where it is not there yet: {size}, "
+        f"ir_datasets will fetch what is missing of irds:{identity}: {size}, "
         f"licence: {card.licence}; {card.url}"
     )
 
 
 def _unreachable(identity: str, error: Exception) -> UsageError:
-    card = collection_card(f"irds:{identity}")
+    card = _card(identity)
     return UsageError(
-        f"irds:{identity} cannot be had: {error or type(error).__name__}.\n"
+        f"irds:{identity} is unavailable: {error or type(error).__name__}.\n"
         f"How to get it: {card.get}; {card.url}"
     )
 
@@ -165,3 +170,38 @@ def _declared(given: str | None, declared: str | None) -> str | None:
         return normalise("nl" if declared == "dt" else declared) if declared else None
     except LanguageError:
         return None
+
+
+def _card(identity: str) -> CollectionCard:
+    return card_named(PREFIX + identity, IRDS_CARDS)
+
+
+def _read(selection: Selection) -> Collection:
+    identity = selection.without_split().name.removeprefix(PREFIX)
+    return read_irds(identity, selection.queries, selection.documents, selection.limit)
+
+
+def _judgements(selection: Selection) -> list[Judgement]:
+    return irds_judgements(selection.without_split().name.removeprefix(PREFIX))
+
+
+def _needs(name: str, pairs: Pairs) -> list[Need]:
+    """The package, else the files; it keeps each family of data sets in a folder of that name."""
+    if find_spec("ir_datasets") is None:
+        return [Need(name, INSTALL)]
+    home = Path(os.environ.get("IR_DATASETS_HOME") or Path.home() / ".ir_datasets")
+    if (home / name.removeprefix(PREFIX).split("/")[0]).is_dir():
+        return []
+    remedy = "ir_datasets downloads it when it is first read"
+    return [Need(name, remedy, fetched=True, general=True)]
+
+
+SOURCE = Source(
+    "irds",
+    ("irds:ID",),
+    IRDS_CARDS,
+    takes=starts_with(PREFIX),
+    read=_read,
+    judgements=_judgements,
+    needs=_needs,
+)

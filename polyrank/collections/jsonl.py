@@ -158,11 +158,11 @@ def finite(value: Any, path: str | Path, number: int) -> float:
     """A score as a finite float, or a DataError; float() alone would take 1_0 and any digits."""
     written = isinstance(value, str) and _NUMBER.fullmatch(value)
     if not written and (isinstance(value, bool) or not isinstance(value, int | float)):
-        raise DataError(path, number, f"the score {value!r} is no number")
+        raise DataError(path, number, f"the score {value!r} is not a number")
     try:
         score = float(value)
     except OverflowError:  # an integer of hundreds of digits
         score = math.inf
     if not math.isfinite(score):
-        raise DataError(path, number, f"the score {value!r} is no finite number")
+        raise DataError(path, number, f"the score {value!r} is not finite")
     return score

@@ -1,18 +1,11 @@
-"""One name for every collection: see `polyrank.collections.cards` for what there is."""
+"""One name for every collection: see `polyrank.collections.catalogue` for what there is."""
 
 from __future__ import annotations
 
-from importlib import resources
-from pathlib import Path
-
-from polyrank.collections.beir import beir_judgements, read_beir
-from polyrank.collections.bundled import BUNDLED, bundled_judgements, read_bundled
-from polyrank.collections.clef import clef_judgements, read_clef
-from polyrank.collections.columns import columns_judgements, read_columns
-from polyrank.collections.irds import irds_judgements, read_irds
+from polyrank.collections.catalogue import source_of
+from polyrank.collections.collection_source import Selection
 from polyrank.collections.records import Collection, Judgement
 from polyrank.errors import UsageError
-from polyrank.languages.tags import normalise
 
 
 def load_collection(
@@ -42,19 +35,7 @@ def load_collection(
     """
     if limit is not None and limit < 1:
         raise UsageError(f"limit is {limit}; give a number of queries above zero, or none for all")
-    if name in BUNDLED:
-        return read_bundled(name, queries, documents, limit, split)
-    if name.startswith("irds:"):
-        _no_split(name, split)
-        return read_irds(name.removeprefix("irds:"), queries, documents, limit)
-    if name.startswith("hf:") or name == "clirudit":
-        _no_split(name, split)
-        return read_columns(_mapping_of(name, queries, documents), queries, documents, limit)
-    if name.startswith("clef:"):
-        return read_clef(name.removeprefix("clef:"), queries, documents, split, limit)
-    if Path(name).is_dir():
-        return read_beir(name, queries, documents, split or "test", limit)
-    raise _unknown(name)
+    return source_of(name).read(Selection(name, queries, documents, split, limit))
 
 
 def load_judgements(
@@ -69,40 +50,4 @@ def load_judgements(
     Raises:
         as `load_collection`.
     """
-    if name in BUNDLED:
-        return bundled_judgements(name, queries, documents, split)
-    if name.startswith("irds:"):
-        _no_split(name, split)
-        return irds_judgements(name.removeprefix("irds:"))
-    if name.startswith("hf:") or name == "clirudit":
-        _no_split(name, split)
-        return columns_judgements(_mapping_of(name, queries, documents))
-    if name.startswith("clef:"):
-        return clef_judgements(name.removeprefix("clef:"), queries, documents, split)
-    if Path(name).is_dir():
-        return beir_judgements(name, split or "test")
-    raise _unknown(name)
-
-
-def _mapping_of(name: str, queries: str | None, documents: str | None) -> Path:
-    """The file of a mapping of columns; that of CLIRudit comes with the package."""
-    if name != "clirudit":
-        return Path(name.removeprefix("hf:"))
-    if (normalise(queries or "en"), normalise(documents or "fr")) != ("en", "fr"):
-        raise UsageError(
-            "clirudit has queries in en and documents in fr; leave out other languages"
-        )
-    return Path(str(resources.files("polyrank.data") / "clirudit.json"))
-
-
-def _no_split(name: str, split: str | None) -> None:
-    if split is not None:
-        raise UsageError(f"{name} takes no split {split!r}; it names its own")
-
-
-def _unknown(name: str) -> UsageError:
-    return UsageError(
-        f"there is no collection {name!r}; give {', '.join(BUNDLED)}, the path of a BEIR folder, "
-        "clef: and a folder, hf: and a mapping of columns, "
-        "or irds: and an ir_datasets id; 'polyrank collections list' shows all"
-    )
+    return source_of(name).judgements(Selection(name, queries, documents, split))

@@ -94,7 +94,7 @@ def numbered_qrels(path: str | Path) -> Iterator[tuple[int, Judgement]]:
         first[pair] = number
         yield number, judgement
     if not first:
-        raise DataError(path, None, "a header and no judgement")
+        raise DataError(path, None, "a header without judgements")
 
 
 def _judgement(tabbed: list[str], fields: list[str], path: str | Path, number: int) -> Judgement:
@@ -112,7 +112,7 @@ def _judgement(tabbed: list[str], fields: list[str], path: str | Path, number: i
     if not query_id or not document_id:
         raise DataError(path, number, "an empty id")
     if not _INTEGER.fullmatch(value):  # int() would take 1_0 and the digits of every script
-        raise DataError(path, number, f"the relevance {value!r} is no integer")
+        raise DataError(path, number, f"the relevance {value!r} is not an integer")
     return Judgement(query_id, document_id, int(value))
 
 
@@ -140,7 +140,7 @@ def _fields(line: str, path: str | Path, number: int) -> list[str]:
     """The words between blanks and tabs; other white space, such as U+00A0, belongs to an id."""
     for character, name in (("\0", "a NUL byte"), ("\ufeff", "a byte-order mark")):
         if character in line:
-            reason = f"{name} inside the file, as of files joined or damaged; remove it"
+            reason = f"{name} inside the file, as in concatenated or damaged files; remove it"
             raise DataError(path, number, reason)
     return _WORDS(line)
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from polyrank.base import DEFAULT_BASE
 from polyrank.collections.files import check_writable, refuse_over, writing
 from polyrank.corpus.foreign import foreigners
-from polyrank.corpus.measuring import Block, bounds_of, measured_blocks
-from polyrank.corpus.pieces import PieceCounter
+from polyrank.corpus.measuring import LineBlock, bounds_of, measured_blocks
+from polyrank.corpus.piece_counter import PieceCounter
 from polyrank.corpus.rules import Fault, Measured, Rules, Thresholds, check_skip
-from polyrank.corpus.sources import Source, as_source
+from polyrank.corpus.sources import TextSource, as_source
 from polyrank.errors import UsageError
 
 
@@ -107,7 +107,7 @@ def clean_corpus(
     return cleaned
 
 
-def _judged(block: Block, rules: Rules) -> Iterator[tuple[Measured, Fault | None]]:
+def _judged(block: LineBlock, rules: Rules) -> Iterator[tuple[Measured, Fault | None]]:
     """Each line with the first rule that it breaks, None where it breaks none."""
     faults = [next(rules.faults(line), None) for line in block.lines]
     others = [line for line, fault in zip(block.lines, faults, strict=True) if fault is None]
@@ -116,7 +116,7 @@ def _judged(block: Block, rules: Rules) -> Iterator[tuple[Measured, Fault | None
         yield line, next(near) if fault is None else fault
 
 
-def _check_outputs(source: Source, output: str | Path, rejected: str | Path | None) -> None:
+def _check_outputs(source: TextSource, output: str | Path, rejected: str | Path | None) -> None:
     check_writable(output)
     refuse_over(output, source.path)
     if rejected is None:
@@ -124,4 +124,4 @@ def _check_outputs(source: Source, output: str | Path, rejected: str | Path | No
     check_writable(rejected)
     refuse_over(rejected, source.path)
     if str(output) != "-" and Path(output).resolve() == Path(rejected).resolve():
-        raise UsageError(f"{output} cannot hold both what is kept and what is removed")
+        raise UsageError(f"{output} is given for the kept and for the removed lines; use two files")

@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 from polyrank.corpus.foreign import Foreigners
 from polyrank.corpus.lengths import Bounds, fences, lengths
-from polyrank.corpus.pieces import PieceCounter, Pieces
+from polyrank.corpus.piece_counter import PieceCounter, Pieces
 from polyrank.corpus.rules import Measured, Thresholds
 from polyrank.corpus.shingles import shingles
-from polyrank.corpus.sources import Line, Source, blocks, lines
+from polyrank.corpus.sources import Line, TextSource, blocks, lines
 from polyrank.progress import bar
 
 
-class Block(NamedTuple):
+class LineBlock(NamedTuple):
     """Some lines of a file in order: those with text, and the numbers of the blank ones."""
 
     lines: list[Measured]
@@ -23,8 +23,8 @@ class Block(NamedTuple):
 
 
 def measured_blocks(
-    source: Source, pieces: PieceCounter | None, foreign: Foreigners | None, progress: bool
-) -> Iterator[Block]:
+    source: TextSource, pieces: PieceCounter | None, foreign: Foreigners | None, progress: bool
+) -> Iterator[LineBlock]:
     """The file's blocks; without a counter or a finder of foreign lines these measures are left.
 
     Raises:
@@ -37,7 +37,7 @@ def measured_blocks(
         for block in blocks(lines(source.path)):
             full = [line for line in block if line.text]
             blank = [line.number for line in block if not line.text]
-            yield Block(_measure(full, pieces, foreign, beside), blank)
+            yield LineBlock(_measure(full, pieces, foreign, beside), blank)
             drawn.advance(len(block))
 
 
@@ -58,7 +58,7 @@ def _measure(
     ]
 
 
-def bounds_of(source: Source, limits: Thresholds, skip: Sequence[str]) -> Bounds:
+def bounds_of(source: TextSource, limits: Thresholds, skip: Sequence[str]) -> Bounds:
     """The lengths that lines of a file may have: as given, else by its quartiles.
 
     Raises:

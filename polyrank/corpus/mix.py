@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from polyrank.base import DEFAULT_BASE
 from polyrank.collections.files import check_writable, refuse_over, writing
-from polyrank.corpus.pieces import PieceCounter
-from polyrank.corpus.sources import Source, as_sources, blocks, lines
+from polyrank.corpus.piece_counter import PieceCounter
+from polyrank.corpus.sources import TextSource, as_sources, blocks, lines
 from polyrank.corpus.temperature import apportion, draw, shares
 from polyrank.errors import UsageError
 from polyrank.progress import track
 
 
 @dataclass(frozen=True)
-class Part:
+class LanguageShare:
     """A language in a mixture.
 
     Attributes:
@@ -57,7 +57,7 @@ class Mixture:
     unit: str
     budget: int
     seed: int
-    parts: tuple[Part, ...]
+    parts: tuple[LanguageShare, ...]
 
     def to_dict(self) -> dict[str, object]:
         """For JSON."""
@@ -96,7 +96,7 @@ def mix_corpus(
             cannot be written or that is read.
     """
     if (lines is None) == (tokens is None):
-        raise UsageError("give a budget of lines or of tokens, and not both")
+        raise UsageError("give a budget of lines or of tokens, not both")
     budget = lines if lines is not None else tokens
     if budget is None or budget < 1:
         raise UsageError(f"the budget is {budget}; give 1 or more")
@@ -117,8 +117,8 @@ def mix_corpus(
     return Mixture(str(output), alpha, unit, budget, seed, parts)
 
 
-def _one_a_language(sources: list[Source]) -> list[Source]:
-    by_language: dict[str, Source] = {}
+def _one_a_language(sources: list[TextSource]) -> list[TextSource]:
+    by_language: dict[str, TextSource] = {}
     for source in sources:
         other = by_language.setdefault(source.language, source)
         if other is not source:
@@ -129,7 +129,7 @@ def _one_a_language(sources: list[Source]) -> list[Source]:
     return sources
 
 
-def _sizes(source: Source, pieces: PieceCounter | None, progress: bool) -> NDArray[np.int64]:
+def _sizes(source: TextSource, pieces: PieceCounter | None, progress: bool) -> NDArray[np.int64]:
     """The size of each line that is not blank, (n,): 1, or its tokens."""
     counted = array("q")
     full = (line for line in lines(source.path) if line.text)
@@ -143,7 +143,7 @@ def _sizes(source: Source, pieces: PieceCounter | None, progress: bool) -> NDArr
 
 def _write(
     output: str | Path,
-    sources: list[Source],
+    sources: list[TextSource],
     times: list[NDArray[np.int64]],
     random: np.random.Generator,
     progress: bool,
@@ -168,12 +168,12 @@ def _repeated(path: Path, times: NDArray[np.int64]) -> Iterator[str]:
 
 
 def _parts(
-    sources: list[Source], sizes: list[NDArray[np.int64]], times: list[NDArray[np.int64]]
-) -> tuple[Part, ...]:
+    sources: list[TextSource], sizes: list[NDArray[np.int64]], times: list[NDArray[np.int64]]
+) -> tuple[LanguageShare, ...]:
     before = [int(size.sum()) for size in sizes]
     after = [int((size * often).sum()) for size, often in zip(sizes, times, strict=True)]
     return tuple(
-        Part(
+        LanguageShare(
             source.language,
             str(source.path),
             lines=len(size),

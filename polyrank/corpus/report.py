@@ -10,10 +10,10 @@ from pathlib import Path
 from polyrank.base import DEFAULT_BASE
 from polyrank.corpus.foreign import foreigners, is_identified
 from polyrank.corpus.lengths import quantile
-from polyrank.corpus.measuring import Block, bounds_of, measured_blocks
-from polyrank.corpus.pieces import PieceCounter
+from polyrank.corpus.measuring import LineBlock, bounds_of, measured_blocks
+from polyrank.corpus.piece_counter import PieceCounter
 from polyrank.corpus.rules import Rules, Thresholds, check_skip
-from polyrank.corpus.sources import Source, as_sources
+from polyrank.corpus.sources import TextSource, as_sources
 from polyrank.languages.tags import usual_script
 
 # Scripts written without spaces between words, where words cannot be counted by them.
@@ -122,7 +122,7 @@ def corpus_report(
     ]
 
 
-def _report(source: Source, rules: Rules, pieces: PieceCounter, progress: bool) -> CorpusReport:
+def _report(source: TextSource, rules: Rules, pieces: PieceCounter, progress: bool) -> CorpusReport:
     spaced = usual_script(source.language) not in _UNSPACED
     identified = is_identified(source.language)
     report = CorpusReport(source.language, str(source.path), identified, spaced, *rules.bounds)
@@ -133,7 +133,7 @@ def _report(source: Source, rules: Rules, pieces: PieceCounter, progress: bool) 
     return report
 
 
-def _add(block: Block, rules: Rules, report: CorpusReport) -> None:
+def _add(block: LineBlock, rules: Rules, report: CorpusReport) -> None:
     report.blank += len(block.blank)
     report.lines += len(block.lines)
     different = []

@@ -47,7 +47,10 @@ class Thresholds:
         if self.reach < 0 or self.reach != self.reach:
             raise UsageError(f"reach is {self.reach}; give 0 or more")
         if self.shortest is not None and self.longest is not None and self.shortest > self.longest:
-            raise UsageError(f"no line has from {self.shortest} to {self.longest} characters")
+            raise UsageError(
+                f"the shortest line is {self.shortest} characters and the longest {self.longest}; "
+                "swap them"
+            )
 
 
 class Measured(NamedTuple):
@@ -152,9 +155,9 @@ def check_skip(skip: Sequence[str]) -> tuple[str, ...]:
     """The names of rules to leave out.
 
     Raises:
-        UsageError: one that is no rule.
+        UsageError: one that is not a rule.
     """
     for name in skip:
         if name not in RULES:
-            raise UsageError(f"there is no rule '{name}'; leave out some of {', '.join(RULES)}")
+            raise UsageError(f"unknown rule '{name}'; the rules are {', '.join(RULES)}")
     return tuple(skip)

@@ -15,7 +15,7 @@ from polyrank.languages.tags import normalise
 BLOCK = 1000  # lines that are tokenized, identified and hashed together
 
 
-class Source(NamedTuple):
+class TextSource(NamedTuple):
     """A text file and the language that it should be in, as a normalised tag."""
 
     language: str
@@ -29,11 +29,11 @@ class Line(NamedTuple):
     text: str
 
 
-def as_source(given: str | Path) -> Source:
+def as_source(given: str | Path) -> TextSource:
     """`LANGUAGE=FILE`, or a file that is named by its language.
 
     >>> as_source("kir=news.txt")
-    Source(language='ky', path=PosixPath('news.txt'))
+    TextSource(language='ky', path=PosixPath('news.txt'))
     >>> as_source("texts/zh-Hant.txt.gz").language
     'zh-Hant'
 
@@ -48,16 +48,16 @@ def as_source(given: str | Path) -> Source:
             language = normalise(path.name.split(".")[0])
         except LanguageError:
             raise LanguageError(
-                f"the name of {path} does not say its language; write it before, such as ky={path}"
+                f"{path} has no language in its name; put it in front, such as ky={path}"
             ) from None
     else:
         path, language = Path(named), normalise(tag)
     if path.exists() and not path.is_file() and not path.is_dir():
         raise DataError(path, None, "a pipe, which cannot be read twice; write it to a file first")
-    return Source(language, path)
+    return TextSource(language, path)
 
 
-def as_sources(given: str | Path | Iterable[str | Path]) -> list[Source]:
+def as_sources(given: str | Path | Iterable[str | Path]) -> list[TextSource]:
     """Each of the files, or of one, with its language.
 
     Raises:
@@ -97,7 +97,7 @@ def refuse_json(path: str | Path, number: int, line: str) -> None:
         with suppress(ValueError):
             json.loads(line)
             reason = "JSON, where plain text is expected, a sentence on each line"
-            raise DataError(path, number, f"{reason}; write its texts into a file of their own")
+            raise DataError(path, number, f"{reason}; extract the texts into a plain file first")
 
 
 def blocks(items: Iterable[Line], size: int = BLOCK) -> Iterator[list[Line]]:

@@ -53,9 +53,9 @@ def aggregates(values: Mapping[str, float], k: int = 3) -> Aggregates:
     """
     kept = sorted(((v, name) for name, v in values.items() if not isnan(v)))
     if not kept:
-        raise UsageError("no language has a value to sum up")
+        raise UsageError("no language has a value to summarise")
     if k < 1:
-        raise UsageError(f"the worst {k} languages are none; give 1 or more")
+        raise UsageError(f"k is {k}; give 1 or more worst languages")
     numbers = [value for value, _ in kept]
     k = min(k, len(numbers))
     return Aggregates(
@@ -86,7 +86,9 @@ def mother_tongue_effect(
         UsageError: without the reference, or when a language has other topics than it.
     """
     if reference not in values:
-        raise UsageError(f"no queries are in {reference!r}; asked are {', '.join(sorted(values))}")
+        raise UsageError(
+            f"no queries are in {reference!r}; query languages: {', '.join(sorted(values))}"
+        )
     asked = {
         language: {topic_of(query_id, language): value for query_id, value in row.items()}
         for language, row in values.items()
@@ -121,7 +123,7 @@ def locality_effect(
     if local.keys() != translated.keys():
         differing = ", ".join(sorted(local.keys() ^ translated.keys()))
         raise UsageError(
-            f"the locality effect needs both runs in each language, not so {differing}"
+            f"the locality effect needs both runs in each language; one is missing in {differing}"
         )
     for language in local:
         if not local[language] or not translated[language]:

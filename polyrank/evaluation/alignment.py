@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from polyrank.errors import UsageError
 from polyrank.evaluation.layer_vectors import layer_vectors, with_module
-from polyrank.evaluation.tables import aligned
+from polyrank.evaluation.text_tables import aligned
 
 if TYPE_CHECKING:
     import numpy as np
@@ -127,7 +127,7 @@ def alignment(
         ModuleError: for a module that does not fit.
     """
     if not pairs:
-        raise UsageError("give pairs of texts, in one language at least")
+        raise UsageError("give pairs of texts in at least one language")
     english: dict[tuple[tuple[str, ...], bool], list[Vectors]] = {}  # the same for most languages
 
     def vectors(texts: tuple[str, ...], language: str, module: bool) -> list[Vectors]:
@@ -146,7 +146,7 @@ def alignment(
     found = []
     for language, rows in pairs.items():
         if len(rows) < 2:
-            raise UsageError(f"{language} has {len(rows)} pairs; alignment needs two at least")
+            raise UsageError(f"{language} has {len(rows)} pairs; alignment needs at least two")
         sides = tuple(text for text, _ in rows), tuple(text for _, text in rows)
         there = with_module(base, language, kind, zoo)
         module = both(*sides, language, True) if there else None

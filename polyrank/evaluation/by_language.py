@@ -59,7 +59,7 @@ def by_language(
             of a run that was taken apart.
     """
     if by not in BY:
-        raise UsageError(f"there is no division by {by!r}; choose {', '.join(BY)}")
+        raise UsageError(f"cannot divide by {by!r}; use one of {', '.join(BY)}")
     if by == "all":
         return {Languages(): per_query(whose, run, qrels, measures, pool)}
     if pool is None:

@@ -65,7 +65,7 @@ class Settings:
             ("correction", self.correction, CORRECTIONS),
         ):
             if value not in choices:
-                raise UsageError(f"there is no {name} {value!r}; choose {', '.join(choices)}")
+                raise UsageError(f"unknown {name} {value!r}; use one of {', '.join(choices)}")
 
 
 def compare(
@@ -98,8 +98,8 @@ def compare(
     reference = baseline if baseline is not None else next(iter(runs), "")
     if len(runs) < 2 or reference not in runs:
         raise UsageError(
-            f"comparing needs two runs or more, one of them the baseline {reference!r}; "
-            f"given are {', '.join(runs) or 'none'}"
+            f"compare needs two or more runs, one of them the baseline {reference!r}; "
+            f"got {', '.join(runs) or 'none'}"
         )
     query_ids = list(dict.fromkeys(j.query_id for j in judged))
     values = {
@@ -145,7 +145,7 @@ def compare_values(
                 if not pair[0]:
                     where = "" if languages == Languages() else f" in {languages}"
                     raise UsageError(
-                        f"{measure} is defined for no query that {system} and {baseline} share"
+                        f"{measure} is undefined for every query that {system} and {baseline} share"
                         f"{where}; leave it out"
                     )
                 rows.append(_contrast(languages, measure, (system, baseline), pair, settings))

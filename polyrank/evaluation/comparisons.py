@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from polyrank.evaluation.by_language import Languages
-from polyrank.evaluation.tables import aligned, latex, markdown, shown
+from polyrank.evaluation.text_tables import aligned, latex, markdown, shown
 
 if TYPE_CHECKING:
     from polyrank.evaluation.comparing import Settings

@@ -14,10 +14,12 @@ from polyrank.collections.records import Judgement, Query, Run, ScoredDocument
 from polyrank.errors import UsageError
 from polyrank.evaluation.measures import evaluate
 from polyrank.index.multivector.index import MultiVectorIndex
+from polyrank.index.multivector.query_batch import pad
 from polyrank.index.multivector.search import Best, Pruning
 from polyrank.index.multivector.segment import normalised
-from polyrank.index.multivector.storage import Queries, pad
 from polyrank.kernels import maxsim_packed
+from polyrank.kernels.codecs import codec_of
+from polyrank.kernels.codecs.codec import Queries
 from polyrank.languages.tags import UNKNOWN
 from polyrank.progress import bar
 
@@ -25,8 +27,8 @@ DOCUMENTS = 512  # encoded and scored at a time
 
 
 @dataclass(frozen=True)
-class Row:
-    """One group of a report.
+class GroupFidelity:
+    """How faithful an index is to one group of queries, or of documents.
 
     Attributes:
         group: 'all', 'query ky' or 'document sw'.
@@ -46,14 +48,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """A report.
+    """What `fidelity` measured, group by group.
 
     Attributes:
         measure: its name, such as nDCG@10.
         reference: what the index was held against, in words.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[GroupFidelity, ...]
     measure: str
     reference: str
 
@@ -99,20 +101,20 @@ def fidelity(
     if not asked or not ks or min(ks) < 1:
         raise UsageError("fidelity needs queries, and depths of 1 or more")
     depth = max(ks)
-    found = index.search(asked, depth, languages, pruning)
-    stored = index.info().codec == "fp16"
+    measured = index.search(asked, depth, languages, pruning)
+    stored = codec_of(index.snapshot.manifest.codec).exact
     exact = (
         index.search(asked, depth, languages)
         if stored
         else encoded_again(index, asked, depth, languages, progress)
     )
-    judged = [j for j in judgements if j.query_id in found]
-    values = _values(found, exact, judged, measure) if judged else {}
-    rows = [_by_query("all", asked, found, exact, ks, values)]
+    judged = [j for j in judgements if j.query_id in measured]
+    values = _values(measured, exact, judged, measure) if judged else {}
+    rows = [_by_query("all", asked, measured, exact, ks, values)]
     for language in sorted({query.language or UNKNOWN for query in asked}):
-        some = [query for query in asked if (query.language or UNKNOWN) == language]
-        rows.append(_by_query(f"query {language}", some, found, exact, ks, values))
-    rows += _by_document(index, found, exact, ks)
+        in_language = [query for query in asked if (query.language or UNKNOWN) == language]
+        rows.append(_by_query(f"query {language}", in_language, measured, exact, ks, values))
+    rows += _by_document(index, measured, exact, ks)
     reference = "all vectors of the index" if stored else "all documents encoded again, in fp32"
     return Fidelity(tuple(rows), measure, reference)
 
@@ -129,13 +131,13 @@ def encoded_again(
     best = Best(len(queries), depth, snapshot.rank)
     with bar("encoding documents", snapshot.manifest.live, progress) as drawn:
         for tags, query_vectors in index.encoded(queries, languages):
-            asked = pad([v.cpu() for v in query_vectors])
+            batch = pad([v.cpu() for v in query_vectors])
             for first, segment in zip(snapshot.starts, snapshot.segments, strict=False):
-                kept = np.flatnonzero(segment.kept(normalised(tags)))
-                for start in range(0, len(kept), DOCUMENTS):
-                    numbers = kept[start : start + DOCUMENTS]
+                searched = np.flatnonzero(segment.kept(normalised(tags)))
+                for start in range(0, len(searched), DOCUMENTS):
+                    numbers = searched[start : start + DOCUMENTS]
                     vectors = index.encoder.encode_documents(segment.documents(numbers))
-                    best.add(_maxsim(asked, vectors), numbers + first)
+                    best.add(_maxsim(batch, vectors), numbers + first)
                     drawn.advance(len(numbers))
     return {
         query.id: [ScoredDocument(query.id, snapshot.ids[i], score) for i, score in hits]
@@ -158,8 +160,8 @@ def _maxsim(asked: Queries, documents: Sequence[Tensor]) -> Tensor:
 Values = Mapping[str, tuple[float, float]]  # query → the index's value and the exact one
 
 
-def _values(found: Run, exact: Run, judged: Sequence[Judgement], measure: str) -> Values:
-    reports = [evaluate(run, judged, measure).per_query[measure] for run in (found, exact)]
+def _values(measured: Run, exact: Run, judged: Sequence[Judgement], measure: str) -> Values:
+    reports = [evaluate(run, judged, measure).per_query[measure] for run in (measured, exact)]
     return {query_id: (reports[0][query_id], reports[1][query_id]) for query_id in reports[0]}
 
 
@@ -172,20 +174,27 @@ def _share(part: int, whole: int) -> float:
 
 
 def _by_query(
-    group: str, queries: Sequence[Query], found: Run, exact: Run, ks: Sequence[int], values: Values
-) -> Row:
+    group: str,
+    queries: Sequence[Query],
+    measured: Run,
+    exact: Run,
+    ks: Sequence[int],
+    values: Values,
+) -> GroupFidelity:
     recall = {}
     for k in ks:
-        tops = [(_top(found, query.id, k), _top(exact, query.id, k)) for query in queries]
+        tops = [(_top(measured, query.id, k), _top(exact, query.id, k)) for query in queries]
         recall[k] = fmean(_share(len(ours & theirs), len(theirs)) for ours, theirs in tops)
     pairs = [values[query.id] for query in queries if query.id in values]
     if not pairs:
-        return Row(group, len(queries), recall)
+        return GroupFidelity(group, len(queries), recall)
     ours, theirs = (fmean(column) for column in zip(*pairs, strict=True))
-    return Row(group, len(queries), recall, ours, ours - theirs)
+    return GroupFidelity(group, len(queries), recall, ours, ours - theirs)
 
 
-def _by_document(index: MultiVectorIndex, found: Run, exact: Run, ks: Sequence[int]) -> list[Row]:
+def _by_document(
+    index: MultiVectorIndex, measured: Run, exact: Run, ks: Sequence[int]
+) -> list[GroupFidelity]:
     snapshot = index.snapshot
     tags = np.concatenate([segment.languages for segment in snapshot.segments])
     language = {identity: tags[i] for identity, i in snapshot.ordinals.items()}
@@ -194,9 +203,9 @@ def _by_document(index: MultiVectorIndex, found: Run, exact: Run, ks: Sequence[i
         recall, queries = {}, 0
         for k in ks:
             wanted = {q: {i for i in _top(exact, q, k) if language[i] == tag} for q in exact}
-            kept = sum(len(ids & _top(found, q, k)) for q, ids in wanted.items())
+            kept = sum(len(ids & _top(measured, q, k)) for q, ids in wanted.items())
             recall[k] = _share(kept, sum(map(len, wanted.values())))
             queries = sum(1 for ids in wanted.values() if ids)
         if queries:
-            rows.append(Row(f"document {tag}", queries, recall))
+            rows.append(GroupFidelity(f"document {tag}", queries, recall))
     return rows

@@ -22,7 +22,7 @@ MEASURES = ("label", "probability", "regression", "tau")
 
 
 @dataclass(frozen=True)
-class Group:
+class LoyaltyGroup:
     """Means over the queries of one group; None where no query has the value.
 
     Attributes:
@@ -53,7 +53,7 @@ class Loyalty:
         missing_queries, missing_candidates: that only one of the runs has, left out.
     """
 
-    groups: tuple[Group, ...]
+    groups: tuple[LoyaltyGroup, ...]
     single: int = 0
     missing_queries: int = 0
     missing_candidates: int = 0
@@ -162,7 +162,7 @@ def probability_loyalty(student: Sequence[float], teacher: Sequence[float]) -> f
 Pair = Sequence[Mapping[str, float]]  # of one query: document → the student's score, the teacher's
 
 
-def _group(name: str, pairs: Sequence[Pair]) -> Group:
+def _group(name: str, pairs: Sequence[Pair]) -> LoyaltyGroup:
     from scipy.stats import kendalltau
 
     labels, probabilities, regressions, taus = [], [], [], []
@@ -174,7 +174,7 @@ def _group(name: str, pairs: Sequence[Pair]) -> Group:
             regressions.append(_pearson(ours, theirs))
             taus.append(float(kendalltau(ours, theirs, variant="b").statistic))
     mean: Callable[[list[float]], float | None] = lambda v: fmean(v) if v else None  # noqa: E731
-    return Group(
+    return LoyaltyGroup(
         name,
         len(pairs),
         mean(labels),

@@ -113,7 +113,7 @@ def parse_measures(names: str | Sequence[str]) -> list[Measure | LanguageMeasure
     given = [names] if isinstance(names, str) else list(names)
     parsed = [parse_measure(n) for name in given for n in SHORTHAND.get(name.strip(), (name,))]
     if not parsed:
-        raise UsageError(f"name at least one measure, such as {EXAMPLES}")
+        raise UsageError(f"give at least one measure, such as {EXAMPLES}")
     return list({str(m): m for m in parsed}.values())
 
 
@@ -156,7 +156,7 @@ def unique_judgements(qrels: Iterable[Judgement]) -> list[Judgement]:
     """
     judged = list(qrels)
     if not judged:
-        raise UsageError("there are no judgements to measure with")
+        raise UsageError("there are no judgements")
     seen: set[tuple[str, str]] = set()
     for j in judged:
         if (j.query_id, j.document_id) in seen:
@@ -222,7 +222,7 @@ def _has_some(whose: str, run: Run, query_ids: Sequence[str]) -> None:
     if not any(i in run for i in query_ids):
         raise UsageError(
             f"{whose} has none of the {len(query_ids)} judged queries; "
-            f"judged is {query_ids[0]!r}, ranked is {next(iter(run), 'nothing')!r}"
+            f"first judged: {query_ids[0]!r}, first ranked: {next(iter(run), 'none')!r}"
         )
 
 
@@ -281,7 +281,7 @@ def _compare(ours: Values, theirs: Values, seed: int) -> dict[str, Comparison]:
     for name in ours:
         shared = [i for i in ours[name] if i in theirs[name]]
         if not shared:
-            raise UsageError(f"{name} is defined for no query of both runs; leave it out")
+            raise UsageError(f"{name} is undefined for every query of both runs; leave it out")
         columns[name] = [ours[name][i] for i in shared], [theirs[name][i] for i in shared]
     p_values = [randomisation_test(a, b, seed=seed) for a, b in columns.values()]
     compared = {}

@@ -26,7 +26,7 @@ def same_queries(
         UsageError: for different queries under 'refuse', or when none remain.
     """
     if missing not in CHOICES:
-        raise UsageError(f"missing is {missing!r}; choose {', '.join(CHOICES)}")
+        raise UsageError(f"missing is {missing!r}; use one of {', '.join(CHOICES)}")
     judged = {name: {i for i in query_ids if i in run} for name, run in runs.items()}
     some = set().union(*judged.values())
     every = some.intersection(*judged.values())
@@ -38,7 +38,7 @@ def same_queries(
                 shown = ", ".join(lacking[:3]) + (", …" if len(lacking) > 3 else "")
                 lines.append(f"{name} lacks {len(lacking)} of {len(some)} judged queries ({shown})")
         raise UsageError(
-            "the runs have different queries, and do not compare:\n  "
+            "the runs have different queries and cannot be compared:\n  "
             + "\n  ".join(lines)
             + "\nRun what is missing, or say how to count it: missing 'intersect' compares where "
             "all runs have a query, 'zero' counts 0 where one does not "
@@ -46,5 +46,5 @@ def same_queries(
         )
     kept = every if missing == "intersect" else some
     if not kept:
-        raise UsageError("there is no judged query that all runs have")
+        raise UsageError("the runs have no judged query in common")
     return kept

@@ -42,7 +42,9 @@ def peer(
         0 to 1; nan, for undefined, where nothing is relevant and no weights are given.
     """
     if weights is not None and not isclose(sum(weights.values()), 1.0):
-        raise UsageError(f"the weights of PEER sum to {sum(weights.values()):g}; let them sum to 1")
+        raise UsageError(
+            f"the weights of PEER sum to {sum(weights.values()):g}; they must sum to 1"
+        )
     relevance = pool.relevance(judged)
     if weights is None:
         levels = sorted({level for level in relevance.values() if level > 0})

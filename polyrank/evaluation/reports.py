@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
-from polyrank.evaluation.tables import aligned, markdown, shown
+from polyrank.evaluation.text_tables import aligned, markdown, shown
 
 if TYPE_CHECKING:
     from rich.table import Table

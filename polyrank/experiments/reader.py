@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from polyrank.collections.bundled import LAYOUTS
+from polyrank.collections.catalogue import is_parallel
 from polyrank.errors import LanguageError, UsageError
 from polyrank.experiments.matrix import DEFAULTS, systems_of
 from polyrank.experiments.specification import (
@@ -88,7 +88,7 @@ def _collection(name: str, node: Node) -> Collection:
         source=source,
         pairs=_pairs(fields.node_of("pairs")),
         queries=fields.integer("queries"),
-        parallel=fields.flag("parallel", default=source in LAYOUTS and LAYOUTS[source].parallel),
+        parallel=fields.flag("parallel", default=is_parallel(source)),
         spelling=_spelling(fields),
         split=fields.text("split"),
         licence=fields.text("licence") or "",

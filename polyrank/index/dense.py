@@ -65,7 +65,7 @@ class Dense:
     def _options(
         self,
         base: Base,
-        manifest: dense_folder.Manifest,
+        manifest: dense_folder.DenseManifest,
         batch_tokens: int,
         device: str | None,
         progress: bool,

@@ -33,7 +33,7 @@ STEP = 4096  # documents between two records of progress
 
 
 @dataclass(frozen=True)
-class Manifest:
+class DenseManifest:
     """What the vectors depend on. Two folders with equal manifests hold the same bytes."""
 
     base: str
@@ -59,7 +59,8 @@ class Manifest:
             raise UsageError(
                 f"the dense index '{folder}' was made by base '{self.base}' (weights "
                 f"{self.weights[:8]}…, vocabulary {self.vocabulary[:8]}…), but this base is "
-                f"'{base.name}' ({mark}).\nOpen it with the base of then, or build another index."
+                f"'{base.name}' ({mark}).\n"
+                "Open it with the base it was made with, or build another index."
             )
         card = base.card
         now = (card.query_prefix, card.passage_prefix, card.pooling)
@@ -72,12 +73,12 @@ class Manifest:
             )
 
 
-def manifest_of(documents: Sequence[Document], base: Base, max_length: int) -> Manifest:
+def manifest_of(documents: Sequence[Document], base: Base, max_length: int) -> DenseManifest:
     """The manifest of an index over these documents, which are in the order of their rows."""
     digest = hashlib.sha256()
     for document in documents:
         digest.update(json.dumps([document.id, document.full_text]).encode())
-    return Manifest(
+    return DenseManifest(
         base.name,
         base.fingerprint.weights,
         base.fingerprint.vocabulary,
@@ -93,7 +94,7 @@ def manifest_of(documents: Sequence[Document], base: Base, max_length: int) -> M
 
 def build(
     folder: str | Path,
-    manifest: Manifest,
+    manifest: DenseManifest,
     ids: Sequence[str],
     encode: Callable[[int, int], Vectors],
     resume: bool = False,
@@ -113,7 +114,7 @@ def build(
     target = Path(folder)
     partial = target.with_name(f".{target.name}.partial")
     if target.exists():
-        raise UsageError(f"'{target}' is there already; name another folder, or remove it first")
+        raise UsageError(f"'{target}' already exists; choose another folder, or remove it first")
     done = _start(partial, manifest, ids, resume)
     vectors = np.lib.format.open_memmap(partial / VECTORS, mode="r+")
     for start in range(done, len(ids), STEP):
@@ -126,7 +127,7 @@ def build(
     partial.rename(target)
 
 
-def _start(partial: Path, manifest: Manifest, ids: Sequence[str], resume: bool) -> int:
+def _start(partial: Path, manifest: DenseManifest, ids: Sequence[str], resume: bool) -> int:
     """Make the unfinished folder, or find how many rows of it are done."""
     if not (partial / PROGRESS).exists():  # nothing there that would be lost
         shutil.rmtree(partial, ignore_errors=True)
@@ -140,7 +141,7 @@ def _start(partial: Path, manifest: Manifest, ids: Sequence[str], resume: bool) 
     if not resume:
         raise UsageError(
             f"'{partial}' is the unfinished index of an earlier build.\n"
-            f"Continue it with resume, or start anew after:  rm -r {partial}"
+            f"Continue it with resume, or start over after:  rm -r {partial}"
         )
     before, now = asdict(_read_manifest(partial)), asdict(manifest)
     changed = [
@@ -148,14 +149,14 @@ def _start(partial: Path, manifest: Manifest, ids: Sequence[str], resume: bool) 
     ]
     if changed:
         raise UsageError(
-            f"'{partial}' was begun with other settings or documents: {'; '.join(changed)}.\n"
-            f"Use those of then, or start anew after:  rm -r {partial}"
+            f"'{partial}' was started with other settings or documents: {'; '.join(changed)}.\n"
+            f"Use the same ones as before, or start over after:  rm -r {partial}"
         )
     return int(_read(partial / PROGRESS)["done"])
 
 
-def load(folder: str | Path) -> tuple[Manifest, list[str], Vectors]:
-    """Manifest, ids and memory-mapped vectors, (documents, dimension), read-only.
+def load(folder: str | Path) -> tuple[DenseManifest, list[str], Vectors]:
+    """DenseManifest, ids and memory-mapped vectors, (documents, dimension), read-only.
 
     Raises:
         DataError: when the folder is missing, unfinished, or damaged.
@@ -164,38 +165,38 @@ def load(folder: str | Path) -> tuple[Manifest, list[str], Vectors]:
     if not folder.is_dir():
         partial = folder.with_name(f".{folder.name}.partial")
         more = f"; '{partial}' is unfinished: build it with resume" if partial.exists() else ""
-        raise DataError(folder, None, f"there is no such dense index{more}")
+        raise DataError(folder, None, f"dense index not found{more}")
     manifest = _read_manifest(folder)
     ids = _read(folder / IDS)
     try:
         vectors = np.load(folder / VECTORS, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise DataError(folder / VECTORS, None, f"damaged, build it again: {error}") from error
+        raise DataError(folder / VECTORS, None, f"damaged, rebuild it: {error}") from error
     shape = (manifest.documents, manifest.dimension)
     if vectors.shape != shape or vectors.dtype != np.float32 or len(ids) != manifest.documents:
         raise DataError(folder, None, f"manifest, ids and vectors disagree on {shape}; build again")
     return manifest, ids, vectors
 
 
-def _read_manifest(folder: Path) -> Manifest:
+def _read_manifest(folder: Path) -> DenseManifest:
     row = _read(folder / MANIFEST)
-    names = {field.name for field in fields(Manifest)}
+    names = {field.name for field in fields(DenseManifest)}
     late = {"query_prefix", "passage_prefix"}  # not in the oldest folders
     if (
         not isinstance(row, dict)
         or row.get("format") != FORMAT
         or not names - late <= set(row) <= names
     ):
-        reason = "no dense index of this version of polyrank; build it again"
+        reason = "not a dense index of this version of polyrank; rebuild it"
         raise DataError(folder / MANIFEST, None, reason)
-    return Manifest(**row)
+    return DenseManifest(**row)
 
 
 def _read(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DataError(path, None, "there is no such file, so this is no dense index") from None
+        raise DataError(path, None, "file not found, so this is not a dense index") from None
     except ValueError as error:
         raise DataError(path, None, f"not readable as JSON ({error}); build it again") from None
 

@@ -6,8 +6,9 @@ import pytest
 
 from polyrank.collections import load_collection, write_run
 from polyrank.collections.bundled import BUNDLED, bundled_languages, query_languages
-from polyrank.collections.cards import BUNDLED_CARDS, MIRACL, MMARCO, MR_TYDI, NEUCLIR
+from polyrank.collections.bundled_cards import BUNDLED_CARDS
 from polyrank.collections.catalogue import collection_card
+from polyrank.collections.irds_cards import MIRACL, MMARCO, MR_TYDI, NEUCLIR
 from polyrank.collections.records import ScoredDocument
 from polyrank.errors import UsageError
 from polyrank.languages.tags import normalise
@@ -52,7 +53,7 @@ def test_examples_of_bundled_cards_run(run, tmp_path):
 def test_info_of_what_must_be_fetched_fetches_nothing(run, polyrank):
     text = run("collections", "info", "irds:miracl/sw/dev")
     assert "10.7 MB" in text and "Apache-2.0" in text and "--collection irds:miracl/sw/dev" in text
-    with pytest.raises(UsageError, match="no collection 'xqad' .like it: xquad"):
+    with pytest.raises(UsageError, match="no collection is named 'xqad'. Similar names: xquad"):
         collection_card("xqad")
     assert polyrank("collections", "info", "xqad").exit_code == 2
 

@@ -35,7 +35,7 @@ def test_what_is_refused(runs, polyrank):
     assert "part lacks 2 of 8 judged queries (q6, q7)" in refused.stderr
     assert polyrank("compare", *given, "--missing", "intersect").exit_code == 0
     alone = polyrank("compare", runs / "good.trec", "--qrels", runs / "qrels")
-    assert alone.exit_code == 2 and "two runs or more" in alone.stderr
+    assert alone.exit_code == 2 and "two or more runs" in alone.stderr
     twice = polyrank("compare", runs / "good.trec", runs / "good.trec", "--qrels", runs / "qrels")
     assert twice.exit_code == 2 and "given twice" in twice.stderr
     assert polyrank("compare", *given, "--test", "z").exit_code == 2

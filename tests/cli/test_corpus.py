@@ -87,13 +87,13 @@ def test_mix_says_which_languages_got_nothing(text, polyrank):
     arguments = ["--lines", "1", "--alpha", "1", "--output", text / "m", "--json"]
     result = polyrank("corpus", "mix", *files, *arguments)
     assert json.loads(result.stdout)["parts"][1]["taken"] == 0
-    assert "the budget is too small for a line of sw" in result.stderr
+    assert "the budget is too small for even one line of sw" in result.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["report", "absent/en.txt"], "absent/en.txt: there is no such file"),
+        (["report", "absent/en.txt"], "absent/en.txt: file not found"),
         (["report", "rows.txt"], "the name of rows.txt does not say its language"),
         (["report", "en=bad.txt"], "bad.txt:2: not UTF-8"),
         (["report", "en=rows.txt"], "rows.txt:1: JSON, where plain text is expected"),

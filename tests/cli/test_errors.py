@@ -25,9 +25,12 @@ def run(*arguments, **options):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["evaluate", "absent.trec", "absent.qrels"], "absent.trec: there is no such file"),
+        (["evaluate", "absent.trec", "absent.qrels"], "absent.trec: file not found"),
         (["evaluate", "bad.trec", "good.qrels"], "bad.trec:2: 5 fields; a TREC run has 6"),
-        (["evaluate", "good.trec", "bad.qrels"], "bad.qrels:1: the relevance 'yes' is no integer"),
+        (
+            ["evaluate", "good.trec", "bad.qrels"],
+            "bad.qrels:1: the relevance 'yes' is not an integer",
+        ),
         (["evaluate", "good.trec"], "give the judgements"),
         (["evaluate", "good.trec", "good.qrels", "--measures", "nDGC"], "unknown measure 'nDGC'"),
         (["rerank", "--collection", "xquad"], "give one of --run, --first-stage; none was given"),
@@ -35,12 +38,12 @@ def run(*arguments, **options):
         (["rerank", "--query", "x"], "--query and --passages go together"),
         (
             ["rerank", "--run", "good.trec", "--collection", "xqaud"],
-            "there is no collection 'xqaud'",
+            "no collection is named 'xqaud'",
         ),
         (["search", "--collection", "ntrex", "--query-language", "tlh"], "does not exist in tlh"),
         (["search", "--collection", "ntrex", "--query-language", "q!"], "unknown language 'q!'"),
         (["zoo", "info", "squad"], "neither a module's folder nor a full name"),
-        (["detect", "--file", "absent.txt"], "absent.txt: there is no such file"),
+        (["detect", "--file", "absent.txt"], "absent.txt: file not found"),
         (["detect", b"caf\xe9"], "a text is not UTF-8"),
         (["rerank", "--query", " ", "--passages", "good.qrels"], "--query is empty"),
         (["search", "--query", b"caf\xe9", "--documents", "good.qrels"], "--query is not UTF-8"),

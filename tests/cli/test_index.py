@@ -96,7 +96,10 @@ def test_masks_and_routings(tiny, late_zoo, late_masks, files, polyrank, monkeyp
     assert len({tuple(sorted(found.items())) for found in scores.values()}) == 4
     info = polyrank("index", "info", files / "mask over adapters").stdout
     assert "kind\tmask\nlanguage_kind\tadapter\nrouting\tsplit\n" in info
-    for routing, message in (("query", "before anyone asks"), ("both", "means nothing there")):
+    for routing, message in (
+        ("query", "before any query is known"),
+        ("both", "means nothing there"),
+    ):
         refused = polyrank("index", "build", files / "no", *made, "--routing", routing)
         assert refused.exit_code == 2 and message in refused.stderr
 
@@ -161,7 +164,7 @@ def test_fidelity_and_export(built, files, polyrank):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["index", "info", "nothing"], "there is no index in 'nothing'"),
+        (["index", "info", "nothing"], "no index found in 'nothing'"),
         (["index", "delete", "INDEX"], "name documents to delete"),
         (["index", "delete", "INDEX", "nobody"], "has no document 'nobody'"),
         (["index", "build", "INDEX", "--collection", "ntrex", "--languages", "yo"], "yo"),

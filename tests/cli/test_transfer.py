@@ -20,7 +20,7 @@ def test_out_and_in_again(polyrank, tiny, tmp_path):
     options = ["--language", "kir", "--base", base, "--zoo", zoo]
     result = polyrank("zoo", "import", out, *options)
     assert (result.exit_code, result.stdout) == (0, f"{zoo / base / 'language/adapter/ky'}\n")
-    assert "it is unverified" in result.stderr
+    assert "unverified: its author" in result.stderr
     result = polyrank("zoo", "import", out, *options, "--trust-base", "--name", "own", "--json")
     row = json.loads(result.stdout)
     assert row["name"] == f"{base}/language/adapter/own" and row["language"] == "ky"
@@ -49,7 +49,7 @@ def test_refusals(polyrank, tiny, tmp_path, monkeypatch):
     assert result.exit_code == 2 and "left alone" in result.stderr
     monkeypatch.delenv("POLYRANK_ZOO")
     result = polyrank("zoo", "import", tmp_path / "full", "--language", "ky")
-    assert result.exit_code == 2 and "--zoo DIR, or set POLYRANK_ZOO" in result.stderr
+    assert result.exit_code == 2 and "--zoo DIR or set POLYRANK_ZOO" in result.stderr
     result = polyrank("zoo", "import", tmp_path / "full", "--language", "ky", "--zoo", tmp_path)
     assert result.exit_code == 2 and "is no module that polyrank reads" in result.stderr
 

@@ -147,7 +147,7 @@ def test_absent_languages_are_refused_with_those_there(clef):
 
 D = "Documents/German/more"
 BAD = [
-    (D, "<DOC>\n<DOCNO>SDA.1</DOCNO></DOC>", 1, r"SDA\.1 is at .*sda940101\.gz:1 too"),
+    (D, "<DOC>\n<DOCNO>SDA.1</DOCNO></DOC>", 1, r"SDA\.1 is also at .*sda940101\.gz:1"),
     (D, "<DOC><DOCNO>x</DOCNO></DOC>\n<DOC><TITLE>t</TITLE></DOC>", 2, "without a DOCNO"),
     (D, "<DOC><DOCNO>a b</DOCNO></DOC>", 1, "'a b' is not one word"),
     (D, "once upon a time", None, "no <DOC>"),
@@ -158,7 +158,7 @@ BAD = [
     (D, "<DOC>".encode("utf-16"), 1, "UTF-16"),
     ("Documents/papers/x", "<DOC>", None, "no language"),
     ("Documents/ru/koi8", "<DOC>Вода".encode("koi8-r"), 1, "not UTF-8.*iconv"),
-    ("topics/more/Top-DE.txt", DE, 1, "topic 141 in de is at .*Top-DE03.txt:1 too"),
+    ("topics/more/Top-DE.txt", DE, 1, "topic 141 in de is also at .*Top-DE03.txt:1"),
     ("topics/it.txt", "\n<top><num>C141<IT-title>x</top>", 2, "a topic without description"),
     ("topics/it.txt", "<top><num>1<title>x<desc>y\n<desc>z", 2, "second description.*line 1"),
     ("topics/it.txt", "<top><title>x<desc>y</top>", 1, "a topic without number"),
@@ -167,7 +167,7 @@ BAD = [
     ("topics/it.txt", "<html>", None, "no topic in this file"),
     ("topics/it-fr.txt", "<top>", None, "may mean fr, it"),
     ("topics/all.txt", "<top><num>141<title>x<desc>y</top>", None, "no language in its name"),
-    ("qrels/more_german", "\nC0141 0 SDA.1 1\n", 2, r"SDA\.1 are judged at .*qrels_german:2 too"),
+    ("qrels/more_german", "\nC0141 0 SDA.1 1\n", 2, r"SDA\.1 are also judged at .*qrels_german:2"),
     ("qrels/more_german", "141 0 NRC.1 1\n", 1, "NRC.1 is judged relevant but not among.* 1 of 2"),
     ("qrels/more_german", "T141 0 SDA.1 1\n", 1, "'T141' is not like C141"),
     ("qrels/more_german", "141 0 NRC.1\n", 1, "3 fields"),
@@ -185,7 +185,7 @@ def test_bad_content_names_file_and_line(clef, name, content, line, reason):
 
 
 def test_a_folder_that_is_none(tmp_path):
-    with pytest.raises(DataError, match="no such folder"):
+    with pytest.raises(DataError, match="folder not found"):
         load_collection(f"clef:{tmp_path}/none")
     with pytest.raises(DataError, match="no folder qrels or"):
         load_collection(f"clef:{tmp_path}")

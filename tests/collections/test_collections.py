@@ -153,7 +153,7 @@ def test_bundled_in_all_languages_judges_every_translation():
     [
         (("xquad", "fr", "en"), UsageError, "exists in de, en, es, ru, tr, zh"),
         (("xquad", "klingonese", "en"), LanguageError, "unknown language"),
-        (("msmarco",), UsageError, "afriqa, the path of a BEIR folder, clef:.* or irds:"),
+        (("msmarco",), UsageError, "afriqa, irds:ID, .*clef:FOLDER, a BEIR folder"),
         (("xquad", "en", "en", "test", 0), UsageError, "limit is 0"),
     ],
 )
@@ -188,7 +188,7 @@ def test_irds_of_local_files(local, capsys):
     assert dict(held.documents) == {"d1": Document("d1", "su", "", "tr"),
                                     "d2": Document("d2", "ateş", "", "tr")}  # fmt: skip
     assert "d3" not in held.documents and "a" not in held.documents and len(held.documents) == 2
-    assert "size that is not known here, licence:" in capsys.readouterr().err
+    assert "size not known, licence:" in capsys.readouterr().err
 
 
 def test_irds_never_goes_through_all_documents(monkeypatch):

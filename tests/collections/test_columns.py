@@ -57,10 +57,10 @@ def test_parquet_and_json_lines(mapping):
         ),
         ("documents", {"body": "x"}, "'documents' must have data, id, text"),
         ("queries", {"data": "none.jsonl"}, "none.jsonl cannot be read"),
-        ("qrels", {"relevance": "docid"}, "row 1: the relevance 'a' is no integer"),
+        ("qrels", {"relevance": "docid"}, "row 1: the relevance 'a' is not an integer"),
         ("qrels", {"document": "qid"}, "document 1 is not among documents"),
         ("queries", {"id": "query"}, "query 1 is not among queries"),
-        ("queries", {"text": "qid"}, "row 1: 1 is no text"),
+        ("queries", {"text": "qid"}, "row 1: 1 is not text"),
     ],
 )
 def test_what_does_not_fit_is_said(mapping, part, change, reason, monkeypatch):

@@ -63,7 +63,7 @@ def test_what_cannot_be_read_says_where_and_why(tmp_path, name, content, line, r
 
 
 def test_missing_file_and_folder(tmp_path):
-    with pytest.raises(DataError, match="no such file"):
+    with pytest.raises(DataError, match="file not found"):
         list(open_text(tmp_path / "none"))
     with pytest.raises(DataError, match="a folder"):
         list(open_text(tmp_path))

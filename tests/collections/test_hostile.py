@@ -60,7 +60,7 @@ NOT_FINITE = ["nan", "NaN", "-nan", "inf", "-inf", "Infinity", "1e999", "-1e400"
 @pytest.mark.parametrize("score", [s for s in NO_NUMBER if s])
 def test_scores_that_are_no_number(tmp_path, score):
     path = put(tmp_path, f"q Q0 a 1 1 t\nq Q0 b 1 {score} t\n")
-    with pytest.raises(DataError, match=r"file:2: the score '.*' is no number"):
+    with pytest.raises(DataError, match=r"file:2: the score '.*' is not a number"):
         read_run(path)
 
 
@@ -68,7 +68,7 @@ def test_scores_that_are_no_number(tmp_path, score):
 @pytest.mark.parametrize("read", [read_run, lambda path: list(iter_run_by_query(path))])
 def test_scores_that_are_not_finite(tmp_path, score, read):
     path = put(tmp_path, f"q Q0 a 1 1 t\nq Q0 b 1 {score} t\n")
-    with pytest.raises(DataError, match=r"file:2: the score '.*' is no finite number"):
+    with pytest.raises(DataError, match=r"file:2: the score '.*' is not finite"):
         read(path)
 
 
@@ -86,7 +86,7 @@ def test_scores_of_json_lines(tmp_path, score):
 @pytest.mark.parametrize("line", ["q 0 b {}", "q\tb\t{}"])
 def test_relevances_that_are_no_integer(tmp_path, value, line):
     path = put(tmp_path, f"q 0 a 1\n{line.format(value)}\n")
-    with pytest.raises(DataError, match=r"file:2: the relevance '.*' is no integer"):
+    with pytest.raises(DataError, match=r"file:2: the relevance '.*' is not an integer"):
         read_qrels(path)
 
 
@@ -133,7 +133,7 @@ def test_broken_files_say_where(tmp_path, name, content, line, reason):
         (b"", None, "empty"),
         (b"q 0 a 1\nq 0 \xe4 1\n", 2, "not UTF-8"),
         (b"q 0 a 1\nq 0 b\n", 2, "3 fields"),
-        (b"query-id\tcorpus-id\tscore\n", None, "header and no judgement"),
+        (b"query-id\tcorpus-id\tscore\n", None, "header without judgements"),
         (b"q 0 a 1\nq 1 a 1\n", 2, "judged on line 1 too"),
         (b"q 0 a 1\n\n\nq 0 a 0\r\n", 4, "judged on line 1 too"),
         (b"q\ta\t1\nq 0 a 1\n", 2, "judged on line 1 too"),

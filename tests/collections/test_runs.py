@@ -59,9 +59,9 @@ def test_round_trip_keeps_fp32_and_order(tmp_path, name):
     [
         ("q Q0 d 1 0.5", "5 fields"),
         ("q Q0 my doc 1 0.5 t", "7 fields.*JSONL"),
-        ("q Q0 d 1 high t", "'high' is no number"),
-        ("q Q0 d 1 nan t", "no finite number"),
-        ("q Q0 d 1 -inf t", "no finite number"),
+        ("q Q0 d 1 high t", "'high' is not a number"),
+        ("q Q0 d 1 nan t", "is not finite"),
+        ("q Q0 d 1 -inf t", "is not finite"),
         ("q Q0 a 1 0.5 t", "document a on line 1 too"),
     ],
 )
@@ -77,8 +77,8 @@ def test_malformed_trec_lines(tmp_path, line, reason):
     [
         ('{"query_id": "q", "document_id": "d"}', "no field 'score'"),
         ('{"query_id": "q", "document_id": "d", "score": NaN}', "no finite"),
-        ('{"query_id": "q", "document_id": "d", "score": true}', "is no number"),
-        ('{"query_id": "q", "document_id": "d", "score": [1]}', "is no number"),
+        ('{"query_id": "q", "document_id": "d", "score": true}', "is not a number"),
+        ('{"query_id": "q", "document_id": "d", "score": [1]}', "is not a number"),
         ('{"query_id": "", "document_id": "d", "score": 1}', "id ''"),
         ("[1]", "JSON list"),
         ("{", "not JSON"),
@@ -139,7 +139,7 @@ def test_qrels_of_trec_and_beir(tmp_path, text):
     "line, reason",
     [
         ("q 0 e", "3 fields"),
-        ("q 0 e 1.5", "no integer"),
+        ("q 0 e 1.5", "not an integer"),
         ("q 0 d 0", "on line 1 too"),
         ("q\t\t1", "empty id"),
     ],

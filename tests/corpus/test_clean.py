@@ -94,5 +94,5 @@ def test_outputs_that_would_overwrite(base, write, tmp_path):
         pr.clean_corpus(path, path, base)
     with pytest.raises(UsageError, match="is read, and would be overwritten"):
         pr.clean_corpus(path, tmp_path / "o", base, rejected=path)
-    with pytest.raises(UsageError, match="both what is kept and what is removed"):
+    with pytest.raises(UsageError, match="for the kept and for the removed lines"):
         pr.clean_corpus(path, tmp_path / "o", base, rejected=tmp_path / "." / "o")

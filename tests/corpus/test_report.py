@@ -83,9 +83,9 @@ def test_several_files_keep_their_order(write, tiny_bert):
 
 def test_what_cannot_be_done(write, tiny_bert, tmp_path):
     path = write("en.txt", ["water"])
-    with pytest.raises(DataError, match="no such file"):
+    with pytest.raises(DataError, match="file not found"):
         pr.corpus_report(tmp_path / "ky.txt", str(tiny_bert))
-    with pytest.raises(UsageError, match="there is no rule 'lenght'"):
+    with pytest.raises(UsageError, match="unknown rule 'lenght'"):
         pr.corpus_report(path, str(tiny_bert), skip=["lenght"])
     with pytest.raises(ModuleError, match="is not a base"):
         pr.corpus_report(path, str(tmp_path))

@@ -23,7 +23,7 @@ def test_the_language_is_said_before_the_file_or_by_its_name(given, language, pa
 
 def test_a_file_with_an_equals_sign_in_its_name_is_a_file(write):
     path = write("en=x.txt", ["a"])
-    with pytest.raises(LanguageError, match="does not say its language; write it before"):
+    with pytest.raises(LanguageError, match="has no language in its name; put it in front"):
         as_source(path)
     assert as_source(f"en={path}") == ("en", path)
 

@@ -92,9 +92,9 @@ def test_another_base_is_refused(base, tiny_xlmr, tmp_path):
 def test_a_folder_that_is_there_is_left_alone(base, tmp_path):
     (tmp_path / "index").mkdir()
     (tmp_path / "index" / "thesis.tex").write_text("")
-    with pytest.raises(UsageError, match="there already"):
+    with pytest.raises(UsageError, match="already exists"):
         Dense.build(DOCUMENTS, tmp_path / "index", base)
-    with pytest.raises(DataError, match="this is no dense index"):
+    with pytest.raises(DataError, match="this is not a dense index"):
         Dense.load(tmp_path / "index", base)
 
 
@@ -110,7 +110,7 @@ def test_damage_is_found(base, tmp_path):
         return str(error.value)
 
     vectors = (tmp_path / "index" / "vectors.npy").read_bytes()
-    assert "damaged, build it again" in damaged("vectors.npy", vectors[:-4])
+    assert "damaged, rebuild it" in damaged("vectors.npy", vectors[:-4])
     assert "disagree" in damaged("ids.json", b'["d0"]')
     assert "not readable as JSON" in damaged("manifest.json", b"{")
     assert "this version" in damaged("manifest.json", json.dumps({"format": 2}).encode())

@@ -24,7 +24,7 @@ from polyrank.kernels.codecs.kmeans import nearest
 from polyrank.kernels.codecs.residual import fit_codec
 from polyrank.kernels.codecs.residual_scoring import maxsim_residual, pack_documents
 from polyrank.kernels.contract import Layout, Problem
-from polyrank.kernels.cpu import native, pieces, stored
+from polyrank.kernels.cpu import native, native_rows, pieces
 
 COMPILED = pytest.mark.skipif(native.level() == 0, reason="no compiled kernel on this machine")
 GCC = platform.machine() == "x86_64" and platform.system() == "Linux" and shutil.which("gcc")
@@ -214,18 +214,18 @@ def test_what_does_not_fit_is_refused_before_it_is_read():
     mask = torch.ones(len(documents), dtype=torch.bool, device="meta")
     with pytest.raises(UsageError, match="mask"):
         maxsim_int8(queries, packed, None, mask)
-    flat, rows = queries.flatten(0, 1), stored.vectors(documents)
+    flat, rows = queries.flatten(0, 1), native_rows.vectors(documents)
     problem = Problem(Layout(6, 15), Layout(len(ends) - 1, 0, ends), columns=1)
     with pytest.raises(UsageError, match="dimensions"):
         native.forward(flat[:, :-1], rows, problem)
     with pytest.raises(UsageError, match="not among the 40"):
         native.forward(flat, rows, problem, picked=torch.tensor([40]))
     with pytest.raises(UsageError, match="do not lie within"):
-        native.forward(flat, stored.vectors(documents[:-1]), problem)
+        native.forward(flat, native_rows.vectors(documents[:-1]), problem)
     codec = fit_codec(torch.eye(8).repeat(4, 1), 4, clusters=4)
     with pytest.raises(UsageError, match="read both from one index"):
         parts = torch.zeros(3, 5, dtype=torch.uint8), torch.zeros(3), torch.ones(3)
-        stored.residuals(*parts, *codec.tables())
+        native_rows.residuals(*parts, *codec.tables())
 
 
 @COMPILED
@@ -257,15 +257,15 @@ def test_picked_documents_score_as_they_do_alone(kind):
     queries, _, documents, ends = ragged()
     picked = torch.tensor([39, 0, 7, 7, 21, *range(3, 30)])
     if kind == "fp16":
-        rows = stored.vectors(documents.half())
+        rows = native_rows.vectors(documents.half())
     elif kind == "int8":
         packed = encode_int8(documents, ends)
-        rows = stored.int8(packed.values, packed.scales)
+        rows = native_rows.int8(packed.values, packed.scales)
     else:
         codec = fit_codec(documents, 2, clusters=10)
         packed = pack_documents(codec, *codec.encode(documents), ends)
         parts = packed.residuals, packed.codes, packed.inverse_norms
-        rows = stored.residuals(*parts, *codec.tables())
+        rows = native_rows.residuals(*parts, *codec.tables())
     queries = queries.view(6, 15, -1)
     problem = Problem(Layout(6, 15), Layout(len(ends) - 1, 0, ends), columns=len(picked))
     scores, _ = native.forward(queries.flatten(0, 1), rows, problem, picked=picked)
@@ -290,7 +290,7 @@ def test_codes_beyond_the_centroids_are_refused():
     codec = fit_codec(torch.eye(8).repeat(4, 1), 4, clusters=4)
     codes, ends = torch.tensor([0, 1, 9], dtype=torch.int32), torch.tensor([0, 3])
     coded = torch.zeros(3, 4, dtype=torch.uint8)
-    rows = stored.residuals(coded, codes, torch.ones(3), *codec.tables())
+    rows = native_rows.residuals(coded, codes, torch.ones(3), *codec.tables())
     problem = Problem(Layout(1, 1), Layout(1, 3, ends), columns=1)
     with pytest.raises(UsageError, match="beyond the centroids"):
         native.forward(torch.ones(1, 8), rows, problem)

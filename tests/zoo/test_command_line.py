@@ -32,8 +32,8 @@ def test_push_and_the_list_of_the_hub(polyrank, hub, module, token, monkeypatch)
     assert pushed.exit_code == 0 and "adapter.safetensors" in pushed.stdout
     commit = hub.repository("org/tiny-ky").refs["main"]
     assert f"is org/tiny-ky, commit {commit}" in pushed.stderr
-    assert "names no data" not in pushed.stderr
+    assert "does not name its training data" not in pushed.stderr
     unnamed = polyrank("zoo", "push", module(data=()), "org/tiny-ky", "--dry-run")
-    assert "its card names no data; train with --sources" in unnamed.stderr
+    assert "its card does not name its training data; train with --sources" in unnamed.stderr
     listed = polyrank("zoo", "list", "--source", "remote", "--language", "ky")
     assert listed.stdout == "org/tiny-ky\tky\trepository\n"

@@ -4,7 +4,7 @@ INDEX/
   manifest.json     the state: what it is bound to, its segments; replaced in one step
   segments/NAME/    documents and vectors that were written together; never changed
   tombstones/       which documents of a segment are deleted, a file per change
-  codec/            centroids and buckets
+  codec/            the codebook: centroids and buckets
   lock              held by the one writer
 INDEX.work/         a build that is not finished
 """
@@ -15,10 +15,10 @@ from polyrank.index.multivector.changes import Change, add, compact, delete
 from polyrank.index.multivector.encoder import Encoder, ModelEncoder
 from polyrank.index.multivector.index import Info, MultiVectorIndex, Verification, verify
 from polyrank.index.multivector.search import Pruning
-from polyrank.index.multivector.storage import STORAGES
+from polyrank.kernels.codecs import CODECS
 
 __all__ = [
-    "STORAGES",
+    "CODECS",
     "Binding",
     "Built",
     "Change",

@@ -33,7 +33,7 @@ class Binding:
         rules: markers, lengths, augmentation, skip-list and width, as in `TokenRules`.
         routing: which language module a text passes through: 'split' that of its own language,
             'document' that of the documents' language, queries too, 'none' none.
-        language_kind: of the language modules; adapters in the indexes of before.
+        language_kind: of the language modules; older indexes, which do not say, have adapters.
     """
 
     base: str
@@ -90,7 +90,7 @@ def check_binding(
     Args:
         place: of the index, for the message.
         modules_then, modules_now: per language of the index, the module of its documents; in place
-            of one that cannot be had, the reason.
+            of one that is unavailable, the reason.
 
     Raises:
         CompositionError: naming all that differs.
@@ -107,10 +107,10 @@ def check_binding(
     if not changed:
         return
     listed = "\n".join(f"  - {line}" for line in changed)
-    advice = "Use the parts of then, or build the index again."
+    advice = "Use the same parts as before, or rebuild the index."
     if len(stale) == len(changed):
         advice = (
-            "Use the modules of then, or put those documents in anew:  "
+            "Use the same modules as before, or replace those documents:  "
             f"polyrank index delete {place} --languages {','.join(sorted(stale))}  and then add."
         )
     raise CompositionError(

@@ -1,4 +1,4 @@
-"""Build an index: encode in shards, learn the codec, write segments, give the folder its name.
+"""Build an index: encode in shards, learn the codebook, write segments, give the folder its name.
 
 All of it happens in FOLDER.work, where every finished step stands under a name of its own. A build
 that is stopped goes on with the next step, and ends with the same bytes.
@@ -20,15 +20,13 @@ from torch import Tensor
 
 from polyrank.collections.records import Document
 from polyrank.errors import DataError, Interrupted, UsageError
-from polyrank.index.multivector import files
+from polyrank.index.multivector import durable_files as files
 from polyrank.index.multivector.binding import Module, binding_from
-from polyrank.index.multivector.codec import (
-    Codec,
+from polyrank.index.multivector.codebook import (
     clusters,
-    learn,
-    load_codec,
+    read_codebook,
     sample_size,
-    save_codec,
+    write_codebook,
 )
 from polyrank.index.multivector.encoder import Encoder
 from polyrank.index.multivector.encoding import (
@@ -36,11 +34,11 @@ from polyrank.index.multivector.encoding import (
     Encoded,
     encode_all,
     shards,
-    store,
     with_languages,
+    write_encoded,
 )
 from polyrank.index.multivector.manifest import (
-    CODEC,
+    CODEBOOK,
     MANIFEST,
     SEGMENTS,
     TOMBSTONES,
@@ -50,11 +48,13 @@ from polyrank.index.multivector.manifest import (
     write_manifest,
 )
 from polyrank.index.multivector.segment import read_entry, record_lines
-from polyrank.index.multivector.storage import Storage, storage_of
+from polyrank.kernels.codecs import codec_of
+from polyrank.kernels.codecs.codec import Codebook, Codec, fit_centroids
 from polyrank.modules.card import sha256
 from polyrank.progress import bar
 
 PLAN, SHARDS = "plan.json", "shards"
+_OPTIONS = {"storage": "codec"}  # what users know a field of the file by
 
 
 @dataclass(frozen=True)
@@ -72,29 +72,34 @@ class Plan:
     """What the bytes of an index depend on, beside the documents.
 
     Attributes:
-        storage: a name of `STORAGES`.
+        codec: a name of `CODECS`.
         centroids: for pruning and residual codes; None for ColBERTv2's rule, 0 for none.
         shard: documents in a shard; each becomes a segment.
         seed: of the sample and of k-means.
     """
 
-    storage: str = "fp16"
+    codec: str = "fp16"
     centroids: int | None = None
     shard: int = SHARD
     seed: int = 0
 
-    def check(self) -> Storage:
-        """The storage.
+    def check(self) -> Codec:
+        """The codec.
 
         Raises:
             UsageError: what cannot be.
         """
-        storage = storage_of(self.storage)
+        codec = codec_of(self.codec)
         if self.shard < 1 or (self.centroids or 0) < 0:
-            raise UsageError("a build needs shards of 1 or more documents, and 0 or more centroids")
-        if storage.bits is not None and self.centroids == 0:
-            raise UsageError(f"'{self.storage}' codes need centroids; leave --centroids out")
-        return storage
+            raise UsageError("a build needs at least 1 document per shard and 0 or more centroids")
+        if codec.needs_centroids and self.centroids == 0:
+            raise UsageError(f"'{self.codec}' codes need centroids; leave --centroids out")
+        return codec
+
+    def record(self) -> dict[str, Any]:
+        """As it is written beside an unfinished build, where the codec is called `storage`."""
+        record = asdict(self)
+        return {"storage": record.pop("codec"), **record}
 
 
 def build(
@@ -121,12 +126,12 @@ def build(
         DataError: a full disk; what was done is kept for `resume`.
     """
     folder, plan = Path(folder), plan or Plan()
-    storage, work = plan.check(), work_folder(Path(folder))
+    codec, work = plan.check(), work_folder(folder)
     if folder.exists():
         raise UsageError(
-            f"'{folder}' exists already.\n"
+            f"'{folder}' already exists.\n"
             f"Add to it with:  polyrank index add {folder} --documents FILE\n"
-            "or give another folder."
+            "or choose another folder."
         )
     _start(work, folder, plan, encoder, resume)
     with files.locked(work), _kept(work):
@@ -138,14 +143,14 @@ def build(
         if not tokens:
             files.remove(work)
             raise UsageError("an index needs at least one document with text")
-        count = clusters(tokens, plan.centroids if storage.bits or plan.centroids else 0)
-        if storage.bits and not count:
-            raise UsageError("residual codes need more than one token vector; use fp16")
-        listed = _learn(work, storage, count, tokens, plan.seed)
-        codec = load_codec(work / CODEC, listed)
-        entries = tuple(_segment(work, n, storage, codec) for n in _done(work))
+        count = clusters(tokens, plan.centroids if codec.needs_centroids or plan.centroids else 0)
+        if codec.needs_centroids and not count:
+            raise UsageError(f"'{codec.name}' needs more than one token vector; use fp16")
+        listed = _learn(work, codec, count, tokens, plan.seed)
+        codebook = read_codebook(work / CODEBOOK, listed, codec)
+        entries = tuple(_segment(work, n, codec, codebook) for n in _done(work))
         (work / TOMBSTONES).mkdir(exist_ok=True)
-        write_manifest(work, Manifest(1, encoder.binding, storage.name, listed, entries))
+        write_manifest(work, Manifest(1, encoder.binding, codec.name, listed, entries))
         return _finish(work, folder, *counted, resumed)
 
 
@@ -162,36 +167,36 @@ def _kept(work: Path) -> Iterator[None]:
             raise
         if isinstance(error, KeyboardInterrupt):
             raise Interrupted(
-                f"{work} holds what was done so far; go on with the same command and --resume"
+                f"{work} holds what was done so far; continue with the same command and --resume"
             ) from None
         if isinstance(error.__cause__, OSError):
-            raise DataError(work, None, f"{error}\nGo on with --resume.") from error
+            raise DataError(work, None, f"{error}\nContinue with --resume.") from error
         raise
 
 
 def _start(work: Path, folder: Path, plan: Plan, encoder: Encoder, resume: bool) -> None:
-    wanted = json.loads(json.dumps({**asdict(plan), "binding": asdict(encoder.binding)}))
+    wanted = json.loads(json.dumps({**plan.record(), "binding": asdict(encoder.binding)}))
     if not (work / PLAN).exists():
         work.mkdir(parents=True, exist_ok=True)
         files.replace(work / PLAN, wanted)
         return
     if not resume:
         raise UsageError(
-            f"{work} holds an unfinished build of '{folder}'.\nGo on with --resume, or start anew "
-            f"after:  rm -r {work}"
+            f"{work} holds an unfinished build of '{folder}'.\n"
+            f"Continue it with --resume, or start over after:  rm -r {work}"
         )
     before = json.loads((work / PLAN).read_text(encoding="utf-8"))
     changed = [
-        f"{name} was {before.get(name)!r} and is now {wanted[name]!r}"
-        for name in asdict(plan)
+        f"{_OPTIONS.get(name, name)} was {before.get(name)!r} and is now {wanted[name]!r}"
+        for name in plan.record()
         if before.get(name) != wanted[name]
     ]
     changed += binding_from(before["binding"]).differences(encoder.binding)
     if changed:
         raise UsageError(
-            f"the build of '{folder}' was started otherwise, so it cannot go on:\n"
+            f"the build of '{folder}' was started with other settings and cannot be resumed:\n"
             + "\n".join(f"  - {line}" for line in changed)
-            + f"\nUse the settings of then, or start anew after:  rm -r {work}"
+            + f"\nUse the same settings as before, or start over after:  rm -r {work}"
         )
 
 
@@ -255,8 +260,8 @@ def _check_lines(work: Path, shard: Path, lines: list[bytes]) -> None:
 
 def _other_documents(work: Path, how: str) -> str:
     return (
-        f"{work} was started with other documents ({how}), so it cannot go on.\n"
-        f"Give the documents of then, or start anew after:  rm -r {work}"
+        f"{work} was started with other documents ({how}) and cannot be resumed.\n"
+        f"Give the same documents as before, or start over after:  rm -r {work}"
     )
 
 
@@ -272,21 +277,21 @@ def _counts(work: Path) -> tuple[int, int, int]:
     return len(together), int((together == 0).sum()), int(together.sum())
 
 
-# --- codec and segments --------------------------------------------------------------------------
+# --- codebook and segments ------------------------------------------------------------------------
 
 
 def _learn(
-    work: Path, storage: Storage, centroids: int, tokens: int, seed: int
+    work: Path, codec: Codec, centroids: int, tokens: int, seed: int
 ) -> dict[str, files.File]:
-    """Learn the codec, unless that was done; its files."""
-    place = work / CODEC
+    """Learn the codebook, unless that was done; its files."""
+    place = work / CODEBOOK
     if not place.is_dir():
         size = sample_size(tokens, centroids)
-        codec = Codec()
-        if centroids:
-            codec = learn(_sample(work, tokens, size, seed), storage.bits, centroids, seed)
+        arrays: dict[str, Tensor] = {}
+        if centroids or codec.fit is not fit_centroids:
+            arrays = codec.fit(_sample(work, tokens, size, seed), centroids, seed)
         with files.finished(place) as aside:
-            save_codec(codec, aside)
+            write_codebook(arrays, aside)
     return {p.name: files.File(sha256(p), p.stat().st_size) for p in sorted(place.iterdir())}
 
 
@@ -306,14 +311,14 @@ def _all_vectors(work: Path) -> Iterator[Any]:
         yield files.read_array(work / SHARDS / name / "vectors.npy")
 
 
-def _segment(work: Path, number: str, storage: Storage, codec: Codec) -> Entry:
+def _segment(work: Path, number: str, codec: Codec, codebook: Codebook) -> Entry:
     """Write a shard as a segment, unless that was done."""
     name = f"000001-{number}"
     place = work / SEGMENTS / name
     if not place.is_dir():
         lines, encoded = _read_shard(work / SHARDS / number)
         with files.finished(place) as aside:
-            store(aside, name, lines, encoded, storage, codec)
+            write_encoded(aside, name, lines, encoded, codec, codebook)
     return read_entry(place)
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from polyrank.collections.id_policies import ON_DUPLICATE, ON_MISSING
 from polyrank.collections.records import Document
 from polyrank.errors import Interrupted, UsageError
-from polyrank.index.multivector import files
+from polyrank.index.multivector import durable_files as files
 from polyrank.index.multivector.binding import check_binding
 from polyrank.index.multivector.encoder import Encoder
 from polyrank.index.multivector.encoding import (
@@ -25,8 +26,8 @@ from polyrank.index.multivector.encoding import (
     encode_all,
     modules_now,
     shards,
-    store,
     with_languages,
+    write_encoded,
 )
 from polyrank.index.multivector.manifest import (
     SEGMENTS,
@@ -40,11 +41,10 @@ from polyrank.index.multivector.manifest import (
 from polyrank.index.multivector.search import blocks
 from polyrank.index.multivector.segment import Numbers, Segment, record_lines, write_segment
 from polyrank.index.multivector.snapshot import Snapshot, open_snapshot
-from polyrank.index.multivector.storage import storage_of
+from polyrank.kernels.codecs import codec_of
 from polyrank.progress import bar
 
 SEGMENT_TOKENS = 1 << 21  # tokens of a compacted segment: 512 MB of fp16 at 128 dimensions
-DUPLICATES = ("error", "replace", "skip")
 NAMED = 5  # ids that a message lists
 
 
@@ -99,8 +99,8 @@ def add(
         CompositionError: a model that is not the index's.
         DataError: a full disk; the index stays as it was.
     """
-    if duplicates not in DUPLICATES:
-        raise UsageError(f"duplicates is '{duplicates}'; use one of {', '.join(DUPLICATES)}")
+    if duplicates not in ON_DUPLICATE:
+        raise UsageError(f"duplicates is '{duplicates}'; use one of {', '.join(ON_DUPLICATE)}")
     folder = Path(folder)
     with writing(folder) as (snapshot, removed):
         check_encoder(snapshot, encoder)
@@ -156,15 +156,15 @@ def delete(
     Raises:
         UsageError: ids that the index lacks under 'error', or another writer.
     """
-    if missing not in ("error", "skip"):
-        raise UsageError(f"missing is '{missing}'; use 'error' or 'skip'")
+    if missing not in ON_MISSING:
+        raise UsageError(f"missing is '{missing}'; use one of {', '.join(ON_MISSING)}")
     folder = Path(folder)
     with writing(folder) as (snapshot, removed):
         unknown = [identity for identity in dict.fromkeys(ids) if identity not in snapshot.ordinals]
         if unknown and missing == "error":
             raise UsageError(
                 f"'{folder}' has no document {_listed(unknown)}; nothing was deleted.\n"
-                "Correct the ids, or pass over unknown ones with --missing skip."
+                "Correct the ids, or ignore unknown ones with --missing skip."
             )
         gone = {snapshot.ordinals[identity] for identity in ids if identity in snapshot.ordinals}
         for first, segment in zip(snapshot.starts, snapshot.segments, strict=False):
@@ -242,7 +242,7 @@ def _cleaned(folder: Path, snapshot: Snapshot) -> Iterator[None]:
         for path in leftovers(folder, now):
             files.remove(path)
         if isinstance(error, KeyboardInterrupt) and now == snapshot.manifest:
-            raise Interrupted(f"stopped; '{folder}' is as it was") from None
+            raise Interrupted(f"stopped; '{folder}' is unchanged") from None
         raise
 
 
@@ -251,8 +251,8 @@ def _add_segment(
 ) -> Entry:
     place = folder / SEGMENTS / name
     place.mkdir()
-    storage = storage_of(snapshot.manifest.storage)
-    entry = store(place, name, lines, encoded, storage, snapshot.codec)
+    codec = codec_of(snapshot.manifest.codec)
+    entry = write_encoded(place, name, lines, encoded, codec, snapshot.codebook)
     files.sync(place)
     return entry
 
@@ -290,7 +290,7 @@ def _groups(snapshot: Snapshot, tokens: int) -> list[Group]:
 def _merge(folder: Path, name: str, group: Group) -> Entry:
     place = folder / SEGMENTS / name
     place.mkdir()
-    codec = group[0][0].codec
+    codebook = group[0][0].codebook
     names = list(group[0][0].arrays)
     taken = [segment.take(numbers, names)[0] for segment, numbers in group]
     languages = {str(tag) for segment, numbers in group for tag in segment.languages[numbers]}
@@ -302,7 +302,7 @@ def _merge(folder: Path, name: str, group: Group) -> Entry:
         {key: torch.cat([arrays[key] for arrays in taken]) for key in names},
         np.concatenate([segment.lengths[numbers] for segment, numbers in group]),
         {tag: module for tag, module in modules.items() if tag in languages},
-        0 if codec.centroids is None else len(codec.centroids),
+        codebook.count,
     )
     files.sync(place)
     return entry
@@ -310,8 +310,8 @@ def _merge(folder: Path, name: str, group: Group) -> Entry:
 
 def _there(folder: Path, ids: Sequence[str]) -> str:
     return (
-        f"'{folder}' has the document {_listed(ids)} already; nothing was added.\n"
-        "Put the new texts in their places with --duplicates replace, or pass over them with "
+        f"'{folder}' already has the document {_listed(ids)}; nothing was added.\n"
+        "Replace the old texts with --duplicates replace, or ignore the new ones with "
         "--duplicates skip."
     )
 

@@ -66,7 +66,7 @@ class ModelEncoder:
         if model.routing == "query":
             raise CompositionError(
                 "documents cannot be indexed with routing 'query': they would pass through the "
-                "module of the query's language, and an index is made before anyone asks.\n"
+                "module of the query's language, and an index is built before any query is known.\n"
                 "Use 'split' (each text its own language), 'document' (queries are encoded for "
                 "the documents' language), or 'none'."
             )

@@ -14,11 +14,11 @@ from torch import Tensor
 from polyrank.collections.records import Document
 from polyrank.errors import PolyrankError, UsageError
 from polyrank.index.multivector.binding import Module
-from polyrank.index.multivector.codec import Codec
+from polyrank.index.multivector.codebook import encode_tokens
 from polyrank.index.multivector.encoder import Encoder
 from polyrank.index.multivector.manifest import Entry
 from polyrank.index.multivector.segment import Numbers, write_segment
-from polyrank.index.multivector.storage import Storage
+from polyrank.kernels.codecs.codec import Codebook, Codec
 from polyrank.languages.tags import UNKNOWN
 
 SHARD = 2048  # documents encoded between two points from which a build can go on
@@ -95,7 +95,7 @@ def _encoded(documents: Sequence[Document], found: Sequence[Tensor], encoder: En
         if vectors.dim() != 2 or vectors.shape[1] != dim or not bool(vectors.isfinite().all()):
             raise UsageError(
                 f"the vectors of document '{identity}' are {tuple(vectors.shape)} or not finite; "
-                f"the index holds finite ones of {dim} dimensions"
+                f"the index stores finite vectors of {dim} dimensions"
             )
     nothing = torch.empty(0, dim)
     rows = [made.get(document.id, nothing).cpu().half() for document in documents]
@@ -109,30 +109,30 @@ def _encoded(documents: Sequence[Document], found: Sequence[Tensor], encoder: En
 
 def modules_now(languages: Iterable[str], encoder: Encoder) -> dict[str, Module | None | str]:
     """Per language the encoder's module, or in its place the reason why it cannot be had."""
-    found: dict[str, Module | None | str] = {}
+    modules: dict[str, Module | None | str] = {}
     for language in languages:
         try:
-            found[language] = encoder.module(None if language == UNKNOWN else language)
+            modules[language] = encoder.module(None if language == UNKNOWN else language)
         except PolyrankError as error:
-            found[language] = f"not to be had: {str(error).splitlines()[0]}"
-    return found
+            modules[language] = f"unavailable: {str(error).splitlines()[0]}"
+    return modules
 
 
-def store(
+def write_encoded(
     folder: Path,
     name: str,
     lines: Sequence[bytes],
     encoded: Encoded,
-    storage: Storage,
     codec: Codec,
+    codebook: Codebook,
 ) -> Entry:
     """Write encoded documents as a segment into an empty folder."""
     return write_segment(
         folder,
         name,
         lines,
-        storage.encode(encoded.vectors, codec),
+        encode_tokens(encoded.vectors, codec, codebook),
         encoded.lengths,
         encoded.modules,
-        0 if codec.centroids is None else len(codec.centroids),
+        codebook.count,
     )

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from polyrank.errors import UsageError
-from polyrank.index.multivector import files
+from polyrank.index.multivector import durable_files as files
 from polyrank.index.multivector.segment import Numbers, Segment
 from polyrank.index.multivector.snapshot import Snapshot
 from polyrank.kernels.codecs.residual import ResidualCodec
@@ -53,14 +53,14 @@ def export_fast_plaid(snapshot: Snapshot, output: str | Path) -> Exported:
     Raises:
         UsageError: an exact index, one without documents, or an output that exists.
     """
-    output, codec = Path(output), snapshot.codec.residual
-    if codec is None:
+    output, codec = Path(output), snapshot.codebook.prepared
+    if not isinstance(codec, ResidualCodec):
         raise UsageError(
-            f"'{snapshot.folder}' stores {snapshot.manifest.storage}, and fast-plaid only knows "
+            f"'{snapshot.folder}' stores {snapshot.manifest.codec}, and fast-plaid only knows "
             "residual codes.\nBuild the index with --codec residual-4 and export that."
         )
     if output.exists():
-        raise UsageError(f"'{output}' exists already; give another output folder")
+        raise UsageError(f"'{output}' already exists; choose another output folder")
     chosen = [(s, np.flatnonzero(s.alive & (s.lengths > 0))) for s in snapshot.segments]
     parts = [(segment, numbers) for segment, numbers in chosen if len(numbers)]
     if not parts:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from polyrank.base import device_of
 from polyrank.collections.records import Document, Query, Run, ScoredDocument
 from polyrank.errors import UsageError
-from polyrank.index.multivector import building, changes, files
+from polyrank.index.multivector import building, changes
+from polyrank.index.multivector import durable_files as files
 from polyrank.index.multivector.building import Plan
 from polyrank.index.multivector.changes import Change
 from polyrank.index.multivector.encoder import Encoder, ModelEncoder
@@ -252,10 +253,8 @@ class MultiVectorIndex:
             segments=len(manifest.segments),
             tokens=sum(entry.tokens for entry in manifest.segments),
             bytes=sum(file.bytes for file in manifest.paths().values()),
-            codec=manifest.storage,
-            centroids=0
-            if self.snapshot.codec.centroids is None
-            else len(self.snapshot.codec.centroids),
+            codec=manifest.codec,
+            centroids=self.snapshot.codebook.count,
             dim=manifest.binding.dim,
             base=manifest.binding.base,
             ranking=manifest.binding.ranking,

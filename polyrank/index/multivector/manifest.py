@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from polyrank.errors import DataError, UsageError
-from polyrank.index.multivector import files
+from polyrank.index.multivector import durable_files as files
 from polyrank.index.multivector.binding import Binding, Module, binding_from
-from polyrank.index.multivector.files import File
+from polyrank.index.multivector.durable_files import File
 
 FORMAT = 1
-MANIFEST, SEGMENTS, TOMBSTONES, CODEC = "manifest.json", "segments", "tombstones", "codec"
+MANIFEST, SEGMENTS, TOMBSTONES, CODEBOOK = "manifest.json", "segments", "tombstones", "codec"
 WORK = ".work"  # beside a folder: its unfinished build
 
 
@@ -55,14 +55,15 @@ class Manifest:
 
     Attributes:
         generation: 1 after the build, one more with every change.
-        storage: how token vectors are stored, a name of `STORAGES`.
-        codec: the files of the codec's folder; none for an exact index without centroids.
+        codec: how token vectors are stored, a name of `CODECS`; `storage` in the file.
+        codebook: the files of the codebook's folder, `codec` in the file; none for an exact index
+            without centroids.
     """
 
     generation: int
     binding: Binding
-    storage: str
-    codec: Mapping[str, File]
+    codec: str
+    codebook: Mapping[str, File]
     segments: tuple[Entry, ...] = field(default=())
 
     @property
@@ -71,18 +72,20 @@ class Manifest:
 
     def paths(self) -> dict[str, File]:
         """Every file of this state, by its path in the index."""
-        found = {f"{CODEC}/{name}": file for name, file in self.codec.items()}
+        paths = {f"{CODEBOOK}/{name}": file for name, file in self.codebook.items()}
         for entry in self.segments:
             for name, file in entry.files.items():
-                found[f"{SEGMENTS}/{entry.name}/{name}"] = file
+                paths[f"{SEGMENTS}/{entry.name}/{name}"] = file
             if entry.deleted:
-                found[f"{TOMBSTONES}/{entry.deleted.name}"] = entry.deleted.file
-        return found
+                paths[f"{TOMBSTONES}/{entry.deleted.name}"] = entry.deleted.file
+        return paths
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Make this the state of the index, in one step."""
-    files.replace(folder / MANIFEST, {"format_version": FORMAT, **asdict(manifest)})
+    record = asdict(manifest)
+    record["storage"], record["codec"] = record.pop("codec"), record.pop("codebook")
+    files.replace(folder / MANIFEST, {"format_version": FORMAT, **record})
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -98,7 +101,7 @@ def read_manifest(folder: Path) -> Manifest:
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(_missing(folder)) from None
     except ValueError as error:
-        raise DataError(path, None, f"is no JSON ({error}); {files.RESTORE}") from error
+        raise DataError(path, None, f"is not valid JSON ({error}); {files.RESTORE}") from error
     version = record.pop("format_version", None) if isinstance(record, dict) else None
     if version != FORMAT:
         raise DataError(
@@ -108,8 +111,8 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest(
             generation=record["generation"],
             binding=binding_from(record["binding"]),
-            storage=record["storage"],
-            codec=_files(record["codec"]),
+            codec=record["storage"],
+            codebook=_files(record["codec"]),
             segments=tuple(entry_from(entry) for entry in record["segments"]),
         )
     except (KeyError, TypeError, AttributeError) as error:
@@ -134,10 +137,10 @@ def leftovers(folder: Path, manifest: Manifest) -> list[Path]:
     """What lies in an index and belongs to no state: left by a process that was killed."""
     segments = {entry.name for entry in manifest.segments}
     tombstones = {entry.deleted.name for entry in manifest.segments if entry.deleted}
-    found = [p for p in _list(folder / SEGMENTS) if p.name not in segments]
-    found += [p for p in _list(folder / TOMBSTONES) if p.name not in tombstones]
-    known = {MANIFEST, SEGMENTS, TOMBSTONES, CODEC, files.LOCK}
-    return found + [p for p in _list(folder) if p.name not in known]
+    unnamed = [p for p in _list(folder / SEGMENTS) if p.name not in segments]
+    unnamed += [p for p in _list(folder / TOMBSTONES) if p.name not in tombstones]
+    known = {MANIFEST, SEGMENTS, TOMBSTONES, CODEBOOK, files.LOCK}
+    return unnamed + [p for p in _list(folder) if p.name not in known]
 
 
 def work_folder(folder: Path) -> Path:
@@ -157,10 +160,10 @@ def _missing(folder: Path) -> str:
     if work_folder(folder).is_dir():
         return (
             f"the index '{folder}' is not finished: its build was stopped.\n"
-            "Go on with the same 'polyrank index build' and --resume, or start anew after:  "
+            "Continue with the same 'polyrank index build' and --resume, or start over after:  "
             f"rm -r {work_folder(folder)}"
         )
     return (
-        f"there is no index in '{folder}'.\n"
+        f"no index found in '{folder}'.\n"
         f"Build one with:  polyrank index build {folder} --documents FILE"
     )

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from polyrank.errors import UsageError
+from polyrank.index.multivector.query_batch import pad
 from polyrank.index.multivector.segment import Numbers, Segment
 from polyrank.index.multivector.snapshot import Snapshot
-from polyrank.index.multivector.storage import pad
 from polyrank.kernels.codecs.compressed import scan
 from polyrank.kernels.cpu import native
 from polyrank.kernels.cpu.scan import Similarity
@@ -131,7 +131,7 @@ def pruned(
     Raises:
         UsageError: an index without centroids.
     """
-    if snapshot.codec.centroids is None:
+    if snapshot.codebook.centroids is None:
         raise UsageError(
             f"the index '{snapshot.folder}' has no centroids, so it is searched exactly.\n"
             "Leave out --probe, or build it with --centroids or a residual codec."
@@ -167,8 +167,8 @@ def _candidates(
     kept: Sequence[NDArray[np.bool_]],
 ) -> dict[int, Numbers]:
     """The `count` best documents by their centroids, of those near the query: segment → numbers."""
-    assert snapshot.codec.centroids is not None
-    table = snapshot.codec.centroids.float() @ query.float().t()  # (K, Lq)
+    assert snapshot.codebook.centroids is not None
+    table = snapshot.codebook.centroids.float() @ query.float().t()  # (K, Lq)
     nearness = table.t().contiguous()  # in rows, where the greatest are found many times as fast
     while True:
         probe = min(probe, len(table))

@@ -3,7 +3,7 @@
 documents.jsonl  ends.npy         the records, and where each line ends
 names.json                        ids and languages
 offsets.npy                       (D + 1,): document i is token rows offsets[i] to offsets[i + 1]
-<arrays of the storage>.npy  codes.npy
+<arrays of the codec>.npy  codes.npy
 postings.npy  posting_offsets.npy the documents of each centroid
 segment.json                      this segment's entry in the manifest
 """
@@ -24,11 +24,10 @@ from torch import Tensor
 
 from polyrank.collections.records import Document
 from polyrank.errors import DataError
-from polyrank.index.multivector import files
+from polyrank.index.multivector import durable_files as files
 from polyrank.index.multivector.binding import Module
-from polyrank.index.multivector.codec import Codec
 from polyrank.index.multivector.manifest import Entry, entry_from
-from polyrank.index.multivector.storage import Queries, Storage
+from polyrank.kernels.codecs.codec import Codebook, Codec, Queries
 from polyrank.kernels.codecs.compressed import compiled
 from polyrank.kernels.cpu import native
 from polyrank.languages.tags import UNKNOWN, normalise
@@ -71,10 +70,10 @@ def write_segment(
     Args:
         folder: to write into, empty.
         lines: of the documents, from `record_lines`.
-        arrays: of the storage, a row per token.
+        arrays: of the codec, a row per token.
         lengths: tokens of each document, (D,).
         modules: per language, the module that encoded it.
-        centroids: how many the codec has; 0 for none.
+        centroids: how many the codebook has; 0 for none.
     """
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     records = [json.loads(line) for line in lines]
@@ -124,14 +123,14 @@ class Segment:
     Attributes:
         ids, languages: of all its documents, deleted ones too.
         alive: (D,) bool, False for deleted ones.
-        arrays: of the storage, and `codes` where there are centroids.
+        arrays: of the codec, and `codes` where there are centroids.
         text, ends: the bytes of `documents.jsonl`, and where each line ends.
         postings, posting_offsets: the documents of each centroid; empty without centroids.
     """
 
     entry: Entry
-    storage: Storage
     codec: Codec
+    codebook: Codebook
     ids: list[str]
     languages: NDArray[Any]
     alive: NDArray[np.bool_]
@@ -167,7 +166,7 @@ class Segment:
         """Rows and offsets of some documents, ascending; a view where they are neighbours."""
         lengths = self.lengths[numbers]
         offsets = torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)]))
-        names = self.storage.arrays if names is None else names
+        names = self.codec.arrays if names is None else names
         if len(numbers) and numbers[-1] - numbers[0] + 1 == len(numbers):
             rows = slice(self.offsets[numbers[0]], self.offsets[numbers[-1] + 1])
             return {name: self.arrays[name][rows] for name in names}, offsets
@@ -177,19 +176,20 @@ class Segment:
 
     def score(self, queries: Queries, numbers: Numbers, device: torch.device) -> Tensor:
         """MaxSim of queries with some documents: (Q, len(numbers)), fp32, on the CPU."""
-        if device.type == "cpu" and native.level():
-            rows = self.storage.rows(self.arrays, self.codec)
+        if device.type == "cpu" and native.level() and self.codec.native_rows is not None:
+            rows = self.codec.native_rows(self.arrays, self.codebook)
             offsets, picked = torch.from_numpy(self.offsets), torch.from_numpy(numbers)
             asked = queries.vectors, rows, offsets
             return compiled(*asked, query_mask=queries.mask, picked=picked)
         arrays, offsets = self.take(numbers)
         moved = {name: array.to(device) for name, array in arrays.items()}
-        return self.storage.score(queries.to(device), moved, offsets.to(device), self.codec).cpu()
+        batch = queries.to(device)
+        return self.codec.scores(batch, moved, offsets.to(device), self.codebook).cpu()
 
     def vectors(self, numbers: Numbers) -> tuple[Tensor, Tensor]:
         """Decoded vectors (T, d) fp32 of some documents, and their offsets."""
         arrays, offsets = self.take(numbers)
-        return self.storage.decode(arrays, self.codec), offsets
+        return self.codec.decode(arrays, self.codebook), offsets
 
     def lines(self, numbers: Numbers) -> list[bytes]:
         """The lines of some documents."""
@@ -209,17 +209,17 @@ class Segment:
     def with_centroids(self, probed: Numbers) -> Numbers:
         """Documents that have a token at one of these centroids, ascending."""
         starts, documents = self.posting_offsets, self.postings
-        found = np.zeros(len(self.ids), dtype=bool)
+        near = np.zeros(len(self.ids), dtype=bool)
         for centroid in probed:
-            found[documents[starts[centroid] : starts[centroid + 1]]] = True
-        return np.flatnonzero(found)
+            near[documents[starts[centroid] : starts[centroid + 1]]] = True
+        return np.flatnonzero(near)
 
 
 def _altered(path: Path | str) -> DataError:
-    return DataError(path, None, f"is not what was written; {files.RESTORE}")
+    return DataError(path, None, f"has changed since it was written; {files.RESTORE}")
 
 
-def open_segment(folder: Path, entry: Entry, storage: Storage, codec: Codec) -> Segment:
+def open_segment(folder: Path, entry: Entry, codec: Codec, codebook: Codebook) -> Segment:
     """Map a segment; `alive` is as if nothing were deleted.
 
     Raises:
@@ -236,8 +236,8 @@ def open_segment(folder: Path, entry: Entry, storage: Storage, codec: Codec) -> 
         names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
     except ValueError as error:
         raise _altered(folder / "names.json") from error
-    pruned = codec.centroids is not None
-    wanted = {*storage.arrays, *(["codes"] if pruned else [])}
+    pruned = codebook.centroids is not None
+    wanted = {*codec.arrays, *(["codes"] if pruned else [])}
     nothing = np.empty(0, np.int32)
 
     def array(name: str) -> NDArray[Any]:
@@ -248,8 +248,8 @@ def open_segment(folder: Path, entry: Entry, storage: Storage, codec: Codec) -> 
         raise _altered(folder / "ends.npy")
     return Segment(
         entry,
-        storage,
         codec,
+        codebook,
         ids=names["ids"],
         languages=np.array(names["languages"], dtype=object),
         alive=np.ones(entry.documents, dtype=bool),

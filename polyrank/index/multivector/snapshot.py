@@ -11,18 +11,19 @@ import numpy as np
 
 from polyrank.collections.records import Document
 from polyrank.errors import DataError
-from polyrank.index.multivector import files
+from polyrank.index.multivector import durable_files as files
 from polyrank.index.multivector.binding import Module
-from polyrank.index.multivector.codec import Codec, load_codec
+from polyrank.index.multivector.codebook import read_codebook
 from polyrank.index.multivector.manifest import (
-    CODEC,
+    CODEBOOK,
     SEGMENTS,
     TOMBSTONES,
     Manifest,
     read_manifest,
 )
 from polyrank.index.multivector.segment import Numbers, Segment, open_segment
-from polyrank.index.multivector.storage import storage_of
+from polyrank.kernels.codecs import codec_of
+from polyrank.kernels.codecs.codec import Codebook
 
 ATTEMPTS = 5  # to open a state, when writers replace it meanwhile
 
@@ -36,7 +37,7 @@ class Snapshot:
 
     folder: Path
     manifest: Manifest
-    codec: Codec
+    codebook: Codebook
     segments: tuple[Segment, ...]
 
     @cached_property
@@ -113,15 +114,15 @@ def open_snapshot(folder: str | Path) -> Snapshot:
 
 
 def _open(folder: Path, manifest: Manifest) -> Snapshot:
-    codec = load_codec(folder / CODEC, manifest.codec)
-    storage = storage_of(manifest.storage)
+    codec = codec_of(manifest.codec)
+    codebook = read_codebook(folder / CODEBOOK, manifest.codebook, codec)
     segments = tuple(
         _with_tombstones(
-            folder, open_segment(folder / SEGMENTS / entry.name, entry, storage, codec)
+            folder, open_segment(folder / SEGMENTS / entry.name, entry, codec, codebook)
         )
         for entry in manifest.segments
     )
-    return Snapshot(folder, manifest, codec, segments)
+    return Snapshot(folder, manifest, codebook, segments)
 
 
 def _with_tombstones(folder: Path, segment: Segment) -> Segment:

@@ -16,8 +16,8 @@ from polyrank.errors import UsageError
 from polyrank.kernels.contract import Layout, Problem
 from polyrank.kernels.cpu import native
 from polyrank.kernels.cpu import scan as blockwise
+from polyrank.kernels.cpu.native_rows import NativeRows
 from polyrank.kernels.cpu.scan import Prepare, Similarity
-from polyrank.kernels.cpu.stored import Stored
 from polyrank.kernels.triton.configuration import Tile, architecture, bytes_tile, power_of_two
 
 COLUMNS = 512  # query tokens that meet the documents together on a CPU
@@ -75,7 +75,7 @@ def live(queries: Tensor, query_mask: Tensor | None) -> Tensor:
 
 def compiled(
     queries: Tensor,
-    documents: Stored,
+    documents: NativeRows,
     offsets: Tensor,
     document_mask: Tensor | None = None,
     query_mask: Tensor | None = None,

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from polyrank.errors import UsageError
 from polyrank.kernels.backend import use_triton
+from polyrank.kernels.codecs.codec import Arrays, Codebook, Codec, Queries
 from polyrank.kernels.codecs.compressed import check_offsets, check_queries, compiled, live, scan
-from polyrank.kernels.cpu import native, stored
+from polyrank.kernels.cpu import native, native_rows
 from polyrank.kernels.cpu.product import product, workspace
 from polyrank.kernels.cpu.scan import Rows, Similarity
 
@@ -105,7 +106,7 @@ def maxsim_int8(
 
         return score(queries, documents, document_mask)
     if native.takes(queries, documents.values):
-        rows = stored.int8(documents.values, documents.scales)
+        rows = native_rows.int8(documents.values, documents.scales)
         return compiled(queries, rows, documents.offsets, document_mask)
 
     def prepare(columns: Tensor) -> Callable[[], Similarity]:
@@ -126,3 +127,24 @@ def _similarity(documents: Int8Documents, columns: Tensor) -> Similarity:
         return multiply(vectors, columns, products).mul_(documents.scales[rows, None])
 
     return similarity
+
+
+def _encode(vectors: Tensor, codebook: Codebook) -> dict[str, Tensor]:
+    packed = encode_int8(vectors, torch.tensor([0, len(vectors)]), torch.float16)
+    return {"values": packed.values, "scales": packed.scales}
+
+
+def _score(queries: Queries, arrays: Arrays, offsets: Tensor, codebook: Codebook) -> Tensor:
+    documents = Int8Documents(arrays["values"], arrays["scales"], offsets)
+    return maxsim_int8(queries.vectors, documents, queries.mask)
+
+
+INT8 = Codec(
+    "int8",
+    arrays=("values", "scales"),
+    token_bytes=lambda width: width + 2,
+    encode=_encode,
+    decode=lambda arrays, codebook: arrays["values"].float() * arrays["scales"].float()[:, None],
+    score=_score,
+    native_rows=lambda arrays, codebook: native_rows.int8(arrays["values"], arrays["scales"]),
+)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from polyrank.errors import UsageError
 from polyrank.kernels.contract import Layout, Problem
-from polyrank.kernels.cpu import native, stored
+from polyrank.kernels.cpu import native, native_rows
 from polyrank.kernels.cpu.product import product, workspace
 from polyrank.kernels.cpu.scan import BLOCK, SHARED
 from polyrank.kernels.cpu.threads import each, one_thread
@@ -66,7 +66,7 @@ def nearest(vectors: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor]:
         centroids = centroids.float().contiguous()
     if native.takes(vectors, centroids):  # each vector a query, the centroids one document's tokens
         problem = Problem(Layout(len(vectors), 1), Layout(1, len(centroids)), columns=1)
-        scores, winners = native.forward(vectors, stored.vectors(centroids), problem, True)
+        scores, winners = native.forward(vectors, native_rows.vectors(centroids), problem, True)
         assert winners is not None
         return winners[:, 0].long(), scores[:, 0]
     device = vectors.device

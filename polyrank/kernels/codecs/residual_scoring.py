@@ -11,7 +11,7 @@ never a centroid's row. The compiled kernel restores each token in cache, once f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -19,9 +19,10 @@ from torch import Tensor
 
 from polyrank.errors import UsageError
 from polyrank.kernels.backend import use_triton
+from polyrank.kernels.codecs.codec import Arrays, Codebook, Codec, Queries
 from polyrank.kernels.codecs.compressed import check_offsets, check_queries, compiled, live, scan
-from polyrank.kernels.codecs.residual import ResidualCodec
-from polyrank.kernels.cpu import native, stored
+from polyrank.kernels.codecs.residual import BITS, ResidualCodec, fit_codec
+from polyrank.kernels.cpu import native, native_rows
 from polyrank.kernels.cpu.product import product, workspace
 from polyrank.kernels.cpu.scan import BLOCK, Rows, Similarity
 from polyrank.kernels.cpu.threads import each, one_thread
@@ -154,7 +155,7 @@ def maxsim_residual(
         return score(queries, documents, document_mask)
     if native.takes(queries, documents.residuals):
         parts = documents.residuals, documents.codes, documents.inverse_norms
-        rows = stored.residuals(*parts, *documents.codec.tables())
+        rows = native_rows.residuals(*parts, *documents.codec.tables())
         return compiled(queries, rows, documents.offsets, document_mask)
     return scan(queries, documents.offsets, document_mask, _Prepared(documents))
 
@@ -211,3 +212,59 @@ class _Prepared:
         starts = range(0, len(table), step)
         each(starts, worker, max(min(torch.get_num_threads(), len(starts)), 1))
         return table
+
+
+# --- rows of the table ---------------------------------------------------------------------------
+
+
+def _encode(vectors: Tensor, codebook: Codebook) -> dict[str, Tensor]:
+    codec: ResidualCodec = codebook.prepared
+    codes, residuals = codec.encode(vectors)
+    whole = torch.tensor([0, len(vectors)])
+    norms = pack_documents(codec, codes, residuals, whole, torch.float16).inverse_norms
+    return {"codes": codes, "residuals": residuals, "norms": norms}
+
+
+def _decode(arrays: Arrays, codebook: Codebook) -> Tensor:
+    codec: ResidualCodec = codebook.prepared
+    return codec.decode(arrays["codes"], arrays["residuals"])
+
+
+def _score(queries: Queries, arrays: Arrays, offsets: Tensor, codebook: Codebook) -> Tensor:
+    codec: ResidualCodec = codebook.prepared
+    parts = arrays["codes"], arrays["residuals"], arrays["norms"]
+    documents = ResidualDocuments(codec.to(offsets.device), *parts, offsets)
+    return maxsim_residual(queries.vectors, documents, queries.mask)
+
+
+def _native_rows(arrays: Arrays, codebook: Codebook) -> native_rows.NativeRows:
+    parts = arrays["residuals"], arrays["codes"], arrays["norms"]
+    return native_rows.residuals(*parts, *codebook.prepared.tables())
+
+
+def _prepare(arrays: Mapping[str, Tensor]) -> ResidualCodec:
+    return ResidualCodec(arrays["centroids"], arrays["cutoffs"], arrays["weights"])
+
+
+def _row(bits: int) -> Codec:
+    """A row for `bits` of a dimension: residuals, an inverse norm in fp16, a code in int32."""
+
+    def fit(sample: Tensor, centroids: int, seed: int) -> dict[str, Tensor]:
+        codec = fit_codec(sample, bits, centroids, seed=seed)
+        return {"centroids": codec.centroids, "cutoffs": codec.cutoffs, "weights": codec.weights}
+
+    return Codec(
+        f"residual-{bits}",
+        arrays=("codes", "residuals", "norms"),
+        token_bytes=lambda width: width * bits // 8 + 2 + 4,
+        encode=_encode,
+        decode=_decode,
+        score=_score,
+        native_rows=_native_rows,
+        fit=fit,
+        prepare=_prepare,
+        needs_centroids=True,
+    )
+
+
+RESIDUAL_1, RESIDUAL_2, RESIDUAL_4, RESIDUAL_8 = map(_row, BITS)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from polyrank.kernels.contract import Problem
-from polyrank.kernels.cpu import native, stored
+from polyrank.kernels.cpu import native, native_rows
 from polyrank.kernels.cpu.product import Workspace, product, workspace
 from polyrank.kernels.cpu.scan import Prepare, Rows, Similarity, scan
 
@@ -21,7 +21,7 @@ def forward(
 ) -> tuple[Tensor, Tensor | None]:
     """Scores (Q, N), and winners int32 (Tq, N): see `scan`."""
     if native.takes(queries, documents):
-        return native.forward(queries, stored.vectors(documents), problem, argmax)
+        return native.forward(queries, native_rows.vectors(documents), problem, argmax)
     dtype = torch.promote_types(torch.promote_types(queries.dtype, documents.dtype), torch.float32)
     multiply = product(queries.device, dtype)
     mask = problem.documents.mask

@@ -21,8 +21,8 @@ from torch.nn import Parameter
 
 from polyrank.errors import UsageError
 from polyrank.kernels.contract import Layout, Problem
+from polyrank.kernels.cpu.native_rows import KINDS, NativeRows
 from polyrank.kernels.cpu.pieces import Piece, even, parts, pieces, share
-from polyrank.kernels.cpu.stored import KINDS, Stored
 
 VERSION = 3  # of native.c, which says the same
 
@@ -124,7 +124,7 @@ def _is_watched() -> bool:
 
 def forward(
     queries: Tensor,
-    documents: Stored,
+    documents: NativeRows,
     problem: Problem,
     argmax: bool = False,
     picked: Tensor | None = None,
@@ -151,8 +151,33 @@ def forward(
         winners = torch.full((len(tokens), shape[1]), -1, dtype=torch.int32, device="cpu")
     asked = _texts(problem.queries, len(tokens))
     met = _texts(problem.documents, len(documents.vectors), picked)
+    filled = _filled(tokens, documents, problem, asked, met, scores, winners)
+    held = tokens, documents, asked, met, scores, winners  # what the addresses point into
+    library, instructions = _library(), level()
+    assert library is not None
+
+    def score(piece: Piece, _: object = held) -> None:  # a thread may outlive an interrupted call
+        _check(library.polyrank_maxsim(byref(filled), *piece, instructions))
+
+    work = (problem.queries.length if problem.own else len(tokens)) * met.rows
+    share(pieces(problem, met.ends, len(tokens), parts(work)), score, work)
+    if winners is not None and problem.queries.mask is not None:
+        winners[~problem.queries.mask] = -1
+    return scores, winners
+
+
+def _filled(
+    tokens: Tensor,
+    documents: NativeRows,
+    problem: Problem,
+    asked: _Held,
+    met: _Held,
+    scores: Tensor,
+    winners: Tensor | None,
+) -> _Problem:
+    """The problem as native.c reads it: addresses, which hold while all of these live."""
     scales, centroids = documents.scales, documents.centroids
-    filled = _Problem(
+    return _Problem(
         width=documents.width,
         tokens=tokens.data_ptr(),
         queries=asked.structure,
@@ -175,18 +200,6 @@ def forward(
         scores=scores.data_ptr(),
         winners=_address(winners),
     )
-    held = tokens, documents, asked, met, scores, winners  # what the addresses point into
-    library, instructions = _library(), level()
-    assert library is not None
-
-    def score(piece: Piece, _: object = held) -> None:  # a thread may outlive an interrupted call
-        _check(library.polyrank_maxsim(byref(filled), *piece, instructions))
-
-    work = (problem.queries.length if problem.own else len(tokens)) * met.rows
-    share(pieces(problem, met.ends, len(tokens), parts(work)), score, work)
-    if winners is not None and problem.queries.mask is not None:
-        winners[~problem.queries.mask] = -1
-    return scores, winners
 
 
 def by_table(table: Tensor, codes: Tensor, offsets: Tensor, picked: Tensor) -> Tensor:

@@ -30,9 +30,9 @@ from polyrank.index.multivector import (  # noqa: E402
     build,
     compact,
     delete,
-    files,
     verify,
 )
+from polyrank.index.multivector import durable_files as files  # noqa: E402
 
 TEXTS = [
     Document(f"d{i}", f"{['salt', 'iron', 'cold'][i % 3]} n{i}", language="sw" if i % 2 else "en")

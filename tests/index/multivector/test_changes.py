@@ -18,9 +18,9 @@ from polyrank.index.multivector import (
     Pruning,
     add,
     build,
-    files,
     verify,
 )
+from polyrank.index.multivector import durable_files as files
 from polyrank.kernels.cpu import native
 
 from .conftest import WordEncoder
@@ -124,7 +124,7 @@ def test_all_may_be_deleted(index, documents, queries):
 
 def test_duplicates(index, documents, queries):
     changed = replace(documents[0], text="a b c")
-    with pytest.raises(UsageError, match="has the document 'd00' already"):
+    with pytest.raises(UsageError, match="already has the document 'd00'"):
         index.add([changed])
     assert index.add([changed], duplicates="skip").skipped == 1 and index.generation == 1
     change = index.add([changed, documents[30]], duplicates="replace")
@@ -200,7 +200,7 @@ def test_another_language_module_is_refused_until_its_documents_are_gone(index, 
     with pytest.raises(CompositionError, match="index delete .* --languages ky"):
         MultiVectorIndex(index.folder, newer).search(queries)
     missing = WordEncoder(ky=None)
-    with pytest.raises(CompositionError, match="'ky' was .* is now not to be had"):
+    with pytest.raises(CompositionError, match="'ky' was .* is now unavailable"):
         MultiVectorIndex(index.folder, missing).search(queries)
     index.delete(languages=["ky"])
     add(index.folder, [Document("new", "salt", language="ky")], newer)
@@ -228,7 +228,9 @@ def test_a_file_that_was_altered_in_place_is_no_traceback(index, name):
     middle = 150 if name.endswith(".npy") else 1
     data[middle : middle + 9] = b"\xffalt\x00ered"
     path.write_bytes(data)
-    with pytest.raises(DataError, match=f"{name}.* is not what was written; the index is damaged"):
+    with pytest.raises(
+        DataError, match=f"{name}.* has changed since it was written; the index is damaged"
+    ):
         MultiVectorIndex(index.folder, WordEncoder()).documents(index.snapshot.ids)
 
 
@@ -241,7 +243,7 @@ def test_a_damaged_index_is_not_opened(index):
     with pytest.raises(DataError, match="offsets.npy: is missing"):
         MultiVectorIndex(index.folder)
     (index.folder / "manifest.json").write_text("{")
-    with pytest.raises(DataError, match="is no JSON"):
+    with pytest.raises(DataError, match="is not valid JSON"):
         MultiVectorIndex(index.folder)
 
 
@@ -319,7 +321,7 @@ def test_a_resumed_build_encodes_only_what_is_left(tmp_path, documents):
         MultiVectorIndex(tmp_path / "index")
     with pytest.raises(UsageError, match="holds an unfinished build"):
         build(tmp_path / "index", documents, WordEncoder(), Plan(shard=10))
-    with pytest.raises(UsageError, match="storage was 'fp16' and is now 'int8'"):
+    with pytest.raises(UsageError, match="codec was 'fp16' and is now 'int8'"):
         build(tmp_path / "index", documents, WordEncoder(), Plan("int8", shard=10), resume=True)
     with pytest.raises(UsageError, match="routing was 'split'"):
         other = WordEncoder().bound(routing="none")
@@ -340,7 +342,11 @@ def test_a_resumed_build_encodes_only_what_is_left(tmp_path, documents):
         ([], Plan(), "at least one document with text"),
         ([Document("a", "  ")], Plan(), "at least one document with text"),
         ([Document("a", "x"), Document("a", "y")], Plan(), "two documents have the id 'a'"),
-        ([Document("a", "x")], Plan("fp8"), "no codec 'fp8'; use one of fp16, int8, residual-1"),
+        (
+            [Document("a", "x")],
+            Plan("fp8"),
+            "unknown codec 'fp8'; use one of fp16, int8, residual-1",
+        ),
         ([Document("a", "x")], Plan("residual-1", 0), "need centroids"),
     ],
 )
@@ -368,7 +374,7 @@ def test_ctrl_c_during_a_change_says_that_the_index_is_as_it_was(index):
             raise KeyboardInterrupt
 
     before = index.generation
-    with pytest.raises(Interrupted, match="is as it was"):
+    with pytest.raises(Interrupted, match="is unchanged"):
         add(index.folder, [Document("n", "cold river", language="en")], Stopped())
     reopened = MultiVectorIndex(index.folder, WordEncoder())
     assert reopened.generation == before and reopened.info().leftovers == []
@@ -377,7 +383,7 @@ def test_ctrl_c_during_a_change_says_that_the_index_is_as_it_was(index):
 def test_a_folder_without_an_index(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for folder in (".", "/", tmp_path):
-        with pytest.raises(UsageError, match=r"there is no index in .*\n.*--documents FILE"):
+        with pytest.raises(UsageError, match=r"no index found in .*\n.*--documents FILE"):
             MultiVectorIndex(folder)
 
 
@@ -391,5 +397,5 @@ def test_a_disk_without_room_for_the_name_of_the_writer(index, monkeypatch):
 
 
 def test_an_index_is_not_built_over(index, documents, encoder):
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         build(index.folder, documents, encoder)

@@ -80,5 +80,5 @@ def test_what_cannot_be_exported(index, tmp_path, documents, encoder):
     with pytest.raises(UsageError, match="only knows residual codes"):
         export_fast_plaid(MultiVectorIndex(tmp_path / "exact").snapshot, tmp_path / "out")
     export_fast_plaid(index.snapshot, tmp_path / "out")
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         export_fast_plaid(index.snapshot, tmp_path / "out")

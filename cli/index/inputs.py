@@ -32,7 +32,7 @@ def documents_of(
     tags = None if languages is None else [normalise(tag) for tag in split(languages) or ()]
     chosen = [text for text in texts if tags is None or text.language in tags]
     if absent := set(tags or ()) - {text.language for text in chosen}:
-        raise UsageError(f"there is no document in {', '.join(sorted(absent))}")
+        raise UsageError(f"no documents in {', '.join(sorted(absent))}")
     return chosen
 
 

@@ -60,7 +60,7 @@ def write(path: Path, data: bytes | memoryview, header: bytes = b"") -> File:
 
 
 def _unwritten(path: Path, error: OSError) -> DataError:
-    advice = "make room and run it again" if error.errno in FULL else "mend that and run it again"
+    advice = "make room and run it again" if error.errno in FULL else "fix that and run it again"
     return DataError(path, None, f"cannot be written ({error.strerror}); {advice}")
 
 
@@ -113,7 +113,7 @@ def read_bytes(path: Path) -> NDArray[np.uint8]:
     return found
 
 
-RESTORE = "the index is damaged: restore it from a copy, or build it again"
+RESTORE = "the index is damaged: restore it from a copy, or rebuild it"
 
 
 def replace(path: Path, record: Any) -> None:
@@ -198,5 +198,5 @@ def _busy(folder: Path) -> str:
     holder = (folder / LOCK).read_text().strip() or "unknown"
     return (
         f"'{folder}' is being written by another process (id {holder}).\n"
-        "Wait until it is done; searches can go on meanwhile."
+        "Wait until it is done; searches can continue meanwhile."
     )

@@ -27,8 +27,8 @@ def tell_cut(*noted: Any) -> None:
     """What it means that documents were cut, and what to do."""
     if any(made.kind == "cut" for one in noted for made in getattr(one, "notes", ())):
         note(
-            "what stands beyond is not searched: split long documents into passages, or read more "
-            "of them with --document-length"
+            "text beyond that is not searched: split long documents into passages, or read more of "
+            "them with --document-length"
         )
 
 

@@ -1,4 +1,4 @@
-"""Document tokens as they are stored, in the form that the compiled kernel reads.
+"""Rows of document tokens, vectors or codes, in the form that the compiled kernel reads.
 
 It reads raw memory, so everything that it trusts is checked or converted here.
 """
@@ -18,8 +18,8 @@ _READ = 16  # weights that are read whatever the bits
 
 
 @dataclass(frozen=True, eq=False)
-class Stored:
-    """Made by the functions below, never by hand.
+class NativeRows:
+    """One token per row, as native.c reads it; made by the functions below, never by hand.
 
     kind: what a row of `vectors` is, as native.c numbers it. width: d.
     vectors: (Td, d) fp32, fp16, bf16 or int8, or the bytes of residuals (Td, d · bits / 8); the
@@ -40,24 +40,24 @@ class Stored:
     bits: int = 0
 
 
-def vectors(documents: Tensor) -> Stored:
+def vectors(documents: Tensor) -> NativeRows:
     """Vectors (Td, d) of a type in KINDS."""
-    return Stored(KINDS[documents.dtype], documents.shape[1], _rows(documents))
+    return NativeRows(KINDS[documents.dtype], documents.shape[1], _rows(documents))
 
 
-def int8(values: Tensor, scales: Tensor) -> Stored:
+def int8(values: Tensor, scales: Tensor) -> NativeRows:
     """Int8 (Td, d) with a floating-point scale each.
 
     Raises:
         UsageError: shapes that do not fit, or tensors that are not on the CPU.
     """
     _check(len(values), scales)
-    return Stored(_INT8, values.shape[1], _rows(values), _numbers(scales))
+    return NativeRows(_INT8, values.shape[1], _rows(values), _numbers(scales))
 
 
 def residuals(
     coded: Tensor, codes: Tensor, inverse_norms: Tensor, centroids: Tensor, weights: Tensor
-) -> Stored:
+) -> NativeRows:
     """Bytes (Td, d · bits / 8) with a code and an inverse norm each; weights (2^bits,).
 
     Raises:
@@ -73,7 +73,7 @@ def residuals(
         )
     padded = torch.nn.functional.pad(weights.float(), (0, _READ))
     numbers = _numbers(inverse_norms), codes.to(torch.int32).contiguous(), _numbers(centroids)
-    return Stored(_RESIDUAL, width, _rows(coded), *numbers, padded, bits)
+    return NativeRows(_RESIDUAL, width, _rows(coded), *numbers, padded, bits)
 
 
 def _rows(matrix: Tensor) -> Tensor:
