@@ -9,7 +9,7 @@ from polyrank.composition.plan import FALLBACKS, ROUTINGS
 from polyrank.late_interaction.parts import LANGUAGE_KINDS
 
 
-class Colour(Choice, names=("red", "near-red", "none")):
+class Colour(Choice, names=("red", "near-red", "none")):  # type: ignore[call-arg]
     """Of a toy option."""
 
 
