@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from polyrank.errors import CompositionError
-from polyrank.modules.mask.mask_folder import load_mask_module
+from polyrank.modules.load import load_module
 from polyrank.modules.mask.sparse import Differences, applied, check_fits
 from polyrank.modules.mask.sums import MaskSums
 
@@ -48,7 +48,8 @@ class MaskedEncoder:
         self._lock = _lock_of(self.encoder)
 
     def _load(self, folder: Path) -> Differences:
-        differences = load_mask_module(folder).differences
+        differences = load_module(folder).differences
+        assert differences is not None, "a kind that acts on weights loads differences"
         check_fits(self.encoder, differences)
         return differences
 

@@ -11,7 +11,8 @@ import torch
 from polyrank.base import DEFAULT_BASE, Base, device_of, load_base
 from polyrank.collections.records import Document, Query
 from polyrank.composition.plan import Composition, check_routing, compose
-from polyrank.encoders.modular import Active, Engine, Row
+from polyrank.composition.routing import usual_routing
+from polyrank.encoders.modular import Active, ModularEncoder, Row
 from polyrank.encoders.routed import query_lengths, score
 from polyrank.modules.card import read_card
 from polyrank.rerankers.pairs import PairScorer, as_dtype, shortened
@@ -67,8 +68,7 @@ class Reranker(PairScorer):
     ) -> None:
         self.kind, self.ranking, self.fallback, self.zoo = kind, ranking, fallback, zoo
         self.ranking_kind = ranking_kind or kind
-        usual = "full" if self.ranking_kind == "full" else kind
-        self.routing = routing or {"adapter": "split", "mask": "document"}.get(usual, "none")
+        self.routing = routing or usual_routing(kind, self.ranking_kind)
         check_routing(kind, self.routing, self.ranking_kind)
         self.max_length, self.batch_tokens = max_length, batch_tokens
         self.device = device_of(device)
@@ -76,7 +76,9 @@ class Reranker(PairScorer):
         self.notes: Counter[str] = Counter()
         self._compositions: dict[tuple[str | None, str | None], Composition] = {}
         self._plain = self._compose("none")
-        self._engine = Engine(self.base, self._plain, self.device, as_dtype(dtype), zoo)
+        self._engine = ModularEncoder.for_pairs(
+            self.base, self._plain, self.device, as_dtype(dtype), zoo
+        )
         folder = find(self.base.name, "ranking", self.ranking_kind, ranking, zoo)
         self.prefixes = read_card(folder, verify=False).prefixes
 
