@@ -77,7 +77,8 @@ class WholeEncoder:
     """An encoder's own forward: without adapters there is nothing to route, whatever its layout.
 
     Raises:
-        CompositionError: an XMOD, whose layers want a language of their own.
+        CompositionError: an XMOD, whose layers want a language of their own, or a decoder, whose
+            first token sees no other.
     """
 
     def __init__(self, encoder: Any) -> None:
@@ -86,6 +87,13 @@ class WholeEncoder:
                 "an XMOD routes by its own language modules, so masks cannot be used with it.\n"
                 "Use polyrank.LateInteraction with kind='full', or a base of type bert or "
                 "xlm-roberta."
+            )
+        causal = any(getattr(part, "is_causal", False) for part in encoder.modules())
+        if causal or getattr(encoder.config, "is_encoder_decoder", False):
+            raise CompositionError(
+                f"modules cannot be run over a base of type '{encoder.config.model_type}': they "
+                "need an encoder, in which every token sees all others.\n"
+                "Use a base of type bert or xlm-roberta."
             )
         self._encoder = encoder
 

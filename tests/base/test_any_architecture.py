@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -98,6 +99,7 @@ def test_a_decoder_is_a_base(tiny_xlmr, tmp_path):
     """Loaded like any other; what cannot be done with it is said where it is tried."""
     from transformers import AutoTokenizer
 
+    from polyrank.encoders.masked import WholeEncoder
     from polyrank.encoders.routed import RoutedEncoder
     from polyrank.errors import CompositionError
 
@@ -107,5 +109,16 @@ def test_a_decoder_is_a_base(tiny_xlmr, tmp_path):
     tokenizer.save_pretrained(tmp_path)
     base = load_base(str(tmp_path))
     assert base.fingerprint == fingerprint_of(model, tokenizer)
-    with pytest.raises(CompositionError, match="type 'llama'"):
-        RoutedEncoder(base.model, [])
+    for runner in (partial(RoutedEncoder, languages=[]), WholeEncoder):
+        with pytest.raises(CompositionError, match="type 'llama'"):
+            runner(base.model)
+
+
+@pytest.mark.parametrize(("name", "headed", "config", "sizes"), OTHERS)
+def test_no_decoder_is_run_as_an_encoder(name, headed, config, sizes):
+    """Its first token, which a head reads, sees no other, so that all scores would be equal."""
+    from polyrank.encoders.masked import WholeEncoder
+    from polyrank.errors import CompositionError
+
+    with pytest.raises(CompositionError, match="every token sees all others"):
+        WholeEncoder(model_of(name, config, sizes))
