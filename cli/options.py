@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from polyrank.base import DEFAULT_BASE
+from polyrank.modules.kinds import KINDS, language_kinds
 
+if TYPE_CHECKING:  # the members that the code here names
 
-class Kind(Enum):
-    adapter = "adapter"
-    mask = "mask"
-    full = "full"
+    class Kind(Enum):
+        adapter = "adapter"
+        mask = "mask"
+        full = "full"
 
-
-class LanguageKind(Enum):
-    adapter = "adapter"
-    mask = "mask"
+    class LanguageKind(Enum):
+        adapter = "adapter"
+        mask = "mask"
+else:
+    Kind = Enum("Kind", {name: name for name in KINDS})
+    LanguageKind = Enum("LanguageKind", {name: name for name in language_kinds()})
 
 
 class Role(Enum):

@@ -259,6 +259,16 @@ def test_every_row_leads_to_its_reader_and_writer():
         assert kind.routing not in kind.refused and kind.beneath in language_kinds()
 
 
+def test_options_of_the_command_line_are_those_of_the_table():
+    from polyrank.cli.options import Kind as Option
+    from polyrank.cli.options import LanguageKind
+
+    assert [member.value for member in Option] == list(KINDS)
+    assert (
+        [member.value for member in LanguageKind] == list(language_kinds()) == ["adapter", "mask"]
+    )
+
+
 @pytest.mark.parametrize(
     ("kind", "ranking_kind", "expected"),
     [
