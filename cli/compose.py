@@ -9,7 +9,7 @@ import typer
 
 from polyrank.base import DEFAULT_BASE
 from polyrank.errors import CompositionError, UsageError
-from polyrank.messages import note
+from polyrank.progress import note
 
 from . import options
 from .options import Fallback, Kind

@@ -10,7 +10,7 @@ import typer
 
 from polyrank.base import DEFAULT_BASE
 from polyrank.errors import UsageError
-from polyrank.messages import note
+from polyrank.progress import note
 
 from . import checks, options
 from .options import Fallback, LanguageKind, Seed

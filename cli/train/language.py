@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from polyrank.base import DEFAULT_BASE
-from polyrank.messages import note
+from polyrank.progress import note
 
 from ..options import Base, LanguageKind, Seed
 from . import options

@@ -12,8 +12,8 @@ import typer
 
 from polyrank.base import expanded
 from polyrank.errors import UsageError
-from polyrank.messages import note
 from polyrank.modules.kinds import KINDS, language_kinds
+from polyrank.progress import note
 
 from ..options import AsJson, Role
 

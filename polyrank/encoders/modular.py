@@ -8,7 +8,7 @@ of a whole batch, and a whole model runs in the base's place. What a kind does s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from polyrank.encoders.masked import MaskedEncoder, Masks, WholeEncoder
 from polyrank.encoders.ranking_module import RankingModule, ranking_module
 from polyrank.encoders.routed import RoutedEncoder
 from polyrank.encoders.segments import NO_MODULE
+from polyrank.encoders.tokens import padded
 from polyrank.errors import ModuleError
 from polyrank.modules.adapter.tensors import AdapterModule, tensors_of
 from polyrank.modules.kind import Loaded
@@ -191,14 +192,9 @@ class ModularEncoder:
         device = self.encoder.device
         length = max(len(row.ids) for row in rows)
         pad = self.base.tokenizer.pad_token_id or 0
-
-        def padded(values: Iterator[tuple[int, ...]], filler: int) -> Tensor:
-            full = [v + (filler,) * (length - len(v)) for v in values]
-            return torch.tensor(full, device=device)
-
-        ids = padded((row.ids for row in rows), pad)  # (B, L), as the three below
-        attended = padded(((1,) * len(row.ids) for row in rows), 0)
-        types = padded((row.types for row in rows), 0)
+        ids = padded((row.ids for row in rows), pad, device)  # (B, L), as the three below
+        attended = padded(((1,) * len(row.ids) for row in rows), 0, device)
+        types = padded((row.types for row in rows), 0, device)
         index = torch.tensor(
             [
                 [row.active.query] * row.document_start

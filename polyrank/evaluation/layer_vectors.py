@@ -62,7 +62,7 @@ def layer_vectors(
     from polyrank.zoo.find import find
 
     if pooling not in POOLINGS:
-        raise UsageError(f"there is no pooling {pooling!r}; choose {', '.join(POOLINGS)}")
+        raise UsageError(f"unknown pooling {pooling!r}; choose {', '.join(POOLINGS)}")
     row = language_kind_named(kind)
     there = language is not None and with_module(base, language, kind, zoo)
     folder = find(base.name, "language", kind, str(language), zoo) if there else None

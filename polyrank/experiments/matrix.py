@@ -74,7 +74,7 @@ def systems_of(name: str, node: Node, defaults: Mapping[str, Node]) -> list[Syst
         shown = {key: str(one.value) for key, one in picked.items()}
         system = _system(filled(name, shown), node, {**given, **picked}, defaults)
         if left := re.search(r"\{(\w+)\}", system.name):
-            node.wrong(f"the name {name!r} has {left[0]}, but {left[1]!r} is no list here")
+            node.wrong(f"the name {name!r} has {left[0]}, but {left[1]!r} is not a list here")
         found.append(replace(system, family=name))
     if len({system.name for system in found}) < len(found):
         wanted = " and ".join("{" + key + "}" for key in dimensions)

@@ -33,7 +33,7 @@ def test_a_whole_experiment(small, tmp_path, beir, tiny_base, tiny_zoo):
     results, lines = run(small, tmp_path)
     assert len(lines) == 2 and sorted(p.name for p in (tmp_path / "o").iterdir()) == sorted(REPORTS)
     # Scores are those of the reranker itself, called on the same candidates.
-    from polyrank.rerankers.modular import Reranker
+    from polyrank import Reranker
 
     texts = load_collection(str(beir), queries="tr", documents="en")
     first = read_run(tmp_path / "w/runs/bm25/small.tr.en.trec")
@@ -85,7 +85,7 @@ def test_tests_are_by_topic_and_corrected_together(small, tmp_path):
 
 
 def test_a_pair_is_scored_once_for_all_systems(small, tmp_path, monkeypatch):
-    from polyrank.rerankers.modular import Reranker
+    from polyrank import Reranker
 
     asked, score = [], Reranker.score
 
@@ -108,7 +108,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("calls", [1, 3, 6, 9])
 def test_a_kill_loses_nothing_that_was_done(small, tmp_path, monkeypatch, calls):
-    from polyrank.rerankers.modular import Reranker
+    from polyrank import Reranker
 
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     run(small, whole)

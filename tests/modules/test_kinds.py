@@ -140,11 +140,11 @@ PAIRS = [
 @pytest.mark.parametrize("routing", ["none", "query", "document", "both"])
 def test_a_new_kind_reranks_as_a_cross_encoder(bitfit, tiny_base, as_it_was, routing):
     """Against the encoder's own forward, the biases added by hand."""
-    from polyrank.rerankers.modular import Reranker
+    from polyrank.rerankers.modular import ModularReranker
 
     zoo, biases = bitfit
     unchanged = as_it_was(tiny_base.model)
-    reranker = Reranker(tiny_base, "squad", "bitfit", routing, zoo=zoo, device="cpu")
+    reranker = ModularReranker(tiny_base, "squad", "bitfit", routing, zoo=zoo, device="cpu")
     expected = []
     for query, document in PAIRS:
         sides = {"none": (), "query": (query.language,), "document": (document.language,)}
@@ -160,11 +160,13 @@ def test_a_new_kind_reranks_as_a_cross_encoder(bitfit, tiny_base, as_it_was, rou
 
 
 def test_a_new_kind_lies_under_and_over_the_others(bitfit, tiny_base):
-    from polyrank.rerankers.modular import Reranker
+    from polyrank.rerankers.modular import ModularReranker
 
     zoo, _ = bitfit
     found = [
-        Reranker(tiny_base, "squad", k, r, zoo=zoo, ranking_kind=o, device="cpu").score(PAIRS)
+        ModularReranker(tiny_base, "squad", k, r, zoo=zoo, ranking_kind=o, device="cpu").score(
+            PAIRS
+        )
         for k, o, r in (
             ("bitfit", "bitfit", None),
             ("bitfit", "adapter", None),
@@ -208,7 +210,7 @@ def test_a_new_kind_composes_and_is_saved(bitfit, tiny_base, tmp_path):
     from polyrank.composition.merge import merge
     from polyrank.composition.saved import read_composition, save_composition
     from polyrank.rerankers.composed import ComposedReranker
-    from polyrank.rerankers.modular import Reranker
+    from polyrank.rerankers.modular import ModularReranker
 
     zoo, _ = bitfit
     assert usual_routing("bitfit") == "document" and "bitfit" in language_kinds()
@@ -219,7 +221,7 @@ def test_a_new_kind_composes_and_is_saved(bitfit, tiny_base, tmp_path):
     path = tmp_path / "plan.json"
     save_composition(plan, path, zoo=zoo)
     composed = ComposedReranker(read_composition(path), tiny_base, zoo=zoo, device="cpu")
-    alike = Reranker(tiny_base, "squad", "bitfit", "document", zoo=zoo, device="cpu")
+    alike = ModularReranker(tiny_base, "squad", "bitfit", "document", zoo=zoo, device="cpu")
     assert composed.score(PAIRS[:1]) == alike.score(PAIRS[:1])
     merged = merge(plan, tiny_base, tmp_path / "merged", zoo)  # it acts on weights alone
     assert (merged.folder / "model.safetensors").is_file()

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from polyrank.base import load_base
 from polyrank.collections.records import Document
-from polyrank.messages import note
 from polyrank.modules.full import with_prefixes
 from polyrank.modules.storage import PROBE
+from polyrank.progress import note
 from polyrank.training.distillation.ranking_teacher import RankingTeacher
 from polyrank.training.distillation.settings import Task
 from polyrank.training.distillation.state_alignment import States, alignment

@@ -10,48 +10,22 @@ is active. A module for another base than the student's brings its own.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from polyrank.base import Base, load_base
 from polyrank.collections.records import Document
 from polyrank.errors import HubError, ModuleError, UsageError
-from polyrank.messages import note
 from polyrank.modules.card import CARD_FILE, KINDS, read_card
-from polyrank.progress import bar
+from polyrank.progress import bar, note
 from polyrank.rerankers.cross_encoder import CrossEncoder
-from polyrank.rerankers.modular import Reranker
+from polyrank.rerankers.mean import SCALES, averaged
+from polyrank.rerankers.modular import ModularReranker
 from polyrank.training.examples.negatives import Example
 from polyrank.training.loop.steps import digest
 from polyrank.zoo.find import find
 from polyrank.zoo.names import is_hub
-
-Scores = NDArray[np.float64]
-
-
-def _raw(scores: Scores) -> Scores:
-    return scores
-
-
-def _min_max(scores: Scores) -> Scores:
-    spread = float(np.ptp(scores))
-    return (scores - scores.min()) / spread if spread else np.zeros_like(scores)
-
-
-def _z_score(scores: Scores) -> Scores:
-    spread = float(scores.std())
-    return (scores - scores.mean()) / spread if spread > 1e-12 else np.zeros_like(scores)
-
-
-SCALES: dict[str, Callable[[Scores], Scores]] = {
-    "raw": _raw,
-    "min-max": _min_max,
-    "z-score": _z_score,
-}
 
 
 def as_names(teacher: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -74,19 +48,6 @@ def check_teachers(teachers: Sequence[str], scale: str, needed: bool, loss: str)
             f"the loss {loss} has no use for a teacher; leave --teacher out, or take another loss: "
             "'polyrank train losses' lists them"
         )
-
-
-def averaged(columns: Sequence[Sequence[float]], scale: str = "raw") -> tuple[float, ...]:
-    """The mean over teachers of their scores of one query's candidates.
-
-    Args:
-        columns: per teacher its scores, in the same order.
-        scale: what is done to each teacher's scores first: nothing ('raw'), brought to [0, 1]
-            ('min-max') or to mean 0 and deviation 1 ('z-score'), so that none outweighs another.
-            Scores that are all equal become 0.
-    """
-    scaled = [SCALES[scale](np.asarray(column, dtype=np.float64)) for column in columns]
-    return tuple(np.mean(scaled, axis=0).tolist())
 
 
 def scored_by(
@@ -123,7 +84,7 @@ def scored_by(
 
 def load_teacher(
     name: str, base: Base, zoo: str | Path | None = None
-) -> tuple[Reranker | CrossEncoder, str]:
+) -> tuple[ModularReranker | CrossEncoder, str]:
     """A teacher, and what tells whether its weights are the same another time.
 
     Raises:
@@ -154,7 +115,7 @@ def load_teacher(
     card = read_card(folder)
     own = base if card.base == base.name else load_base(card.base)
     routing = "none" if kind == "full" else None
-    scorer = Reranker(
+    scorer = ModularReranker(
         own, ranking=str(folder), kind=kind, routing=routing, fallback="none", zoo=zoo
     )
     return scorer, " ".join(f"{file} {card.files[file][:12]}" for file in sorted(card.files))

@@ -26,11 +26,11 @@ from torch import Tensor
 from polyrank.base import Base, device_of, load_base
 from polyrank.errors import DataError, UsageError
 from polyrank.languages import tags
-from polyrank.messages import note
 from polyrank.modules.adapter.adapter_folder import load_adapter_module
 from polyrank.modules.card import Data, ModuleCard, read_card
 from polyrank.modules.mask.mask_folder import save_mask_module
 from polyrank.modules.mask.sparse import Differences
+from polyrank.progress import note
 from polyrank.training.head.head_folder import BaseHead, head_of
 from polyrank.training.language.language_batches import Batches, blocks, encode_pairs
 from polyrank.training.language.language_loss import LanguageLoss
