@@ -296,7 +296,15 @@ def _no_module(
         f"there is no language {kind} for '{language}' on the base '{base.name}'. "
         f"Available: {', '.join(available) or 'none'}.\n{nearest_first}"
         "'--fallback none' goes without (in Python fallback='related', 'none'). Train one with:  "
-        f"{train_command(base.name, 'language', kind, language)}{absent_zoos()}"
+        f"{_training(base, kind, language)}{absent_zoos()}"
+    )
+
+
+def _training(base: BaseLike, kind: str, language: str) -> str:
+    """The command that trains a language module for this base."""
+    card = getattr(base, "card", None)
+    return train_command(
+        base.name, "language", kind, language, vectors=card.vectors if card else None
     )
 
 

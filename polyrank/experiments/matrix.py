@@ -26,7 +26,7 @@ from polyrank.experiments.specification import (
     filled,
 )
 from polyrank.experiments.yaml_lines import Fields, Node, each, text_of
-from polyrank.modules.kinds import DEFAULT_KIND, KINDS
+from polyrank.modules.kinds import DEFAULT_KIND, KINDS, language_kinds
 
 DTYPES = ("float32", "bfloat16", "float16")
 ANALYSES = ("words", "stems", "subwords")
@@ -38,6 +38,7 @@ _ROW = ("optional", "train", "only")
 _OF_SEARCH = {
     "bm25": ("analysis", "base"),
     "dense": ("base", "max_length"),
+    "modular": ("base", "language_kind", "fallback", "zoo", "max_length"),
     "late": (*_MODULES, "query_length"),
     "run": ("run",),
 }
@@ -46,10 +47,13 @@ _OF_RERANK = {
     "late": (*_MODULES, "query_length"),
     "model": ("model", "max_length", "dtype"),
 }
-KNOWN = ("search", "rerank", *_MODULES, "query_length", "analysis", "run", "model", *_STAGE, *_ROW)
+_SEARCH = ("language_kind", "query_length", "analysis", "run", "model")
+KNOWN = ("search", "rerank", *_MODULES, *_SEARCH, *_STAGE, *_ROW)
 DEFAULTS = tuple(key for key in KNOWN if key not in ("search", "rerank", *_ROW, "run", "model"))
 # What may be a list, and then is a dimension of the matrix.
-DIMENSIONS = ("search", "rerank", *_MODULES, "analysis", "model", "over", "depth", "weight")
+DIMENSIONS = (
+    "search", "rerank", *_MODULES, "language_kind", "analysis", "model", "over", "depth", "weight",
+)  # fmt: skip
 
 
 def systems_of(name: str, node: Node, defaults: Mapping[str, Node]) -> list[System]:
@@ -119,6 +123,9 @@ def _system(
     values["fallback"] = fields.choice("fallback", FALLBACKS, "error")
     values["routing"] = fields.choice("routing", ROUTINGS)
     values["ranking_kind"] = fields.choice("ranking_kind", tuple(KINDS))
+    values["language_kind"] = fields.choice("language_kind", language_kinds())
+    if kind == "modular":
+        values["language_kind"] = values["language_kind"] or DEFAULT_KIND
     values["optional"] = fields.flag("optional")
     values["keep_rest"] = fields.flag("keep_rest")
     values["only"] = fields.texts("only")

@@ -25,6 +25,7 @@ _SCORING = (
 _SEARCHING = {
     "bm25": ("search", "analysis"),
     "dense": ("search", "base", "max_length"),
+    "modular": ("search", "base", "language_kind", "fallback", "max_length"),
     "late": ("search", "base", "ranking", "ranking_kind", "routing", "fallback", "max_length",
              "query_length", "dtype"),
     "run": ("search", "run"),
@@ -159,6 +160,8 @@ class Stages:
             from polyrank.index.lexical import BM25
 
             return BM25(documents, analysis=system.analysis, base=system.base)
+        if system.search == "modular":
+            return self._modular(system, documents)
         folder = self.indexes / f"{system.search}.{task.documents}.{key}"
         if system.search == "dense":
             from polyrank.index.dense import Dense
@@ -174,6 +177,19 @@ class Stages:
         if folder.exists():
             return MultiVectorIndex(folder, model)
         return MultiVectorIndex.build(folder, documents, model, resume=True)
+
+    def _modular(self, system: System, documents: list[Document]) -> Any:
+        """Dense under language modules; it is kept in memory, and encoded anew by the next call."""
+        from polyrank.index.modular_dense import ModularDense
+
+        return ModularDense(
+            documents,
+            self.base(system.base),
+            language_kind=system.language_kind or "adapter",
+            fallback=system.fallback,
+            zoo=system.zoo,
+            max_length=system.max_length,
+        )
 
 
 class RunFile:
