@@ -11,7 +11,7 @@ from polyrank.base import DEFAULT_BASE
 from polyrank.errors import CompositionError, UsageError
 from polyrank.progress import note
 
-from . import options, rerankers
+from . import options
 from .options import Fallback, Kind
 
 if TYPE_CHECKING:
@@ -57,19 +57,21 @@ def compose(
     """
     from polyrank.base import load_base
     from polyrank.composition.plan import compose as plan_of
+    from polyrank.composition.routing import usual_routing
     from polyrank.composition.saved import saved
 
     if half and checkpoint is None:
         raise UsageError("--half says how --checkpoint is stored; give a folder for it")
     loaded = load_base(base)
+    ranking_value = ranking_kind and ranking_kind.value
     plan = plan_of(
         loaded,
         ranking,
         query_language,
         document_language,
-        routing=rerankers.routing_for(kind, routing),
+        routing=routing.value if routing else usual_routing(kind.value, ranking_value),
         kind=kind.value,
-        ranking_kind=ranking_kind and ranking_kind.value,
+        ranking_kind=ranking_value,
         fallback=fallback.value,
     )
     kept = saved(plan, base)
@@ -83,13 +85,15 @@ def compose(
 
 def _write_checkpoint(plan: Composition, base: Base, folder: Path, half: bool) -> None:
     from polyrank.composition.merge import merge
+    from polyrank.modules.kinds import KINDS
 
-    if plan.kind == "full":
+    acts = {KINDS[plan.kind].acts, KINDS[plan.ranking_kind].acts}
+    if acts == {"model"}:
         raise CompositionError(
             f"the ranking module '{plan.ranking}' is a plain checkpoint already.\nUse its folder; "
-            f"'polyrank zoo info {plan.base}/ranking/full/{plan.ranking}' shows it."
+            f"'polyrank zoo info {plan.base}/ranking/{plan.ranking_kind}/{plan.ranking}' shows it."
         )
-    if "adapter" in (plan.kind, plan.ranking_kind):
+    if "tokens" in acts:
         raise CompositionError(
             "adapters cannot be written as one plain checkpoint: they are layers of their own "
             "between the base's, and each token runs through those of its language, so no change "

@@ -8,24 +8,23 @@ from typing import Annotated
 import typer
 
 from polyrank.base import DEFAULT_BASE
+from polyrank.composition.routing import ROUTINGS
 from polyrank.index.analysis import ANALYSES
 from polyrank.index.first_stages import FIRST_STAGES
-from polyrank.modules.card import KINDS, ROLES
+from polyrank.modules.card import ROLES
+from polyrank.modules.kinds import KINDS, language_kinds
 from polyrank.runs.fusion import NORMALISATIONS
 
 from .choices import Choice
 
-# As in composition/plan.py and late_interaction/parts.py, which are slow to load.
-LANGUAGE_KINDS = ("adapter", "mask")
-ROUTINGS = ("none", "query", "document", "split", "both")
-FALLBACKS = ("error", "related", "none")
+FALLBACKS = ("error", "related", "none")  # as in composition/plan.py, which is slow to load
 
 
 class Kind(Choice, names=KINDS):
     """Of a module."""
 
 
-class LanguageKind(Choice, names=LANGUAGE_KINDS):
+class LanguageKind(Choice, names=language_kinds()):
     """Of a language module."""
 
 

@@ -18,7 +18,7 @@ KEPT = 1 << 28  # bytes of document vectors, where one process reranks several q
 
 def routing_for(kind: Kind, routing: Routing | None, ranking_kind: Kind | None = None) -> str:
     """The routing that was asked for, or the usual one of the kinds."""
-    from polyrank.composition.plan import usual_routing
+    from polyrank.composition.routing import usual_routing
 
     return routing.value if routing else usual_routing(kind.value, (ranking_kind or kind).value)
 
@@ -44,7 +44,7 @@ def module_options(
 
 def settings_of(spec: RerankerSpec, reranker: Reranker) -> dict[str, Any]:
     """What scores depend on, as `rerank --resume` compares it: options and hashes of weights."""
-    from polyrank.composition.plan import usual_routing
+    from polyrank.composition.routing import usual_routing
     from polyrank.composition.saved import SavedComposition
     from polyrank.rerankers.load import DEFAULT_RANKING
 

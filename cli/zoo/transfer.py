@@ -12,6 +12,7 @@ import typer
 
 from polyrank.base import expanded
 from polyrank.errors import UsageError
+from polyrank.modules.kinds import KINDS, language_kinds
 from polyrank.progress import note
 
 from ..options import AsJson, Role
@@ -102,7 +103,7 @@ def export(
     from polyrank.zoo.imports.imported import export_module
 
     found = info(name)
-    if is_late_interaction(found.path) and found.card.kind != "adapter":
+    if is_late_interaction(found.path) and KINDS[found.card.kind].acts != "tokens":
         _export_pylate(found, output, base, language)
         print(output)
         return
@@ -126,8 +127,14 @@ def _export_pylate(found: ZooEntry, output: Path, base: str | None, language: st
         "none" if language is None else "split",
         query_length=length,
         device="cpu",
-        language_kind=None if language is None else "mask",
+        language_kind=None if language is None else _merged_kind(found.card.kind),
     ).export_pylate(output, language)
+
+
+def _merged_kind(kind: str) -> str:
+    """The kind of the language modules that are merged into the weights of a model of a kind."""
+    candidates = [kind, *language_kinds()]
+    return next(name for name in candidates if KINDS[name].acts == "weights")
 
 
 def _first_zoo() -> Path:

@@ -9,6 +9,10 @@ from typing import Any
 
 DIGITS = 16  # hex digits kept of each sha256: 64 bits, enough to tell two bases apart
 
+# What classes of one checkpoint have over others, and no module of ours uses: poolers, and heads
+# of those classes whose `base_model` is the whole of them (T5's).
+_HEADS = ("pooler.", "lm_head.", "classifier.", "score.", "qa_outputs.", "heads.")
+
 # Parts of a state dict that the `adapters` library adds to an encoder.
 _ADDED_BY_ADAPTERS = (
     ".adapters.",
@@ -34,11 +38,11 @@ class Fingerprint:
 
 
 def fingerprint_of(model: Any, tokenizer: Any) -> Fingerprint:
-    """Fingerprint an encoder that is already loaded, through whichever class.
+    """Fingerprint a model that is already loaded, through whichever class.
 
-    The weights' hash runs over name, shape and fp16-rounded bytes of every tensor of the embeddings
-    and the encoder, sorted by name; poolers, heads and added adapters are left out. AutoModel,
-    AutoModelForMaskedLM and AutoAdapterModel thus agree, and so do fp32 and fp16 copies of one
+    The weights' hash runs over name, shape and fp16-rounded bytes of every tensor of the model,
+    sorted by name; poolers, heads and added adapters are left out. AutoModel, AutoModelForMaskedLM
+    or AutoModelForCausalLM, and AutoAdapterModel thus agree, and so do fp32 and fp16 copies of one
     checkpoint. (bf16 is coarser than fp16 in this range: take the fingerprint before such a cast.)
 
     Args:
@@ -53,7 +57,7 @@ def _weights_hash(model: Any) -> str:
 
     digest = hashlib.sha256()
     for name, tensor in sorted(model.base_model.state_dict().items()):
-        if not name.startswith(("embeddings.", "encoder.")) or name.endswith("position_ids"):
+        if name.startswith(_HEADS) or name.endswith("position_ids"):
             continue
         if any(part in name for part in _ADDED_BY_ADAPTERS):
             continue

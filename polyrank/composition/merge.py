@@ -16,8 +16,9 @@ from polyrank.errors import CompositionError, ModuleError
 from polyrank.modules.adapter.tensors import Head
 from polyrank.modules.card import read_card
 from polyrank.modules.folder import replaced
-from polyrank.modules.full import head_linears, with_prefixes
-from polyrank.modules.mask.mask_folder import load_mask_module
+from polyrank.modules.full.full_folder import head_linears, with_prefixes
+from polyrank.modules.kinds import KINDS
+from polyrank.modules.load import load_module
 from polyrank.modules.mask.sparse import apply
 from polyrank.modules.storage import Batch, Stored, rounded
 from polyrank.zoo.find import find
@@ -58,12 +59,12 @@ def merge(
     """
     _check(plan, base)
     names = dict.fromkeys(name for side in plan.active().values() for name in side)
-    folders = [find(base.name, "language", "mask", name, zoo) for name in sorted(names)]
+    folders = [find(base.name, "language", plan.kind, name, zoo) for name in sorted(names)]
     if plan.ranking is not None:
-        folders.insert(0, find(base.name, "ranking", "mask", plan.ranking, zoo))
-    masks = [load_mask_module(found) for found in folders]
+        folders.insert(0, find(base.name, "ranking", plan.ranking_kind, plan.ranking, zoo))
+    masks = [load_module(folder) for folder in folders]
     model = encoder = copy.deepcopy(base.model)
-    apply(encoder, *(mask.differences for mask in masks))
+    apply(encoder, *(mask.differences for mask in masks if mask.differences is not None))
     if plan.ranking is not None:
         _check_head(masks[0].head, folders[0])
         model = classifier(encoder, masks[0].head)
@@ -85,7 +86,7 @@ def _check(plan: Composition, base: Base) -> None:
         )
     used = {plan.kind} if any(plan.active().values()) else set()
     used |= {plan.ranking_kind} if plan.ranking is not None else set()
-    if used - {"mask"}:
+    if any(KINDS[kind].acts != "weights" for kind in used):
         raise CompositionError(
             "only masks can be merged into a base's weights: adapters are layers of their own, and "
             "a full model is a checkpoint already.\nCompose with kind='mask'."

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Protocol
 
 from polyrank.base import Fingerprint, absent_zoos
+from polyrank.composition.routing import ROUTINGS, check_routing
 from polyrank.errors import CompositionError, LanguageError, ModuleError, UsageError
 from polyrank.languages import tags
 from polyrank.modules.card import (
-    KINDS,
     ModuleCard,
     read_card,
     slug,
@@ -24,7 +24,6 @@ from polyrank.modules.card import (
 from polyrank.notes import Note
 from polyrank.zoo.find import find, list_modules
 
-ROUTINGS = ("none", "query", "document", "split", "both")
 FALLBACKS = ("error", "related", "none")
 
 
@@ -142,7 +141,7 @@ def compose(
         query_language: tag; needed by the routings `query`, `split` and `both`.
         document_language: tag; needed by `document`, `split` and `both`.
         routing: `none`, `query`, `document`, `split` (language adapters only) or `both` (language
-            masks only).
+            masks only); see `polyrank.composition.routing`.
         kind: of the modules: `adapter`, `mask` or `full`; a `full` ranking module takes no language
             modules.
         fallback: for a language without module: `error`, `related` (the nearest relative that has
@@ -189,52 +188,6 @@ def _check_options(routing: str, kind: str, ranking_kind: str, fallback: str) ->
     if fallback not in FALLBACKS:
         raise UsageError(f"unknown fallback '{fallback}'.\nUse one of {', '.join(FALLBACKS)}.")
     check_routing(kind, routing, ranking_kind)
-
-
-def check_routing(kind: str, routing: str, ranking_kind: str | None = None) -> None:
-    """Raise unless language modules of this kind can be routed so, with such a ranking module.
-
-    Raises:
-        CompositionError: masks in `split`, adapters in `both`, a full model in anything but `none`,
-            or a full model as a language module.
-        UsageError: an unknown routing or kind.
-    """
-    ranking_kind = ranking_kind or kind
-    if routing not in ROUTINGS:
-        raise UsageError(f"unknown routing '{routing}'.\nUse one of {', '.join(ROUTINGS)}.")
-    for given in (kind, ranking_kind):
-        if given not in KINDS:
-            raise UsageError(f"unknown kind '{given}'.\nUse adapter, mask or full.")
-    if kind == "full" != ranking_kind:
-        raise CompositionError(
-            "a fully fine-tuned model is no language module.\n"
-            "Use kind='adapter' or kind='mask' for the language modules."
-        )
-    for given in (kind, ranking_kind if ranking_kind == "full" else kind):
-        if (reason := _CANNOT.get((given, routing))) is not None:
-            raise CompositionError(reason)
-
-
-def usual_routing(kind: str, ranking_kind: str | None = None) -> str:
-    """The routing that is taken where none is asked for."""
-    of_module = "full" if ranking_kind == "full" else kind
-    return {"adapter": "split", "mask": "document"}.get(of_module, "none")
-
-
-_FULL = "a fully fine-tuned ranking model takes no language modules.\nUse routing='none'."
-_CANNOT = {
-    (
-        "adapter",
-        "both",
-    ): "adapters cannot be routed 'both': two bottlenecks in one place are no sum."
-    "\nUse routing='split', or masks (kind='mask').",
-    (
-        "mask",
-        "split",
-    ): "masks cannot be routed 'split': all tokens share the weights a mask changes."
-    "\nUse routing='query', 'document' or 'both', or adapters (kind='adapter').",
-    **{("full", routing): _FULL for routing in ROUTINGS if routing != "none"},
-}
 
 
 def _ranking_card(

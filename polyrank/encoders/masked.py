@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from polyrank.errors import CompositionError
-from polyrank.modules.mask.mask_folder import load_mask_module
+from polyrank.modules.load import load_module
 from polyrank.modules.mask.sparse import Differences, applied, check_fits
 from polyrank.modules.mask.sums import MaskSums
 
@@ -48,7 +48,8 @@ class MaskedEncoder:
         self._lock = _lock_of(self.encoder)
 
     def _load(self, folder: Path) -> Differences:
-        differences = load_mask_module(folder).differences
+        differences = load_module(folder).differences
+        assert differences is not None, "a kind that acts on weights loads differences"
         check_fits(self.encoder, differences)
         return differences
 
@@ -76,7 +77,8 @@ class WholeEncoder:
     """An encoder's own forward: without adapters there is nothing to route, whatever its layout.
 
     Raises:
-        CompositionError: an XMOD, whose layers want a language of their own.
+        CompositionError: an XMOD, whose layers want a language of their own, or a decoder, whose
+            first token sees no other.
     """
 
     def __init__(self, encoder: Any) -> None:
@@ -85,6 +87,13 @@ class WholeEncoder:
                 "an XMOD routes by its own language modules, so masks cannot be used with it.\n"
                 "Use polyrank.LateInteraction with kind='full', or a base of type bert or "
                 "xlm-roberta."
+            )
+        causal = any(getattr(part, "is_causal", False) for part in encoder.modules())
+        if causal or getattr(encoder.config, "is_encoder_decoder", False):
+            raise CompositionError(
+                f"modules cannot be run over a base of type '{encoder.config.model_type}': they "
+                "need an encoder, in which every token sees all others.\n"
+                "Use a base of type bert or xlm-roberta."
             )
         self._encoder = encoder
 

@@ -1,11 +1,14 @@
-"""Encode rows under compositions: adapters act token by token, masks on the weights of a batch.
+"""Run an encoder with modules, for cross-encoders and late interaction alike.
 
-Masks are on only inside `Engine.under`; see `polyrank.encoders.masked`.
+What acts on tokens (adapters) is chosen token by token, what acts on weights (masks) lies on those
+of a whole batch, and a whole model runs in the base's place. What a kind does says its row in
+`polyrank.modules.kinds`. Masks are on only inside `ModularEncoder.under`; see
+`polyrank.encoders.masked`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,19 +20,21 @@ from torch import Tensor
 from polyrank.base import Base
 from polyrank.composition.plan import Composition
 from polyrank.encoders.masked import MaskedEncoder, Masks, WholeEncoder
-from polyrank.encoders.routed import NO_MODULE, RoutedEncoder
+from polyrank.encoders.ranking_module import RankingModule, ranking_module
+from polyrank.encoders.routed import RoutedEncoder
+from polyrank.encoders.segments import NO_MODULE
+from polyrank.encoders.tokens import padded
 from polyrank.errors import ModuleError
-from polyrank.modules.adapter.adapter_folder import load_adapter_module
-from polyrank.modules.adapter.tensors import AdapterModule, Head, tensors_of
-from polyrank.modules.full import load_full_module
-from polyrank.modules.mask.mask_folder import load_mask_module
+from polyrank.modules.adapter.tensors import AdapterModule, tensors_of
+from polyrank.modules.kind import Loaded
+from polyrank.modules.kinds import KINDS
 from polyrank.modules.projection import refuse_late_interaction
 from polyrank.zoo.find import find
 
 
 @dataclass(frozen=True)
 class Active:
-    """What acts on one row, as its engine counts it.
+    """What acts on one row, as its encoder counts it.
 
     Attributes:
         query, document: the adapter of each side's tokens, -1 for none.
@@ -51,113 +56,117 @@ class Row:
     active: Active
 
 
-@dataclass(frozen=True, eq=False)
-class Ranking:
-    """A ranking module in parts: its head, and an encoder of its own, an adapter, or a mask."""
-
-    head: Head | None
-    encoder: Any = None
-    adapter: AdapterModule | None = None
-    mask: Path | None = None
-
-
-def _adapter(folder: Path) -> Ranking:
-    module = load_adapter_module(folder)
-    return Ranking(module.head, adapter=module)
-
-
-def _mask(folder: Path) -> Ranking:
-    return Ranking(load_mask_module(folder).head, mask=folder)
-
-
-def _full(folder: Path) -> Ranking:
-    encoder, head = load_full_module(folder)
-    return Ranking(head, encoder=encoder)
-
-
-_RANKINGS: dict[str, Callable[[Path], Ranking]] = {
-    "adapter": _adapter,
-    "mask": _mask,
-    "full": _full,
-}
-
-
-class Engine:
-    """Runs batches of rows, each under the modules of its composition.
+class ModularEncoder:
+    """Runs batches of rows, each under its language modules and all under the ranking module.
 
     Args:
         base: whose modules these are.
-        plan: with the ranking module, checked by `compose`; its kinds are those of all rows.
-        device, dtype: of the encoder; in another dtype than fp32 it is a copy of the base's.
+        masked: the base's encoder, or the ranking module's, on its device and in its dtype.
+        ranking: the ranking module.
+        kind: of the language modules.
         zoo: a folder to search first.
 
     Attributes:
-        head: of the ranking module, in fp32.
         encoder: the Hugging Face encoder that runs.
+        head: of the ranking module, in fp32.
 
     Raises:
         CompositionError: an encoder that these kinds cannot be used with.
-        ModuleError: a ranking module that is broken, has no head, or does not fit the encoder.
+        ModuleError: a ranking module that does not fit the encoder.
     """
 
     def __init__(
         self,
         base: Base,
+        masked: MaskedEncoder,
+        ranking: RankingModule,
+        kind: str,
+        zoo: str | Path | None = None,
+    ) -> None:
+        self.base, self.ranking, self.head = base, ranking, ranking.head
+        self.encoder, self._masked = masked.encoder, masked
+        self._kind, self._zoo = KINDS[kind], zoo
+        self._numbers: dict[str, int] = {}  # name of a language module → its number
+        self._folders: list[Path] = []  # by number, of those on the weights
+        self._active: dict[Composition, Active] = {}
+        self._types = getattr(self.encoder.config, "type_vocab_size", 0) > 1
+        alike = self._kind.acts == "weights" and ranking.adapter is None  # for all tokens
+        self._run: Any = (
+            WholeEncoder(self.encoder)
+            if alike
+            else RoutedEncoder(self.encoder, [], ranking.adapter)
+        )
+        masked.check(ranking.masks)  # does not fit: now, and not with the first row
+
+    @classmethod
+    def for_pairs(
+        cls,
+        base: Base,
         plan: Composition,
         device: torch.device,
         dtype: torch.dtype,
         zoo: str | Path | None = None,
-    ) -> None:
-        self._base, self._device, self._zoo = base, device, zoo
-        ranking = Ranking(None)
+    ) -> ModularEncoder:
+        """The encoder of a cross-encoder.
+
+        Args:
+            plan: with the ranking module, checked by `compose`; its kinds are those of all rows.
+            device, dtype: of the encoder; in another dtype than fp32 it is a copy of the base's.
+
+        Raises:
+            CompositionError, ModuleError: as the class, or a module without a head.
+        """
+        ranking = RankingModule(plan.ranking_kind)
         if plan.ranking is not None:
             folder = find(base.name, "ranking", plan.ranking_kind, plan.ranking, zoo)
             refuse_late_interaction(folder)
-            ranking = _RANKINGS[plan.ranking_kind](folder)
+            ranking = ranking_module(plan.ranking_kind, folder, plan.ranking)
             if ranking.head is None:
                 raise ModuleError(f"the ranking module in '{folder}' has no head.\nTrain it again.")
-        self.head = ranking.head
-        self._masked = MaskedEncoder(ranking.encoder or base.model, device, dtype)
-        self.encoder = self._masked.encoder
-        self._adapters: dict[Path, int] = {}  # folder of a language adapter → its number
-        only_masks = plan.kind == plan.ranking_kind == "mask"
-        self._run: Any = (
-            WholeEncoder(self.encoder)
-            if only_masks
-            else RoutedEncoder(self.encoder, [], ranking.adapter)
-        )
-        self._ranking_masks = () if ranking.mask is None else (ranking.mask,)
-        self._masked.check(self._ranking_masks)  # does not fit: now, and not with the first pair
-        self._active: dict[Composition, Active] = {}
+        masked = MaskedEncoder(ranking.encoder or base.model, device, dtype)
+        return cls(base, masked, ranking, plan.kind, zoo)
 
     # ------------------------------------------------------------------------------- modules
 
     def active(self, plan: Composition) -> Active:
         """What acts on rows of this composition; its modules are read when first needed."""
         if plan not in self._active:
-            self._active[plan] = self._activate(plan)
+            sides = plan.active()
+            if self._kind.acts == "weights":  # in one order: en–ky and ky–en are one composition
+                names = sorted({*sides["query"], *sides["document"]})
+                found = Active(masks=self._under(*names))
+            else:
+                query, document = (self.module(*sides[side]) for side in ("query", "document"))
+                found = Active(query, document, self.ranking.masks)
+            self._active[plan] = found
         return self._active[plan]
 
-    def _activate(self, plan: Composition) -> Active:
-        sides = plan.active()
-        if plan.kind == "mask":  # in one order, so that en–ky and ky–en are one composition
-            names = sorted({*sides["query"], *sides["document"]})
-            folders = [find(plan.base, "language", "mask", name, self._zoo) for name in names]
-            return Active(masks=(*self._ranking_masks, *folders))
-        query, document = (self._number(plan, *sides[side]) for side in ("query", "document"))
-        return Active(query, document, self._ranking_masks)
-
-    def _number(self, plan: Composition, name: str | None = None) -> int:
-        """By which the routed encoder knows a language adapter; -1 for none."""
+    def module(self, name: str | None = None) -> int:
+        """The number by which `masks` and a call know a language module; None is no module."""
         if name is None:
             return NO_MODULE
-        folder = find(plan.base, "language", "adapter", name, self._zoo)
-        if folder not in self._adapters:
-            weight = self.encoder.embeddings.word_embeddings.weight
-            module = load_adapter_module(folder).to(weight.device, weight.dtype)
-            self._adapters[folder] = len(self._run.languages)
-            self._run.languages.append(module)
-        return self._adapters[folder]
+        if name not in self._numbers:
+            folder = find(self.base.name, "language", self._kind.name, name, self._zoo)
+            self._numbers[name] = self._add(folder)
+        return self._numbers[name]
+
+    def _add(self, folder: Path) -> int:
+        if self._kind.acts == "weights":
+            self._folders.append(folder)
+            return len(self._folders) - 1
+        weight = self.encoder.embeddings.word_embeddings.weight
+        self._run.languages.append(_adapter(self._kind.load(folder), weight))
+        return len(self._run.languages) - 1
+
+    def masks(self, module: int) -> Masks:
+        """What must lie on the weights while rows of this module are run."""
+        if self._kind.acts != "weights" or module == NO_MODULE:
+            return self.ranking.masks
+        return (*self.ranking.masks, self._folders[module])
+
+    def _under(self, *names: str) -> Masks:
+        folders = (self._folders[self.module(name)] for name in names)
+        return (*self.ranking.masks, *folders)
 
     def size(self) -> tuple[int, int]:
         """Parameters and bytes: of the encoder, the head, and the adapters read so far."""
@@ -170,7 +179,7 @@ class Engine:
     # ------------------------------------------------------------------------------- encoding
 
     def under(self, masks: Masks) -> AbstractContextManager[Any]:
-        """Masks on the weights inside, off again after; other engines of the encoder wait.
+        """Masks on the weights inside, off again after; other users of the encoder wait.
 
         Args:
             masks: of the rows that are encoded inside.
@@ -179,25 +188,42 @@ class Engine:
 
     @torch.inference_mode()
     def encode(self, rows: Sequence[Row]) -> Tensor:
-        """The last hidden state (B, L, H) of one padded batch, inside `under` the rows' masks."""
+        """The last hidden state (B, L, H) of pairs as one batch, inside `under` their masks."""
+        device = self.encoder.device
         length = max(len(row.ids) for row in rows)
-        pad = self._base.tokenizer.pad_token_id or 0
-
-        def padded(values: Iterator[tuple[int, ...]], filler: int) -> Tensor:
-            full = [v + (filler,) * (length - len(v)) for v in values]
-            return torch.tensor(full, device=self._device)
-
-        ids = padded((row.ids for row in rows), pad)  # (B, L), as the two below
-        mask = padded(((1,) * len(row.ids) for row in rows), 0)
-        types = padded((row.types for row in rows), 0)
-        has_types = getattr(self.encoder.config, "type_vocab_size", 0) > 1
+        pad = self.base.tokenizer.pad_token_id or 0
+        ids = padded((row.ids for row in rows), pad, device)  # (B, L), as the three below
+        attended = padded(((1,) * len(row.ids) for row in rows), 0, device)
+        types = padded((row.types for row in rows), 0, device)
         index = torch.tensor(
             [
                 [row.active.query] * row.document_start
                 + [row.active.document] * (length - row.document_start)
                 for row in rows
             ],
-            device=self._device,
+            device=device,
         )
-        hidden: Tensor = self._run(ids, mask, types if has_types else None, index)
+        hidden: Tensor = self._run(ids, attended, types if self._types else None, index)
         return hidden
+
+    def __call__(self, ids: Tensor, attended: Tensor, modules: Tensor, words: Tensor) -> Tensor:
+        """Hidden states of texts, each under one module, inside `under` their masks.
+
+        Args:
+            ids, attended: (B, L). modules: (B,), by `module`. words: (B, L, H), of the tokens.
+
+        Returns:
+            (B, L, H).
+        """
+        types = torch.zeros_like(ids) if self._types else None
+        if self._kind.acts == "weights":  # there they lie already
+            modules = torch.full_like(modules, NO_MODULE)
+        index = modules[:, None].expand_as(ids)  # (B, L)
+        hidden: Tensor = self._run(ids, attended, types, index, words)
+        return hidden
+
+
+def _adapter(module: Loaded, weight: Tensor) -> AdapterModule:
+    """The layers of a module that acts on tokens, where the encoder is."""
+    assert module.adapter is not None, "a kind that acts on tokens loads an adapter"
+    return module.adapter.to(weight.device, weight.dtype)

@@ -18,14 +18,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from polyrank.composition.plan import check_routing
 from polyrank.encoders.grouped import Grouped, Stacks
-from polyrank.errors import CompositionError, ModuleError, UsageError
+from polyrank.encoders.head import score
+from polyrank.encoders.segments import NO_MODULE, module_index, query_lengths, segments
+from polyrank.errors import CompositionError, ModuleError
 from polyrank.kernels.activations import activate
 from polyrank.kernels.backend import use_triton
-from polyrank.modules.adapter.tensors import AdapterModule, Bottleneck, Head, Invertible, Linear
+from polyrank.modules.adapter.tensors import AdapterModule, Bottleneck, Invertible, Linear
 
-NO_MODULE = -1  # in a module index: no language module for this token
+__all__ = ["NO_MODULE", "RoutedEncoder", "module_index", "query_lengths", "score", "segments"]
 
 # Encoders whose layers read attention.self, attention.output, intermediate, output, with the
 # LayerNorms after the residuals. XMOD is not among them: its layers hold language modules already.
@@ -349,120 +350,3 @@ def _check_fits(module: AdapterModule | None, encoder: Any) -> None:
             f"least {highest + 1} layers, but this base has width {width} and {layers} layers.\n"
             "Use the base that the module's card names."
         )
-
-
-@torch.inference_mode()
-def score(hidden: Tensor, head: Head | None) -> Tensor:
-    """Score pairs from their encodings.
-
-    Args:
-        hidden: the last hidden state, (B, L, H); only its first token is read.
-        head: the ranking module's head, of one label.
-
-    Returns:
-        Raw logits, (B,), fp32 whatever the encoder's dtype; higher is better.
-
-    Raises:
-        ModuleError: no head, or one with more than one label.
-    """
-    if head is None:
-        raise ModuleError(
-            "this ranking module has no head, so it cannot score.\nSave it with head=True."
-        )
-    *inner, (weight, bias) = head.layers
-    if weight.shape[0] != 1:
-        raise ModuleError(
-            f"the head has {weight.shape[0]} labels, but a score needs exactly one.\n"
-            "Train the ranking module with a head of num_labels=1."
-        )
-    x = hidden[:, 0].float()  # (B, H)
-    for inner_weight, inner_bias in inner:
-        x = activate(head.activation, _linear32(x, inner_weight, inner_bias))
-    return _linear32(x, weight, bias).squeeze(-1)
-
-
-def _linear32(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    bias = None if bias is None else bias.to(x.device, torch.float32)
-    return F.linear(x, weight.to(x.device, torch.float32), bias)
-
-
-# --- from an encoded batch to a module index -----------------------------------------------------
-
-
-def query_lengths(encoding: Any) -> list[int]:
-    """Per row, the position at which the document side starts.
-
-    `[CLS] query [SEP]` is the query side, with the first separator only: of XLM-R's
-    `<s> q </s></s> d </s>` the second one is on the document side. Read from the encoding itself,
-    so truncated queries and rows of different lengths are right. Padding on the left counts too.
-
-    Args:
-        encoding: what a fast tokenizer returned for pairs of texts, padded or not.
-
-    Raises:
-        UsageError: an encoding of a slow tokenizer.
-    """
-    rows = getattr(encoding, "encodings", None)
-    if not rows:
-        raise UsageError(
-            "the query side can only be found in the encoding of a fast tokenizer.\n"
-            "Pad in the tokenizer's own call rather than with tokenizer.pad afterwards."
-        )
-    return [_query_length(row.sequence_ids, row.attention_mask) for row in rows]
-
-
-def _query_length(sequence_ids: Sequence[int | None], attention_mask: Sequence[int]) -> int:
-    start = attention_mask.index(1) if 1 in attention_mask else 0
-    # An empty query leaves only [CLS] before its separator.
-    last = max((i for i, side in enumerate(sequence_ids) if side == 0), default=start)
-    return min(last + 2, len(sequence_ids))
-
-
-def segments(encoding: Any) -> Tensor:
-    """Which side each token of an encoded batch is on.
-
-    Args:
-        encoding: what a fast tokenizer returned for pairs of texts, padded.
-
-    Returns:
-        (B, L) of int64 on the CPU: 0 for the query side, 1 for the document side and what follows.
-
-    Raises:
-        UsageError: an encoding of a slow tokenizer, or rows of different lengths.
-    """
-    lengths = query_lengths(encoding)
-    widths = {len(row.ids) for row in encoding.encodings}
-    if len(widths) > 1:
-        raise UsageError("the rows have different lengths.\nEncode the batch with padding=True.")
-    positions = torch.arange(widths.pop())
-    return (positions[None, :] >= torch.tensor(lengths)[:, None]).long()
-
-
-def module_index(
-    segments: Tensor, query_module: Tensor, document_module: Tensor, routing: str
-) -> Tensor:
-    """The module of every token.
-
-    Args:
-        segments: (B, L), from `segments`.
-        query_module: (B,), each query's position among the engine's languages, -1 for none.
-        document_module: (B,), likewise for each document.
-        routing: `none`, `query` (all tokens use the query's), `document`, or `split`.
-
-    Returns:
-        (B, L), on the device of `segments`.
-
-    Raises:
-        CompositionError: `both`, which only masks allow.
-        UsageError: an unknown routing.
-    """
-    check_routing("adapter", routing)
-    query = query_module.to(segments.device)[:, None].expand_as(segments)  # (B, L)
-    document = document_module.to(segments.device)[:, None].expand_as(segments)
-    if routing == "none":
-        return torch.full_like(segments, NO_MODULE)
-    if routing == "query":
-        return query
-    if routing == "document":
-        return document
-    return torch.where(segments == 0, query, document)

@@ -56,24 +56,20 @@ def layer_vectors(
 
     from polyrank.base.pooling import POOLINGS, pooled
     from polyrank.encoders.routed import RoutedEncoder
-    from polyrank.modules.adapter.adapter_folder import load_adapter_module
-    from polyrank.modules.mask.mask_folder import load_mask_module
+    from polyrank.modules.kind import Loaded
+    from polyrank.modules.kinds import language_kind_named
     from polyrank.modules.mask.sparse import applied
     from polyrank.zoo.find import find
 
     if pooling not in POOLINGS:
-        raise UsageError(f"unknown pooling {pooling!r}; use one of {', '.join(POOLINGS)}")
-    if kind not in ("adapter", "mask"):
-        raise UsageError(f"language modules are of kind adapter or mask, not {kind!r}")
+        raise UsageError(f"unknown pooling {pooling!r}; choose {', '.join(POOLINGS)}")
+    row = language_kind_named(kind)
     there = language is not None and with_module(base, language, kind, zoo)
     folder = find(base.name, "language", kind, str(language), zoo) if there else None
     model = base.model
-    masks = [load_mask_module(folder).differences] if folder and kind == "mask" else []
-    routed = (
-        RoutedEncoder(model, [load_adapter_module(folder)])
-        if folder and kind == "adapter"
-        else None
-    )
+    module = Loaded() if folder is None else row.load(folder)
+    masks = [] if module.differences is None else [module.differences]
+    routed = None if module.adapter is None else RoutedEncoder(model, [module.adapter])
 
     def states(inputs: Any) -> Iterable[Tensor]:
         if routed is not None:

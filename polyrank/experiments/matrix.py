@@ -8,7 +8,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from polyrank.composition.plan import FALLBACKS, ROUTINGS, check_routing
+from polyrank.composition.plan import FALLBACKS
+from polyrank.composition.routing import (
+    ROUTINGS,
+    check_late_routing,
+    check_routing,
+    usual_routing,
+)
 from polyrank.errors import CompositionError, UsageError
 from polyrank.experiments.specification import (
     CHOSEN,
@@ -20,13 +26,13 @@ from polyrank.experiments.specification import (
     filled,
 )
 from polyrank.experiments.yaml_lines import Fields, Node, each, text_of
+from polyrank.modules.kinds import DEFAULT_KIND, KINDS, language_kinds
 
 DTYPES = ("float32", "bfloat16", "float16")
 ANALYSES = ("words", "stems", "subwords")
-KINDS = ("adapter", "mask", "full")
-LANGUAGE_KINDS = ("adapter", "mask")
 
 _MODULES = ("base", "ranking", "ranking_kind", "routing", "fallback", "zoo", "max_length", "dtype")
+_WHOLE = ("base", "ranking", "zoo", "max_length", "dtype")  # takes no language modules
 _STAGE = ("over", "depth", "interpolate", "keep_rest")
 _ROW = ("optional", "train", "only")
 _OF_SEARCH = {
@@ -37,9 +43,7 @@ _OF_SEARCH = {
     "run": ("run",),
 }
 _OF_RERANK = {
-    "adapter": _MODULES,
-    "mask": _MODULES,
-    "full": ("base", "ranking", "zoo", "max_length", "dtype"),
+    **{name: _WHOLE if kind.acts == "model" else _MODULES for name, kind in KINDS.items()},
     "late": (*_MODULES, "query_length"),
     "model": ("model", "max_length", "dtype"),
 }
@@ -118,10 +122,10 @@ def _system(
     values["analysis"] = fields.choice("analysis", ANALYSES, "stems")
     values["fallback"] = fields.choice("fallback", FALLBACKS, "error")
     values["routing"] = fields.choice("routing", ROUTINGS)
-    values["ranking_kind"] = fields.choice("ranking_kind", KINDS)
-    values["language_kind"] = fields.choice("language_kind", LANGUAGE_KINDS)
+    values["ranking_kind"] = fields.choice("ranking_kind", tuple(KINDS))
+    values["language_kind"] = fields.choice("language_kind", language_kinds())
     if kind == "modular":
-        values["language_kind"] = values["language_kind"] or "adapter"
+        values["language_kind"] = values["language_kind"] or DEFAULT_KIND
     values["optional"] = fields.flag("optional")
     values["keep_rest"] = fields.flag("keep_rest")
     values["only"] = fields.texts("only")
@@ -141,20 +145,16 @@ def _complete(kind: str, stage: str, fields: Fields, values: dict[str, Any]) -> 
     if late or kind in KINDS:
         values["ranking"] = values["ranking"] or ("squad-li" if late else "squad")
     where = fields.values.get("routing", fields.values[stage])
-    if late and values["routing"] not in (None, "split", "document", "none"):
-        where.wrong(
-            "late interaction encodes texts one by one: its routing is 'split', 'document' or "
-            "'none'"
-        )
-    if stage == "rerank" and kind in KINDS:
-        ranking_kind = values["ranking_kind"] or kind
-        usual = "full" if ranking_kind == "full" else kind
-        default = {"adapter": "split", "mask": "document"}.get(usual, "none")
-        values["routing"] = values["routing"] or default
-        try:
+    try:
+        if late and values["routing"] is not None:
+            indexed = stage == "search"
+            check_late_routing(values["ranking_kind"] or DEFAULT_KIND, values["routing"], indexed)
+        if stage == "rerank" and kind in KINDS:
+            ranking_kind = values["ranking_kind"]
+            values["routing"] = values["routing"] or usual_routing(kind, ranking_kind)
             check_routing(kind, values["routing"], ranking_kind)
-        except (CompositionError, UsageError) as error:
-            where.wrong(str(error))
+    except (CompositionError, UsageError) as error:
+        where.wrong(str(error))
 
 
 def _interpolation(node: Node, weight: Node | None) -> Interpolation:

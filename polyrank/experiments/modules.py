@@ -20,6 +20,7 @@ from polyrank.experiments.specification import Specification, System, Task
 from polyrank.languages import tags
 from polyrank.late_interaction.checkpoints import is_checkpoint
 from polyrank.modules.card import read_card, sha256, slug, train_command
+from polyrank.modules.kinds import DEFAULT_KIND, KINDS
 from polyrank.modules.projection import NO_RANKING
 from polyrank.zoo.find import find, list_modules
 
@@ -84,16 +85,16 @@ def _train(system: System, role: str, kind: str, name: str | None = None) -> str
 
 def _ranking_kind(system: System) -> str:
     if system.is_late:
-        return system.ranking_kind or "adapter"
-    return system.ranking_kind or system.rerank or "adapter"
+        return system.ranking_kind or DEFAULT_KIND
+    return system.ranking_kind or system.rerank or DEFAULT_KIND
 
 
 def _language_kind(system: System) -> str:
     if system.search == "modular":
-        return system.language_kind or "adapter"
+        return system.language_kind or DEFAULT_KIND
     if system.is_late:
-        return "mask" if _ranking_kind(system) == "mask" else "adapter"
-    return system.rerank or "adapter"
+        return KINDS[_ranking_kind(system)].beneath
+    return system.rerank or DEFAULT_KIND
 
 
 def ranking_folder(system: System) -> Path:
@@ -119,8 +120,9 @@ def languages_used(system: System, task: Task) -> list[str]:
     routing = "split" if system.search == "modular" else system.routing
     if system.is_late and _is_xmod(system):
         return []  # they are inside its checkpoint
-    if system.is_late and (routing is None or _ranking_kind(system) == "full"):
-        full = _ranking_kind(system) == "full"
+    kind = KINDS[_ranking_kind(system)] if system.is_late else None
+    if kind is not None and (routing is None or kind.acts == "model"):
+        full = kind.acts == "model"
         try:
             cards = [read_card(folder, verify=False) for folder in _ranking_folders(system)]
             modular = any(card.parent is not None for card in cards)
@@ -128,7 +130,7 @@ def languages_used(system: System, task: Task) -> list[str]:
             modular = not full
         if full and not modular and routing is None:
             return []  # shared weights
-        routing = routing or ("split" if modular else "none")
+        routing = routing or (kind.late_routing if modular else "none")
     pair = {
         "query": (task.queries,),
         "document": (task.documents,),

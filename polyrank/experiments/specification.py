@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polyrank.base import DEFAULT_BASE
+from polyrank.modules.kinds import KINDS
 
 SEARCHES = ("bm25", "dense", "modular", "late", "run")
-RERANKS = ("adapter", "mask", "full", "late", "model")
+RERANKS = (*KINDS, "late", "model")
 NORMALISATIONS = ("min-max", "z-score")
 CHOSEN = "chosen"  # instead of a weight: the best one on the development collection
 WEIGHTS = tuple(step / 10 for step in range(11))  # that are tried there

@@ -23,7 +23,6 @@ from polyrank.collections.texts import as_documents, as_queries
 from polyrank.composition.plan import Composition
 from polyrank.encoders.batching import as_dtype
 from polyrank.encoders.masked import MaskedEncoder
-from polyrank.encoders.routed import NO_MODULE
 from polyrank.encoders.tokens import position_limit
 from polyrank.errors import ModuleError, UsageError
 from polyrank.late_interaction.checkpoints import (
@@ -38,13 +37,13 @@ from polyrank.late_interaction.parts import (
     check_options,
     load_parts,
     token_encoder,
-    usual_language_kind,
     with_ranking,
 )
 from polyrank.late_interaction.skiplist import skipped_ids
 from polyrank.late_interaction.text_modules import TextModules
 from polyrank.modules.card import read_card
 from polyrank.modules.folder import replaced
+from polyrank.modules.kinds import KINDS
 from polyrank.modules.projection import NO_RANKING, Projection, embed
 from polyrank.progress import bar
 from polyrank.rerankers.identity import composition_identity
@@ -118,15 +117,15 @@ class LateInteraction(PairScorer):
         base, self.ranking = with_ranking(base, ranking, kind, zoo)
         parts = load_parts(base, self.ranking, kind, zoo)
         self.base, self.kind = parts.base, parts.ranking.kind
-        self.routing = routing or ("split" if parts.modular else "none")
-        self.language_kind = language_kind or usual_language_kind(self.kind)
+        row = KINDS[self.kind]
+        self.routing = routing or (row.late_routing if parts.modular else "none")
+        self.language_kind = language_kind or row.beneath
         self._masked = MaskedEncoder(parts.encoder, self.device, as_dtype(dtype))
         self._encoder = self._masked.encoder
-        self._tokens = token_encoder(
-            parts, self._encoder, self.ranking, self.language_kind, language_kind, fallback, zoo
+        self._tokens, self._plans = token_encoder(
+            parts, self._masked, self.ranking, self.language_kind, language_kind, fallback, zoo
         )
-        self._modules = TextModules(self._tokens, self.routing, self._notebook)
-        self._masked.check(self._tokens.masks(NO_MODULE))
+        self._modules = TextModules(self._tokens, self._plans, self.routing, self._notebook)
         self._projection = parts.projection.to(self.device)
         rules = replace(
             parts.projection.rules,
@@ -180,7 +179,7 @@ class LateInteraction(PairScorer):
         Raises:
             LanguageError: a language that has no module, under fallback 'error'.
         """
-        return self._tokens.compose(query_language, document_language, self.routing)
+        return self._plans.compose(query_language, document_language, self.routing)
 
     def language_module(self, language: str | None, side: str = "document") -> str | None:
         """The name of the module that a text passes through; None for none.
@@ -347,7 +346,8 @@ class LateInteraction(PairScorer):
             UsageError: masks of the texts' languages without a language, or one with nothing to
                 merge.
         """
-        if self.kind == "adapter" or self.routing != "none" and self.language_kind == "adapter":
+        used = {self.kind} | ({self.language_kind} if self.routing != "none" else set())
+        if any(KINDS[kind].acts == "tokens" for kind in used):
             raise ModuleError(
                 "PyLate has no language or ranking adapters, so it cannot compute these vectors.\n"
                 "Export masks (kind='mask'), which are merged into the weights, or a full model "

@@ -8,13 +8,16 @@ from typing import Any
 
 from polyrank.base import Base, base_name, fingerprint_of, load_base
 from polyrank.composition.plan import compose
-from polyrank.encoders.token_encoders import ModuleTokens, RankingPart, TokenEncoder, XmodTokens
+from polyrank.composition.routing import check_late_routing
+from polyrank.encoders.masked import MaskedEncoder
+from polyrank.encoders.modular import ModularEncoder
+from polyrank.encoders.ranking_module import RankingModule, ranking_module
+from polyrank.encoders.xmod import XmodTokens
 from polyrank.errors import ModuleError, UsageError
 from polyrank.late_interaction.checkpoints import is_checkpoint, read_checkpoint
-from polyrank.modules.adapter.adapter_folder import load_adapter_module
-from polyrank.modules.card import ModuleCard, read_card, train_command
-from polyrank.modules.full import load_full_encoder
-from polyrank.modules.mask.mask_folder import load_mask_module
+from polyrank.late_interaction.token_encoder import Plans, TextPlans, TokenEncoder
+from polyrank.modules.card import read_card, train_command
+from polyrank.modules.kinds import DEFAULT_KIND, FULL, KINDS, language_kind_named, language_kinds
 from polyrank.modules.projection import (
     DEFAULT_RANKING,
     NO_RANKING,
@@ -24,23 +27,20 @@ from polyrank.modules.projection import (
 )
 from polyrank.zoo.find import find, list_modules
 
-KINDS = ("adapter", "mask", "full")
-LANGUAGE_KINDS = ("adapter", "mask")
-ROUTINGS = ("split", "document", "query", "none")
-
 
 @dataclass(frozen=True, eq=False)
 class Parts:
     """What a late-interaction model is put together from, however it was stored.
 
-    base: what language modules must fit. encoder: fine-tuned, or the base's own. source: language
-    of the judgements. modular: whether language modules belong under it.
+    base: what language modules must fit. encoder: fine-tuned, or the base's own. ranking: the
+    module, less its projection. source: language of the judgements. modular: whether language
+    modules belong under it.
     """
 
     base: Base
     encoder: Any
     projection: Projection
-    ranking: RankingPart = RankingPart("full")
+    ranking: RankingModule = RankingModule(FULL.name)
     source: str = "en"
     modular: bool = False
 
@@ -66,18 +66,19 @@ def load_parts(base: str | Base, ranking: str, kind: str, zoo: str | Path | None
     Raises:
         ModuleError: missing, broken, a cross-encoder, or made for another base; or no module over a
             base whose vectors are not for retrieval.
-        UsageError: 'full', with no module.
+        UsageError: a whole model, with no module.
     """
     if is_checkpoint(ranking):
         return _checkpoint_parts(Path(ranking))
     loaded = load_base(base) if isinstance(base, str) else base
     if ranking == NO_RANKING:
-        if kind == "full":
+        if "language" not in KINDS[kind].roles:
+            usable = " or ".join(f"'{name}'" for name in language_kinds())
             raise UsageError(
-                "kind 'full' is of a ranking module, and there is none here.\nUse 'adapter' or "
-                "'mask', which then is the kind of the language modules."
+                f"kind '{kind}' is of a ranking module, and there is none here.\nUse {usable}, "
+                "which then is the kind of the language modules."
             )
-        return Parts(loaded, loaded.model, untrained(loaded), RankingPart(kind))
+        return Parts(loaded, loaded.model, untrained(loaded), RankingModule(kind))
     try:
         folder = find(loaded.name, "ranking", kind, ranking, zoo)
     except ModuleError as error:  # it names the command for cross-encoders
@@ -85,22 +86,10 @@ def load_parts(base: str | Base, ranking: str, kind: str, zoo: str | Path | None
         raise ModuleError(f"{str(error).splitlines()[0]}\nTrain one with:  {command}") from error
     compose(loaded, ranking, routing="none", kind=kind, zoo=zoo)  # checks that it fits the base
     card, projection = read_card(folder), load_projection(folder)
-    if kind == "adapter":
-        part = RankingPart(kind, ranking, adapter=load_adapter_module(folder))
-        return _parts(loaded, loaded.model, projection, card, part)
-    if kind == "mask":
-        load_mask_module(folder)  # a broken one is named now
-        return _parts(
-            loaded, loaded.model, projection, card, RankingPart(kind, ranking, mask=folder)
-        )
-    return _parts(loaded, load_full_encoder(folder), projection, card, RankingPart(kind))
-
-
-def _parts(
-    base: Base, encoder: Any, projection: Projection, card: ModuleCard, ranking: RankingPart
-) -> Parts:
+    module = ranking_module(kind, folder, ranking)
+    encoder = module.encoder or loaded.model
     modular = card.parent is not None or encoder.config.model_type == "xmod"
-    return Parts(base, encoder, projection, ranking, card.language, modular)
+    return Parts(loaded, encoder, projection, module, card.language, modular)
 
 
 def _checkpoint_parts(folder: Path) -> Parts:
@@ -114,26 +103,29 @@ def _checkpoint_parts(folder: Path) -> Parts:
 
 def token_encoder(
     parts: Parts,
-    encoder: Any,
+    masked: MaskedEncoder,
     ranking: str,
     kind: str,
     asked: str | None,
     fallback: str,
     zoo: str | Path | None,
-) -> TokenEncoder:
-    """The encoder of the parts, with language modules of a kind.
+) -> tuple[TokenEncoder, Plans]:
+    """The encoder of the parts, with language modules of a kind, and the plans for it.
 
     Args:
-        encoder: the parts' own, where it is to run.
+        masked: the parts' own encoder, where it is to run.
         ranking: its name, for compositions.
         kind, asked: of the language modules, and what the user asked for.
 
     Raises:
         UsageError: an XMOD, with modules of another kind than its own.
     """
-    if encoder.config.model_type != "xmod":
-        return ModuleTokens(parts.base, encoder, parts.ranking, kind, fallback, zoo)
-    if "mask" in (parts.ranking.kind, kind):
+    if masked.encoder.config.model_type != "xmod":
+        module = parts.ranking
+        named = None if KINDS[module.kind].acts == "model" else module.kind
+        plans = TextPlans(parts.base, module.name, named, kind, fallback, zoo)
+        return ModularEncoder(parts.base, masked, module, kind, zoo), plans
+    if "weights" in (KINDS[parts.ranking.kind].acts, KINDS[kind].acts):
         raise UsageError(
             "an XMOD has its language modules inside and takes no masks.\nUse it with "
             "kind='full', or a base of type bert or xlm-roberta."
@@ -144,12 +136,8 @@ def token_encoder(
             f"(--language-kind), here '{asked}', would be ignored.\nLeave it out; the routing "
             "says which of them a text passes through."
         )
-    return XmodTokens(parts.base, encoder, ranking, parts.source, fallback)
-
-
-def usual_language_kind(kind: str) -> str:
-    """The kind of the language modules under a ranking module of this kind."""
-    return "mask" if kind == "mask" else "adapter"
+    xmod = XmodTokens(parts.base, masked.encoder, ranking, parts.source, fallback)
+    return xmod, xmod
 
 
 def check_options(routing: str | None, kind: str, language_kind: str | None) -> None:
@@ -158,17 +146,6 @@ def check_options(routing: str | None, kind: str, language_kind: str | None) -> 
     Raises:
         UsageError: it says which there are.
     """
-    if routing is not None and routing not in ROUTINGS:
-        raise UsageError(
-            f"late interaction encodes texts one by one, so routing '{routing}' means nothing "
-            "there.\nUse 'split' (each text its own language), 'document' or 'query' (both sides "
-            "that one's language), or 'none'."
-        )
-    if kind not in KINDS:
-        raise UsageError(
-            f"late interaction runs with modules of the kinds {', '.join(KINDS)}, not '{kind}'"
-        )
-    if language_kind is not None and language_kind not in LANGUAGE_KINDS:
-        raise UsageError(
-            f"language modules are of the kinds {', '.join(LANGUAGE_KINDS)}, not '{language_kind}'"
-        )
+    check_late_routing(kind, routing or KINDS[DEFAULT_KIND].late_routing)
+    if language_kind is not None:
+        language_kind_named(language_kind)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from polyrank.composition.plan import Composition
-from polyrank.encoders.token_encoders import TokenEncoder, XmodTokens
+from polyrank.encoders.xmod import XmodTokens
 from polyrank.errors import LanguageError
 from polyrank.languages import tags
 from polyrank.late_interaction.marked_text import TextRow
+from polyrank.late_interaction.token_encoder import Plans, TokenEncoder
 from polyrank.notes import Notebook
 
 
@@ -18,12 +19,15 @@ class TextModules:
 
     Args:
         tokens: the encoder that has the modules.
+        plans: that find them.
         routing: 'split', 'document', 'query' or 'none', as of `LateInteraction`.
         notebook: gets a note of what it took.
     """
 
-    def __init__(self, tokens: TokenEncoder, routing: str, notebook: Notebook) -> None:
-        self.tokens, self.routing, self._notebook = tokens, routing, notebook
+    def __init__(
+        self, tokens: TokenEncoder, plans: Plans, routing: str, notebook: Notebook
+    ) -> None:
+        self.tokens, self.plans, self.routing, self._notebook = tokens, plans, routing, notebook
         self._plans: dict[tuple[str | None, str], Composition] = {}
 
     def put_under(
@@ -76,7 +80,7 @@ class TextModules:
             return None  # a text that tells no language: no module, whatever the fallback
         if (language, side) not in self._plans:
             query, document = (language, None) if side == "query" else (None, language)
-            self._plans[language, side] = self.tokens.compose(query, document, side)
+            self._plans[language, side] = self.plans.compose(query, document, side)
         return self._plans[language, side]
 
 

@@ -13,11 +13,11 @@ from typing import Any
 from polyrank.base import BUNDLED_BASES, Fingerprint, expanded, zoo_roots
 from polyrank.base.card import read_base_card
 from polyrank.errors import ModuleError
+from polyrank.modules.kinds import KINDS
 
 FORMAT_VERSION = 1
 CARD_FILE = "polyrank.json"
 ROLES = ("language", "ranking")
-KINDS = ("adapter", "mask", "full")
 LATE_INTERACTION = "late interaction"  # under `model` in the recipe of a ranking module for MaxSim
 
 # Of a module from elsewhere, whose maker did not say on which weights it was trained.
@@ -291,7 +291,7 @@ def train_command(
         rows = f"--base {base} --queries queries.jsonl --passages passages.jsonl --source en"
         what = f"train ranking {rows} --kind {kind}"
         if late:
-            what = f"train late-interaction {rows} {_LATE[kind]}"
+            what = f"train late-interaction {rows} {KINDS[kind].late_option}"
     return f"polyrank {what} --output ZOO/{slug(base)}/{role}/{kind}/{name}"
 
 
@@ -304,9 +304,6 @@ def _has_vectors(base: str) -> bool:
         return any(read_base_card(folder).vectors for folder in folders)
     except ModuleError:
         return False  # this is a hint in another message
-
-
-_LATE = {"adapter": "--kind adapter", "mask": "--kind mask", "full": "--recipe colbert-xm"}
 
 
 def train_command_of(card: ModuleCard, base: str | None = None) -> str:
@@ -349,15 +346,13 @@ def _metadata(card: ModuleCard) -> list[str]:
     def yaml(value: str | list[str]) -> str:
         return json.dumps(value, ensure_ascii=False)
 
-    library = "adapters" if card.kind == "adapter" else "polyrank"
-    tags = ["polyrank", card.role, card.kind]
-    if card.kind == "adapter":
-        tags.append("adapter-transformers")
+    kind = KINDS[card.kind]
+    tags = ["polyrank", card.role, kind.name, *kind.hub_tags]
     lines = [
         f"language: {yaml([card.language.split('-')[0]])}",  # the Hub knows no scripts and regions
         f"base_model: {yaml(card.base)}",
         f"license: {yaml(card.licence.lower())}",
-        f"library_name: {library}",
+        f"library_name: {kind.library}",
         "pipeline_tag: text-ranking",
         f"tags: {yaml(tags)}",
     ]

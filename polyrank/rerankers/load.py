@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from polyrank.base import DEFAULT_BASE
 from polyrank.errors import ModuleError, UsageError
-from polyrank.modules.card import CARD_FILE, KINDS, ROLES, read_card
+from polyrank.modules.card import CARD_FILE, ROLES, read_card
+from polyrank.modules.kinds import DEFAULT_KIND, KINDS
 from polyrank.progress import note
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class RerankerSpec:
     composition: str | Path | SavedComposition | None = None
     base: str | Base | None = None
     ranking: str | None = None
-    kind: str = "adapter"
+    kind: str = DEFAULT_KIND
     ranking_kind: str | None = None
     routing: str | None = None
     fallback: str = "error"

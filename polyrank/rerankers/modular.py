@@ -9,9 +9,10 @@ import torch
 
 from polyrank.base import DEFAULT_BASE, Base, device_of, load_base
 from polyrank.collections.records import Document, Query
-from polyrank.composition.plan import Composition, check_routing, compose, usual_routing
+from polyrank.composition.plan import Composition, check_routing, compose
+from polyrank.composition.routing import usual_routing
 from polyrank.encoders.batching import as_dtype
-from polyrank.encoders.modular import Active, Engine, Row
+from polyrank.encoders.modular import Active, ModularEncoder, Row
 from polyrank.encoders.routed import query_lengths, score
 from polyrank.encoders.tokens import encode_pairs, position_limit
 from polyrank.modules.card import read_card
@@ -77,7 +78,9 @@ class ModularReranker(PairScorer):
         self.base = load_base(base) if isinstance(base, str) else base
         self._compositions: dict[tuple[str | None, str | None], Composition] = {}
         self._plain = self._compose("none")
-        self._engine = Engine(self.base, self._plain, self.device, as_dtype(dtype), zoo)
+        self._engine = ModularEncoder.for_pairs(
+            self.base, self._plain, self.device, as_dtype(dtype), zoo
+        )
         folder = find(self.base.name, "ranking", self.ranking_kind, ranking, zoo)
         self.prefixes = read_card(folder, verify=False).prefixes
 

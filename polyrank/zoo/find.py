@@ -15,13 +15,13 @@ from polyrank.base import absent_zoos, bundled_zoo, expanded, zoo_roots
 from polyrank.errors import ModuleError, UsageError
 from polyrank.modules.card import (
     CARD_FILE,
-    KINDS,
     ROLES,
     ModuleCard,
     read_card,
     slug,
     train_command,
 )
+from polyrank.modules.kinds import KINDS
 from polyrank.zoo.cache import (
     Cached,
     cache_folder,

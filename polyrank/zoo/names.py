@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass, replace
 
 from polyrank.errors import UsageError
-from polyrank.modules.card import KINDS, ROLES
+from polyrank.modules.card import ROLES
+from polyrank.modules.kinds import KINDS
 
 DEFAULT_REVISION = "main"
 _PART = r"[A-Za-z0-9][\w.\-+]*"  # of a repository or of a path: never '..', never hidden

@@ -6,7 +6,7 @@ from polyrank.cli.choices import Choice
 from typer.testing import CliRunner
 
 from polyrank.composition.plan import FALLBACKS, ROUTINGS
-from polyrank.late_interaction.parts import LANGUAGE_KINDS
+from polyrank.modules.kinds import language_kinds
 
 
 class Colour(Choice, names=("red", "near-red", "none")):  # type: ignore[call-arg]
@@ -37,4 +37,4 @@ def test_typer_shows_the_names_and_refuses_others():
 
 def test_names_that_the_options_repeat_are_those_of_the_library():
     assert options.ROUTINGS == ROUTINGS and options.FALLBACKS == FALLBACKS
-    assert options.LANGUAGE_KINDS == LANGUAGE_KINDS
+    assert options.language_kinds() == language_kinds()

@@ -53,6 +53,12 @@ def test_defaults_reach_where_they_fit(written):
     assert systems.systems[1].routing == "document"  # the usual one of masks
 
 
+def test_late_interaction_may_rerank_under_the_query_language(written):
+    """As `LateInteraction` may; only an index cannot, since it is made before anyone asks."""
+    text = HEAD + "  a: {rerank: late, over: BM25, routing: query}\n"
+    assert read_specification(written(text)).systems[1].routing == "query"
+
+
 def test_groups_take_pairs_by_their_languages(written):
     text = HEAD + (
         "groups:\n  to en: {documents: [en]}\n  with tr: {languages: [tr]}\n"
@@ -78,7 +84,9 @@ WRONG = [
     ("a measure", HEAD + "measures: [nDCG@x]\n", 6, "unknown measure"),
     ("mask in split", HEAD + "  a: {rerank: mask, over: BM25, routing: split}\n", 6, "split"),
     ("adapter in both", HEAD + "  a: {rerank: adapter, over: BM25, routing: both}\n", 6, "both"),
-    ("late in query", HEAD + "  a: {search: late, routing: query}\n", 6, "one by one"),
+    ("late in query", HEAD + "  a: {search: late, routing: query}\n", 6, "before anyone asks"),
+    ("late in both", HEAD + "  a: {search: late, routing: both}\n", 6, "one by one"),
+    ("both late", HEAD + "  a: {rerank: late, over: BM25, routing: both}\n", 6, "one by one"),
     ("modular routed", HEAD + "  a: {search: modular, routing: split}\n", 6, "takes no 'routing'"),
     ("dense kind", HEAD + "  a: {search: dense, language_kind: mask}\n", 6, "'language_kind'"),
     ("full modules", HEAD + "  a: {search: modular, language_kind: full}\n", 6, "adapter, mask"),

@@ -232,7 +232,7 @@ def test_what_does_not_fit_is_refused(reranker):
         reranker(routing="split")
     with pytest.raises(ModuleError, match="no ranking mask 'absent'"):
         reranker(ranking="absent")
-    with pytest.raises(CompositionError, match="no language module"):
+    with pytest.raises(CompositionError, match="not language modules"):
         reranker(kind="full", ranking_kind="mask")
 
 

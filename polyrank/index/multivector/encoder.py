@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from polyrank.collections.records import Document, Query
-from polyrank.errors import CompositionError
+from polyrank.composition.routing import check_late_routing
 from polyrank.index.multivector.binding import Binding, Module
 from polyrank.modules.card import read_card
 from polyrank.zoo.find import find
@@ -63,13 +63,7 @@ class ModelEncoder:
     """
 
     def __init__(self, model: LateInteraction) -> None:
-        if model.routing == "query":
-            raise CompositionError(
-                "documents cannot be indexed with routing 'query': they would pass through the "
-                "module of the query's language, and an index is built before any query is known.\n"
-                "Use 'split' (each text its own language), 'document' (queries are encoded for "
-                "the documents' language), or 'none'."
-            )
+        check_late_routing(model.kind, model.routing, indexed=True)
         self.model = model
 
     @cached_property

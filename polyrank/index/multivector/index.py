@@ -20,6 +20,7 @@ from polyrank.index.multivector.manifest import leftovers, read_manifest
 from polyrank.index.multivector.search import Hits, Pruning, exact, pruned
 from polyrank.index.multivector.segment import normalised
 from polyrank.index.multivector.snapshot import open_snapshot
+from polyrank.modules.kinds import KINDS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -105,11 +106,10 @@ class MultiVectorIndex:
 
     def _load(self) -> LateInteraction:
         from polyrank.late_interaction.model import LateInteraction
-        from polyrank.late_interaction.parts import usual_language_kind
 
         binding = self.snapshot.manifest.binding
         # An XMOD has the usual kind in its binding, and refuses to be given any.
-        usual = usual_language_kind(binding.kind)
+        usual = KINDS[binding.kind].beneath
         options = {
             "base": binding.base,
             "ranking": binding.ranking,

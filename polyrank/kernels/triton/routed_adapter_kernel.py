@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from polyrank.kernels.routed_adapter import AdapterStack, Assignment
 from polyrank.kernels.triton.configuration import adapter_tile, architecture, three_products
 from polyrank.kernels.triton.launcher import launch
+
+if TYPE_CHECKING:
+    from polyrank.kernels.routed_adapter import AdapterStack, Assignment
 
 
 @triton.jit

@@ -14,6 +14,7 @@ from polyrank.modules.adapter.adapter_layout import config_of, is_of_xmod, layer
 from polyrank.modules.adapter.tensors import AdapterModule, Head
 from polyrank.modules.card import ModuleCard, read_card, write_card
 from polyrank.modules.folder import replaced
+from polyrank.modules.kind import Loaded
 from polyrank.modules.tensor_files import read_json, read_tensors
 
 
@@ -30,6 +31,12 @@ def load_adapter_module(folder: str | Path) -> AdapterModule:
             f"'{card.full_name}' is a {card.kind}, not an adapter.\nUse it with kind='{card.kind}'."
         )
     return replace(read_adapter(folder), card=card)
+
+
+def loaded(folder: str | Path) -> Loaded:
+    """An adapter module as an encoder takes it; see `load_adapter_module`."""
+    module = load_adapter_module(folder)
+    return Loaded(module.head, adapter=module)
 
 
 def read_adapter(folder: str | Path) -> AdapterModule:

@@ -28,6 +28,7 @@ from polyrank.kernels.activations import ACTIVATIONS
 from polyrank.modules.adapter.tensors import Head
 from polyrank.modules.card import ModuleCard, read_card, write_card
 from polyrank.modules.folder import replaced
+from polyrank.modules.kind import Loaded
 from polyrank.modules.mask.sparse import Differences, SparseDifference, count
 
 MASK_FILE = "mask.safetensors"
@@ -123,6 +124,12 @@ def load_mask_module(folder: str | Path) -> MaskModule:
         )
     differences, head = read_mask(Path(folder) / MASK_FILE)
     return MaskModule(card.name, differences, head, card)
+
+
+def loaded(folder: str | Path) -> Loaded:
+    """A mask module as an encoder takes it; see `load_mask_module`."""
+    module = load_mask_module(folder)
+    return Loaded(module.head, differences=module.differences)
 
 
 def read_mask(path: str | Path) -> tuple[dict[str, SparseDifference], Head | None]:

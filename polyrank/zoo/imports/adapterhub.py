@@ -118,6 +118,11 @@ def take(folder: Path, output: Path) -> None:
         write_pickle(head_tensors(module.head, module.name), output / "pytorch_model_head.bin")
 
 
+def export(folder: Path, output: Path, base: str) -> None:
+    """`take`; an adapter's names do not depend on its base."""
+    take(folder, output)
+
+
 def check_fits(module: AdapterModule, base: Base) -> None:
     """Raise ModuleError unless the adapter has the base's width and no layer beyond its last."""
     config = base.model.config

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
-from polyrank.base import base_name, load_base, resolve_base
+from polyrank.base import load_base
 from polyrank.errors import ModuleError, UsageError
 from polyrank.languages import tags
 from polyrank.modules.card import ROLES, read_card
 from polyrank.modules.folder import replaced
+from polyrank.modules.kind import resolved
+from polyrank.modules.kinds import KINDS
 from polyrank.modules.projection import PROJECTION_FILE, RULES_FILE
 from polyrank.zoo.imports import adapterhub, masks, xmod
 from polyrank.zoo.imports.composable_sft import SFT_FILE
@@ -92,32 +93,17 @@ def export_module(folder: str | Path, output: str | Path, base: str | None = Non
         ModuleError: a module that is broken, a mask whose base is not found, or a full model.
     """
     folder, card = Path(folder), read_card(folder)
-    if card.kind == "full":
-        raise ModuleError(
-            f"'{card.full_name}' is a Hugging Face checkpoint already.\nUse its folder: {folder}"
+    kind = KINDS[card.kind]
+    if kind.exporter is None:
+        what = (
+            "is a Hugging Face checkpoint already"
+            if kind.acts == "model"
+            else f"is a {kind.name}, for which no other project has a format"
         )
+        raise ModuleError(f"'{card.full_name}' {what}.\nUse its folder: {folder}")
     with replaced(output) as temporary:
-        if card.kind == "adapter":
-            adapterhub.take(folder, temporary)
-        else:
-            masks.take(folder, temporary, _model_type(base or card.base))
+        resolved(kind.exporter)(folder, temporary, base or card.base)
         for name in (RULES_FILE, PROJECTION_FILE):  # of late interaction; neither project has these
             if (folder / name).is_file():
                 shutil.copy(folder / name, temporary / name)
     return Path(output)
-
-
-def _model_type(base: str) -> str:
-    """The type of a base, from its configuration alone."""
-    path = Path(resolve_base(base)) / "config.json"
-    if path.is_file():
-        return str(json.loads(path.read_text(encoding="utf-8")).get("model_type"))
-    from transformers import AutoConfig
-
-    try:
-        return str(AutoConfig.from_pretrained(base).model_type)
-    except (OSError, ValueError) as error:
-        raise ModuleError(
-            f"the base '{base_name(base)}' of the mask is not found, so its tensors' names in a "
-            "whole model are not known.\nName its folder with --base."
-        ) from error

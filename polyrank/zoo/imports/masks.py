@@ -6,13 +6,14 @@ head apart. `composable_sft` is the file; here is what its names mean.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from polyrank.base import Base
+from polyrank.base import Base, base_name, resolve_base
 from polyrank.errors import ModuleError
 from polyrank.modules.adapter.tensors import Head
 from polyrank.modules.mask.mask_folder import load_mask_module, save_mask_module
@@ -84,6 +85,31 @@ def take(folder: Path, output: Path, model_type: str) -> None:
             f"Only those for {', '.join(PREFIXES)} can."
         )
     write_sft(output / SFT_FILE, with_prefix(module.differences, module.head, PREFIXES[model_type]))
+
+
+def export(folder: Path, output: Path, base: str) -> None:
+    """`take`, for a base by its name, of which only the type is read.
+
+    Raises:
+        ModuleError: as `take`, or a base that is not found.
+    """
+    take(folder, output, _model_type(base))
+
+
+def _model_type(base: str) -> str:
+    """The type of a base, from its configuration alone."""
+    path = Path(resolve_base(base)) / "config.json"
+    if path.is_file():
+        return str(json.loads(path.read_text(encoding="utf-8")).get("model_type"))
+    from transformers import AutoConfig
+
+    try:
+        return str(AutoConfig.from_pretrained(base).model_type)
+    except (OSError, ValueError) as error:
+        raise ModuleError(
+            f"the base '{base_name(base)}' of the mask is not found, so its tensors' names in a "
+            "whole model are not known.\nName its folder with --base."
+        ) from error
 
 
 def _pooler(base: Base) -> dict[str, Tensor] | None:

@@ -13,6 +13,8 @@ from polyrank.errors import ModuleError
 from polyrank.modules.adapter.tensors import Head
 from polyrank.modules.card import ModuleCard, write_card
 from polyrank.modules.folder import replaced
+from polyrank.modules.kind import Loaded
+from polyrank.modules.projection import is_late_interaction
 
 PREFIXES = "polyrank_prefixes"  # in a classifier's config.json
 
@@ -80,6 +82,14 @@ def load_full_module(folder: str | Path) -> tuple[Any, Head]:
             "--passages passages.jsonl --output ZOO/BASE/ranking/full/NAME"
         )
     return model.base_model, head_of(model)
+
+
+def loaded(folder: str | Path) -> Loaded:
+    """A fine-tuned model as an encoder takes it; one for late interaction has no head."""
+    if is_late_interaction(folder):
+        return Loaded(encoder=load_full_encoder(folder))
+    encoder, head = load_full_module(folder)
+    return Loaded(head, encoder=encoder)
 
 
 def load_full_encoder(folder: str | Path) -> Any:
