@@ -24,9 +24,6 @@ OF_KINDS = ("polyrank/modules/kinds.py", *(f"polyrank/modules/{kind}/" for kind 
 UPWARD: set[tuple[str, str]] = set()
 CIRCLES: set[frozenset[str]] = set()
 COMPARING = {
-    "polyrank/rerankers/load.py",  # these go with the loader of rerankers
-    "polyrank/evaluation/contenders.py",
-    "polyrank/experiments/stages.py",
     "cli/train/of_use.py",  # these go with the one frame of training
     "polyrank/training/distillation/settings.py",
     "polyrank/training/distillation/teacher.py",

@@ -15,6 +15,7 @@ from safetensors import safe_open
 from polyrank.base import Base, fingerprint_of, load_base
 from polyrank.errors import ModuleError, UsageError
 from polyrank.modules.card import Parent, read_card, sha256
+from polyrank.modules.kinds import KINDS
 from polyrank.modules.mask.mask_folder import MASK_FILE, load_mask_module, save_mask_module
 from polyrank.rerankers.cross_encoder import CrossEncoder, read_classifier
 from polyrank.rerankers.distilled_folder import verify
@@ -146,7 +147,7 @@ def _modular(
         scorer, parts = built, folders
         if body is cut:
             where = zoo
-            if kind == "mask":
+            if KINDS[kind].acts == "weights":
                 held = tempfile.TemporaryDirectory()
                 parts = _cut_masks(folders, kept, base, Path(held.name))
                 where = held.name
@@ -154,7 +155,11 @@ def _modular(
             scorer = ModularReranker(
                 body, short, kind=kind, fallback=fallback, zoo=where, **options
             )
-        beside = sum(_weights(part) for part in parts) if kind == "adapter" else _head(parts[0])
+        beside = (
+            sum(_weights(part) for part in parts)
+            if KINDS[kind].acts == "tokens"
+            else _head(parts[0])
+        )
         there = stored(base.folder, getattr(base.model.config, "_commit_hash", None))
         size = disk(there) if body is base else _saved(body, there)
         found.append(
@@ -181,7 +186,7 @@ def _cut_masks(folders: Sequence[Path], kept: Sequence[int], base: Base, root: P
         if card.parent is not None and card.parent.sha256 in parents:
             whole = card.parent
             card = replace(card, parent=Parent(whole.name, whole.language, parents[whole.sha256]))
-        place = root / base.name / card.role / "mask" / card.name
+        place = root / base.name / card.role / card.kind / card.name
         saved = save_mask_module(trim_differences(mask.differences, kept), place, card, mask.head)
         parents[sha256(folder / MASK_FILE)] = saved.files[MASK_FILE]
         written.append(place)

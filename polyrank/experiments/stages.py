@@ -15,6 +15,7 @@ from polyrank.collections.trec import read_run
 from polyrank.errors import DataError
 from polyrank.experiments.modules import folders, values_in
 from polyrank.experiments.specification import System, Task, filled, slug
+from polyrank.modules.kinds import DEFAULT_KIND, KINDS
 from polyrank.rerankers.base import Reranker
 from polyrank.rerankers.load import RerankerSpec, load_reranker
 
@@ -85,16 +86,18 @@ class Stages:
         """
         modules = {path: values_in(path) for path in folders(system, task)}
         stored = sum(modules.values())
-        if system.rerank in ("full", "model"):
+        if system.rerank == "model" or _whole(system.rerank):
             return {"run": stored, "modules": stored}
         if system.search in ("bm25", "run"):
             return {"run": 0, "modules": 0}
         if system.is_late and folders_are_base(system):
             return {"run": stored, "modules": stored}
         base = sum(p.numel() for p in self.base(system.base).model.parameters())
-        if system.is_late and system.ranking_kind == "full":
+        if system.is_late and _whole(system.ranking_kind):
             return {"run": stored, "modules": stored}
-        added = sum(count for path, count in modules.items() if path.parent.name != "mask")
+        added = sum(
+            count for path, count in modules.items() if KINDS[path.parent.name].acts != "weights"
+        )
         return {"run": base + added, "modules": stored}
 
     # ------------------------------------------------------------------------------ rerankers
@@ -115,7 +118,7 @@ class Stages:
         if system.rerank == "model":
             return replace(spec, model=system.model or "")
         late = system.is_late
-        kind = (system.ranking_kind if late else system.rerank) or "adapter"
+        kind = (system.ranking_kind if late else system.rerank) or DEFAULT_KIND
         return replace(
             spec,
             type="late-interaction" if late else "modular",
@@ -185,11 +188,16 @@ class Stages:
         return ModularDense(
             documents,
             self.base(system.base),
-            language_kind=system.language_kind or "adapter",
+            language_kind=system.language_kind or DEFAULT_KIND,
             fallback=system.fallback,
             zoo=system.zoo,
             max_length=system.max_length,
         )
+
+
+def _whole(kind: str | None) -> bool:
+    """Whether a ranking module of this kind is a model in the base's place."""
+    return kind in KINDS and KINDS[kind].acts == "model"
 
 
 class RunFile:

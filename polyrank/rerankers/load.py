@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from polyrank.base import DEFAULT_BASE
 from polyrank.errors import ModuleError, UsageError
 from polyrank.modules.card import CARD_FILE, ROLES, read_card
-from polyrank.modules.kinds import DEFAULT_KIND, KINDS
+from polyrank.modules.kinds import DEFAULT_KIND, KINDS, language_kinds
 from polyrank.progress import note
 
 if TYPE_CHECKING:
@@ -265,7 +265,7 @@ def late_interaction(spec: RerankerSpec) -> Reranker:
         base, ranking = with_ranking(base, None, spec.of_ranking, spec.zoo)
         if ranking == NO_RANKING:
             note(WITHOUT_MODULE)
-    language_kind = spec.kind if spec.ranking_kind and spec.kind in ("adapter", "mask") else None
+    language_kind = spec.kind if spec.ranking_kind and spec.kind in language_kinds() else None
     return LateInteraction(
         base,
         ranking,

@@ -16,6 +16,7 @@ from polyrank.encoders.modular import Active, ModularEncoder, Row
 from polyrank.encoders.routed import query_lengths, score
 from polyrank.encoders.tokens import encode_pairs, position_limit
 from polyrank.modules.card import read_card
+from polyrank.modules.kinds import DEFAULT_KIND
 from polyrank.rerankers.identity import composition_identity
 from polyrank.rerankers.pairs import BATCH_TOKENS, PairScorer
 from polyrank.zoo.find import find
@@ -58,7 +59,7 @@ class ModularReranker(PairScorer):
         self,
         base: str | Base = DEFAULT_BASE,
         ranking: str = "squad",
-        kind: str = "adapter",
+        kind: str = DEFAULT_KIND,
         routing: str | None = None,
         fallback: str = "error",
         max_length: int = 256,
