@@ -76,7 +76,7 @@ def test_malformed_trec_lines(tmp_path, line, reason):
     "line, reason",
     [
         ('{"query_id": "q", "document_id": "d"}', "no field 'score'"),
-        ('{"query_id": "q", "document_id": "d", "score": NaN}', "no finite"),
+        ('{"query_id": "q", "document_id": "d", "score": NaN}', "not finite"),
         ('{"query_id": "q", "document_id": "d", "score": true}', "is not a number"),
         ('{"query_id": "q", "document_id": "d", "score": [1]}', "is not a number"),
         ('{"query_id": "", "document_id": "d", "score": 1}', "id ''"),
