@@ -156,7 +156,7 @@ BAD = [
     (D, '<?xml encoding="utf-8"?>\nü'.encode("latin-1"), 2, "not utf-8"),
     (D, '<?xml encoding="klingon"?>\n', 1, "'klingon' is not known"),
     (D, "<DOC>".encode("utf-16"), 1, "UTF-16"),
-    ("Documents/papers/x", "<DOC>", None, "not a language"),
+    ("Documents/papers/x", "<DOC>", None, "is not a language"),
     ("Documents/ru/koi8", "<DOC>Вода".encode("koi8-r"), 1, "not UTF-8.*iconv"),
     ("topics/more/Top-DE.txt", DE, 1, "topic 141 in de is also at .*Top-DE03.txt:1"),
     ("topics/it.txt", "\n<top><num>C141<IT-title>x</top>", 2, "a topic without description"),
