@@ -141,7 +141,7 @@ def distill(
       polyrank rerank --model models/en-sw --query "Barafu huyeyuka lini?" --passages passages.jsonl
     """
     from polyrank.training.distillation.distil import General, Task, distill_bilingual
-    from polyrank.training.distillation.settings import SPARSE
+    from polyrank.training.loop.sparsity import DISTILLED as SPARSE
 
     _of_use(context, queries, student, teacher)
     not_there(output, resume)

@@ -153,10 +153,7 @@ def load_teacher(
             raise ModuleError(f"{no_module}\nNor is it a cross-encoder: {error}") from error
     card = read_card(folder)
     own = base if card.base == base.name else load_base(card.base)
-    routing = "none" if kind == "full" else None
-    scorer = Reranker(
-        own, ranking=str(folder), kind=kind, routing=routing, fallback="none", zoo=zoo
-    )
+    scorer = Reranker(own, ranking=str(folder), kind=kind, fallback="none", zoo=zoo)
     return scorer, " ".join(f"{file} {card.files[file][:12]}" for file in sorted(card.files))
 
 

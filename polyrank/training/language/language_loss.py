@@ -20,6 +20,7 @@ from polyrank.training.language.masked_output import MaskedOutput
 from polyrank.training.language.mean_pool import mean_pool
 from polyrank.training.language.students import Encoding
 from polyrank.training.loop.precision import full_precision
+from polyrank.training.loop.processes import gather, share
 from polyrank.training.loop.steps import Batch
 
 
@@ -71,7 +72,7 @@ class LanguageLoss:
         for term in self.objective.terms:
             if term.loss in MASKED:
                 assert self.output is not None
-                loss = self.output.loss(model, batch[MASKED[term.loss]])
+                loss = self.output.shared_loss(model, batch[MASKED[term.loss]])
             else:
                 with full_precision(total.device):
                     loss = ALIGNMENT[term.loss](aligned, **term.parameters)
@@ -79,15 +80,17 @@ class LanguageLoss:
         return total
 
     def aligned(self, model: Any, batch: Batch) -> Aligned:
-        hidden = model(batch["sentence"])  # (B, L, H)
+        """Each process encodes its share of both sides; all compare the whole batch."""
+        own = share(batch["sentence"])
+        hidden = model(own)  # (own rows, L, H)
         english = None
         if "english" in batch:
             assert self.frozen is not None
-            english = F.normalize(self.frozen(batch["english"]).float(), dim=-1)
+            english = gather(F.normalize(self.frozen(share(batch["english"])).float(), dim=-1))
         return Aligned(
-            mean_pool(hidden, batch["sentence"]["attention_mask"]),
+            gather(mean_pool(hidden, own["attention_mask"])),
             batch["target"],
-            F.normalize(hidden.float(), dim=-1),
+            gather(F.normalize(hidden.float(), dim=-1)),
             batch["own"],
             english,
             batch.get("english own"),
