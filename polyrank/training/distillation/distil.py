@@ -21,6 +21,7 @@ from polyrank.modules.storage import PROBE
 from polyrank.rerankers.distilled_folder import DistilledCard
 from polyrank.training.distillation.cross_encoders import Judge, is_aligned, read_judge
 from polyrank.training.distillation.general import align_on_text, text_batches
+from polyrank.training.distillation.layers import layer_map
 from polyrank.training.distillation.ranking_phase import (
     RankingData,
     ranking_lesson,
@@ -35,7 +36,7 @@ from polyrank.training.distillation.recipe import (
     by_language,
     check_phase_2,
 )
-from polyrank.training.distillation.student import layer_map, make_student, size
+from polyrank.training.distillation.student import make_student, size
 from polyrank.training.distillation.student_folder import save_classifier
 from polyrank.training.distillation.teacher import language_teacher, plan_of
 from polyrank.training.distillation.vocabulary import (

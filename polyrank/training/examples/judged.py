@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polyrank.training.examples.forms import AUTO
+
 if TYPE_CHECKING:
     from polyrank.base import Base
     from polyrank.collections.records import Document
@@ -32,7 +34,7 @@ class JudgedRows:
 
     queries: str | Path
     passages: str | Path | None = None
-    form: str = "auto"
+    form: str = AUTO
     query_texts: str | Path | None = None
     columns: Mapping[str, str] | None = None
     source: str = "en"

@@ -10,12 +10,11 @@ is active. A module for another base than the student's brings its own.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polyrank.base import Base, load_base
 from polyrank.collections.records import Document
@@ -26,32 +25,10 @@ from polyrank.progress import bar
 from polyrank.rerankers.cross_encoder import CrossEncoder
 from polyrank.rerankers.modular import Reranker
 from polyrank.training.examples.negatives import Example
+from polyrank.training.examples.scales import SCALES
 from polyrank.training.loop.steps import digest
 from polyrank.zoo.find import find
 from polyrank.zoo.names import is_hub
-
-Scores = NDArray[np.float64]
-
-
-def _raw(scores: Scores) -> Scores:
-    return scores
-
-
-def _min_max(scores: Scores) -> Scores:
-    spread = float(np.ptp(scores))
-    return (scores - scores.min()) / spread if spread else np.zeros_like(scores)
-
-
-def _z_score(scores: Scores) -> Scores:
-    spread = float(scores.std())
-    return (scores - scores.mean()) / spread if spread > 1e-12 else np.zeros_like(scores)
-
-
-SCALES: dict[str, Callable[[Scores], Scores]] = {
-    "raw": _raw,
-    "min-max": _min_max,
-    "z-score": _z_score,
-}
 
 
 def as_names(teacher: str | Sequence[str] | None) -> tuple[str, ...]:

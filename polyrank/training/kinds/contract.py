@@ -28,6 +28,10 @@ LANGUAGE = "language"
 RANKING = "ranking"
 LATE_INTERACTION = "late-interaction"  # a ranking module whose encoder gives token vectors
 STUDENT = "student"  # what phase 2 of distillation trains
+OF_KINDS = (  # options of the command line that some kinds have no use for
+    *("k", "full-steps", "l1", "freeze-norms", "candidates", "iterations"),
+    *("reduction", "start", "half", "over"),
+)
 ROLES = (LANGUAGE, RANKING, LATE_INTERACTION, STUDENT)
 
 MODULAR, SHARED = "modular", "colbert-xm"  # recipes of late interaction: what of the model moves
@@ -135,7 +139,7 @@ class Part(Protocol):
 
     Attributes:
         rate: the usual peak learning rate.
-        reads: options of the command line that it makes use of, among `options.OF_KINDS`.
+        reads: options of the command line that it makes use of, among `OF_KINDS`.
         replaces: option → the one that it only helps to choose, and that is enough by itself.
         beneath: the kind of language module that lies beneath; None where there is none.
         recipe: of late interaction, which recipe trains this kind.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from polyrank.training.language.alignment_loss import (
-    sentence_contrast,
-    sentence_distance,
-    token_contrast,
-)
 from polyrank.training.language.language_objective import Objective
 from polyrank.training.language.masked_output import MaskedOutput
 from polyrank.training.language.mean_pool import mean_pool
@@ -42,16 +36,6 @@ class Aligned:
     english_own: Tensor | None
 
 
-ALIGNMENT: dict[str, Callable[..., Tensor]] = {
-    "distance": lambda b: sentence_distance(b.pooled, b.target),
-    "contrast": lambda b, temperature: sentence_contrast(b.pooled, b.target, temperature),
-    "tokens": lambda b, temperature: token_contrast(
-        b.tokens, b.own, b.english, b.english_own, temperature
-    ),
-}
-MASKED = {"masked": "text", "translation": "pair"}  # loss → its part of a batch
-
-
 class LanguageLoss:
     """The loss of a student on a batch of `language_batches.Batches`.
 
@@ -70,12 +54,13 @@ class LanguageLoss:
         aligned = self.aligned(model, batch) if self.objective.aligned else None
         total = torch.zeros((), device=next(model.parameters()).device)
         for term in self.objective.terms:
-            if term.loss in MASKED:
-                assert self.output is not None
-                loss = self.output.shared_loss(model, batch[MASKED[term.loss]])
-            else:
+            named = term.named
+            if named.compare is not None:
                 with full_precision(total.device):
-                    loss = ALIGNMENT[term.loss](aligned, **term.parameters)
+                    loss = named.compare(aligned, **term.parameters)
+            else:
+                assert self.output is not None and named.hides_in is not None
+                loss = self.output.shared_loss(model, batch[named.hides_in])
             total = total + term.weight * loss
         return total
 

@@ -25,6 +25,7 @@ from polyrank.training.kinds import part_of
 from polyrank.training.kinds.contract import LANGUAGE, Fitted, Ground, Shape
 from polyrank.training.language.language_batches import Batches, blocks, encode_pairs
 from polyrank.training.language.language_loss import LanguageLoss
+from polyrank.training.language.language_objective import PAIR
 from polyrank.training.language.masked_output import MaskedOutput, perplexity
 from polyrank.training.language.recipe import LanguageRecipe
 from polyrank.training.language.sentence_pairs import (
@@ -182,13 +183,13 @@ class LanguageTraining:
         batches = Batches(
             learnt.sequences,
             learnt.aligned,
-            learnt.pairs if "translation" in objective else [],
+            learnt.pairs if objective.hides(PAIR) else [],
             self.base.tokenizer,
             recipe.batch_size,
             recipe.length,
             recipe.seed,
         )
-        teacher = frozen if "tokens" in objective else None
+        teacher = frozen if objective.english_tokens else None
         loss = LanguageLoss(objective, self.measured.output, teacher)
         schedule = Schedule(steps=recipe.steps, rate=recipe.peak_rate, seed=recipe.seed)
         return Lesson(model, batches, loss, schedule, self.part, self.ground)
@@ -256,7 +257,9 @@ class _Learnt:
         aligned = None
         if objective.aligned:
             encoder = SentenceEncoder(base, length)
-            aligned = SentencePairs(pairs, encoder, recipe.batch_size, seed, "tokens" in objective)
+            aligned = SentencePairs(
+                pairs, encoder, recipe.batch_size, seed, objective.english_tokens
+            )
         return cls(sequences, unseen, len(held), pairs, held_pairs, aligned)
 
 
@@ -274,7 +277,7 @@ class _Measured:
         self.output = None
         if head is not None:
             parts = [rows for rows in (learnt.sequences, learnt.unseen) if rows is not None]
-            if "translation" in objective:
+            if objective.hides(PAIR):
                 parts.append(encode_pairs(learnt.pairs, base.tokenizer, length)["input_ids"])
             used = torch.unique(torch.cat([rows.flatten() for rows in parts]))
             self.output = MaskedOutput(head.head.to(device), head.words.to(device), used)
