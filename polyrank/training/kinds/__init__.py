@@ -11,7 +11,9 @@ from polyrank.training.kinds.contract import Part, TrainedKind
 from polyrank.training.kinds.full import Full
 from polyrank.training.kinds.mask import Mask
 
-TRAINING: dict[str, TrainedKind] = {"adapter": Adapter(), "mask": Mask(), "full": Full()}
+ADAPTER, MASK, FULL = Adapter(), Mask(), Full()
+
+TRAINING: dict[str, TrainedKind] = {"adapter": ADAPTER, "mask": MASK, "full": FULL}
 
 
 def kinds_for(role: str) -> tuple[str, ...]:

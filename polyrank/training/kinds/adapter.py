@@ -17,8 +17,10 @@ from polyrank.training.kinds.contract import (
     STUDENT,
     Fitted,
     Ground,
+    Part,
     PlainPart,
     StudentGround,
+    Teaching,
 )
 
 if TYPE_CHECKING:
@@ -169,14 +171,14 @@ class AdapterTeaching:
 class Adapter:
     """The row of `TRAINING`."""
 
-    parts = {
+    parts: Mapping[str, Part] = {
         LANGUAGE: LanguageAdapter(),
         RANKING: RankingAdapter(),
         LATE_INTERACTION: TokenAdapter(),
         STUDENT: StudentAdapter(),
     }
     weights = "adapter.safetensors"
-    teaching = AdapterTeaching()
+    teaching: Teaching | None = AdapterTeaching()
 
 
 def _reduction(ground: Ground) -> int:

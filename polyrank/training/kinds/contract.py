@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from polyrank.base import Base
     from polyrank.modules.adapter.tensors import Head
-    from polyrank.modules.card import ModuleCard
     from polyrank.training.distillation.teacher import Teacher
     from polyrank.training.loop.averaging import Snapshots
     from polyrank.training.loop.steps import Schedule
@@ -175,8 +174,8 @@ class Part(Protocol):
     def fit(self, model: Any, ground: Any, fitting: Fitting) -> Fitted:
         """Train it: `plain`, or in phases of its own."""
 
-    def save(self, fitted: Fitted, ground: Any, output: Path, card: Any) -> ModuleCard:
-        """Write the module's folder, with the card."""
+    def save(self, fitted: Fitted, ground: Any, output: Path, card: Any) -> Any:
+        """Write the folder, with the card; return the card as written."""
 
 
 class Teaching(Protocol):

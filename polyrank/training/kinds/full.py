@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,10 @@ from polyrank.training.kinds.contract import (
     Fitted,
     Fitting,
     Ground,
+    Part,
     PlainPart,
     StudentGround,
+    Teaching,
     plain,
 )
 
@@ -102,9 +105,13 @@ class FullStudent(PlainPart):
 class Full:
     """The row of `TRAINING`."""
 
-    parts = {RANKING: FullRanking(), LATE_INTERACTION: SharedWeights(), STUDENT: FullStudent()}
+    parts: Mapping[str, Part] = {
+        RANKING: FullRanking(),
+        LATE_INTERACTION: SharedWeights(),
+        STUDENT: FullStudent(),
+    }
     weights = "model.safetensors"
-    teaching = None
+    teaching: Teaching | None = None
 
 
 def free_shared(model: Any) -> None:

@@ -21,8 +21,10 @@ from polyrank.training.kinds.contract import (
     Fitted,
     Fitting,
     Ground,
+    Part,
     PlainPart,
     StudentGround,
+    Teaching,
 )
 from polyrank.training.loop.sparsity import Sparsity
 
@@ -50,7 +52,7 @@ class MaskPart(PlainPart):
     """In two phases: which coordinates, then their values."""
 
     reads = SPARSE | {"reduction"}
-    replaces = {"reduction": "k"}
+    replaces: Mapping[str, str] = {"reduction": "k"}
 
     def options(self, ground: Any, model: Any) -> Mapping[str, Any]:
         return asdict(sparsity_of(ground))
@@ -178,14 +180,14 @@ class MaskTeaching:
 class Mask:
     """The row of `TRAINING`."""
 
-    parts = {
+    parts: Mapping[str, Part] = {
         LANGUAGE: LanguageMask(),
         RANKING: RankingMask(),
         LATE_INTERACTION: TokenMask(),
         STUDENT: StudentMask(),
     }
     weights = "mask.safetensors"
-    teaching = MaskTeaching()
+    teaching: Teaching | None = MaskTeaching()
 
 
 def _apply(encoder: Any, below: Path | None) -> None:

@@ -209,7 +209,8 @@ class LanguageTraining:
             recipe=self._recipe(fitted, place),
             figures={**figures, **self.measured.sizes()},
         )
-        return self.part.save(fitted, self.ground, place.output, card)
+        written: ModuleCard = self.part.save(fitted, self.ground, place.output, card)
+        return written
 
     def _recipe(self, fitted: Fitted, place: Place) -> Mapping[str, Any]:
         recipe = self.recipe

@@ -30,7 +30,7 @@ from polyrank.training.loop.averaging import Snapshots
 from polyrank.training.loop.checks import check_name
 from polyrank.training.loop.steps import Batch, Schedule
 
-Card = TypeVar("Card")
+Card = TypeVar("Card", covariant=True)
 Recipe = TypeVar("Recipe", bound="Seeded")
 
 

@@ -192,7 +192,8 @@ class RankingTraining:
         card = module_card(
             place, self.base, RANKING, recipe.kind, self.rows.source, about, self.parent
         )
-        return self.part.save(fitted, self.ground, place.output, card)
+        written: ModuleCard = self.part.save(fitted, self.ground, place.output, card)
+        return written
 
     def _told_prefixes(self) -> Mapping[str, Any]:
         return {"prefixes": list(self.prefixes)} if any(self.prefixes) else {}
