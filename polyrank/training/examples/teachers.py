@@ -177,6 +177,6 @@ def _read(cache: Path, head: dict[str, str]) -> dict[str, tuple[float, ...]]:
     if first != head:
         raise UsageError(
             f"{cache} holds scores of another teacher, or of other weights of '{head['teacher']}'; "
-            f"start anew after:  rm -r {cache.parent}"
+            f"start over after:  rm -r {cache.parent}"
         )
     return {row["id"]: tuple(row["scores"]) for row in rows}

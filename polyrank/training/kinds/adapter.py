@@ -77,7 +77,7 @@ class RankingAdapter(PlainPart):
 
     rate = 5e-4
     reads = frozenset({"reduction", "over"})
-    beneath = "adapter"
+    beneath: str | None = "adapter"
 
     def build(self, ground: Ground) -> Any:
         model = self.stack(ground)

@@ -67,7 +67,7 @@ class SharedWeights(PlainPart):
 
     rate = 1e-4
     reads = frozenset({"over"})
-    beneath = "adapter"
+    beneath: str | None = "adapter"
     recipe = SHARED
 
     def build(self, ground: Ground) -> Any:

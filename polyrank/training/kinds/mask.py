@@ -93,7 +93,7 @@ class RankingMask(MaskPart):
 
     rate = 1e-4
     reads = MaskPart.reads | {"over"}
-    beneath = "mask"
+    beneath: str | None = "mask"
 
     def build(self, ground: Ground) -> Any:
         from polyrank.training.loop.stack import whole_classifier

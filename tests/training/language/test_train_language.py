@@ -82,8 +82,9 @@ def test_pairs_add_alignment(tiny_mlm, text_file, pairs_file, tmp_path):
 
 def test_pairs_alone_need_no_text_and_no_head(tiny_bert, pairs_file, tmp_path):
     from polyrank.base import load_base
-    from polyrank.training.language.students import AdapterStudent
-    from polyrank.training.language.train_language import Frozen, SentenceEncoder, _pairs
+    from polyrank.training.language.learnt import pairs_of
+    from polyrank.training.language.sentence_pairs import SentenceEncoder
+    from polyrank.training.language.students import AdapterStudent, Frozen
     from polyrank.training.language.trainable_adapter import TrainableAdapter
 
     options = {"parallel": pairs_file, "loss": "distance", "steps": 80, **EASY}
@@ -93,7 +94,7 @@ def test_pairs_alone_need_no_text_and_no_head(tiny_bert, pairs_file, tmp_path):
 
     base = load_base(str(tiny_bert))
     encoder = SentenceEncoder(base, 24)
-    text, english = zip(*_pairs(pairs_file, "de"), strict=True)
+    text, english = zip(*pairs_of(pairs_file, "de"), strict=True)
     target = encoder.vectors(Frozen(base.model), english, "query", "cpu")
     adapter = TrainableAdapter.of(load_adapter_module(tmp_path / "de"), "de")
     distances = [
@@ -293,7 +294,7 @@ def test_bad_input_says_what_to_do(tiny_mlm, tiny_bert, text_file, pairs_file, t
         train(tiny_mlm, text_file, tmp_path / "de", reduction=5)
     with pytest.raises(UsageError, match="hides no tokens; leave out --head"):
         train(tiny_bert, None, tmp_path / "de", parallel=pairs_file, head=tmp_path)
-    with pytest.raises(ModuleError, match="is no masked-language head"):
+    with pytest.raises(ModuleError, match="is not a masked-language head"):
         train(tiny_bert, text_file, tmp_path / "de", head=tmp_path)
 
 
