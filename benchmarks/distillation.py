@@ -119,7 +119,7 @@ class Runner:
             task,
             one.name,
             digest(one.weights),
-            lambda: one.scorer.rerank(texts, first, progress=False),
+            lambda: one.reranker.rerank(texts, first, progress=False),
         )
 
     def kept(self, task: Task, name: str, identity: str, make: Any) -> Run:
@@ -223,7 +223,7 @@ def speed(
     texts = spread(texts, runner.options.topics, task.offset)
     first = runner.first(task, texts)
     some = {query: first[query] for query in sorted(first)[:queries]}
-    named = [Named(s.name, s.scorer, s.parameters, s.megabytes) for s in systems]
+    named = [Named(s.name, s.reranker, s.parameters, s.megabytes) for s in systems]
     found = side_by_side(named, texts, some, repeats=repeats, progress=False)
     keys = ("pairs_per_second", "slowest", "fastest")
     return {
@@ -241,7 +241,7 @@ def named(folders: Sequence[Path]) -> dict[Path, str]:
     cards = {folder: verify(folder) for folder in folders}
     for folder, card in cards.items():
         if card is None:
-            sys.exit(f"{folder} is no model that 'polyrank distill' wrote")
+            sys.exit(f"{folder} is not a folder that 'polyrank distill' wrote")
     pairs = {folder: f"{card['source']}–{card['target']}" for folder, card in cards.items() if card}
     alone = Counter(pairs.values())
     return {f: p if alone[p] == 1 else f"{p} {f.name}" for f, p in pairs.items()}

@@ -21,12 +21,12 @@ from typing import Any
 
 import torch
 
+from polyrank import Reranker
 from polyrank.base import DEFAULT_BASE, load_base
 from polyrank.collections.records import Collection, Document, Judgement, Query, Run
 from polyrank.evaluation import evaluate
 from polyrank.evaluation.significance import holm
 from polyrank.index.dense import Dense
-from polyrank.rerankers.modular import Reranker
 from polyrank.training.loop.steps import machine
 from polyrank.zoo import list_modules
 

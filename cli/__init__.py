@@ -21,7 +21,7 @@ def main() -> None:
 def _plain_warnings() -> None:
     """What polyrank warns of reads like its other messages, without a line of its source."""
     import polyrank
-    from polyrank.messages import note
+    from polyrank.progress import note
 
     ours = tuple(str(Path(file).parent) for file in (polyrank.__file__, __file__))
     usual = warnings.showwarning

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from polyrank.errors import PolyrankError
-from polyrank.messages import note
+from polyrank.progress import note
 
 from . import (
     alignment,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from polyrank.messages import note
+from polyrank.progress import note
 
 from . import checks, first_stages, loading, options
 from .options import Analysis, Fallback, FirstStage
@@ -75,14 +75,14 @@ def bench(
     from polyrank.evaluation.contenders import TEACHER, contenders
     from polyrank.evaluation.side_by_side import Named, side_by_side
     from polyrank.rerankers.distilled_folder import verify
-    from polyrank.rerankers.mean import MeanScorer
+    from polyrank.rerankers.mean import MeanReranker
 
     if run is not None:
         checks.not_beside(context, "run", ["first-stage"])
     torch.manual_seed(seed)
     texts = loading.load(collection, queries, documents, query_language, document_language, split)
     beside = contenders(model, base, ranking, fallback.value, max_length, device, teacher=teacher)
-    if isinstance(mean := beside[0].scorer, MeanScorer):
+    if isinstance(mean := beside[0].reranker, MeanReranker):
         names = ", ".join(member.name for member in mean.members)
         note(f"'{TEACHER}' is the mean ({mean.scale}) of {names}; --teacher takes one of them")
     if run is not None:
@@ -94,9 +94,9 @@ def bench(
         found = first_stages.search_first(
             texts, first_stage, stage_base, depth, limit, device, Analysis.stems
         )
-    named = [Named(one.name, one.scorer, one.parameters, one.megabytes) for one in beside]
+    named = [Named(one.name, one.reranker, one.parameters, one.megabytes) for one in beside]
     report = side_by_side(named, texts, found, TEACHER, measure, passes)
     for one in beside:
-        for message, times in one.scorer.notes.items():
+        for message, times in one.reranker.notes.items():
             note(f"{one.name}: {message} ({times} times)")
     print(report.json() if as_json else report)

@@ -54,9 +54,10 @@ def compare(
 ) -> None:
     """Test runs against a baseline, query by query, on one or more measures.
 
-    The same topic in several languages is no independent observation, so it is averaged over them
-    first (--unit query does not). With --by, every language or pair is tested by itself. Runs over
-    different queries are refused: an arm that never ran would score 0 and look significantly worse.
+    The same topic in several languages is not an independent observation, so it is averaged over
+    them first (--unit query does not). With --by, every language or pair is tested by itself. Runs
+    over different queries are refused: an arm that never ran would score 0 and look significantly
+    worse.
 
     \b
     Examples (the first two write the runs):

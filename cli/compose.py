@@ -9,9 +9,9 @@ import typer
 
 from polyrank.base import DEFAULT_BASE
 from polyrank.errors import CompositionError, UsageError
-from polyrank.messages import note
+from polyrank.progress import note
 
-from . import options, scorers
+from . import options, rerankers
 from .options import Fallback, Kind
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def compose(
         ranking,
         query_language,
         document_language,
-        routing=scorers.routing_for(kind, routing),
+        routing=rerankers.routing_for(kind, routing),
         kind=kind.value,
         ranking_kind=ranking_kind and ranking_kind.value,
         fallback=fallback.value,

@@ -11,10 +11,10 @@ import typer
 
 from polyrank.base import DEFAULT_BASE
 from polyrank.errors import UsageError
-from polyrank.messages import note
+from polyrank.progress import note
 
-from . import loading, options, scorers, show
-from .options import Fallback, Kind
+from . import loading, options, rerankers, show
+from .options import Fallback
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -110,6 +110,8 @@ def _runs(
     from polyrank.index.dense import Dense
     from polyrank.index.lexical import BM25
     from polyrank.index.modular_dense import ModularDense
+    from polyrank.rerankers.base import rerank_run
+    from polyrank.rerankers.load import load_reranker
 
     documents, queries = list(texts.documents.values()), list(texts.queries.values())
     runs: dict[str, Run] = {"BM25": BM25(documents).search(queries, depth)}
@@ -124,20 +126,19 @@ def _runs(
         (COMPOSITION, None, "split", MODULAR),
     ):
         note(f"scoring: {name}")
-        scorer = scorers.reranker(
+        reranker = load_reranker(
             base,
-            ranking,
-            Kind.adapter,
-            options.Routing(routing),
-            fallback,
-            max_length,
-            device,
-            None,
-            0,
-            keep=True,
+            ranking=ranking,
+            routing=routing,
+            fallback=fallback.value,
+            max_length=max_length,
+            device=device,
+            keep=rerankers.KEPT,
+            seed=0,
         )
-        runs[name] = scorers.reranked(scorer, texts, runs[first])
-        scorers.report(scorer)
+        run, notes = rerank_run(reranker, texts, runs[first])
+        runs[name] = run
+        rerankers.report(notes)
     return runs
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from polyrank.errors import UsageError
-from polyrank.messages import note
+from polyrank.progress import note
 
 from .judged import By, Judged, Measures, Missing, Truth, split_measures, truth
 from .options import AsJson, DocumentLanguage, DocumentsFile, QueriesFile, QueryLanguage, Split

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from polyrank.errors import UsageError
-from polyrank.messages import note
+from polyrank.progress import note
 
 from . import options
 

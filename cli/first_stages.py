@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from polyrank.messages import note
+from polyrank.progress import note
 
 from .options import Analysis, FirstStage
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from polyrank.errors import UsageError
-from polyrank.messages import note
+from polyrank.progress import note
 
 if TYPE_CHECKING:
     from polyrank.collections.records import Collection, Judgement, Run

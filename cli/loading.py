@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from polyrank.errors import UsageError
-from polyrank.messages import note
+from polyrank.progress import note
 
 if TYPE_CHECKING:
     from polyrank.collections.records import Collection, Document, Query

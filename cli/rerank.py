@@ -7,19 +7,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from polyrank.base import DEFAULT_BASE
 from polyrank.errors import UsageError
-from polyrank.messages import note
+from polyrank.progress import note
 
-from . import checks, first_stages, loading, options, scorers
-from .options import Analysis, Fallback, FirstStage, Kind, Routing
+from . import checks, first_stages, loading, options, rerankers
+from .options import Analysis, Fallback, FirstStage, Kind
+from .ray_workers import asks_for_ray
 
 if TYPE_CHECKING:
-    from polyrank.collections.records import Document, Run, ScoredDocument
+    from polyrank.collections.records import Document, Run
+    from polyrank.composition.saved import SavedComposition
+    from polyrank.rerankers.base import Ranking, Request
+    from polyrank.rerankers.load import RerankerSpec
 
 
 class Missing(Enum):
@@ -85,7 +89,7 @@ def rerank(
     """Rerank the candidates of a first stage with a composition of modules.
 
     Each query is written when it is scored, so a long run that is stopped goes on with --resume.
-    With --composition the modules are those of the file, with just the weights of then. With
+    With --composition the modules are those of the file, with the same weights as then. With
     --model there are no modules: one cross-encoder scores, such as one of 'polyrank distill'. With
     --ray several processes or machines score, and the output is the same. --interpolate mixes the
     scores with the first stage's, which often ranks better than either.
@@ -98,106 +102,128 @@ def rerank(
       polyrank rerank --query "Su kaç derecede kaynar?" --passages passages.txt \\
           --query-language tr --document-language en
     """
-    kept = None
+    from polyrank.rerankers.load import RerankerSpec, load_reranker
+    from polyrank.runs.rerank import rerank_stream
+    from polyrank.scale_out import scaled_out
+
     if model is not None:
         checks.not_beside(context, "model", ("composition", *options.WITH_MODEL))
+    modules = rerankers.module_options(base, ranking, kind, ranking_kind, routing, fallback)
+    saved = None
     if composition is not None:
         checks.not_beside(
             context, "composition", ("ranking", "kind", "ranking-kind", "routing", "fallback")
         )
-        from polyrank.composition.saved import read_composition
-
-        kept = read_composition(composition)
-        plan = kept.composition
-        ranking, kind, routing = plan.ranking or "", Kind(plan.kind), Routing(plan.routing)
-        ranking_kind = Kind(plan.ranking_kind)
-        base = base if checks.is_given(context, "base") else kept.base
-        query_language = query_language or plan.query_language
-        document_language = document_language or plan.document_language
-
-    def reranker() -> scorers.Local:
-        if model is not None:
-            return scorers.standalone(model, max_length, device, dtype, seed)
-        if kept is not None:
-            return scorers.composed(kept, base, max_length, device, dtype, seed)
-        return scorers.reranker(
-            base, ranking, kind, routing, fallback, max_length, device, dtype, seed, ranking_kind
-        )
-
+        saved, modules = _planned(composition, modules, checks.is_given(context, "base"))
+        query_language = query_language or saved.composition.query_language
+        document_language = document_language or saved.composition.document_language
+    spec = RerankerSpec(
+        model=model,
+        composition=saved,
+        **modules,
+        max_length=max_length,
+        device=device,
+        dtype=dtype,
+        seed=seed,
+    )
     mixing = checks.normalisation(interpolate, normalise)
     if query is not None or passages is not None:
-        if query is None or passages is None:
-            raise UsageError("--query and --passages go together")
-        checks.typed("--query", query)
-        if any(
-            o is not None for o in (collection, queries, documents, split, run, first_stage, ray)
-        ):
-            raise UsageError("--query with --passages takes no collection, run, first stage or Ray")
-        if str(output) != "-" or resume:
-            raise UsageError("--query with --passages writes to standard output")
-        if interpolate is not None:
-            raise UsageError("--interpolate mixes with a first stage, which --passages has not")
-        candidates = loading.read_passages(passages, document_language)
-        scorer = reranker()
-        hits = scorer.rank(query, candidates, query_language, document_language)
-        scorers.report(scorer)
-        _show(hits, candidates, depth, as_json)
+        _check_typed(context, query, passages)
+        assert query is not None and passages is not None
+        listed = loading.read_passages(passages, document_language)
+        _rank_typed(spec, query, query_language, listed, depth, as_json)
         return
 
     checks.one_of(run=run, first_stage=first_stage)
     checks.writable(output, run, queries, documents)
     texts = loading.load(collection, queries, documents, query_language, document_language, split)
-    from polyrank.runs.rerank import rerank_stream
-
-    stage = first_stage or FirstStage.dense
+    stage = None if run is not None else first_stage or FirstStage.dense
 
     def searched() -> Run:
-        return first_stages.search_first(texts, stage, base, depth or 100, limit, device, analysis)
-
-    scorer = reranker()
-    with (
-        _candidates(run, searched, output, resume) as found,
-        scorers.scaled_out(scorer, reranker, ray, ray_workers) as scoring,
-    ):
-        summary = rerank_stream(
-            scoring,
-            texts,
-            found,
-            output,
-            settings={
-                "model": model,
-                "base": base,
-                "ranking": getattr(scorer, "ranking", scorers.DEFAULT_RANKING),
-                "kind": kind.value,
-                "ranking-kind": (ranking_kind or kind).value,
-                "routing": getattr(
-                    scorer, "routing", scorers.routing_for(kind, routing, ranking_kind)
-                ),
-                "fallback": fallback.value,
-                "composition": kept and kept.to_json(),
-                "split": split,
-                "query-language": query_language,
-                "document-language": document_language,
-                "first-stage": None if run is not None else stage.value,
-                "analysis": None if run is not None else analysis.value,
-                "max-length": max_length,
-                "device": device,
-                "dtype": dtype,
-                "seed": seed,
-                "json": as_json,
-                **scorers.identity(scorer),
-            },
-            resume=resume,
-            missing=missing.value,
-            depth=depth,
-            limit=limit,
-            tag=tag,
-            as_json=as_json,
-            interpolate=interpolate,
-            normalise=mixing,
+        return first_stages.search_first(
+            texts, stage or FirstStage.dense, base, depth or 100, limit, device, analysis
         )
-        scorers.report(scoring)
+
+    asked = {
+        "split": split,
+        "query-language": query_language,
+        "document-language": document_language,
+        "first-stage": stage and stage.value,
+        "analysis": stage and analysis.value,
+        "json": as_json,
+    }
+    written: dict[str, Any] = {
+        "resume": resume,
+        "missing": missing.value,
+        "depth": depth,
+        "limit": limit,
+        "tag": tag,
+        "as_json": as_json,
+        "interpolate": interpolate,
+        "normalise": mixing,
+    }
+    address = ray if asks_for_ray(ray, ray_workers) else None
+    reranker = load_reranker(spec)  # before the search, so that what is wrong is said first
+    settings = {**rerankers.settings_of(spec, reranker), **asked}
+    with (
+        _candidates(run, searched, output, resume) as candidates,
+        scaled_out(spec, reranker, address, ray_workers) as scaled,
+    ):
+        summary = rerank_stream(scaled, texts, candidates, output, settings=settings, **written)
+    rerankers.report(summary.notes)
     note(str(summary))
+
+
+def _planned(
+    composition: Path, modules: dict[str, Any], base_given: bool
+) -> tuple[SavedComposition, dict[str, Any]]:
+    """A saved composition, and what it says in place of the options of modules."""
+    from polyrank.composition.saved import read_composition
+
+    saved = read_composition(composition)
+    plan = saved.composition
+    planned = {
+        "base": modules["base"] if base_given else saved.base,
+        "ranking": plan.ranking or "",
+        "kind": plan.kind,
+        "ranking_kind": plan.ranking_kind,
+        "routing": plan.routing,
+    }
+    return saved, {**modules, **planned}
+
+
+def _check_typed(context: typer.Context, query: str | None, passages: Path | None) -> None:
+    """Refuse options that do not go with a typed query and a file of passages."""
+    if query is None or passages is None:
+        raise UsageError("--query and --passages go together")
+    checks.typed("--query", query)
+    others = ("collection", "queries", "documents", "split", "run", "first-stage", "ray")
+    if any(checks.is_given(context, name) for name in others):
+        raise UsageError("--query with --passages takes no collection, run, first stage or Ray")
+    if str(context.params["output"]) != "-" or context.params["resume"]:
+        raise UsageError("--query with --passages writes to standard output")
+    if checks.is_given(context, "interpolate"):
+        raise UsageError("--interpolate mixes with a first stage, which --passages has not")
+
+
+def _rank_typed(
+    spec: RerankerSpec,
+    query: str,
+    query_language: str | None,
+    documents: list[Document],
+    depth: int | None,
+    as_json: bool,
+) -> None:
+    """Rank passages for a typed query, and show them."""
+    from polyrank.collections.texts import as_queries
+    from polyrank.rerankers.base import Request
+    from polyrank.rerankers.load import load_reranker
+
+    (asked,) = as_queries([query], query_language)
+    request = Request(asked, tuple(documents))
+    (ranking,) = load_reranker(spec).rank_all([request])
+    rerankers.report(ranking.notes)
+    _show(ranking, request, depth, as_json)
 
 
 @contextmanager
@@ -216,13 +242,13 @@ def _candidates(
         yield found
 
 
-def _show(
-    hits: list[ScoredDocument], candidates: list[Document], depth: int | None, as_json: bool
-) -> None:
-    texts = {document.id: document.text for document in candidates}
-    for rank, hit in enumerate(hits[:depth], start=1):
+def _show(ranking: Ranking, request: Request, depth: int | None, as_json: bool) -> None:
+    texts = {document.id: document.text for document in request.documents}
+    for rank, hit in enumerate(ranking.hits[:depth], start=1):
+        text = texts[hit.document_id]
         if as_json:
-            row = {"rank": rank, "document_id": hit.document_id, "score": hit.score}
-            print(json.dumps({**row, "text": texts[hit.document_id]}, ensure_ascii=False))
+            row = {"rank": rank, "document_id": hit.document_id, "score": hit.score, "text": text}
+            more = ranking.details.get(hit.document_id, {})
+            print(json.dumps({**row, **more}, ensure_ascii=False))
         else:
-            print(f"{rank}\t{hit.score:.4f}\t{hit.document_id}\t{texts[hit.document_id]}")
+            print(f"{rank}\t{hit.score:.4f}\t{hit.document_id}\t{text}")

@@ -11,17 +11,18 @@ import typer
 
 from polyrank.base import DEFAULT_BASE
 from polyrank.errors import UsageError
-from polyrank.messages import note
-from polyrank.runs import fusion
+from polyrank.progress import note
 
-from . import checks, first_stages, loading, options, scorers, show
+from . import checks, first_stages, loading, options, rerankers, show
 from .index import options as indexes
 from .index.opened import open_index, worker_pool
 from .options import Analysis, Fallback, FirstStage, Kind
+from .ray_workers import asks_for_ray
 
 if TYPE_CHECKING:
     from polyrank.collections.records import Collection, Run
     from polyrank.index.multivector import MultiVectorIndex, Pruning
+    from polyrank.rerankers.load import RerankerSpec
 
 
 def search(
@@ -91,12 +92,9 @@ def search(
         raise UsageError("--interpolate mixes in the reranker; leave out --no-rerank")
     if model is not None:
         checks.not_beside(context, "model", options.WITH_MODEL)
-        if not rerank:
-            raise UsageError("--model scores the candidates; leave out --no-rerank")
-    if not rerank and ray is not None and index is None:
-        raise UsageError("--ray scores the candidates; leave out --no-rerank, or search an --index")
-    if not rerank and ray is None and ray_workers is not None:
-        raise UsageError("--ray-workers goes with --ray")
+    address = ray if asks_for_ray(ray, ray_workers) else None
+    if not rerank:
+        _refuse_unscored(model, address, index)
     if index is not None:
         checks.not_beside(
             context, "index", ["documents", "document-language", "first-stage", "analysis"]
@@ -109,16 +107,9 @@ def search(
         opened = open_index(index, given, index_ranking, device, dtype)
         wanted = _asked(collection, queries, query, query_language, split)
         _check_ids(wanted, output)
+        where = (depth, indexes.split(languages), indexes.pruning_of(probe, candidates))
         texts, found = _search_index(
-            opened,
-            opened_again,
-            wanted,
-            depth,
-            limit,
-            indexes.split(languages),
-            indexes.pruning_of(probe, candidates),
-            ray,
-            ray_workers,
+            opened, opened_again, wanted, limit, where, (address, ray_workers)
         )
     else:
         _refuse(context, ["languages", "probe", "candidates", "index-ranking"])
@@ -128,33 +119,68 @@ def search(
         _check_ids(texts, output)
         found = first_stages.search_first(texts, first_stage, base, depth, limit, device, analysis)
     if rerank:
+        from polyrank.rerankers.load import RerankerSpec
 
-        def reranker() -> scorers.Local:
-            if model is not None:
-                return scorers.standalone(model, max_length, device, dtype, seed)
-            return scorers.reranker(
-                base, ranking, kind, routing, fallback, max_length, device, dtype, seed,
-                ranking_kind, keep=ray is None,
-            )  # fmt: skip
-
-        with scorers.scaled_out(reranker(), reranker, ray, ray_workers) as scorer:
-            scored = scorers.reranked(scorer, texts, found)
-            scorers.report(scorer)
-        found = (
-            scored
-            if interpolate is None
-            else fusion.interpolate(found, scored, interpolate, mixing)
+        spec = RerankerSpec(
+            model=model,
+            **rerankers.module_options(base, ranking, kind, ranking_kind, routing, fallback),
+            max_length=max_length,
+            device=device,
+            dtype=dtype,
+            seed=seed,
+            keep=rerankers.KEPT if ray is None else 0,
         )
+        mix = None if interpolate is None else (interpolate, mixing)
+        found = _reranked(spec, texts, found, mix, (address, ray_workers))
     if output is not None:
         from polyrank.collections.trec import write_run
 
         write_run(found, output)
         note(f"{sum(map(len, found.values()))} candidates of {len(found)} queries")
         return
+    _show(texts, found, top, as_json)
+
+
+def _refuse_unscored(model: str | None, ray: str | None, index: Path | None) -> None:
+    """Refuse options of scoring where nothing is scored."""
+    if model is not None:
+        raise UsageError("--model scores the candidates; leave out --no-rerank")
+    if ray is not None and index is None:
+        raise UsageError("--ray scores the candidates; leave out --no-rerank, or search an --index")
+
+
+def _reranked(
+    spec: RerankerSpec,
+    texts: Collection,
+    found: Run,
+    mix: tuple[float, str] | None,
+    ray: tuple[str | None, int | None],
+) -> Run:
+    """The candidates in the reranker's order.
+
+    Args:
+        mix: weight and normalisation of an interpolation with the first stage.
+        ray: address and workers.
+    """
+    from polyrank.rerankers.base import rerank_run
+    from polyrank.rerankers.interpolated import Interpolated
+    from polyrank.rerankers.load import load_reranker
+    from polyrank.scale_out import scaled_out
+
+    with scaled_out(spec, load_reranker(spec), *ray) as reranker:
+        if mix is not None:
+            reranker = Interpolated(reranker, *mix)
+        run, notes = rerank_run(reranker, texts, found)
+    rerankers.report(notes)
+    return run
+
+
+def _show(texts: Collection, run: Run, top: int, as_json: bool) -> None:
+    """The best of each query, on standard output."""
     from rich.console import Console
 
     console = Console(highlight=False)
-    for query_id, hits in found.items():
+    for query_id, hits in run.items():
         shown, asked = hits[:top], texts.queries[query_id]
         if as_json:
             print(show.as_json(asked, shown, texts.documents))
@@ -181,25 +207,30 @@ def _search_index(
     opened: MultiVectorIndex,
     again: Callable[[], MultiVectorIndex],
     asked: Collection,
-    depth: int,
     limit: int | None,
-    languages: Sequence[str] | None,
-    pruning: Pruning | None,
-    ray: str | None,
-    workers: int | None,
+    where: tuple[int, Sequence[str] | None, Pruning | None],
+    ray: tuple[str | None, int | None],
 ) -> tuple[Collection, Run]:
-    """What an index finds, and the texts to show and to rerank."""
+    """What an index finds, and the texts to show and to rerank.
+
+    Args:
+        again: opens the index in a worker.
+        limit: of queries.
+        where: depth, languages and pruning of `MultiVectorIndex.search`.
+        ray: address and workers.
+    """
     queries = list(asked.queries.values())[:limit]
-    if ray is None:
-        found = opened.search(queries, depth, languages, pruning)
+    address, workers = ray
+    if address is None:
+        found = opened.search(queries, *where)
     else:
         from polyrank.scale_out import RayIndex
 
-        with worker_pool(again, opened.encoder, ray, workers) as pool:
+        with worker_pool(again, opened.encoder, address, workers) as pool:
             scaled = RayIndex(pool)
-            found = scaled.search(queries, depth, languages, pruning)
-            scorers.report(scaled)
-    scorers.report(getattr(opened.encoder, "model", None))
+            found = scaled.search(queries, *where)
+            rerankers.report(scaled)
+    rerankers.report(getattr(opened.encoder, "model", None))
     if not any(found.values()) and queries:
         there = ", ".join(f"{tag} {count}" for tag, count in opened.info().languages.items())
         note(f"nothing was found; the index has documents in: {there or 'no language'}")

@@ -21,7 +21,7 @@ from polyrank.languages.tags import normalise
 XQUAD = ("de", "en", "es", "ru", "tr", "zh")
 NTREX = (
     "eng deu fin rus tur zho-CN zho-TW swa kir uig spa fra por pol swe ell ron ukr ind jpn kor tha",
-    "aze-Latn tuk bak tgk-Cyrl prs pus urd ben amh orm kin zul wol ibo",
+    "aze-Latn tuk bak tgk-Cyrl prs pus urd ben amh orm kin zul wol ibo bem sna-Latn",
 )
 FLORES = (
     "eng deu spa fin rus tur zho swh kir uig",  # a language module is bundled

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from polyrank.pipeline import FanOut, Fusion, Pipeline
     from polyrank.rerankers.composed import ComposedReranker
     from polyrank.rerankers.cross_encoder import CrossEncoder
-    from polyrank.rerankers.modular import Reranker
+    from polyrank.rerankers.load import RerankerSpec, load_reranker
+    from polyrank.rerankers.modular import ModularReranker as Reranker
     from polyrank.runs.fusion import fuse, interpolate
     from polyrank.training.distillation.distil import distill_bilingual
     from polyrank.training.head.train_head import train_head
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     __version__: str
 
-# Public name -> the module that defines it.
+# Public name -> the module that defines it, with its name there where that is another.
 _HOMES = {
     "BM25": "polyrank.index.lexical",
     "ComposedReranker": "polyrank.rerankers.composed",
@@ -53,7 +54,8 @@ _HOMES = {
     "Pipeline": "polyrank.pipeline",
     "MultiVectorIndex": "polyrank.index.multivector",
     "Query": "polyrank.collections.records",
-    "Reranker": "polyrank.rerankers.modular",
+    "Reranker": "polyrank.rerankers.modular:ModularReranker",
+    "RerankerSpec": "polyrank.rerankers.load",
     "Thresholds": "polyrank.corpus.rules",
     "clean_corpus": "polyrank.corpus.clean",
     "compare": "polyrank.evaluation",
@@ -64,6 +66,7 @@ _HOMES = {
     "fuse": "polyrank.runs.fusion",
     "interpolate": "polyrank.runs.fusion",
     "load_collection": "polyrank.collections.load",
+    "load_reranker": "polyrank.rerankers.load",
     "mix_corpus": "polyrank.corpus.mix",
     "read_composition": "polyrank.composition.saved",
     "read_run": "polyrank.collections.trec",
@@ -91,6 +94,7 @@ __all__ = [
     "Pipeline",
     "Query",
     "Reranker",
+    "RerankerSpec",
     "Thresholds",
     "__version__",
     "clean_corpus",
@@ -102,6 +106,7 @@ __all__ = [
     "fuse",
     "interpolate",
     "load_collection",
+    "load_reranker",
     "mix_corpus",
     "read_composition",
     "read_run",
@@ -122,7 +127,8 @@ def __getattr__(name: str) -> Any:
 
         value: Any = version("polyrank")
     elif name in _HOMES:
-        value = getattr(import_module(_HOMES[name]), name)
+        module, _, there = _HOMES[name].partition(":")
+        value = getattr(import_module(module), there or name)
     else:
         raise AttributeError(f"module 'polyrank' has no attribute {name!r}")
     globals()[name] = value

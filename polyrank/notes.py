@@ -7,7 +7,6 @@ read the sentence.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 # Kind → what it says.
 KINDS = {
@@ -24,32 +23,47 @@ KINDS = {
 }
 
 
-@dataclass(frozen=True, order=True)
-class Note:
-    """One thing that was assumed, cut or repaired.
+# Sentences of these kinds begin with a word of their own, so that a saved one is known again.
+_FIRST_WORDS = {"transfer": "zero-shot: ", "unverified": "unverified: "}
 
-    kind: one of `KINDS`. text: a sentence for the user.
+
+class Note(str):
+    """A sentence for the user, with its kind for programs; compared and saved as the sentence.
+
+    Args:
+        kind: one of `KINDS`.
+        text: the sentence.
     """
 
     kind: str
-    text: str
 
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"unknown kind of note '{self.kind}'; use one of {', '.join(KINDS)}")
+    def __new__(cls, kind: str, text: str) -> Note:
+        if kind not in KINDS:
+            raise ValueError(f"unknown kind of note '{kind}'; use one of {', '.join(KINDS)}")
+        note = super().__new__(cls, text)
+        note.kind = kind
+        return note
 
-    def __str__(self) -> str:
-        return self.text
+    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]
+        return self.kind, str(self)
+
+    @classmethod
+    def read(cls, text: str) -> Note:
+        """A note that was saved as its sentence."""
+        for kind, words in _FIRST_WORDS.items():
+            if text.startswith(words):
+                return cls(kind, text)
+        return cls("other", text)
 
 
 class Notes(Mapping[Note, int]):
-    """Notes and how often each was made: a value, added with `+`, shown in order of their making."""
+    """Notes and how often each was made: a value, in the order of their making."""
 
     def __init__(self, counts: Mapping[Note, int] | Iterable[tuple[Note, int]] = ()) -> None:
         self._counts = {note: times for note, times in dict(counts).items() if times}
 
-    def __getitem__(self, note: Note) -> int:
-        return self._counts[note]
+    def __getitem__(self, note: str) -> int:
+        return self._counts[note]  # type: ignore[index]
 
     def __iter__(self) -> Iterator[Note]:
         return iter(self._counts)

@@ -10,21 +10,21 @@ so parts nest in any order. A run in memory stands wherever a retriever does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
-from polyrank.collections.records import Document, Query, Run
+from polyrank.collections.records import Query, Run, ScoredDocument
 from polyrank.collections.texts import Documents, Queries, documents_of, queries_of
 from polyrank.errors import UsageError
 from polyrank.index.lexical import BM25
 from polyrank.progress import track
-from polyrank.rerankers.scoring import Scorer, rerank_query
+from polyrank.rerankers.base import Ranking, Request, Reranker, Scorer, as_reranker, request_of
 from polyrank.runs.fusion import K, fuse
 
 if TYPE_CHECKING:
-    from polyrank.rerankers.pairs import Retriever
+    from polyrank.rerankers.base import Retriever
 
 Variants = Mapping[str, Sequence["str | Query"]] | Callable[[Query], Sequence["str | Query"]]
 
@@ -133,7 +133,7 @@ class Pipeline:
 
     Args:
         first: a retriever, or a run.
-        reranker: anything with `score(pairs)`: a `Reranker`, a `LateInteraction`, ...
+        reranker: a reranker, or anything with `score(pairs)`.
         documents: the texts that the reranker reads: records, texts, a collection or a frame.
         depth: candidates that are reranked.
 
@@ -144,7 +144,7 @@ class Pipeline:
     def __init__(
         self,
         first: Retriever | Run,
-        reranker: Scorer,
+        reranker: Reranker | Scorer,
         documents: Documents,
         depth: int = 100,
     ) -> None:
@@ -175,22 +175,30 @@ class Pipeline:
             UsageError: a candidate that is not among the documents.
         """
         asked = queries_of(queries, query_language)
-        found = search(self.first, asked, self.depth)
-        run: Run = {}
-        for query in track(asked, "reranking", show=progress):
-            documents = [self._document(hit.document_id) for hit in found.get(query.id, [])]
-            run[query.id] = (
-                rerank_query(self.reranker, query, documents)[:depth] if documents else []
-            )
+        run: Run = {query.id: [] for query in asked}
+        for ranking in self.rank_all(asked, progress):
+            run[ranking.query_id] = list(ranking.hits[:depth])
         return run
 
-    def _document(self, document_id: str) -> Document:
-        if document_id in self.documents:
-            return self.documents[document_id]
-        raise UsageError(
-            f"the first stage found document '{document_id}', which is not among the "
-            "pipeline's documents; give the documents that were indexed"
-        )
+    def rank_all(self, queries: Sequence[Query], progress: bool = True) -> Iterator[Ranking]:
+        """The rankings of the queries for which the first stage found something, with details.
+
+        Raises:
+            UsageError: a candidate that is not among the documents.
+        """
+        found = search(self.first, queries, self.depth)
+        requests = [self._request(query, found[query.id]) for query in queries if found[query.id]]
+        rankings = as_reranker(self.reranker).rank_all(requests)
+        yield from track(rankings, "reranking", len(requests), show=progress)
+
+    def _request(self, query: Query, hits: Sequence[ScoredDocument]) -> Request:
+        try:
+            return request_of(query, hits, self.documents)
+        except KeyError as error:
+            raise UsageError(
+                f"the first stage found document {error}, which is not among the "
+                "pipeline's documents; give the documents that were indexed"
+            ) from error
 
     def __repr__(self) -> str:
         head = f"Pipeline over {len(self.documents):,} documents, {self.depth} candidates"

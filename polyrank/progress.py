@@ -1,4 +1,4 @@
-"""A bar on stderr for work that takes over two seconds; silent when stderr is no terminal."""
+"""What the user sees meanwhile, on stderr: a bar for work of over two seconds, and messages."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PATIENCE = 2.0  # seconds before a bar appears
+
+
+def note(message: str) -> None:
+    """A message to the user, on stderr: results alone go to stdout."""
+    print(f"polyrank: {message}", file=sys.stderr)
 
 
 class Bar:

@@ -10,12 +10,13 @@ pipeline(pt.new.queries(["Amazon ne kadar büyük?"]))
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from polyrank.collections.records import ScoredDocument
 from polyrank.collections.texts import Documents, documents_of, queries_of
 from polyrank.errors import PolyrankError, UsageError
-from polyrank.rerankers.scoring import Scorer, rerank_query
+from polyrank.rerankers.base import Request, Reranker, Scorer, as_reranker
 
 try:
     import pandas as pd
@@ -27,7 +28,7 @@ except ImportError as error:
     ) from error
 
 if TYPE_CHECKING:
-    from polyrank.rerankers.pairs import Retriever
+    from polyrank.rerankers.base import Retriever
 
 
 class Rerank(pt.Transformer):
@@ -38,7 +39,8 @@ class Rerank(pt.Transformer):
     and `document_language` where these exist, a title from `title`.
 
     Args:
-        scorer: anything with `score(pairs)`: a `Reranker`, a `LateInteraction`, ...
+        reranker: a reranker, or anything with `score(pairs)`. It gets the column `score`, where
+            there is one, as the first stage's scores.
         query_language, document_language: of rows that have none.
         text: the column with the documents' text.
 
@@ -49,13 +51,13 @@ class Rerank(pt.Transformer):
 
     def __init__(
         self,
-        scorer: Scorer,
+        reranker: Reranker | Scorer,
         query_language: str | None = None,
         document_language: str | None = None,
         text: str = "text",
     ) -> None:
         super().__init__()
-        self.scorer, self.text = scorer, text
+        self.reranker, self.text = reranker, text
         self.query_language, self.document_language = query_language, document_language
 
     def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -67,12 +69,14 @@ class Rerank(pt.Transformer):
             documents = list(documents_of(texts, self.document_language).values())
             if len(documents) != len(rows):
                 raise UsageError(f"query '{qid}' has a document twice; drop one of the two rows")
-            hits = rerank_query(self.scorer, queries[str(qid)], documents)
-            parts.append(_in_order(rows, hits))
+            scores = tuple(map(float, rows["score"])) if "score" in rows else None
+            request = Request(queries[str(qid)], tuple(documents), scores)
+            (ranking,) = as_reranker(self.reranker).rank_all([request])
+            parts.append(_in_order(rows, ranking.hits))
         return pd.concat(parts, ignore_index=True) if parts else _typed(frame)
 
     def __repr__(self) -> str:
-        return f"Rerank({type(self.scorer).__name__})"
+        return f"Rerank({type(self.reranker).__name__})"
 
 
 class Retrieve(pt.Transformer):
@@ -136,7 +140,7 @@ class Retrieve(pt.Transformer):
         return f"Retrieve({self.retriever!r}, depth={self.depth})"
 
 
-def _in_order(rows: pd.DataFrame, hits: list[ScoredDocument]) -> pd.DataFrame:
+def _in_order(rows: pd.DataFrame, hits: Sequence[ScoredDocument]) -> pd.DataFrame:
     """The rows of one query in the order of the hits, with their scores and ranks."""
     place = {str(docno): at for at, docno in enumerate(rows["docno"])}
     ordered = rows.iloc[[place[hit.document_id] for hit in hits]]

@@ -11,13 +11,15 @@ import itertools
 import os
 import socket
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from polyrank.collections.records import Document, Query, Run
 from polyrank.errors import PolyrankError, UsageError
-from polyrank.rerankers.scoring import Work
+from polyrank.notes import Notebook, Notes
+from polyrank.rerankers.base import ListReranker, Ranking, Request, Reranker, as_reranker
+from polyrank.rerankers.load import RerankerSpec, load_reranker
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -144,42 +146,49 @@ class RayPool:
         self.close()
 
 
-class RayScorer:
-    """A scorer whose queries are scored by the workers of a pool.
+class RayReranker(ListReranker):
+    """A reranker whose queries are ranked by the workers of a pool.
 
-    Each query is scored on its own, as a local scorer does it, so batches, and with the same number
-    of threads on the same kind of processor bytes, are those of a local run.
+    Each query is ranked on its own, as a local reranker does it, so batches, and with the same
+    number of threads on the same kind of processor bytes, are those of a local run.
 
     Args:
-        pool: its tool is a scorer.
+        pool: its tool is a reranker.
+        identity: of the reranker that the workers build.
         shard: queries that go out at a time.
-
-    `notes` are those of all workers.
+        reads_first_stage: of that reranker.
     """
 
-    def __init__(self, pool: RayPool, shard: int = SHARD) -> None:
+    def __init__(
+        self,
+        pool: RayPool,
+        identity: Mapping[str, str] | None = None,
+        shard: int = SHARD,
+        reads_first_stage: bool = False,
+    ) -> None:
         self.pool, self.shard = pool, shard
-        self.notes: Counter[str] = Counter()
+        self.reads_first_stage = reads_first_stage
+        self._identity = dict(identity or {})
 
-    def score(self, pairs: Sequence[tuple[Query, Document]]) -> list[float]:
-        """Scores of pairs, in the order given, by one worker."""
-        (found,) = self.pool.map(_score, [[pairs]])
-        self.notes.update(found.notes)
-        return found.scores[0]
+    def identity(self) -> Mapping[str, str]:
+        """That of the reranker in the workers."""
+        return self._identity
 
-    def score_queries(self, work: Iterable[Work]) -> Iterator[tuple[Work, list[float]]]:
-        """Each query with its documents, and their scores, in the order given."""
-        sent: list[list[Work]] = []  # shards whose scores have not come, oldest first
+    def rank_request(self, request: Request) -> Ranking:
+        """The candidates of one query, ranked by one worker."""
+        (ranking,) = self.rank_all([request])
+        return ranking
 
-        def shards() -> Iterator[list[list[tuple[Query, Document]]]]:
-            todo = iter(work)
+    def rank_all(self, requests: Iterable[Request]) -> Iterator[Ranking]:
+        """A ranking for each request, in their order."""
+
+        def shards() -> Iterator[list[Request]]:
+            todo = iter(requests)
             while shard := list(itertools.islice(todo, self.shard)):
-                sent.append(shard)
-                yield [[(query, document) for document in documents] for query, documents in shard]
+                yield shard
 
-        for found in self.pool.map(_score, shards()):
-            self.notes.update(found.notes)
-            yield from zip(sent.pop(0), found.scores, strict=True)
+        for rankings in self.pool.map(_rank, shards()):
+            yield from rankings
 
 
 class RayEncoder:
@@ -196,7 +205,12 @@ class RayEncoder:
     def __init__(self, encoder: Encoder, pool: RayPool) -> None:
         self._encoder, self._pool = encoder, pool
         self.binding = encoder.binding
-        self.notes: Counter[str] = Counter()
+        self._notebook = Notebook()
+
+    @property
+    def notes(self) -> Notes:
+        """What the workers assumed or cut so far."""
+        return self._notebook.notes
 
     def languages(self, documents: Sequence[Document]) -> list[str | None]:
         return self._encoder.languages(documents)
@@ -218,20 +232,19 @@ class RayEncoder:
         import torch
 
         for vectors, lengths, notes in self._pool.map(_encode, shards):
-            self.notes.update(notes)
+            self._notebook.update(notes)
             yield list(torch.from_numpy(vectors.copy()).split(lengths))
 
 
-def _encode(encoder: Encoder, shard: Sequence[Document]) -> tuple[Any, list[int], Counter[str]]:
+def _encode(encoder: Encoder, shard: Sequence[Document]) -> tuple[Any, list[int], Notes]:
     """In a worker: fp16 vectors of a shard end to end, (T, d), tokens of each, and notes."""
     import torch
 
-    noted = getattr(getattr(encoder, "model", None), "notes", Counter())
-    noted.clear()
+    before = _noted(encoder)
     nothing = torch.empty(0, encoder.binding.dim)
     rows = encoder.encode_documents(shard) if shard else []
     together = torch.cat([nothing, *(row.cpu() for row in rows)]).half()
-    return together.numpy(), [len(row) for row in rows], Counter(noted)
+    return together.numpy(), [len(row) for row in rows], _noted(encoder) - before
 
 
 class RayIndex:
@@ -247,7 +260,12 @@ class RayIndex:
 
     def __init__(self, pool: RayPool, shard: int = SHARD) -> None:
         self._pool, self._shard = pool, shard
-        self.notes: Counter[str] = Counter()
+        self._notebook = Notebook()
+
+    @property
+    def notes(self) -> Notes:
+        """What the workers assumed or cut so far."""
+        return self._notebook.notes
 
     def search(
         self,
@@ -270,7 +288,7 @@ class RayIndex:
         ):
             states.add(generation)
             found.update(run)
-            self.notes.update(notes)
+            self._notebook.update(notes)
         if len(states) > 1:
             raise PolyrankError(
                 f"the index was changed while it was searched: workers opened its generations "
@@ -279,23 +297,75 @@ class RayIndex:
         return found
 
 
-def _search(index: Any, asked: tuple[Any, ...]) -> tuple[Run, int, Counter[str]]:
+def _search(index: Any, asked: tuple[Any, ...]) -> tuple[Run, int, Notes]:
     """In a worker: the hits of some queries, of which state of the index, and notes."""
-    noted = getattr(getattr(index.encoder, "model", None), "notes", Counter())
-    noted.clear()
-    return index.search(*asked), index.generation, Counter(noted)
+    before = _noted(index.encoder)
+    return index.search(*asked), index.generation, _noted(index.encoder) - before
 
 
-class _Scored(NamedTuple):
-    scores: list[list[float]]
-    notes: Counter[str]
+def _noted(encoder: Any) -> Notes:
+    """What the model of an encoder has noted so far, if it takes notes."""
+    return Notes(getattr(getattr(encoder, "model", None), "notes", {}))
 
 
-def _score(scorer: Any, shard: Sequence[Sequence[tuple[Query, Document]]]) -> _Scored:
-    """In a worker: scores of each query's pairs, and what was noted meanwhile."""
-    noted = getattr(scorer, "notes", Counter())
-    noted.clear()
-    return _Scored([scorer.score(pairs) for pairs in shard], Counter(noted))
+@contextmanager
+def scaled_out(
+    spec: RerankerSpec, reranker: Reranker, address: str | None, workers: int | None
+) -> Iterator[Reranker]:
+    """The reranker itself, or workers of a Ray cluster that load the same one.
+
+    Args:
+        spec: from which the reranker was loaded.
+        address: of a Ray cluster, as of `RayPool`; None runs here.
+
+    Raises:
+        UsageError: without Ray, or where a worker finds other weights.
+    """
+    if address is None:
+        yield reranker
+        return
+    expected = dict(reranker.identity())
+
+    def check(loaded: Reranker) -> None:
+        if dict(loaded.identity()) != expected:
+            raise UsageError(
+                "a node of the Ray cluster has another base or other modules than this machine.\n"
+                "Install the same polyrank and the same zoo on every node, at the same paths."
+            )
+
+    gpu = getattr(getattr(reranker, "device", None), "type", "cpu") == "cuda"
+    with pool_of(lambda: load_reranker(spec), check, address, workers, gpu) as pool:
+        reads = getattr(reranker, "reads_first_stage", False)
+        yield RayReranker(pool, expected, reads_first_stage=reads)
+
+
+def pool_of(
+    build: Callable[[], Any],
+    check: Callable[[Any], None],
+    address: str,
+    workers: int | None,
+    gpu: bool,
+) -> RayPool:
+    """Workers that each build their own of what is used here, from the same zoo.
+
+    Args:
+        check: raises on a worker where what was built there is another.
+    """
+    zoo = os.environ.get("POLYRANK_ZOO")
+
+    def on_worker() -> Any:
+        if zoo is not None:
+            os.environ["POLYRANK_ZOO"] = zoo
+        made = build()
+        check(made)
+        return made
+
+    return RayPool(on_worker, address, workers, gpu=gpu)
+
+
+def _rank(tool: Any, shard: Sequence[Request]) -> list[Ranking]:
+    """In a worker: the rankings of some queries."""
+    return list(as_reranker(tool).rank_all(shard))
 
 
 def _ray() -> Any:

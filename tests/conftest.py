@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import string
+from importlib import import_module
 
 import pytest
 
@@ -271,8 +272,8 @@ def as_bundled(monkeypatch):
     """as_bundled(root): in this process that zoo is the one that is bundled."""
 
     def place(root):
-        for module in ("polyrank.base", "polyrank.base.roots", "polyrank.zoo.find"):
-            monkeypatch.setattr(f"{module}.bundled_zoo", lambda: root)
+        for name in ("polyrank.base", "polyrank.base.roots", "polyrank.zoo.find"):
+            monkeypatch.setattr(import_module(name), "bundled_zoo", lambda: root)
 
     return place
 

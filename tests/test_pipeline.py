@@ -174,7 +174,7 @@ def test_it_prints_itself():
 
 
 def test_the_real_parts_together(tiny_zoo, tiny_base):
-    from polyrank.rerankers.modular import Reranker
+    from polyrank import Reranker
 
     base = load_base(tiny_base.folder)
     reranker = Reranker(base, zoo=tiny_zoo, device="cpu")

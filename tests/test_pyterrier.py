@@ -12,7 +12,6 @@ from polyrank.collections.records import Document, Query  # noqa: E402
 from polyrank.errors import UsageError  # noqa: E402
 from polyrank.index.lexical import BM25  # noqa: E402
 from polyrank.pyterrier import Rerank, Retrieve  # noqa: E402
-from polyrank.rerankers.scoring import rerank_query  # noqa: E402
 
 DOCUMENTS = [
     Document("d1", "water boils at a hundred degrees", language="en"),
@@ -146,13 +145,13 @@ def test_refusals():
 
 
 def test_a_real_reranker_gives_the_same_scores_as_alone(tiny_zoo, tiny_base):
-    from polyrank.rerankers.modular import Reranker
+    from polyrank import Reranker
 
     reranker = Reranker(tiny_base, zoo=tiny_zoo, device="cpu")
     out = (Retrieve(BM25(DOCUMENTS), DOCUMENTS) >> Rerank(reranker, query_language="tr"))(
         pt.new.queries(["salt water"], qid=["q"])
     )
-    alone = rerank_query(reranker, Query("q", "salt water", "tr"), DOCUMENTS)
+    alone = reranker.rank(Query("q", "salt water", "tr"), DOCUMENTS)
     assert out["docno"].tolist() == [hit.document_id for hit in alone]
     assert out["score"].tolist() == [hit.score for hit in alone]
 

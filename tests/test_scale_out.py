@@ -9,8 +9,9 @@ import pytest
 
 from polyrank.collections.records import Collection, Document, Query, ScoredDocument
 from polyrank.errors import PolyrankError, UsageError
+from polyrank.rerankers.base import Request
 from polyrank.runs.rerank import rerank_stream
-from polyrank.scale_out import RETRIES, RayPool, RayScorer, _fitting
+from polyrank.scale_out import RETRIES, RayPool, RayReranker, _fitting
 
 QUERIES = 10
 
@@ -80,20 +81,21 @@ def local(collection, run, tmp_path):
 @pytest.mark.slow
 def test_the_bytes_of_a_local_run_by_two_workers(ray_cluster, local, collection, run, tmp_path):
     with RayPool(scorer_of(tmp_path), workers=2) as pool:
-        scorer = RayScorer(pool, shard=2)
-        assert written(scorer, collection, run, tmp_path / "ray.trec") == local
+        reranker = RayReranker(pool, shard=2)
+        summary = rerank_stream(reranker, collection, run, tmp_path / "ray.trec")
+        assert (tmp_path / "ray.trec").read_bytes() == local
         counts, processes = asked(tmp_path)
         assert set(counts.values()) == {1} and len(counts) == QUERIES
         assert len(processes) == 2 and os.getpid() not in processes
-        assert scorer.notes == {"scored": QUERIES * 5}
-        one = [(collection.queries["q0"], collection.documents["d1"])]
-        assert scorer.score(one) == [1.0]
+        assert summary.notes == {"scored": QUERIES * 5}
+        one = Request(collection.queries["q0"], (collection.documents["d1"],))
+        assert [hit.score for hit in reranker.rank_request(one).hits] == [1.0]
 
 
 @pytest.mark.slow
 def test_a_death_costs_its_shard_alone(ray_cluster, local, collection, run, tmp_path):
     with RayPool(scorer_of(tmp_path, dies=("q5",)), workers=2) as pool:
-        assert written(RayScorer(pool, shard=2), collection, run, tmp_path / "ray.trec") == local
+        assert written(RayReranker(pool, shard=2), collection, run, tmp_path / "ray.trec") == local
     counts, _ = asked(tmp_path)
     assert {query for query, times in counts.items() if times > 1} == {"q4", "q5"}
     assert counts["q4"] == counts["q5"] == 2
@@ -108,7 +110,7 @@ def test_a_shard_that_kills_every_time_stops_and_resumes(
         RayPool(scorer_of(tmp_path, dies=("q6",), times=99), workers=2) as pool,
         pytest.raises(PolyrankError, match=f"workers died {RETRIES + 1} times.*--resume"),
     ):
-        written(RayScorer(pool, shard=2), collection, run, output)
+        written(RayReranker(pool, shard=2), collection, run, output)
     assert asked(tmp_path)[0]["q6"] == RETRIES + 1
     assert local.startswith(output.read_bytes()) and len(output.read_bytes()) > 0
     again = scorer_of(tmp_path)()  # without Ray
@@ -121,7 +123,7 @@ def test_an_error_of_the_user_comes_back_as_it_is(ray_cluster, collection, run, 
         RayPool(scorer_of(tmp_path, fails=("q3",)), workers=2) as pool,
         pytest.raises(PolyrankError, match="^cannot score q3; try another$"),
     ):
-        written(RayScorer(pool, shard=2), collection, run, tmp_path / "ray.trec")
+        written(RayReranker(pool, shard=2), collection, run, tmp_path / "ray.trec")
 
 
 @pytest.mark.slow
@@ -154,9 +156,10 @@ class Here:
 
 @pytest.mark.parametrize("shard", [1, 3, 99])
 def test_shards_do_not_show_in_the_output(shard, local, collection, run, tmp_path):
-    scorer = RayScorer(Here(scorer_of(tmp_path)()), shard)
-    assert written(scorer, collection, run, tmp_path / "out.trec") == local
-    assert scorer.notes == {"scored": QUERIES * 5}
+    reranker = RayReranker(Here(scorer_of(tmp_path)()), shard=shard)
+    summary = rerank_stream(reranker, collection, run, tmp_path / "out.trec")
+    assert (tmp_path / "out.trec").read_bytes() == local
+    assert summary.notes == {"scored": QUERIES * 5}
 
 
 def test_ray_that_is_not_installed(monkeypatch):

@@ -11,7 +11,7 @@ import typer
 
 from polyrank.base import DEFAULT_BASE
 from polyrank.errors import UsageError
-from polyrank.messages import note
+from polyrank.progress import note
 
 from ..options import AsJson
 from . import options

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from polyrank.base import DEFAULT_BASE
-from polyrank.messages import note
+from polyrank.progress import note
 
 from ..checks import one_of
 from ..options import AsJson, Seed

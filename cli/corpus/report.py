@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from polyrank.base import DEFAULT_BASE
-from polyrank.messages import note
+from polyrank.progress import note
 
 from ..options import AsJson
 from . import options

@@ -9,7 +9,7 @@ import typer
 
 from .. import options
 from ..options import AsJson
-from ..scorers import report
+from ..rerankers import report
 from .opened import open_index, scaled_out
 from .options import Base, Folder, Languages, Ranking, Ray
 from .texts import documents_of

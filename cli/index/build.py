@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 
 from polyrank.base import DEFAULT_BASE
-from polyrank.messages import note
+from polyrank.progress import note
 
 from .. import options
 from ..options import AsJson, Fallback, Kind, LanguageKind, Routing
-from ..scorers import WITHOUT_MODULE, report
+from ..rerankers import report
 from .opened import scaled_out
 from .options import Folder, Languages, Ray
 from .texts import documents_of
@@ -97,6 +97,7 @@ def build(
     from polyrank.index.multivector import build as build_index
     from polyrank.late_interaction.model import LateInteraction
     from polyrank.modules.projection import NO_RANKING
+    from polyrank.rerankers.load import WITHOUT_MODULE
 
     plan = Plan(codec.value, centroids, shard, seed)
     texts = documents_of(collection, documents, document_language, languages)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from polyrank.messages import note
+from polyrank.progress import note
 
 from .options import Folder
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from polyrank.messages import note
+from polyrank.progress import note
 
 from ..options import AsJson
 from .options import Folder

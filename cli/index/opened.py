@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from polyrank.errors import UsageError
 
-from ..ray_workers import asks_for_ray, pool_of
+from ..ray_workers import asks_for_ray
 
 if TYPE_CHECKING:
     from polyrank.index.multivector import Encoder, MultiVectorIndex
@@ -51,6 +51,8 @@ def scaled_out(
 
 def worker_pool(build: Callable[[], Any], local: Encoder, ray: str, workers: int | None) -> RayPool:
     """Workers whose encoder, or index, has the local encoder's model and modules."""
+    from polyrank.scale_out import pool_of
+
     expected = local.binding
     device = getattr(getattr(local, "model", None), "device", None)
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polyrank.messages import note
+from polyrank.progress import note
 
 if TYPE_CHECKING:
     from polyrank.index.multivector import Change, MultiVectorIndex
@@ -25,7 +25,7 @@ def tell_change(folder: Path, change: Change, what: str, as_json: bool) -> None:
 
 def tell_cut(*noted: Any) -> None:
     """What it means that documents were cut, and what to do."""
-    if any("cut to" in message for one in noted for message in getattr(one, "notes", {})):
+    if any(made.kind == "cut" for one in noted for made in getattr(one, "notes", ())):
         note(
             "what stands beyond is not searched: split long documents into passages, or read more "
             "of them with --document-length"

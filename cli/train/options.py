@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from polyrank.errors import DataError, UsageError
+from polyrank.rerankers.scales import SCALES
 from polyrank.training.examples.forms import AUTO, FORMS
-from polyrank.training.examples.scales import SCALES
 from polyrank.training.kinds import TRAINING, kinds_for
 from polyrank.training.kinds.contract import LANGUAGE, RANKING
 from polyrank.training.loop.sparsity import CANDIDATES

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from polyrank.errors import UsageError
-from polyrank.messages import note
 from polyrank.modules.card import ModuleCard, slug
+from polyrank.progress import note
 
 
 def not_there(output: Path, resume: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from polyrank.errors import ModuleError, UsageError
-from polyrank.messages import note
+from polyrank.progress import note
 
 
 def index_(

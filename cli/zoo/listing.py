@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from polyrank.errors import UsageError
-from polyrank.messages import note
+from polyrank.progress import note
 
 from ..options import AsJson, Kind, Role
 from .rows import as_row, size_of

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from polyrank.messages import note
+from polyrank.progress import note
 
 from .rows import size_of
 from .warned import warnings_as_notes

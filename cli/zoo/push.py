@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from polyrank.messages import note
+from polyrank.progress import note
 
 
 def push_(

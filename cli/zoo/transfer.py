@@ -12,7 +12,7 @@ import typer
 
 from polyrank.base import expanded
 from polyrank.errors import UsageError
-from polyrank.messages import note
+from polyrank.progress import note
 
 from ..options import AsJson, Role
 

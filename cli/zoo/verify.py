@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from polyrank.errors import ModuleError
-from polyrank.messages import note
+from polyrank.progress import note
 
 from ..options import AsJson
 from .warned import warnings_as_notes

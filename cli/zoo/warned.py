@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from polyrank.messages import note
+from polyrank.progress import note
 
 
 @contextmanager

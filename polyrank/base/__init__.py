@@ -10,13 +10,13 @@ from polyrank.base.load import (
     DEFAULT_BASE,
     Base,
     base_name,
-    device_of,
     load_base,
     load_tokenizer,
     only_cached,
     resolve_base,
 )
 from polyrank.base.roots import absent_zoos, bundled_zoo, cache_root, expanded, zoo_roots
+from polyrank.machine import device_of
 
 __all__ = [
     "BUNDLED_BASES",

@@ -22,7 +22,7 @@ from polyrank.base.card import BaseCard, stored_as, write_base_card
 from polyrank.base.fingerprint import Fingerprint, fingerprint_of
 from polyrank.base.roots import cache_root
 from polyrank.errors import ModuleError
-from polyrank.messages import note
+from polyrank.progress import note
 
 if TYPE_CHECKING:
     from polyrank.base.packed import PackedEncoder

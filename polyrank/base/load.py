@@ -16,7 +16,7 @@ from polyrank.base.fingerprint import Fingerprint, fingerprint_of
 from polyrank.base.quiet import quiet_transformers
 from polyrank.base.roots import expanded, zoo_roots
 from polyrank.base.trusted import refuse_code_of
-from polyrank.errors import ModuleError, UsageError
+from polyrank.errors import ModuleError
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +54,8 @@ def resolve_base(name: str) -> str:
     """What `from_pretrained` should load for a base's name: a folder or a Hub id.
 
     Raises:
-        ModuleError: the package that a base is made from is absent, or a folder is no checkpoint.
+        ModuleError: the package that a base is made from is absent, or a folder is not a
+            checkpoint.
     """
     for root in [] if name.startswith((".", "/", "~")) else zoo_roots():
         if (root / name / "base" / "config.json").is_file():
@@ -65,7 +66,7 @@ def resolve_base(name: str) -> str:
         folder = expanded(name)
         if not (folder / "config.json").is_file():
             raise ModuleError(
-                f"the folder '{name}' is no base: it has no config.json.\n"
+                f"the folder '{name}' is not a base: it has no config.json.\n"
                 "Give a folder written by save_pretrained, with the model and its tokenizer."
             )
         return str(folder)
@@ -113,26 +114,6 @@ def load_base(name: str, dtype: torch.dtype | None = None, attention: str | None
         fingerprint = fingerprint_of(model, tokenizer)  # before the cast: rounding would change it
     model = model.to(dtype or torch.float32).eval()
     return Base(base_name(name), source, model, tokenizer, fingerprint, card)
-
-
-def device_of(name: str | torch.device | None) -> torch.device:
-    """A device by its name; for None the first GPU, or the CPU where there is none.
-
-    Raises:
-        UsageError: a name that is no device, or a device that this machine lacks.
-    """
-    import torch
-
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        found = torch.device(name)
-        torch.empty(0, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        gpus = torch.cuda.device_count()
-        there = ", ".join(["cpu", *(f"cuda:{number}" for number in range(gpus))])
-        raise UsageError(f"there is no device '{name}' on this machine; use {there}") from error
-    return found
 
 
 def base_name(name: str) -> str:

@@ -78,7 +78,7 @@ def read_packed(path: str | Path) -> PackedEncoder:
     except OSError as error:
         raise DataError(path, None, f"cannot be read: {error.strerror}") from error
     except (struct.error, ValueError, UnicodeDecodeError) as error:
-        raise DataError(path, None, f"is no packed encoder, or is cut short: {error}") from error
+        raise DataError(path, None, f"is not a packed encoder, or is cut short: {error}") from error
 
 
 def _read(file: _Reader) -> PackedEncoder:

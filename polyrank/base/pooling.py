@@ -45,5 +45,5 @@ def pooled(hidden: Tensor, mask: Tensor, pooling: str = "mean") -> Tensor:
         UsageError: another name.
     """
     if pooling not in POOLINGS:
-        raise UsageError(f"there is no pooling {pooling!r}; choose {', '.join(POOLINGS)}")
+        raise UsageError(f"unknown pooling {pooling!r}; choose {', '.join(POOLINGS)}")
     return POOLINGS[pooling](hidden, mask)

@@ -44,13 +44,13 @@ def cache_root() -> Path:
     `~/.cache/polyrank`.
 
     Raises:
-        UsageError: neither a variable nor a home directory says where, or it is no folder.
+        UsageError: neither a variable nor a home directory says where, or it is not a folder.
     """
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     folder = expanded(os.environ.get("POLYRANK_CACHE") or f"{home}/polyrank")
     if folder.parts[:1] and folder.parts[0].startswith("~"):
         raise UsageError(
-            "there is no home directory to keep models and pulled modules in.\n"
+            "no home directory to keep models and pulled modules in.\n"
             "Set POLYRANK_CACHE to a folder for them."
         )
     return folder

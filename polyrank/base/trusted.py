@@ -28,7 +28,7 @@ def refuse_code(folder: str | Path) -> None:
     """Read every config file in a folder and refuse one that names code, at any depth.
 
     Raises:
-        ModuleError: a key that names code, or a config.json that is no JSON.
+        ModuleError: a key that names code, or a config.json that is not JSON.
     """
     for path in sorted(Path(folder).glob("*config.json")):
         try:

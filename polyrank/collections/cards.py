@@ -60,8 +60,8 @@ def _tags(text: str) -> tuple[str, ...]:
 
 _XQUAD = _tags("de en es ru tr zh")
 _NTREX = _tags(
-    "am az ba bn de el en es fa-AF fi fr id ig ja ko ky om pl ps pt ro ru rw sv sw tg th tk tr ug "
-    "uk ur wo zh zh-Hant zu"
+    "am az ba bem bn de el en es fa-AF fi fr id ig ja ko ky om pl ps pt ro ru rw sn sv sw tg th tk "
+    "tr ug uk ur wo zh zh-Hant zu"
 )
 _FLORES = _tags(
     "ak ar bem crh-Latn cs de en es fa fi fon ha hi it kk ky lg nl ru sn so sw ta ti tr tt ug uz "

@@ -10,7 +10,7 @@ from polyrank.collections.catalogue import collection_card
 from polyrank.collections.records import Collection, Document, Judgement, Query
 from polyrank.errors import LanguageError, UsageError
 from polyrank.languages.tags import normalise
-from polyrank.messages import note
+from polyrank.progress import note
 
 
 class StoredDocuments(Mapping[str, Document]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -139,9 +139,14 @@ def parse_scored(line: str, path: str | Path, number: int) -> ScoredDocument:
     return ScoredDocument(query_id, document_id, finite(score, path, number))
 
 
-def dump_scored(hit: ScoredDocument) -> str:
-    """One line of a JSONL run, with its line end; the score keeps nine digits."""
+def dump_scored(hit: ScoredDocument, details: Mapping[str, Any] | None = None) -> str:
+    """One line of a JSONL run, with its line end; the score keeps nine digits.
+
+    Args:
+        details: further fields of the line, which readers of runs leave alone.
+    """
     row = {
+        **(details or {}),
         "query_id": hit.query_id,
         "document_id": hit.document_id,
         "score": float(f"{hit.score:.9g}"),

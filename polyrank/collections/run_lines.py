@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from polyrank.collections import jsonl
 from polyrank.collections.files import has_ending
 from polyrank.collections.records import ScoredDocument
 
+Details: TypeAlias = Mapping[str, Any] | None  # what a reranker says of a document
+
 
 class LineFormat(NamedTuple):
-    """How one candidate is written, and its ids read back."""
+    """How one candidate is written (hit, rank, tag, details of a reranker), and its ids read."""
 
-    write: Callable[[ScoredDocument, int, str], str]
+    write: Callable[[ScoredDocument, int, str, Details], str]
     read_ids: Callable[[str], tuple[str, str]]
 
 
-def _trec_line(hit: ScoredDocument, rank: int, tag: str) -> str:
+def _trec_line(hit: ScoredDocument, rank: int, tag: str, details: Details = None) -> str:
     return f"{hit.query_id} Q0 {hit.document_id} {rank} {hit.score:.9g} {tag}\n"
 
 
@@ -28,8 +30,8 @@ def _trec_ids(line: str) -> tuple[str, str]:
     return fields[0], fields[2]
 
 
-def _json_line(hit: ScoredDocument, rank: int, tag: str) -> str:
-    return jsonl.dump_scored(hit)
+def _json_line(hit: ScoredDocument, rank: int, tag: str, details: Details = None) -> str:
+    return jsonl.dump_scored(hit, details)
 
 
 def _json_ids(line: str) -> tuple[str, str]:

@@ -62,7 +62,7 @@ def write_run(run: Run | Iterable[ScoredDocument], path: str | Path, tag: str = 
                 seen.add(hit.document_id)
                 if layout is TREC:
                     check_words(hit.query_id, hit.document_id)
-                file.write(layout.write(hit, rank, tag))
+                file.write(layout.write(hit, rank, tag, None))
 
 
 def read_qrels(path: str | Path) -> list[Judgement]:

@@ -21,6 +21,7 @@ from polyrank.modules.card import (
     train_command,
     train_command_of,
 )
+from polyrank.notes import Note
 from polyrank.zoo.find import find, list_modules
 
 ROUTINGS = ("none", "query", "document", "split", "both")
@@ -62,7 +63,7 @@ class Composition:
     ranking: str | None
     routing: str
     kind: str
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     ranking_kind: str = ""
 
     def __post_init__(self) -> None:
@@ -111,7 +112,7 @@ class Composition:
         try:
             record = json.loads(text)
             record["fingerprint"] = Fingerprint(**record["fingerprint"])
-            record["notes"] = tuple(record["notes"])
+            record["notes"] = tuple(map(Note.read, record["notes"]))
             unknown = set(record) - {field.name for field in fields(cls)}
             if unknown or record["routing"] not in ROUTINGS:
                 raise ValueError(f"unknown {', '.join(unknown) or record['routing']}")
@@ -161,7 +162,7 @@ def compose(
     _check_options(routing, kind, ranking_kind, fallback)
     query = tags.normalise(query_language) if query_language else None
     document = tags.normalise(document_language) if document_language else None
-    notes: list[str] = []
+    notes: list[Note] = []
     card = _ranking_card(base, ranking, ranking_kind, zoo, notes)
     chosen: dict[str, ModuleCard | None] = {"query": None, "document": None}
     for side, language in (("query", query), ("document", document)):
@@ -214,6 +215,12 @@ def check_routing(kind: str, routing: str, ranking_kind: str | None = None) -> N
             raise CompositionError(reason)
 
 
+def usual_routing(kind: str, ranking_kind: str | None = None) -> str:
+    """The routing that is taken where none is asked for."""
+    of_module = "full" if ranking_kind == "full" else kind
+    return {"adapter": "split", "mask": "document"}.get(of_module, "none")
+
+
 _FULL = "a fully fine-tuned ranking model takes no language modules.\nUse routing='none'."
 _CANNOT = {
     (
@@ -231,7 +238,7 @@ _CANNOT = {
 
 
 def _ranking_card(
-    base: BaseLike, ranking: str | None, kind: str, zoo: str | Path | None, notes: list[str]
+    base: BaseLike, ranking: str | None, kind: str, zoo: str | Path | None, notes: list[Note]
 ) -> ModuleCard | None:
     if ranking is None:
         return None
@@ -240,7 +247,7 @@ def _ranking_card(
     return card
 
 
-def _check_card(card: ModuleCard, base: BaseLike, role: str, kind: str) -> list[str]:
+def _check_card(card: ModuleCard, base: BaseLike, role: str, kind: str) -> list[Note]:
     """Refuse a module for another base; a note where nobody recorded which weights it is for."""
     if (card.role, card.kind) != (role, kind):
         raise ModuleError(
@@ -249,8 +256,11 @@ def _check_card(card: ModuleCard, base: BaseLike, role: str, kind: str) -> list[
         )
     if not card.verified and slug(card.base) == slug(base.name):
         return [
-            f"unverified: the {role} module '{card.name}' was imported as one for '{card.base}'; "
-            "on which weights it was trained is not recorded."
+            Note(
+                "unverified",
+                f"unverified: the {role} module '{card.name}' was imported as one for "
+                f"'{card.base}'; on which weights it was trained is not recorded.",
+            )
         ]
     if card.base_fingerprint != base.fingerprint:
         raise ModuleError(
@@ -269,11 +279,16 @@ def _language_card(
     kind: str,
     fallback: str,
     zoo: str | Path | None,
-    notes: list[str],
+    notes: list[Note],
 ) -> ModuleCard | None:
     """The card of one side's language module; what had to be assumed is added to `notes`."""
     if language is None and fallback != "error":
-        notes.append(f"no language is known for the {side}: no language module on that side.")
+        notes.append(
+            Note(
+                "unidentified",
+                f"no language is known for the {side}: no language module on that side.",
+            )
+        )
         return None
     if language is None:
         raise LanguageError(
@@ -285,13 +300,21 @@ def _language_card(
     if language in found:
         name = found[language]
     elif fallback == "none":
-        notes.append(f"there is no language {kind} for '{language}': none on the {side} side.")
+        notes.append(
+            Note(
+                "fallback",
+                f"there is no language {kind} for '{language}': none on the {side} side.",
+            )
+        )
         return None
     elif fallback == "related" and nearest:
         name = found[nearest]
         notes.append(
-            f"there is no language {kind} for '{language}': the {side} side uses its nearest "
-            f"relative '{nearest}'."
+            Note(
+                "fallback",
+                f"there is no language {kind} for '{language}': the {side} side uses its nearest "
+                f"relative '{nearest}'.",
+            )
         )
     else:
         raise LanguageError(_no_module(base, language, kind, nearest, sorted(found)))
@@ -320,13 +343,21 @@ def _no_module(
         f"there is no language {kind} for '{language}' on the base '{base.name}'. "
         f"Available: {', '.join(available) or 'none'}.\n{nearest_first}"
         "'--fallback none' goes without (in Python fallback='related', 'none'). Train one with:  "
-        f"{train_command(base.name, 'language', kind, language)}{absent_zoos()}"
+        f"{_training(base, kind, language)}{absent_zoos()}"
+    )
+
+
+def _training(base: BaseLike, kind: str, language: str) -> str:
+    """The command that trains a language module for this base."""
+    card = getattr(base, "card", None)
+    return train_command(
+        base.name, "language", kind, language, vectors=card.vectors if card else None
     )
 
 
 def _check_parent(
     card: ModuleCard, routing: str, chosen: dict[str, ModuleCard | None]
-) -> list[str]:
+) -> list[Note]:
     """Refuse a parent that was exchanged; note every other departure from how it was trained.
 
     A ranking module is trained over a language module of its own kind; over one of another kind it
@@ -335,19 +366,30 @@ def _check_parent(
     used = [module for module in chosen.values() if module is not None]
     if card.parent is None:
         if used:
-            return [f"the ranking module '{card.name}' was trained without a language module."]
+            return [
+                Note(
+                    "composition",
+                    f"the ranking module '{card.name}' was trained without a language module.",
+                )
+            ]
         return []
-    parent, notes = card.parent, []
+    parent, notes = card.parent, list[Note]()
     if not used:
         notes.append(
-            f"the ranking module '{card.name}' was trained over the language module "
-            f"'{parent.name}', but runs over none."
+            Note(
+                "composition",
+                f"the ranking module '{card.name}' was trained over the language module "
+                f"'{parent.name}', but runs over none.",
+            )
         )
     for module in used:
         if module.language != parent.language:
             notes.append(
-                f"zero-shot: the ranking module '{card.name}' was trained over '{parent.name}' and "
-                f"runs over '{module.name}'."
+                Note(
+                    "transfer",
+                    f"zero-shot: the ranking module '{card.name}' was trained over "
+                    f"'{parent.name}' and runs over '{module.name}'.",
+                )
             )
         elif module.kind == card.kind and parent.sha256 not in module.files.values():
             raise CompositionError(
@@ -359,7 +401,10 @@ def _check_parent(
     foreign = [m for m in used if m.kind != card.kind and parent.sha256 not in m.files.values()]
     if foreign:
         notes.append(
-            f"the ranking module '{card.name}' was trained over language {card.kind}s and runs "
-            f"over language {foreign[0].kind}s."
+            Note(
+                "composition",
+                f"the ranking module '{card.name}' was trained over language {card.kind}s and "
+                f"runs over language {foreign[0].kind}s.",
+            )
         )
     return notes

@@ -22,6 +22,7 @@ from polyrank.errors import LanguageError
 from polyrank.languages import tags
 from polyrank.modules.adapter.adapter_folder import load_adapter_module
 from polyrank.modules.adapter.tensors import AdapterModule
+from polyrank.notes import Note
 from polyrank.zoo.find import find
 
 
@@ -178,7 +179,7 @@ class XmodTokens:
         self._numbers = {code: place for place, code in enumerate(encoder.config.languages)}
 
     def compose(self, query: str | None, document: str | None, routing: str) -> Composition:
-        notes: list[str] = []
+        notes: list[Note] = []
         asked = {"query": query, "document": document}
         codes = {
             side: self._code(tag, notes) if routing in (side, "split") else None
@@ -197,7 +198,7 @@ class XmodTokens:
             notes=tuple(dict.fromkeys(notes)),
         )
 
-    def _code(self, language: str | None, notes: list[str]) -> str:
+    def _code(self, language: str | None, notes: list[Note]) -> str:
         if language is not None and language in self.codes:
             return self.codes[language]
         nearest = None
@@ -217,7 +218,9 @@ class XmodTokens:
                 f"stand in for '{language}'.\nGive texts in: {', '.join(sorted(self.codes))}."
             )
         what = f"'{language}'" if language else "a text of unknown language"
-        notes.append(f"XMOD has no module for {what}: the one of '{taken}' is used.")
+        notes.append(
+            Note("fallback", f"XMOD has no module for {what}: the one of '{taken}' is used.")
+        )
         return self.codes[taken]
 
     def module(self, name: str | None) -> int:

@@ -133,8 +133,8 @@ def topic_of(query_id: str, language: str | None) -> str:
 def by_topic(values: Mapping[str, float], pool: Pool | None) -> dict[str, float]:
     """A topic's mean over the languages in which it is asked.
 
-    The same topic in several languages is no independent observation: tested as if it were, every
-    language counts as new evidence, and p-values come out too small.
+    The same topic in several languages is not an independent observation: tested as if it were,
+    every language counts as new evidence, and p-values come out too small.
     """
     found: dict[str, list[float]] = {}
     languages = pool.query_languages if pool else {}

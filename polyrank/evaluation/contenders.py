@@ -18,8 +18,8 @@ from polyrank.modules.card import Parent, read_card, sha256
 from polyrank.modules.mask.mask_folder import MASK_FILE, load_mask_module, save_mask_module
 from polyrank.rerankers.cross_encoder import CrossEncoder, read_classifier
 from polyrank.rerankers.distilled_folder import verify
-from polyrank.rerankers.mean import MeanScorer
-from polyrank.rerankers.modular import Reranker
+from polyrank.rerankers.mean import MeanReranker
+from polyrank.rerankers.modular import ModularReranker
 from polyrank.rerankers.pairs import PairScorer
 from polyrank.training.distillation.cross_encoders import is_aligned
 from polyrank.training.distillation.vocabulary import trim, trim_differences, trimmed_embeddings
@@ -41,7 +41,7 @@ class Contender:
     """
 
     name: str
-    scorer: PairScorer
+    reranker: PairScorer | MeanReranker
     weights: tuple[str, ...]
     parameters: int
     megabytes: float
@@ -65,25 +65,28 @@ def contenders(
 
     Args:
         model: a folder that `polyrank distill` wrote.
-        base: where the base of then is; None for the name in the card.
+        base: where the base it was distilled from is; None for the name in the card.
         ranking: the teacher's ranking module; None for the one that the card names.
         fallback: for a language without module: 'error', 'related' or 'none'.
         teacher: the one of several cross-encoders to take as the teacher, as the card names it;
             None takes all.
 
     Raises:
-        UsageError: a folder that is no distilled reranker, or a teacher that it did not have.
-        ModuleError: a teacher that is missing, or other weights of the base than then.
+        UsageError: a folder without a distilled reranker, or a teacher that it did not have.
+        ModuleError: a teacher that is missing, or other weights of the base than it was distilled
+            from.
     """
     folder = Path(model)
     card = verify(folder) if folder.is_dir() else None
     if card is None or card["form"] == "encoder":
-        raise UsageError(f"'{model}' is no reranker that 'polyrank distill' wrote; give its folder")
+        raise UsageError(
+            f"'{model}' is not a reranker that 'polyrank distill' wrote; give its folder"
+        )
     whole = load_base(base or card["base"])
     if asdict(whole.fingerprint) != card["fingerprint"]:
         raise ModuleError(
             f"'{model}' was made from other weights than those of the base '{whole.name}' "
-            f"({whole.fingerprint}).\nGive the base of then."
+            f"({whole.fingerprint}).\nGive the base it was distilled from."
         )
     student = CrossEncoder(folder, max_length=max_length, device=device)
     kept = kept_by(student.tokenizer, whole)
@@ -128,7 +131,7 @@ def _modular(
     options: dict[str, Any],
 ) -> list[Contender]:
     cut = trim(base, kept)
-    built = Reranker(base, ranking, kind=kind, fallback=fallback, zoo=zoo, **options)
+    built = ModularReranker(base, ranking, kind=kind, fallback=fallback, zoo=zoo, **options)
     used = {  # both ways, so that the modules of both languages are there whatever the routing
         module
         for first, second in (pair, pair[::-1])
@@ -148,7 +151,9 @@ def _modular(
                 parts = _cut_masks(folders, kept, base, Path(held.name))
                 where = held.name
             short = str(parts[0])
-            scorer = Reranker(body, short, kind=kind, fallback=fallback, zoo=where, **options)
+            scorer = ModularReranker(
+                body, short, kind=kind, fallback=fallback, zoo=where, **options
+            )
         beside = sum(_weights(part) for part in parts) if kind == "adapter" else _head(parts[0])
         there = stored(base.folder, getattr(base.model.config, "_commit_hash", None))
         size = disk(there) if body is base else _saved(body, there)
@@ -241,7 +246,9 @@ def _whole(
         for name, as_ in zip(judges, shown, strict=True)
     ]
     members = [found[0] for found in each]
-    scorer = MeanScorer([m.scorer for m in members if isinstance(m.scorer, CrossEncoder)], scale)
+    scorer = MeanReranker(
+        [m.reranker for m in members if isinstance(m.reranker, CrossEncoder)], scale
+    )
     mean = Contender(
         TEACHER,
         scorer,

@@ -62,7 +62,7 @@ def layer_vectors(
     from polyrank.zoo.find import find
 
     if pooling not in POOLINGS:
-        raise UsageError(f"there is no pooling {pooling!r}; choose {', '.join(POOLINGS)}")
+        raise UsageError(f"unknown pooling {pooling!r}; choose {', '.join(POOLINGS)}")
     if kind not in ("adapter", "mask"):
         raise UsageError(f"language modules are of kind adapter or mask, not {kind!r}")
     there = language is not None and with_module(base, language, kind, zoo)

@@ -9,24 +9,25 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from polyrank.collections.records import Collection, Document, Query, Run
+from polyrank.collections.records import Collection, Run, ScoredDocument
 from polyrank.errors import UsageError
 from polyrank.evaluation.loyalty import MEASURES, loyalty
 from polyrank.evaluation.measures import evaluate
+from polyrank.machine import machine
 from polyrank.progress import bar
-from polyrank.rerankers.scoring import Scorer, rerank_query
+from polyrank.rerankers.base import Request, Reranker, Scorer, as_reranker, requests_of
 
 
 @dataclass(frozen=True)
 class Named:
     """A reranker with the name of its row.
 
-    parameters: of its weights; None asks the scorer's `size()`, where it has one.
+    parameters: of its weights; None asks the reranker's `size()`, where it has one.
     megabytes: of its weights and tokenizer on disk; None where that is not known.
     """
 
     name: str
-    scorer: Scorer
+    reranker: Reranker | Scorer
     parameters: int | None = None
     megabytes: float | None = None
 
@@ -39,7 +40,7 @@ class Row:
         parameters: of its weights; None where unknown.
         megabytes: (10⁶ bytes) of its weights and tokenizer on disk, as stored; None where unknown.
         megabytes_held: of its weights in memory, in the precision that it computes in; None where
-            the scorer has no `size()`.
+            the reranker has no `size()`.
         pairs_per_second: the median of the repeats; `slowest` and `fastest` are their ends.
         quality: mean of the report's measure; None without judgements.
         loyalty: 'label', 'probability', 'regression', 'tau' → value; None for the teacher itself.
@@ -132,26 +133,24 @@ def side_by_side(
     Raises:
         UsageError: no rerankers, a name twice, an unknown teacher, or a foreign first stage.
     """
-    from polyrank.training.loop.steps import machine
-
     names = [one.name for one in rerankers]
     if not names or len(set(names)) != len(names) or repeats < 1:
         raise UsageError("a side-by-side report needs rerankers of different names, and a repeat")
     if teacher is not None and teacher not in names:
         raise UsageError(f"the teacher '{teacher}' is none of {', '.join(names)}")
-    work = _work(collection, first_stage)
-    pairs = sum(len(documents) for _, documents in work)
+    requests = _requests(collection, first_stage)
+    pairs = sum(len(request.documents) for request in requests)
     runs: dict[str, Run] = {}
     speeds: dict[str, list[float]] = {name: [] for name in names}
-    with bar("reranking", len(work) * repeats * len(names), progress) as drawn:
+    with bar("reranking", len(requests) * repeats * len(names), progress) as drawn:
         for one in rerankers:
-            rerank_query(one.scorer, *work[0])
+            _rank(one, requests[0])
         for _ in range(repeats):
             for one in rerankers:
                 seconds, run = 0.0, {}
-                for query, documents in work:
+                for request in requests:
                     started = clock()
-                    run[query.id] = rerank_query(one.scorer, query, documents)
+                    run[request.query.id] = _rank(one, request)
                     seconds += clock() - started
                     drawn.advance()
                 speeds[one.name].append(pairs / seconds)
@@ -162,7 +161,7 @@ def side_by_side(
         found = None
         if teacher is not None and one.name != teacher:
             found = loyalty(runs[one.name], runs[teacher])
-        told: Any = getattr(one.scorer, "size", None)
+        told: Any = getattr(one.reranker, "size", None)
         counted, held = told() if callable(told) else (None, None)
         rows.append(
             Row(
@@ -177,23 +176,19 @@ def side_by_side(
                 None if found is None else {m: found[m] for m in MEASURES},
             )
         )
-    return SideBySide(tuple(rows), measure, teacher, len(work), pairs, repeats, machine())
+    return SideBySide(tuple(rows), measure, teacher, len(requests), pairs, repeats, machine())
 
 
-def _work(collection: Collection, first_stage: Run) -> list[tuple[Query, list[Document]]]:
-    try:
-        work = [
-            (collection.queries[i], [collection.documents[hit.document_id] for hit in hits])
-            for i, hits in first_stage.items()
-            if hits
-        ]
-    except KeyError as error:
-        raise UsageError(
-            f"the first stage names {error}, which the collection '{collection.name}' lacks"
-        ) from error
-    if not work:
+def _requests(collection: Collection, first_stage: Run) -> list[Request]:
+    requests = list(requests_of(collection, first_stage))
+    if not requests:
         raise UsageError("the first stage has no candidates")
-    return work
+    return requests
+
+
+def _rank(one: Named, request: Request) -> list[ScoredDocument]:
+    (ranking,) = as_reranker(one.reranker).rank_all([request])
+    return list(ranking.hits)
 
 
 def _cell(value: float | None) -> str:

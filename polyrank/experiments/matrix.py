@@ -24,6 +24,7 @@ from polyrank.experiments.yaml_lines import Fields, Node, each, text_of
 DTYPES = ("float32", "bfloat16", "float16")
 ANALYSES = ("words", "stems", "subwords")
 KINDS = ("adapter", "mask", "full")
+LANGUAGE_KINDS = ("adapter", "mask")
 
 _MODULES = ("base", "ranking", "ranking_kind", "routing", "fallback", "zoo", "max_length", "dtype")
 _STAGE = ("over", "depth", "interpolate", "keep_rest")
@@ -31,6 +32,7 @@ _ROW = ("optional", "train", "only")
 _OF_SEARCH = {
     "bm25": ("analysis", "base"),
     "dense": ("base", "max_length"),
+    "modular": ("base", "language_kind", "fallback", "zoo", "max_length"),
     "late": (*_MODULES, "query_length"),
     "run": ("run",),
 }
@@ -41,10 +43,13 @@ _OF_RERANK = {
     "late": (*_MODULES, "query_length"),
     "model": ("model", "max_length", "dtype"),
 }
-KNOWN = ("search", "rerank", *_MODULES, "query_length", "analysis", "run", "model", *_STAGE, *_ROW)
+_SEARCH = ("language_kind", "query_length", "analysis", "run", "model")
+KNOWN = ("search", "rerank", *_MODULES, *_SEARCH, *_STAGE, *_ROW)
 DEFAULTS = tuple(key for key in KNOWN if key not in ("search", "rerank", *_ROW, "run", "model"))
 # What may be a list, and then is a dimension of the matrix.
-DIMENSIONS = ("search", "rerank", *_MODULES, "analysis", "model", "over", "depth", "weight")
+DIMENSIONS = (
+    "search", "rerank", *_MODULES, "language_kind", "analysis", "model", "over", "depth", "weight",
+)  # fmt: skip
 
 
 def systems_of(name: str, node: Node, defaults: Mapping[str, Node]) -> list[System]:
@@ -69,7 +74,7 @@ def systems_of(name: str, node: Node, defaults: Mapping[str, Node]) -> list[Syst
         shown = {key: str(one.value) for key, one in picked.items()}
         system = _system(filled(name, shown), node, {**given, **picked}, defaults)
         if left := re.search(r"\{(\w+)\}", system.name):
-            node.wrong(f"the name {name!r} has {left[0]}, but {left[1]!r} is no list here")
+            node.wrong(f"the name {name!r} has {left[0]}, but {left[1]!r} is not a list here")
         found.append(replace(system, family=name))
     if len({system.name for system in found}) < len(found):
         wanted = " and ".join("{" + key + "}" for key in dimensions)
@@ -114,6 +119,9 @@ def _system(
     values["fallback"] = fields.choice("fallback", FALLBACKS, "error")
     values["routing"] = fields.choice("routing", ROUTINGS)
     values["ranking_kind"] = fields.choice("ranking_kind", KINDS)
+    values["language_kind"] = fields.choice("language_kind", LANGUAGE_KINDS)
+    if kind == "modular":
+        values["language_kind"] = values["language_kind"] or "adapter"
     values["optional"] = fields.flag("optional")
     values["keep_rest"] = fields.flag("keep_rest")
     values["only"] = fields.texts("only")

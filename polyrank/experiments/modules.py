@@ -89,6 +89,8 @@ def _ranking_kind(system: System) -> str:
 
 
 def _language_kind(system: System) -> str:
+    if system.search == "modular":
+        return system.language_kind or "adapter"
     if system.is_late:
         return "mask" if _ranking_kind(system) == "mask" else "adapter"
     return system.rerank or "adapter"
@@ -107,14 +109,14 @@ def ranking_folder(system: System) -> Path:
 
 
 def _ranking_folders(system: System) -> list[Path]:
-    """That of the ranking module; none of late interaction over the base alone."""
+    """That of the ranking module; none of a modular search, or over the base alone."""
     untrained = system.is_late and system.ranking == NO_RANKING
-    return [] if untrained else [ranking_folder(system)]
+    return [] if untrained or system.search == "modular" else [ranking_folder(system)]
 
 
 def languages_used(system: System, task: Task) -> list[str]:
     """The languages whose modules act in a pair."""
-    routing = system.routing
+    routing = "split" if system.search == "modular" else system.routing
     if system.is_late and _is_xmod(system):
         return []  # they are inside its checkpoint
     if system.is_late and (routing is None or _ranking_kind(system) == "full"):

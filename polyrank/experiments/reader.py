@@ -207,7 +207,7 @@ def _known(fields: Fields, key: str, names: list[str]) -> tuple[str, ...] | None
     for node in each(fields.values[key]):
         name = text_of(node, key)
         if name not in names:
-            node.wrong(f"there is no {name!r}; there are: {', '.join(names)}")
+            node.wrong(f"unknown name {name!r}; known are: {', '.join(names)}")
         found.append(name)
     return tuple(found)
 
@@ -228,12 +228,12 @@ def _check_systems(root: Node, systems: list[System], groups: tuple[Group, ...])
             )
         if system.over is not None and system.over not in {s.name for s in seen.values()}:
             where.wrong(
-                f"{system.name!r} is over {system.over!r}, which is no system above it; there are: "
-                f"{', '.join(s.name for s in seen.values()) or 'none'}"
+                f"{system.name!r} is over {system.over!r}, which is not a system above it; "
+                f"those are: {', '.join(s.name for s in seen.values()) or 'none'}"
             )
         for name in system.only or ():
             if name not in [group.name for group in groups]:
-                where.wrong(f"{system.name!r} is only for {name!r}, which is no group")
+                where.wrong(f"{system.name!r} is only for {name!r}, which is not a group")
         seen[slug(system.name)] = system
 
 

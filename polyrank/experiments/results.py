@@ -70,7 +70,7 @@ def results_of(
 
 
 def _machine() -> str:
-    from polyrank.training.loop.steps import machine
+    from polyrank.machine import machine
 
     return machine()
 

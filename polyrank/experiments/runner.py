@@ -33,9 +33,8 @@ from polyrank.experiments.stages import (
     settings_of,
 )
 from polyrank.modules.card import sha256
+from polyrank.rerankers.base import Request, Reranker, request_of
 from polyrank.runs.fusion import interpolate
-
-BLOCK = 64  # pairs that are scored between two writes: what a kill can lose
 
 PerQuery = dict[str, dict[str, float]]  # measure → query → value
 
@@ -288,27 +287,42 @@ class Pair:
         return with_rest(run, first) if system.keep_rest else run
 
     def _scored(self, system: System, top: Run) -> store.Scores:
-        """The scores of all candidates, those that are missing scored now, block by block."""
+        """The scores of all candidates, those that are missing made now, query by query.
+
+        A reranker that looks at a whole list ranks the whole list again where one score is missing.
+        """
         path = self._path("scores", scorer_name(system), ".jsonl")
         scores = store.open_scores(path, self._bound(system))
-        todo = []
-        for query, hits in top.items():
-            known = scores.values.get(query, {})
-            todo += [(query, h.document_id) for h in hits if h.document_id not in known]
-        if not todo:
+        lacking = {
+            query: [h for h in hits if h.document_id not in scores.values.get(query, {})]
+            for query, hits in top.items()
+        }
+        if not any(lacking.values()):
             return scores
-        scorer, texts = self.runner.stages.scorer(system), self.texts
-        pairs = [(texts.queries[q], texts.documents[d]) for q, d in todo]
-        scorer.score(pairs[:1])  # reads the modules, so that their time is not a query's
-        for start in range(0, len(todo), BLOCK):
+        reranker = self.runner.stages.reranker(system)
+        pointwise = getattr(reranker, "pointwise", False)
+        requests = [
+            request_of(
+                self.texts.queries[query], hits if pointwise else top[query], self.texts.documents
+            )
+            for query, hits in lacking.items()
+            if hits
+        ]
+        _first_candidate(reranker, requests[0])  # reads modules: their time is not a query's
+        for request in requests:
             started = time.perf_counter()
-            values = scorer.score(pairs[start : start + BLOCK])
+            (ranking,) = reranker.rank_all([request])
             seconds = time.perf_counter() - started
-            block: dict[str, dict[str, float]] = {}
-            for (query, document), value in zip(todo[start : start + BLOCK], values, strict=True):
-                block.setdefault(query, {})[document] = value
-            scores.add(block, seconds)
+            values = {hit.document_id: hit.score for hit in ranking.hits}
+            scores.add({ranking.query_id: values}, seconds)
         return scores
+
+
+def _first_candidate(reranker: Reranker, request: Request) -> None:
+    """Rank one candidate, so that what is loaded on first use is loaded."""
+    first = request.first_stage and request.first_stage[:1]
+    for _ in reranker.rank_all([Request(request.query, request.documents[:1], first)]):
+        pass
 
 
 def with_rest(run: Run, first: Run) -> Run:

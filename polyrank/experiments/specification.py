@@ -9,7 +9,7 @@ from pathlib import Path
 
 from polyrank.base import DEFAULT_BASE
 
-SEARCHES = ("bm25", "dense", "late", "run")
+SEARCHES = ("bm25", "dense", "modular", "late", "run")
 RERANKS = ("adapter", "mask", "full", "late", "model")
 NORMALISATIONS = ("min-max", "z-score")
 CHOSEN = "chosen"  # instead of a weight: the best one on the development collection
@@ -122,10 +122,12 @@ class System:
     """A row of the table. Either it searches all documents, or it reranks what `over` found.
 
     Attributes:
-        search: 'bm25', 'dense', 'late', or 'run' for run files; None for a reranker.
+        search: 'bm25', 'dense', 'modular' (dense, each text under its language's module), 'late',
+            or 'run' for run files; None for a reranker.
         rerank: 'adapter', 'mask', 'full', 'late', or 'model' for a standalone checkpoint.
         base, ranking, ranking_kind, routing, fallback, zoo, max_length, query_length, dtype: as
             of `Reranker` and `LateInteraction`.
+        language_kind: of the language modules of a modular search, 'adapter' or 'mask'.
         analysis: of BM25.
         run: of run files, with {collection}, {queries} and {documents}.
         model: folder of the standalone checkpoint.
@@ -151,6 +153,7 @@ class System:
     zoo: str | None = None
     max_length: int = 256
     query_length: int | None = None
+    language_kind: str | None = None
     dtype: str = "float32"
     analysis: str = "stems"
     run: str | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from polyrank.collections.trec import read_run
 from polyrank.errors import DataError
 from polyrank.experiments.modules import folders, values_in
 from polyrank.experiments.specification import System, Task, filled, slug
-from polyrank.rerankers.scoring import Scorer
+from polyrank.rerankers.base import Reranker
+from polyrank.rerankers.load import RerankerSpec, load_reranker
 
 _SCORING = (
     "rerank", "base", "ranking", "ranking_kind", "routing", "fallback", "max_length",
@@ -23,6 +25,7 @@ _SCORING = (
 _SEARCHING = {
     "bm25": ("search", "analysis"),
     "dense": ("search", "base", "max_length"),
+    "modular": ("search", "base", "language_kind", "fallback", "max_length"),
     "late": ("search", "base", "ranking", "ranking_kind", "routing", "fallback", "max_length",
              "query_length", "dtype"),
     "run": ("search", "run"),
@@ -41,14 +44,14 @@ def digest(value: Mapping[str, Any]) -> str:
 
 
 def scorer_name(system: System) -> str:
-    """The folder of a scorer's scores: systems of equal settings share it."""
+    """The folder of a reranker's scores: systems of equal settings share it."""
     parts = [system.rerank, Path(system.ranking or system.model or "").name, system.routing]
     key = {**settings_of(system), "zoo": system.zoo}
     return f"{slug('-'.join(part for part in parts if part))}-{digest(key)}"
 
 
 class Stages:
-    """Loads bases, scorers and indexes when they are first needed.
+    """Loads bases, rerankers and indexes when they are first needed.
 
     Of indexes the last one of each search is kept, so go through the pairs of a collection by the
     language of their documents.
@@ -57,7 +60,7 @@ class Stages:
     def __init__(self, indexes: Path) -> None:
         self.indexes = indexes
         self._bases: dict[str, Base] = {}
-        self._scorers: dict[str, Scorer] = {}
+        self._rerankers: dict[str, Reranker] = {}
         self._late: dict[str, Any] = {}
         self._searches: dict[str, tuple[str, Any]] = {}  # system → index's key, index
 
@@ -94,55 +97,43 @@ class Stages:
         added = sum(count for path, count in modules.items() if path.parent.name != "mask")
         return {"run": base + added, "modules": stored}
 
-    # ------------------------------------------------------------------------------- scorers
+    # ------------------------------------------------------------------------------ rerankers
 
-    def scorer(self, system: System) -> Scorer:
-        """What scores the pairs of a reranking system."""
+    def reranker(self, system: System) -> Reranker:
+        """What ranks the candidates of a reranking system."""
         name = scorer_name(system)
-        if name not in self._scorers:
-            self._scorers[name] = self._load(system)
-        return self._scorers[name]
-
-    def _load(self, system: System) -> Scorer:
-        if system.rerank == "model":
-            from polyrank.rerankers.cross_encoder import CrossEncoder
-
-            return CrossEncoder(
-                system.model or "", max_length=system.max_length, dtype=system.dtype
+        if name not in self._rerankers:
+            self._rerankers[name] = (
+                self._late_interaction(system)
+                if system.rerank == "late"
+                else load_reranker(self._spec(system))
             )
-        if system.rerank == "late":
-            return self._late_interaction(system)
-        from polyrank.rerankers.modular import Reranker
+        return self._rerankers[name]
 
-        return Reranker(
-            self.base(system.base),
-            ranking=system.ranking or "squad",
-            kind=system.rerank or "adapter",
-            ranking_kind=system.ranking_kind,
+    def _spec(self, system: System) -> RerankerSpec:
+        spec = RerankerSpec(max_length=system.max_length, dtype=system.dtype)
+        if system.rerank == "model":
+            return replace(spec, model=system.model or "")
+        late = system.is_late
+        kind = (system.ranking_kind if late else system.rerank) or "adapter"
+        return replace(
+            spec,
+            type="late-interaction" if late else "modular",
+            base=system.base if late and folders_are_base(system) else self.base(system.base),
+            ranking=system.ranking,
+            kind=kind,
+            ranking_kind=None if late else system.ranking_kind,
             routing=system.routing,
             fallback=system.fallback,
-            max_length=system.max_length,
-            dtype=system.dtype,
+            query_length=system.query_length,
             zoo=system.zoo,
         )
 
     def _late_interaction(self, system: System) -> Any:
-        from polyrank.late_interaction.model import LateInteraction
-
+        """One model for the systems that search by it and those that rerank by it."""
         key = digest({**settings_of(system), "search": None, "rerank": None, "zoo": system.zoo})
         if key not in self._late:
-            own = folders_are_base(system)
-            self._late[key] = LateInteraction(
-                system.base if own else self.base(system.base),
-                ranking=system.ranking,
-                kind=system.ranking_kind or "adapter",
-                routing=system.routing,
-                fallback=system.fallback,
-                query_length=system.query_length,
-                document_length=system.max_length,
-                dtype=system.dtype,
-                zoo=system.zoo,
-            )
+            self._late[key] = load_reranker(self._spec(system))
         return self._late[key]
 
     # ------------------------------------------------------------------------------ searches
@@ -169,6 +160,8 @@ class Stages:
             from polyrank.index.lexical import BM25
 
             return BM25(documents, analysis=system.analysis, base=system.base)
+        if system.search == "modular":
+            return self._modular(system, documents)
         folder = self.indexes / f"{system.search}.{task.documents}.{key}"
         if system.search == "dense":
             from polyrank.index.dense import Dense
@@ -184,6 +177,19 @@ class Stages:
         if folder.exists():
             return MultiVectorIndex(folder, model)
         return MultiVectorIndex.build(folder, documents, model, resume=True)
+
+    def _modular(self, system: System, documents: list[Document]) -> Any:
+        """Dense under language modules; it is kept in memory, and encoded anew by the next call."""
+        from polyrank.index.modular_dense import ModularDense
+
+        return ModularDense(
+            documents,
+            self.base(system.base),
+            language_kind=system.language_kind or "adapter",
+            fallback=system.fallback,
+            zoo=system.zoo,
+            max_length=system.max_length,
+        )
 
 
 class RunFile:

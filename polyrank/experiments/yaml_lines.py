@@ -66,7 +66,7 @@ def read_yaml(path: str | Path) -> Node:
     """The one document of a YAML file.
 
     Raises:
-        DataError: no file, no YAML, a key twice or that is no text, a tag, or a loop of aliases.
+        DataError: no file, no YAML, a key twice or that is not text, a tag, or a loop of aliases.
     """
     path = Path(path)
     text = _text(path)
@@ -118,7 +118,7 @@ def _mapping(found: yaml.MappingNode, path: Path, above: tuple[int, ...]) -> dic
         line = key.start_mark.line + 1
         if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
             shown = key.value if isinstance(key, yaml.ScalarNode) else "a list or mapping"
-            raise DataError(path, line, f"the key {shown!r} is no text; put it in quotes")
+            raise DataError(path, line, f"the key {shown!r} is not text; put it in quotes")
         if key.value in made:
             reason = f"the key {key.value!r} stands on line {made[key.value].line} too"
             raise DataError(path, line, reason)

@@ -11,10 +11,9 @@ import numpy as np
 from polyrank.base import DEFAULT_BASE, Base
 from polyrank.collections.records import Document, Query, Run
 from polyrank.index.dense import by_id, nearest
+from polyrank.notes import Notes
 
 if TYPE_CHECKING:
-    from collections import Counter
-
     from numpy.typing import NDArray
 
     Vectors = NDArray[np.float32]
@@ -73,7 +72,7 @@ class ModularDense:
         self.vectors = _stacked(self.encoder.encode_documents(in_order, progress=progress))
 
     @property
-    def notes(self) -> Counter[str]:
+    def notes(self) -> Notes:
         """What was assumed of languages, and cut, counted."""
         return self.encoder.notes
 

@@ -28,7 +28,8 @@ def normalise(tag: str) -> str:
     Dari (`prs`) is Persian of Afghanistan to CLDR: `fa-AF`. Variants and extensions are dropped.
 
     Raises:
-        LanguageError: for what is no tag, an unregistered language, or `und`, `mul`, `zxx`, `mis`.
+        LanguageError: for what is not a tag, an unregistered language, or `und`, `mul`, `zxx`,
+            `mis`.
     """
     from langcodes import Language, LanguageTagError
 
@@ -74,7 +75,7 @@ _SCRIPTS = {
 
 @lru_cache(maxsize=65536)
 def _letter_script(character: str) -> str | None:
-    """The script of one character; None for what is no letter."""
+    """The script of one character; None for what is not a letter."""
     if not unicodedata.category(character).startswith("L"):
         return None
     name = unicodedata.name(character, "").removeprefix("FULLWIDTH ").removeprefix("HALFWIDTH ")
@@ -236,7 +237,7 @@ def identify(texts: Iterable[str], model: str | Path | None = None) -> list[Iden
             the bundled one by default (trained by `identification.train_identifier`).
 
     Raises:
-        LanguageError: when the model file is missing or is no fastText model.
+        LanguageError: when the model file is missing or is not a fastText model.
     """
     identifier = _load(str(model) if model is not None else None)
     return [_identify_one(text, identifier) for text in texts]
@@ -314,7 +315,7 @@ def _load(model: str | None) -> _Identifier:
             loaded = _FastText(str(path)).f
             labels = list(loaded.getLabels("strict")[0])
         except ValueError as error:
-            raise LanguageError(f"{path} is no fastText model: {error}") from error
+            raise LanguageError(f"{path} is not a fastText model: {error}") from error
     return _Identifier(loaded.predict, {label: _scripts_of(label) for label in labels})
 
 

@@ -148,7 +148,7 @@ def _marker(tokenizer: Any, prefix: str | None, usual: str) -> int | None:
     number = tokenizer.convert_tokens_to_ids(prefix)
     if number is None or number == tokenizer.unk_token_id:
         raise ModuleError(
-            f"the marker {prefix!r} is no entry of the checkpoint's vocabulary.\n"
+            f"the marker {prefix!r} is not in the checkpoint's vocabulary.\n"
             "Save it again with PyLate, which adds its markers to the tokenizer."
         )
     return int(number)
@@ -297,7 +297,7 @@ def _ascii_skiplist(tokenizer: Any) -> tuple[int, ...]:
 def _load(folder: Path) -> tuple[Any, Any]:
     from transformers import AutoConfig, AutoModel
 
-    with quiet_transformers():  # the projection is no part of the encoder, as it says
+    with quiet_transformers():  # the projection is not part of the encoder, as it says
         config = AutoConfig.from_pretrained(folder)
         pooler = {} if config.model_type == "modernbert" else {"add_pooling_layer": False}
         encoder, report = AutoModel.from_pretrained(

@@ -8,8 +8,8 @@ encoded through the module of its own language, so one batch, and one index, may
 from __future__ import annotations
 
 import copy
-from collections import Counter
-from collections.abc import Hashable, Sequence
+import json
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,8 +21,10 @@ from polyrank.base import DEFAULT_BASE, Base, device_of
 from polyrank.collections.records import Document, Query
 from polyrank.collections.texts import as_documents, as_queries
 from polyrank.composition.plan import Composition
+from polyrank.encoders.batching import as_dtype
 from polyrank.encoders.masked import MaskedEncoder
 from polyrank.encoders.routed import NO_MODULE
+from polyrank.encoders.tokens import position_limit
 from polyrank.errors import ModuleError, UsageError
 from polyrank.late_interaction.checkpoints import (
     Checkpoint,
@@ -45,7 +47,8 @@ from polyrank.modules.card import read_card
 from polyrank.modules.folder import replaced
 from polyrank.modules.projection import NO_RANKING, Projection, embed
 from polyrank.progress import bar
-from polyrank.rerankers.pairs import PairScorer, as_dtype
+from polyrank.rerankers.identity import composition_identity
+from polyrank.rerankers.pairs import BATCH_TOKENS, PairScorer
 from polyrank.zoo.find import find
 
 AT_ONCE = 256  # texts tokenised, and pairs scored, at a time
@@ -100,7 +103,7 @@ class LateInteraction(PairScorer):
         fallback: str = "error",
         query_length: int | None = None,
         document_length: int | None = None,
-        batch_tokens: int = 16384,
+        batch_tokens: int = BATCH_TOKENS,
         device: str | None = None,
         dtype: str | torch.dtype | None = None,
         zoo: str | Path | None = None,
@@ -108,8 +111,8 @@ class LateInteraction(PairScorer):
         keep: int = 0,
     ) -> None:
         check_options(routing, kind, language_kind)
+        super().__init__(batch_tokens)
         self.fallback, self.zoo = fallback, zoo
-        self.batch_tokens, self.notes = batch_tokens, Counter[str]()
         self._kept = KeptVectors(keep)
         self.device = device_of(device)
         base, self.ranking = with_ranking(base, ranking, kind, zoo)
@@ -122,7 +125,7 @@ class LateInteraction(PairScorer):
         self._tokens = token_encoder(
             parts, self._encoder, self.ranking, self.language_kind, language_kind, fallback, zoo
         )
-        self._modules = TextModules(self._tokens, self.routing, self.notes)
+        self._modules = TextModules(self._tokens, self.routing, self._notebook)
         self._masked.check(self._tokens.masks(NO_MODULE))
         self._projection = parts.projection.to(self.device)
         rules = replace(
@@ -130,8 +133,7 @@ class LateInteraction(PairScorer):
             query_length=query_length or parts.projection.rules.query_length,
             document_length=document_length or parts.projection.rules.document_length,
         )
-        positions = self._encoder.config.max_position_embeddings - 2  # RoBERTa: two for padding
-        self._text = MarkedText(self.base.tokenizer, rules, positions)
+        self._text = MarkedText(self.base.tokenizer, rules, position_limit(self._encoder.config))
         self.rules = self._text.rules
         table = self._encoder.embeddings.word_embeddings
         self._skipped = skipped_ids(self.base.tokenizer, rules, table.num_embeddings + 2).to(
@@ -147,6 +149,16 @@ class LateInteraction(PairScorer):
     def projection(self) -> Projection:
         """The projection and its rules, to which an index must be bound."""
         return self._projection
+
+    def identity(self) -> Mapping[str, str]:
+        """The rules of texts, and the weights of the base, the ranking module, and every language
+        module that may be used."""
+        return {
+            "rules": json.dumps(self.rules.record()),
+            **composition_identity(
+                self.base, self.ranking_files(), self.routing, self.language_kind, self.zoo
+            ),
+        }
 
     def ranking_files(self) -> dict[str, str]:
         """sha256 of the ranking module's files, or of a checkpoint's weights; none without one:
@@ -254,8 +266,7 @@ class LateInteraction(PairScorer):
         return self._encode(under, self._skipped, progress)
 
     def _count(self, cut: int, what: str, length: int) -> None:
-        if cut:
-            self.notes[f"{what} cut to {length} tokens"] += cut
+        self._notebook.add("cut", f"{what} cut to {length} tokens", cut)
 
     def _encode(
         self, rows: Sequence[TextRow], skipped: Tensor | None = None, progress: bool = False
@@ -267,7 +278,7 @@ class LateInteraction(PairScorer):
                 drawn.advance(len(batch))
                 return vectors
 
-            return self.by_masks(
+            return self._batcher.run_by_masks(
                 rows,
                 lambda row: self._tokens.masks(row.module),
                 self._masked.under,

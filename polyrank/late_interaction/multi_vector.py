@@ -133,7 +133,7 @@ def _skipped(folder: Path, mask: Mapping[str, Any], tokenizer: Any) -> tuple[int
     if words and tasks != ["document"]:
         raise _other(folder, f"has a skip-list for {' and '.join(tasks)}", "one for documents")
     ids = tokenizer.convert_tokens_to_ids(list(words))
-    # the library drops words that are no token, lest they hide every unknown one
+    # the library drops words that are not a token, lest they hide every unknown one
     known = {i for i, word in zip(ids, words, strict=True) if _is_token(i, word, tokenizer)}
     return tuple(sorted(known))
 

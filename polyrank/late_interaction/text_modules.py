@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,6 +10,7 @@ from polyrank.encoders.token_encoders import TokenEncoder, XmodTokens
 from polyrank.errors import LanguageError
 from polyrank.languages import tags
 from polyrank.late_interaction.marked_text import TextRow
+from polyrank.notes import Notebook
 
 
 class TextModules:
@@ -19,11 +19,11 @@ class TextModules:
     Args:
         tokens: the encoder that has the modules.
         routing: 'split', 'document', 'query' or 'none', as of `LateInteraction`.
-        notes: that are counted up.
+        notebook: gets a note of what it took.
     """
 
-    def __init__(self, tokens: TokenEncoder, routing: str, notes: Counter[str]) -> None:
-        self.tokens, self.routing, self.notes = tokens, routing, notes
+    def __init__(self, tokens: TokenEncoder, routing: str, notebook: Notebook) -> None:
+        self.tokens, self.routing, self._notebook = tokens, routing, notebook
         self._plans: dict[tuple[str | None, str], Composition] = {}
 
     def put_under(
@@ -66,9 +66,9 @@ class TextModules:
     def number(self, language: str | None, side: str) -> int:
         """The module of a language, as the encoder counts them; what it took is noted."""
         plan = self._plan(language, side)
-        self.notes.update(
-            note for note in (plan.notes if plan else ()) if not note.startswith("zero-shot")
-        )
+        for note in plan.notes if plan else ():
+            if note.kind != "transfer":  # that is what a composition is for
+                self._notebook.update({note: 1})
         return self.tokens.module(_module_of(plan))
 
     def _plan(self, language: str | None, side: str) -> Composition | None:

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from polyrank.base import Fingerprint
+from polyrank.base import BUNDLED_BASES, Fingerprint, expanded, zoo_roots
+from polyrank.base.card import read_base_card
 from polyrank.errors import ModuleError
 
 FORMAT_VERSION = 1
@@ -267,20 +268,42 @@ def write_card(folder: Path, card: ModuleCard) -> ModuleCard:
     return card
 
 
-def train_command(base: str, role: str, kind: str, name: str, late: bool = False) -> str:
+def train_command(
+    base: str,
+    role: str,
+    kind: str,
+    name: str,
+    late: bool = False,
+    vectors: bool | None = None,
+) -> str:
     """The command that trains such a module, for messages.
 
     Args:
         late: a ranking module for late interaction.
+        vectors: whether the base's vectors are for retrieval: then its language modules learn best
+            from sentence pairs. None asks the base's card, where one is found by this name.
     """
     if role == "language":
-        what = f"train language --base {base} --language {name} --kind {kind} --text {name}.txt"
+        pairs = _has_vectors(base) if vectors is None else vectors
+        learnt = "--parallel PAIRS.tsv" if pairs else f"--text {name}.txt"
+        what = f"train language --base {base} --language {name} --kind {kind} {learnt}"
     else:
         rows = f"--base {base} --queries queries.jsonl --passages passages.jsonl --source en"
         what = f"train ranking {rows} --kind {kind}"
         if late:
             what = f"train late-interaction {rows} {_LATE[kind]}"
     return f"polyrank {what} --output ZOO/{slug(base)}/{role}/{kind}/{name}"
+
+
+def _has_vectors(base: str) -> bool:
+    """Whether a base's vectors are for retrieval, as far as that is known without loading it."""
+    if base in BUNDLED_BASES:
+        return True
+    folders = [expanded(base), *(root / base / "base" for root in zoo_roots())]
+    try:
+        return any(read_base_card(folder).vectors for folder in folders)
+    except ModuleError:
+        return False  # this is a hint in another message
 
 
 _LATE = {"adapter": "--kind adapter", "mask": "--kind mask", "full": "--recipe colbert-xm"}

@@ -128,9 +128,11 @@ class ListReranker:
     Attributes:
         pointwise: whether a document's score is the same whatever the other candidates are, so that
             scores may be kept and candidates scored in parts.
+        reads_first_stage: whether the ranking depends on the requests' first-stage scores.
     """
 
     pointwise = False
+    reads_first_stage = False
 
     def rank_request(self, request: Request) -> Ranking:
         """The candidates of one query in order."""
@@ -193,7 +195,7 @@ class ListReranker:
             if isinstance(first_stage, dict)
             else first_stage.search(collection.queries.values(), depth)
         )
-        return rerank_run(self, collection, run, depth, progress)
+        return rerank_run(self, collection, run, depth, progress)[0]
 
 
 class Pointwise(ListReranker):
@@ -205,9 +207,13 @@ class Pointwise(ListReranker):
         self.scorer = scorer
 
     def rank_request(self, request: Request) -> Ranking:
-        return best_first(request, self.scorer.score(request.pairs))
+        """The candidates of one query by their scores."""
+        before = Notes(getattr(self.scorer, "notes", {}))
+        scores = self.scorer.score(request.pairs)
+        return best_first(request, scores, notes=Notes(getattr(self.scorer, "notes", {})) - before)
 
     def identity(self) -> Mapping[str, str]:
+        """The name of the scorer's class: all that is known of it."""
         return {"scorer": type(self.scorer).__qualname__}
 
 
@@ -255,15 +261,17 @@ def rerank_run(
     run: Run,
     depth: int | None = None,
     progress: bool = True,
-) -> Run:
-    """A first stage in memory, every query in the reranker's order.
+) -> tuple[Run, Notes]:
+    """A first stage in memory, every query in the reranker's order, and what was noted.
 
     Raises:
         UsageError: a query or candidate that the collection lacks.
     """
     rankings = as_reranker(reranker).rank_all(requests_of(collection, run, depth))
     count = sum(bool(hits) for hits in run.values())
-    return {
-        ranking.query_id: list(ranking.hits)
-        for ranking in track(rankings, "reranking", count, show=progress)
-    }
+    reranked: Run = {}
+    notes = Notes()
+    for ranking in track(rankings, "reranking", count, show=progress):
+        reranked[ranking.query_id] = list(ranking.hits)
+        notes += ranking.notes
+    return reranked, notes

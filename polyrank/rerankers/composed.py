@@ -13,10 +13,10 @@ from polyrank.composition.plan import Composition
 from polyrank.composition.saved import SavedComposition, read_composition
 from polyrank.errors import CompositionError
 from polyrank.languages import tags
-from polyrank.rerankers.modular import Reranker
+from polyrank.rerankers.modular import ModularReranker
 
 
-class ComposedReranker(Reranker):
+class ComposedReranker(ModularReranker):
     """Scores pairs with the modules of one saved composition, and with no others.
 
     A text without a language is taken to be in the composition's; nothing is identified. A text in
@@ -26,7 +26,7 @@ class ComposedReranker(Reranker):
         composition: a file that `polyrank compose --output` wrote, or what was read from it.
         base: where to find the base, if not as the composition says; or the loaded base.
         zoo: a folder to search for modules before `$POLYRANK_ZOO` and the bundled zoo.
-        options: `max_length`, `batch_tokens`, `device` and `dtype` of `Reranker`.
+        options: `max_length`, `batch_tokens`, `device` and `dtype` of `ModularReranker`.
 
     Raises:
         CompositionError: a base or a module whose weights are others than those that were planned,
@@ -79,7 +79,7 @@ class ComposedReranker(Reranker):
         return plan
 
     def score(self, pairs: Sequence[tuple[Query, Document]]) -> list[float]:
-        """As `Reranker.score`; texts without a language are in the composition's."""
+        """As `ModularReranker.score`; texts without a language are in the composition's."""
         plan = self.saved.composition
         return super().score(
             [

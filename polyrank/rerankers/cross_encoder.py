@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,16 @@ from torch import Tensor
 from polyrank.base import device_of, expanded, load_tokenizer, only_cached
 from polyrank.base.quiet import quiet_transformers
 from polyrank.collections.records import Document, Query
+from polyrank.encoders.batching import as_dtype
 from polyrank.encoders.routed import RoutedEncoder, score
+from polyrank.encoders.tokens import encode_pairs, padded, position_limit
 from polyrank.errors import ModuleError
 from polyrank.modules.adapter.adapter_folder import load_adapter_module
 from polyrank.modules.adapter.tensors import tensors_of
 from polyrank.modules.card import CARD_FILE, read_card, sha256
 from polyrank.modules.full import prefixes_of
 from polyrank.rerankers.distilled_folder import RANKING, verify
-from polyrank.rerankers.pairs import PairScorer, as_dtype, shortened
+from polyrank.rerankers.pairs import BATCH_TOKENS, PairScorer
 
 Row = tuple[tuple[int, ...], tuple[int, ...]]  # token ids, token types
 
@@ -46,13 +47,13 @@ class CrossEncoder(PairScorer):
         self,
         model: str | Path,
         max_length: int = 256,
-        batch_tokens: int = 16384,
+        batch_tokens: int = BATCH_TOKENS,
         device: str | None = None,
         dtype: str | torch.dtype | None = None,
     ) -> None:
-        self.name, self.max_length, self.batch_tokens = str(model), max_length, batch_tokens
+        super().__init__(batch_tokens)
+        self.name, self.max_length = str(model), max_length
         self.device = device_of(device)
-        self.notes: Counter[str] = Counter()
         folder = expanded(model)
         if folder.is_dir():
             verify(folder)
@@ -76,45 +77,23 @@ class CrossEncoder(PairScorer):
         """Raw logits in fp32, in the order given; equal pairs are scored once."""
         if not pairs:
             return []
-        longest = self._longest()
-        before, within = self.prefixes
-        encoding = self.tokenizer(
-            [shortened(before + query.text, self.tokenizer, longest) for query, _ in pairs],
-            [shortened(within + d.full_text, self.tokenizer, longest) for _, d in pairs],
-            truncation="longest_first",
-            max_length=longest,
-            padding=False,
-            return_token_type_ids=True,
-        )
-        cut = sum(bool(row.overflowing) for row in encoding.encodings)
-        if cut:
-            self.notes[f"pairs cut to {longest} tokens"] += cut
+        limit = min(self.max_length, position_limit(self.model.config, self.tokenizer))
+        encoding = encode_pairs(self.tokenizer, pairs, limit, self.prefixes, self._notebook)
         rows = [
             (tuple(ids), tuple(types))
             for ids, types in zip(encoding["input_ids"], encoding["token_type_ids"], strict=True)
         ]
-        return self.in_batches(rows, lambda row: len(row[0]), self._forward)
-
-    def _longest(self) -> int:
-        """The token limit; RoBERTa-like models keep two positions for padding."""
-        positions = getattr(self.model.config, "max_position_embeddings", None) or 2**31
-        return int(min(self.max_length, positions - 2, self.tokenizer.model_max_length))
+        return self._batcher.run(rows, lambda row: len(row[0]), self._forward)
 
     @torch.inference_mode()
     def _forward(self, rows: Sequence[Row]) -> list[float]:
-        length = max(len(ids) for ids, _ in rows)
-        pad = self.tokenizer.pad_token_id
-
-        def padded(values: Sequence[tuple[int, ...]], filler: int) -> Tensor:
-            full = [v + (filler,) * (length - len(v)) for v in values]
-            return torch.tensor(full, device=self.device)  # (B, L)
-
-        inputs = {
-            "input_ids": padded([ids for ids, _ in rows], pad),
-            "attention_mask": padded([(1,) * len(ids) for ids, _ in rows], 0),
+        ids, types = [ids for ids, _ in rows], [types for _, types in rows]
+        inputs = {  # (B, L) each
+            "input_ids": padded(ids, self.tokenizer.pad_token_id, self.device),
+            "attention_mask": padded([(1,) * len(row) for row in ids], 0, self.device),
         }
         if "token_type_ids" in self.tokenizer.model_input_names:
-            inputs["token_type_ids"] = padded([types for _, types in rows], 0)
+            inputs["token_type_ids"] = padded(types, 0, self.device)
         logits: list[float] = self._run(inputs).float().tolist()
         return logits
 
@@ -174,7 +153,7 @@ def read_classifier(name: str | Path, attention: str | None = None) -> tuple[Any
         attention: 'eager' where its probabilities are needed; by default the library's choice.
 
     Raises:
-        ModuleError: no such model, weights that are no safetensors, code of its own, several
+        ModuleError: no such model, weights that are not safetensors, code of its own, several
             logits, or no fast tokenizer.
     """
     from transformers import AutoConfig, AutoModelForSequenceClassification
@@ -210,7 +189,7 @@ def read_classifier(name: str | Path, attention: str | None = None) -> tuple[Any
     if missing := report["missing_keys"]:
         raise ModuleError(
             f"the model '{name}' lacks {len(missing)} tensors, e.g. '{sorted(missing)[0]}', so it "
-            "is no trained ranker.\nGive a cross-encoder of one logit."
+            "is not a trained ranker.\nGive a cross-encoder of one logit."
         )
     if not tokenizer.is_fast or tokenizer.pad_token_id is None:
         raise ModuleError(

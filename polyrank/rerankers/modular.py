@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 
 from polyrank.base import DEFAULT_BASE, Base, device_of, load_base
 from polyrank.collections.records import Document, Query
-from polyrank.composition.plan import Composition, check_routing, compose
+from polyrank.composition.plan import Composition, check_routing, compose, usual_routing
+from polyrank.encoders.batching import as_dtype
 from polyrank.encoders.modular import Active, Engine, Row
 from polyrank.encoders.routed import query_lengths, score
+from polyrank.encoders.tokens import encode_pairs, position_limit
 from polyrank.modules.card import read_card
-from polyrank.rerankers.pairs import PairScorer, as_dtype, shortened
+from polyrank.rerankers.identity import composition_identity
+from polyrank.rerankers.pairs import BATCH_TOKENS, PairScorer
 from polyrank.zoo.find import find
 
 
-class Reranker(PairScorer):
+class ModularReranker(PairScorer):
     """Scores query–document pairs with a base, language modules and a ranking module.
 
     Texts get the prefixes that the ranking module was trained with, if any.
@@ -59,21 +61,20 @@ class Reranker(PairScorer):
         routing: str | None = None,
         fallback: str = "error",
         max_length: int = 256,
-        batch_tokens: int = 16384,
+        batch_tokens: int = BATCH_TOKENS,
         device: str | None = None,
         dtype: str | torch.dtype | None = None,
         zoo: str | Path | None = None,
         ranking_kind: str | None = None,
     ) -> None:
+        super().__init__(batch_tokens)
         self.kind, self.ranking, self.fallback, self.zoo = kind, ranking, fallback, zoo
         self.ranking_kind = ranking_kind or kind
-        usual = "full" if self.ranking_kind == "full" else kind
-        self.routing = routing or {"adapter": "split", "mask": "document"}.get(usual, "none")
+        self.routing = routing or usual_routing(kind, self.ranking_kind)
         check_routing(kind, self.routing, self.ranking_kind)
-        self.max_length, self.batch_tokens = max_length, batch_tokens
+        self.max_length = max_length
         self.device = device_of(device)
         self.base = load_base(base) if isinstance(base, str) else base
-        self.notes: Counter[str] = Counter()
         self._compositions: dict[tuple[str | None, str | None], Composition] = {}
         self._plain = self._compose("none")
         self._engine = Engine(self.base, self._plain, self.device, as_dtype(dtype), zoo)
@@ -132,11 +133,17 @@ class Reranker(PairScorer):
         found = []
         for key in zip(query_languages, document_languages, strict=True):
             composition = self.composition(*key)
-            self.notes.update(
-                note for note in composition.notes if not note.startswith("zero-shot")
-            )
+            for note in composition.notes:
+                if note.kind != "transfer":  # that is what a composition is for
+                    self._notebook.update({note: 1})
             found.append(self._engine.active(composition))
         return found
+
+    def identity(self) -> Mapping[str, str]:
+        """Weights of the base, the ranking module, and every language module that may be used."""
+        folder = find(self.base.name, "ranking", self.ranking_kind, self.ranking, self.zoo)
+        files = read_card(folder, verify=False).files
+        return composition_identity(self.base, files, self.routing, self.kind, self.zoo)
 
     def size(self) -> tuple[int, int]:
         """Parameters and bytes of the weights as they are held: encoder, head, adapters used so
@@ -156,7 +163,7 @@ class Reranker(PairScorer):
         if not pairs:
             return []
         rows = self._encode(pairs, self._active(pairs))
-        return self.by_masks(
+        return self._batcher.run_by_masks(
             rows,
             lambda row: row.active.masks,
             self._engine.under,
@@ -167,19 +174,8 @@ class Reranker(PairScorer):
     def _encode(
         self, pairs: Sequence[tuple[Query, Document]], active: Sequence[Active]
     ) -> list[Row]:
-        longest = self._longest()
-        before, within = self.prefixes
-        encoding = self.base.tokenizer(
-            [shortened(before + query.text, self.base.tokenizer, longest) for query, _ in pairs],
-            [shortened(within + d.full_text, self.base.tokenizer, longest) for _, d in pairs],
-            truncation="longest_first",
-            max_length=longest,
-            padding=False,
-            return_token_type_ids=True,
-        )
-        cut = sum(bool(row.overflowing) for row in encoding.encodings)
-        if cut:
-            self.notes[f"pairs cut to {longest} tokens"] += cut
+        limit = min(self.max_length, position_limit(self._engine.encoder.config))
+        encoding = encode_pairs(self.base.tokenizer, pairs, limit, self.prefixes, self._notebook)
         starts = query_lengths(encoding)
         return [
             Row(tuple(ids), tuple(types), start, modules)
@@ -187,10 +183,6 @@ class Reranker(PairScorer):
                 encoding["input_ids"], encoding["token_type_ids"], starts, active, strict=True
             )
         ]
-
-    def _longest(self) -> int:
-        """The token limit; RoBERTa-like bases keep two positions for padding."""
-        return min(self.max_length, self._engine.encoder.config.max_position_embeddings - 2)
 
     def _forward(self, rows: Sequence[Row]) -> list[float]:
         """Logits of one batch."""

@@ -5,43 +5,45 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
-from polyrank.collections.records import Collection, Run
+from polyrank.collections.records import Collection, Run, ScoredDocument
 from polyrank.collections.run_lines import TREC, LineFormat
 from polyrank.collections.stream import iter_run_by_query
 from polyrank.collections.trec import check_words
 from polyrank.errors import DataError, PolyrankError
-from polyrank.rerankers.scoring import Ranking, Work
+from polyrank.rerankers.base import Request, request_of
 from polyrank.runs.resume import candidates_hash
 
 Missing = Literal["error", "skip"]
+Candidates: TypeAlias = tuple[str, list[ScoredDocument]]  # a query's id and what was found for it
 
 
-def rankings_of(run: str | Path | Run, depth: int | None, limit: int | None) -> Iterator[Ranking]:
+def rankings_of(
+    run: str | Path | Run, depth: int | None, limit: int | None
+) -> Iterator[Candidates]:
     """Query id and candidates, streamed, the first `depth` of the first `limit` queries."""
-    stream: Iterable[Ranking]
+    stream: Iterable[Candidates]
     stream = iter_run_by_query(run) if isinstance(run, str | Path) else iter(run.items())
     for query_id, hits in itertools.islice(stream, limit):
         yield query_id, hits[:depth]
 
 
-def work_of(
+def streamed_requests(
     collection: Collection,
-    rankings: Iterable[Ranking],
+    rankings: Iterable[Candidates],
     missing: Missing,
     source: str | Path | Run,
-) -> Iterator[Work]:
+) -> Iterator[Request]:
     """Each query with those of its candidates that the collection holds."""
     for query_id, hits in rankings:
-        document_ids = [hit.document_id for hit in hits]
         query = collection.queries.get(query_id)
-        lacking = [i for i in document_ids if i not in collection.documents]
+        documents = collection.documents
+        lacking = [hit.document_id for hit in hits if hit.document_id not in documents]
         if missing == "error" and (query is None or lacking):
             raise _missing(collection, source, query_id, None if query is None else lacking[0])
         if query is not None:
-            documents = collection.documents
-            yield query, [documents[i] for i in document_ids if i in documents]
+            yield request_of(query, [h for h in hits if h.document_id in documents], documents)
 
 
 def _missing(
@@ -84,25 +86,29 @@ def survey_of(
     limit: int | None,
     layout: LineFormat,
     tag: str,
-    scores_count: bool,
+    with_scores: bool,
 ) -> Survey:
-    """Read the whole run once, so that a bad line stops the command before hours of scoring."""
+    """Read the whole run once, so that a bad line stops the command before hours of scoring.
+
+    Args:
+        with_scores: whether the hash covers the first stage's scores, because the result does.
+    """
     if layout is TREC:
         check_words(tag)
     asked: dict[str, int] = {}
     total = 0
 
-    def counted() -> Iterator[Ranking]:
+    def counted() -> Iterator[Candidates]:
         nonlocal total
         for query_id, hits in rankings_of(run, depth, limit):
             total += len(hits)
             asked.setdefault(query_id, 0)
             yield query_id, hits
 
-    for query, documents in work_of(collection, counted(), missing, run):
-        asked[query.id] = len(documents)
+    for request in streamed_requests(collection, counted(), missing, run):
+        asked[request.query.id] = len(request.documents)
         if layout is TREC:
-            check_words(query.id, *(document.id for document in documents))
+            check_words(request.query.id, *(document.id for document in request.documents))
     ranked_queries = {query_id for query_id, kept in asked.items() if kept}
     wanted = collection.queries if limit is None else asked
     return Survey(
@@ -112,7 +118,7 @@ def survey_of(
             i for i in wanted if i in collection.queries and i not in ranked_queries
         ),
         candidates=candidates_hash(
-            (query_id, [(h.document_id, h.score) if scores_count else h.document_id for h in hits])
+            (query_id, [(h.document_id, h.score) if with_scores else h.document_id for h in hits])
             for query_id, hits in rankings_of(run, depth, limit)
         ),
     )

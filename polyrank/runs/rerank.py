@@ -12,18 +12,19 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from polyrank.collections.files import refuse_over
-from polyrank.collections.records import Collection, Query, Run, ScoredDocument
+from polyrank.collections.records import Collection, Run
 from polyrank.collections.run_lines import LineFormat, line_format
 from polyrank.errors import Interrupted, UsageError
+from polyrank.notes import Notes
 from polyrank.progress import bar
-from polyrank.rerankers.scoring import Scorer, Work, rerank_queries
-from polyrank.runs.candidates import Missing, Survey, rankings_of, survey_of, work_of
-from polyrank.runs.interpolation import Interpolated
+from polyrank.rerankers.base import Ranking, Request, Reranker, Scorer, as_reranker
+from polyrank.rerankers.interpolated import Interpolated
+from polyrank.runs.candidates import Missing, Survey, rankings_of, streamed_requests, survey_of
 from polyrank.runs.resume import Job, check_resume, check_start, collection_hash, read_done, sidecar
 
 
@@ -36,6 +37,7 @@ class Summary:
     resumed: int  # rankings that an earlier, interrupted run had left complete
     skipped: int  # candidates left out because the collection lacks them (missing="skip")
     without_candidates: tuple[str, ...]  # queries of the collection that got no ranking
+    notes: Notes = field(default_factory=Notes)  # what the reranker assumed, cut or repaired
 
     def __str__(self) -> str:
         parts = [f"{self.candidates} candidates of {self.queries} queries"]
@@ -51,7 +53,7 @@ class Summary:
 
 
 def rerank_stream(
-    scorer: Scorer,
+    reranker: Reranker | Scorer,
     collection: Collection,
     run: str | Path | Run,
     output: str | Path,
@@ -72,7 +74,7 @@ def rerank_stream(
     Every candidate of the first stage stands in the output exactly once.
 
     Args:
-        scorer: anything with `score(pairs)`, such as a `Reranker`.
+        reranker: a reranker, or anything with `score(pairs)`.
         collection: the texts of the run's queries and documents.
         run: a TREC or JSON-lines file, read query by query, or a run in memory.
         output: where to write, TREC, or JSON lines for a name in .jsonl; "-" for stdout.
@@ -100,47 +102,58 @@ def rerank_stream(
         raise UsageError(f"{output}: a compressed run cannot be resumed; write it without .gz")
     if isinstance(run, str | Path):
         refuse_over(output, run)
-    mixer = None if interpolate is None else Interpolated(interpolate, normalise)
-    survey = survey_of(collection, run, missing, depth, limit, layout, tag, mixer is not None)
-    rankings = rankings_of(run, depth, limit)
-    if mixer is not None:
-        rankings = mixer.remember(rankings)
-    work = (item for item in work_of(collection, rankings, missing, run) if item[1])
+    reranker = as_reranker(reranker)
+    if interpolate is not None:
+        reranker = Interpolated(reranker, interpolate, normalise)
+    with_scores = getattr(reranker, "reads_first_stage", False)
+    survey = survey_of(collection, run, missing, depth, limit, layout, tag, with_scores)
+    found = streamed_requests(collection, rankings_of(run, depth, limit), missing, run)
+    requests = (request for request in found if request.documents)
+    form = _Form(layout, tag)
     if str(output) == "-":
         if resume:
             raise UsageError("--resume needs an --output file; standard output cannot be continued")
         with bar("reranking", survey.queries, progress) as drawn:
-            scored = _scored(scorer, work, mixer)
-            lines = _write(scored, sys.stdout, layout, tag, drawn.advance)
-        return _summary(survey, lines, 0)
+            written = form.write(reranker.rank_all(requests), sys.stdout, drawn.advance)
+        return _summary(survey, written, 0, 0)
 
-    path = Path(output)
-    job = Job(
-        {
-            **(settings or {}),
-            "tag": tag,
-            "missing": missing,
-            "depth": depth,
-            "limit": limit,
-            "interpolate": mixer and [mixer.weight, mixer.normalise],
-        },
-        survey.candidates,
-        collection_hash(collection),
-    )
+    used = {
+        **(settings or {}),
+        "tag": tag,
+        "missing": missing,
+        "depth": depth,
+        "limit": limit,
+        "interpolate": None if interpolate is None else [interpolate, normalise],
+    }
+    job = Job(used, survey.candidates, collection_hash(collection))
     if resume:
-        check_resume(path, job)
+        check_resume(Path(output), job)
     else:
-        check_start(path)
-    done, lines_done, rest = _continue(path, work, layout) if resume else (0, 0, work)
+        check_start(Path(output))
+    return _to_file(reranker, requests, Path(output), form, job, survey, resume, progress)
+
+
+def _to_file(
+    reranker: Reranker,
+    requests: Iterator[Request],
+    path: Path,
+    form: _Form,
+    job: Job,
+    survey: Survey,
+    resume: bool,
+    progress: bool,
+) -> Summary:
+    """Write each ranking as it comes, after those that an interrupted run left."""
+    done, lines_done, rest = _continue(path, requests, form.layout) if resume else (0, 0, requests)
     try:
         with bar("reranking", survey.queries, progress) as drawn:
             drawn.advance(done)
-            scored = _scored(scorer, rest, mixer)
+            rankings = reranker.rank_all(rest)
             # What fails at the first query leaves an older output alone, and nothing to resume.
-            first = list(itertools.islice(scored, 1))
+            first = list(itertools.islice(rankings, 1))
             job.write(path)
             with open(path, "a" if resume else "w", encoding="utf-8", newline="\n") as file:
-                lines = _write(itertools.chain(first, scored), file, layout, tag, drawn.advance)
+                written = form.write(itertools.chain(first, rankings), file, drawn.advance)
     except KeyboardInterrupt:
         if not sidecar(path).exists():
             raise Interrupted("stopped before anything was written") from None
@@ -148,52 +161,67 @@ def rerank_stream(
             f"{path} holds what was done so far; go on with the same command and --resume"
         ) from None
     sidecar(path).unlink()
-    return _summary(survey, lines_done + lines, done)
+    return _summary(survey, written, lines_done, done)
 
 
-def _summary(survey: Survey, lines: int, resumed: int) -> Summary:
-    return Summary(survey.queries, lines, resumed, survey.skipped, survey.without_candidates)
+def _summary(survey: Survey, written: _Written, lines_before: int, resumed: int) -> Summary:
+    return Summary(
+        queries=survey.queries,
+        candidates=lines_before + written.lines,
+        resumed=resumed,
+        skipped=survey.skipped,
+        without_candidates=survey.without_candidates,
+        notes=written.notes,
+    )
 
 
-def _scored(
-    scorer: Scorer, work: Iterable[Work], mixer: Interpolated | None
-) -> Iterator[tuple[Query, list[ScoredDocument]]]:
-    """One query after the other, as it is scored."""
-    scored = rerank_queries(scorer, work)
-    return iter(mixer.mix(scored) if mixer else scored)
+@dataclass
+class _Written:
+    """What a loop of writing did."""
+
+    lines: int = 0
+    notes: Notes = field(default_factory=Notes)
 
 
-def _write(
-    scored: Iterable[tuple[Query, list[ScoredDocument]]],
-    file: IO[str],
-    layout: LineFormat,
-    tag: str,
-    advance: Callable[[], None],
-) -> int:
-    """Write one query after the other; the number of lines written."""
-    lines = 0
-    for _, hits in scored:
-        file.write("".join(layout.write(hit, rank, tag) for rank, hit in enumerate(hits, start=1)))
-        file.flush()
-        lines += len(hits)
-        advance()
-    return lines
+@dataclass(frozen=True)
+class _Form:
+    """How a ranking is written."""
+
+    layout: LineFormat
+    tag: str
+
+    def write(
+        self, rankings: Iterable[Ranking], file: IO[str], advance: Callable[[], None]
+    ) -> _Written:
+        """Write one query after the other, each flushed."""
+        written = _Written()
+        for ranking in rankings:
+            lines = (
+                self.layout.write(hit, rank, self.tag, ranking.details.get(hit.document_id))
+                for rank, hit in enumerate(ranking.hits, start=1)
+            )
+            file.write("".join(lines))
+            file.flush()
+            written.lines += len(ranking.hits)
+            written.notes += ranking.notes
+            advance()
+        return written
 
 
 def _continue(
-    path: Path, work: Iterator[Work], layout: LineFormat
-) -> tuple[int, int, Iterator[Work]]:
-    """Cut an unfinished last ranking off; the queries and lines done, and the work that is left."""
+    path: Path, requests: Iterator[Request], layout: LineFormat
+) -> tuple[int, int, Iterator[Request]]:
+    """Cut an unfinished last ranking off; the queries and lines done, and the requests left."""
     if not path.exists():
-        return 0, 0, work
+        return 0, 0, requests
     done = lines = 0
     with open(path, "r+b") as file:
         try:
-            for item in work:
-                if not read_done(file, item, layout.read_ids):
+            for request in requests:
+                if not read_done(file, request, layout.read_ids):
                     file.truncate()
-                    return done, lines, itertools.chain([item], work)
-                done, lines = done + 1, lines + len(item[1])
+                    return done, lines, itertools.chain([request], requests)
+                done, lines = done + 1, lines + len(request.documents)
             if file.read(1):
                 raise ValueError("more lines follow the last query of the run")
         except (ValueError, LookupError) as error:

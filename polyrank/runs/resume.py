@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from polyrank.collections.records import Collection, Document, Query, Run, ScoredDocument
 from polyrank.errors import UsageError
-from polyrank.rerankers.scoring import Work
+from polyrank.rerankers.base import Request
 
 FORMAT = 1
 ReadIds = Callable[[str], tuple[str, str]]  # a line of the output -> query id, document id
@@ -38,7 +38,9 @@ def first_stage_file(output: Path) -> Path:
 def kept_first_stage(
     output: Path, resume: bool, search: Callable[[], Run]
 ) -> Iterator[tuple[Run, bool]]:
-    """What a first stage found, and whether it is that of then; kept until the output is finished.
+    """What a first stage found, and whether it was kept from before.
+
+    It is kept until the output is finished.
 
     A resumed run must go on from the same candidates and scores. Searching again may give others:
     under another number of threads dense scores differ in the last bit, which moves the mean of
@@ -200,35 +202,35 @@ def check_resume(output: Path, job: Job) -> None:
     if changed:
         listed = "\n".join(f"  - {line}" for line in changed)
         raise UsageError(
-            f"{output} was started with other settings, so it cannot be resumed:\n{listed}\n"
-            "Use the settings of then, or name another --output."
+            f"{output} was started with other settings and cannot be resumed:\n{listed}\n"
+            "Use the same settings as before, or name another --output."
         )
 
 
-def is_done(lines: Sequence[bytes], work: Work, read_ids: ReadIds) -> bool:
+def is_done(lines: Sequence[bytes], request: Request, read_ids: ReadIds) -> bool:
     """True when the lines are this query's candidates, each exactly once."""
-    query, documents = work
-    if len(lines) != len(documents):
+    wanted = {document.id for document in request.documents}
+    if len(lines) != len(wanted):
         return False
     ids = [read_ids(line.decode()) for line in lines]
-    return {i for i, _ in ids} <= {query.id} and {i for _, i in ids} == {d.id for d in documents}
+    return {i for i, _ in ids} <= {request.query.id} and {i for _, i in ids} == wanted
 
 
-def read_done(file: IO[bytes], work: Work, read_ids: ReadIds) -> bool:
+def read_done(file: IO[bytes], request: Request, read_ids: ReadIds) -> bool:
     """Read one query's ranking; True when it is whole, and then the file stands behind it.
 
     Raises:
-        ValueError: when what stands there is no beginning of this query's ranking.
+        ValueError: when what stands there is not the beginning of this query's ranking.
     """
     start = file.tell()
-    query, documents = work
+    query, documents = request.query, request.documents
     lines: list[bytes] = []
     while len(lines) < len(documents):
         line = file.readline()
         if not line.endswith(b"\n"):  # the end of the file, or a line that was cut
             break
         lines.append(line)
-    if is_done(lines, work, read_ids):
+    if is_done(lines, request, read_ids):
         return True
     wanted = {document.id for document in documents}
     ids = [read_ids(line.decode()) for line in lines]

@@ -56,7 +56,7 @@ def test_search_takes_them_too(source, asked, tiny, polyrank):
 def test_resume_refuses_another_kind_of_ranking_module(
     source, asked, tiny, polyrank, files, monkeypatch
 ):
-    from polyrank.rerankers.modular import Reranker
+    from polyrank import Reranker
 
     run, output, score = files / "first.trec", files / "out.trec", Reranker.score
     polyrank("search", *source, *tiny, "--no-rerank", "--output", run)

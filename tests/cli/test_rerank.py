@@ -119,13 +119,13 @@ def test_killed_and_resumed_equals_uninterrupted(first, source, tiny, polyrank, 
 
 
 def test_ctrl_c_says_how_to_go_on(first, source, tiny, polyrank, files, monkeypatch):
-    from polyrank.rerankers import scoring
+    from polyrank.rerankers.pairs import PairScorer
 
     output, whole = files / "out.trec", files / "whole.trec"
     arguments = ["rerank", *source, *tiny, "--run", first, "--output"]
     polyrank(*arguments, whole)
 
-    calls, real = [], scoring.rerank_query
+    calls, real = [], PairScorer.rank_request
 
     def interrupted(*args):
         calls.append(args)
@@ -134,7 +134,7 @@ def test_ctrl_c_says_how_to_go_on(first, source, tiny, polyrank, files, monkeypa
         return real(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(scoring, "rerank_query", interrupted)
+        patch.setattr(PairScorer, "rank_request", interrupted)
         stopped = polyrank(*arguments, output)
     assert stopped.exit_code == 130
     assert "go on with the same command and --resume" in stopped.stderr
@@ -149,13 +149,13 @@ def test_a_searched_first_stage_is_that_of_then(source, tiny, polyrank, files, m
     """Under other thread numbers a dense score differs in its last bit; here in a third of it."""
     from polyrank.cli import first_stages
 
-    from polyrank.rerankers import scoring
+    from polyrank.rerankers.pairs import PairScorer
 
     output, whole = files / "out.trec", files / "whole.trec"
     arguments = ["rerank", *source, *tiny, "--first-stage", "dense", "--depth", "4"]
     arguments += ["--interpolate", "0.5", "--output"]
     assert polyrank(*arguments, whole).exit_code == 0
-    calls, real, search = [], scoring.rerank_query, first_stages.search_first
+    calls, real, search = [], PairScorer.rank_request, first_stages.search_first
 
     def interrupted(*args):
         calls.append(args)
@@ -171,7 +171,7 @@ def test_a_searched_first_stage_is_that_of_then(source, tiny, polyrank, files, m
         }
 
     with monkeypatch.context() as patch:
-        patch.setattr(scoring, "rerank_query", interrupted)
+        patch.setattr(PairScorer, "rank_request", interrupted)
         assert polyrank(*arguments, output).exit_code == 130
     monkeypatch.setattr(first_stages, "search_first", otherwise)
     restarted = polyrank(*arguments, output)  # refused, and what is kept is not overwritten
@@ -210,7 +210,7 @@ def test_a_kept_first_stage_is_exact_and_knows_queries_without_candidates(tmp_pa
 
 
 def test_another_split_of_equal_queries_is_refused(tiny, polyrank, tmp_path, monkeypatch):
-    from polyrank.rerankers import scoring
+    from polyrank.rerankers.pairs import PairScorer
 
     folder = tmp_path / "beir"
     (folder / "qrels").mkdir(parents=True)
@@ -225,15 +225,15 @@ def test_another_split_of_equal_queries_is_refused(tiny, polyrank, tmp_path, mon
     command = ["rerank", "--collection", folder, *tiny, "--output", tmp_path / "out.trec"]
     command += ["--query-language", "ky", "--document-language", "en", "--first-stage", "bm25"]
 
-    whole = scoring.rerank_query
+    whole = PairScorer.rank_request
 
-    def interrupted(scorer, query, documents):
-        if query.id == "q2":
+    def interrupted(reranker, request):
+        if request.query.id == "q2":
             raise KeyboardInterrupt
-        return whole(scorer, query, documents)
+        return whole(reranker, request)
 
     with monkeypatch.context() as patch:
-        patch.setattr(scoring, "rerank_query", interrupted)
+        patch.setattr(PairScorer, "rank_request", interrupted)
         assert polyrank(*command, "--split", "dev").exit_code == 130
     for changed, message in (
         ((), "split was 'dev' and is now None"),

@@ -27,12 +27,12 @@ def test_search_reranks_with_it(carded, source, polyrank):
 
 
 def test_rerank_goes_on_to_the_same_bytes(carded, source, polyrank, tmp_path, monkeypatch):
-    from polyrank.rerankers import scoring
+    from polyrank.rerankers.pairs import PairScorer
 
     whole, output = tmp_path / "whole.trec", tmp_path / "out.trec"
     asked = ["rerank", *source, *carded, "--first-stage", "dense", "--depth", "6", "--output"]
     assert polyrank(*asked, whole).exit_code == 0
-    calls, real = [], scoring.rerank_query
+    calls, real = [], PairScorer.rank_request
 
     def interrupted(*args):
         calls.append(args)
@@ -41,7 +41,7 @@ def test_rerank_goes_on_to_the_same_bytes(carded, source, polyrank, tmp_path, mo
         return real(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(scoring, "rerank_query", interrupted)
+        patch.setattr(PairScorer, "rank_request", interrupted)
         assert polyrank(*asked, output).exit_code == 130
     refused = polyrank(*asked, output, "--resume", "--kind", "mask")
     assert refused.exit_code == 2 and "kind was 'adapter' and is now 'mask'" in refused.stderr

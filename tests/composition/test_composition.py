@@ -10,6 +10,7 @@ from polyrank.base import Fingerprint
 from polyrank.composition.plan import Composition, compose
 from polyrank.errors import CompositionError, LanguageError, ModuleError, UsageError
 from polyrank.languages import tags
+from polyrank.notes import Note
 
 TINY = Composition(
     base="tiny",
@@ -21,7 +22,7 @@ TINY = Composition(
     ranking="squad",
     routing="split",
     kind="adapter",
-    notes=("zero-shot: trained over 'en'.",),
+    notes=(Note("transfer", "zero-shot: trained over 'en'."),),
 )
 
 

@@ -6,13 +6,13 @@ import pytest
 import torch
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
+from polyrank import Reranker
 from polyrank.base import Fingerprint
 from polyrank.composition.merge import merge
 from polyrank.composition.plan import compose
 from polyrank.errors import CompositionError, ModuleError
 from polyrank.modules.mask.mask_folder import load_mask_module
 from polyrank.modules.mask.sparse import applied
-from polyrank.rerankers.modular import Reranker
 
 
 @pytest.mark.parametrize("routing", ["none", "document", "both"])

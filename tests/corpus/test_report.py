@@ -87,7 +87,7 @@ def test_what_cannot_be_done(write, tiny_bert, tmp_path):
         pr.corpus_report(tmp_path / "ky.txt", str(tiny_bert))
     with pytest.raises(UsageError, match="there is no rule 'lenght'"):
         pr.corpus_report(path, str(tiny_bert), skip=["lenght"])
-    with pytest.raises(ModuleError, match="is no base"):
+    with pytest.raises(ModuleError, match="is not a base"):
         pr.corpus_report(path, str(tmp_path))
 
 

@@ -45,7 +45,7 @@ def test_modules(kind, distilled, tiny_base, tiny_zoo, mask_zoo, tiny_folder):
     assert list(beside) == [TEACHER, TRIMMED, STUDENT]
     languages = {"query_language": "ky", "document_language": "en"}
     scores = {
-        name: {h.document_id: h.score for h in c.scorer.rank("melts", PASSAGES, **languages)}
+        name: {h.document_id: h.score for h in c.reranker.rank("melts", PASSAGES, **languages)}
         for name, c in beside.items()
     }
     assert scores[TRIMMED] == pytest.approx(scores[TEACHER], abs=1e-5)
@@ -59,7 +59,7 @@ def test_modules(kind, distilled, tiny_base, tiny_zoo, mask_zoo, tiny_folder):
     assert beside[TEACHER].parameters - beside[TRIMMED].parameters == 32 * gone
     assert beside[STUDENT].parameters == card["parameters"]
     if kind == "adapter":  # as the reranker itself counts what it has used
-        assert beside[TEACHER].scorer.size()[0] == beside[TEACHER].parameters
+        assert beside[TEACHER].reranker.size()[0] == beside[TEACHER].parameters
     else:  # a mask adds nothing but the head
         head = 32 * 32 + 32 + 32 + 1
         encoder = sum(p.numel() for p in tiny_base.model.parameters())
@@ -111,7 +111,7 @@ def test_a_cross_encoder(distilled, judge, tiny_folder):
     folder = distilled(teacher=judge, fallback="none")
     beside = {c.name: c for c in contenders(folder, str(tiny_folder))}
     scores = {
-        name: {h.document_id: h.score for h in c.scorer.rank("melts", PASSAGES)}
+        name: {h.document_id: h.score for h in c.reranker.rank("melts", PASSAGES)}
         for name, c in beside.items()
     }
     assert list(scores) == [TEACHER, TRIMMED, STUDENT]
@@ -128,7 +128,7 @@ def test_a_cross_encoder(distilled, judge, tiny_folder):
 
 
 def scored(contender):
-    return {h.document_id: h.score for h in contender.scorer.rank("melts", PASSAGES)}
+    return {h.document_id: h.score for h in contender.reranker.rank("melts", PASSAGES)}
 
 
 @pytest.mark.parametrize("scale", ["raw", "min-max"])
@@ -144,7 +144,7 @@ def test_several_cross_encoders(scale, distilled, judge, tiny_folder, tmp_path):
     mean, one, two = (beside[name] for name in (TEACHER, "teacher judge", "teacher other"))
     assert mean.parameters == one.parameters + two.parameters
     assert mean.megabytes == one.megabytes + two.megabytes
-    assert mean.scorer.size()[1] == 4 * mean.parameters
+    assert mean.reranker.size()[1] == 4 * mean.parameters
     columns = [scored(one), scored(two)]
     if scale == "min-max":
         columns = [

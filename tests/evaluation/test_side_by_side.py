@@ -69,7 +69,7 @@ def test_the_size_of_a_reranker(tiny_zoo, tiny_base):
     """Encoder + ranking adapter with its head + the language adapters that were used."""
     from safetensors import safe_open
 
-    from polyrank.rerankers.modular import Reranker
+    from polyrank import Reranker
 
     reranker = Reranker(tiny_base, zoo=tiny_zoo, device="cpu")
     reranker.rank("abc", ["abc", "de"], "ky", "de")

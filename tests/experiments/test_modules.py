@@ -1,5 +1,7 @@
 """Which language modules a late-interaction system depends on, from the ranking module's card."""
 
+from dataclasses import replace
+
 import pytest
 
 from polyrank.base import Fingerprint
@@ -60,3 +62,14 @@ def test_an_xmod_has_its_language_modules_inside(
         ranking=str(xmod_zoo / "tiny-xmod" / "ranking" / "full" / "li"),
     )  # fmt: skip
     assert languages_used(system, TASK) == [] and missing_modules(system, [TASK]) == []
+
+
+@pytest.mark.parametrize("kind", [None, "mask"])
+def test_a_modular_search_needs_the_language_modules_of_both_sides(kind, tiny_folder, tmp_path):
+    system = System(
+        "m", search="modular", base=str(tiny_folder), zoo=str(tmp_path), language_kind=kind
+    )
+    assert languages_used(system, TASK) == ["tr", "de"]
+    missing = [one.what.split()[:4] for one in missing_modules(system, [TASK])]
+    assert missing == [["the", "language", kind or "adapter", tag] for tag in ("tr", "de")]
+    assert not missing_modules(replace(system, fallback="none"), [TASK])

@@ -33,7 +33,7 @@ def test_a_whole_experiment(small, tmp_path, beir, tiny_base, tiny_zoo):
     results, lines = run(small, tmp_path)
     assert len(lines) == 2 and sorted(p.name for p in (tmp_path / "o").iterdir()) == sorted(REPORTS)
     # Scores are those of the reranker itself, called on the same candidates.
-    from polyrank.rerankers.modular import Reranker
+    from polyrank import Reranker
 
     texts = load_collection(str(beir), queries="tr", documents="en")
     first = read_run(tmp_path / "w/runs/bm25/small.tr.en.trec")
@@ -63,6 +63,42 @@ def test_a_whole_experiment(small, tmp_path, beir, tiny_base, tiny_zoo):
     assert results["groups"]["small"]["topics"] == len(by_topic)
 
 
+def test_a_modular_search_is_dense_retrieval_under_language_modules(
+    carded_base, tiny_base, tiny_zoo, beir, written, monkeypatch, tmp_path
+):
+    from polyrank.experiments import stages
+    from polyrank.index.dense import Dense
+    from polyrank.index.modular_dense import ModularDense
+
+    monkeypatch.setattr(stages, "load_base", lambda name: carded_base)
+    monkeypatch.setenv("POLYRANK_ZOO", str(tiny_zoo))
+    path = written(f"""\
+title: A test
+search_depth: 6
+defaults: {{base: {tiny_base.name}, max_length: 48}}
+collections: {{small: {{source: {beir}, pairs: [[tr, en], [de, en]], queries: 3}}}}
+systems:
+  dense: {{search: dense}}
+  modular: {{search: modular}}
+  no masks: {{search: modular, language_kind: mask, fallback: none}}
+  adapters: {{rerank: adapter, over: modular, depth: 2}}
+""")
+    results, _ = run(path, tmp_path)
+    texts = load_collection(str(beir), queries="tr", documents="en")
+    index = ModularDense(texts.documents.values(), carded_base, zoo=tiny_zoo, max_length=48)
+    plain = Dense(texts.documents.values(), carded_base, max_length=48)  # there are no masks
+    for name, like in (("modular", index), ("no-masks", plain)):
+        got = read_run(tmp_path / f"w/runs/{name}/small.tr.en.trec")
+        assert len(got) == 3
+        for query, hits in like.search([texts.queries[q] for q in got], 6).items():
+            scores = {hit.document_id: hit.score for hit in got[query]}
+            assert scores == pytest.approx({h.document_id: h.score for h in hits}, abs=1e-5)
+    assert results["systems"]["modular"]["module parameters"] > 0
+    assert results["systems"]["no masks"]["module parameters"] == 0
+    bound = json.loads((tmp_path / "w/searches/modular/small.de.en.json").read_text())["binding"]
+    assert {name.split("/")[-1] for name in bound["modules"]} == {"de", "en"}
+
+
 def test_tests_are_by_topic_and_corrected_together(small, tmp_path):
     results, _ = run(small, tmp_path)
     rows = [line.split("\t") for line in (tmp_path / "o/values.tsv").read_text().splitlines()[1:]]
@@ -85,7 +121,7 @@ def test_tests_are_by_topic_and_corrected_together(small, tmp_path):
 
 
 def test_a_pair_is_scored_once_for_all_systems(small, tmp_path, monkeypatch):
-    from polyrank.rerankers.modular import Reranker
+    from polyrank import Reranker
 
     asked, score = [], Reranker.score
 
@@ -108,7 +144,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("calls", [1, 3, 6, 9])
 def test_a_kill_loses_nothing_that_was_done(small, tmp_path, monkeypatch, calls):
-    from polyrank.rerankers.modular import Reranker
+    from polyrank import Reranker
 
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     run(small, whole)

@@ -38,7 +38,7 @@ def test_it_is_built_where_there_is_a_compiler():
 
 
 def test_it_can_be_switched_off():
-    code = "from polyrank.kernels import native; print(native.level())"
+    code = "from polyrank.kernels.cpu import native; print(native.level())"
     environment = {"POLYRANK_NATIVE": "0", "PATH": ""}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
     assert done.stdout == b"0\n", done.stderr

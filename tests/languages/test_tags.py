@@ -95,5 +95,5 @@ def test_a_missing_model_is_a_language_error(tmp_path):
     with pytest.raises(LanguageError, match="no language identifier"):
         identify(["x"], tmp_path / "none.ftz")
     (tmp_path / "bad.ftz").write_bytes(b"bad")
-    with pytest.raises(LanguageError, match="no fastText model"):
+    with pytest.raises(LanguageError, match="not a fastText model"):
         identify(["x"], tmp_path / "bad.ftz")

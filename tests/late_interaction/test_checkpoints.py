@@ -180,7 +180,7 @@ def test_what_pylate_cannot_hold_is_refused(tiny_xmod, tiny_bert, weight, tmp_pa
     ("file", "change", "message"),
     [
         ("1_Dense/config.json", {"activation_function": "torch.nn.Tanh"}, "'Tanh'"),
-        ("config_sentence_transformers.json", {"query_prefix": "[Z] "}, r"'\[Z\] ' is no entry"),
+        ("config_sentence_transformers.json", {"query_prefix": "[Z] "}, r"'\[Z\] ' is not in"),
         ("1_Dense/config.json", None, "cannot be read"),
     ],
 )

@@ -179,7 +179,7 @@ def test_unknown_languages(model):
 
 
 def test_cross_encoders_and_late_interaction_refuse_each_other(model, tiny_base, late_zoo):
-    from polyrank.rerankers.modular import Reranker
+    from polyrank import Reranker
 
     with pytest.raises(ModuleError, match="is a cross-encoder.*\n.*pr.Reranker"):
         model(ranking="squad")

@@ -192,7 +192,7 @@ def _one_length(rules):
 
 
 def test_cross_encoders_and_late_interaction_refuse_each_others_masks(model, tiny_base):
-    from polyrank.rerankers.modular import Reranker
+    from polyrank import Reranker
 
     with pytest.raises(ModuleError, match="is a cross-encoder.*\n.*pr.Reranker"):
         model(ranking="squad")

@@ -2,12 +2,12 @@
 
 import pytest
 
+from polyrank import Reranker
 from polyrank.collections.records import Document, Query
 from polyrank.composition.plan import compose
 from polyrank.composition.saved import save_composition, saved
 from polyrank.errors import CompositionError
 from polyrank.rerankers.composed import ComposedReranker
-from polyrank.rerankers.modular import Reranker
 
 TEXTS = ["water boils", "old iron", "a long river", "x"]
 

@@ -18,7 +18,7 @@ LANGUAGES = ("de", "en", "fi", "ky", "tr", "zh")
 @pytest.fixture
 def reranker(tiny_base, tiny_zoo):
     """A reranker over the base in turn: reranker(routing=..., ...)."""
-    from polyrank.rerankers.modular import Reranker
+    from polyrank import Reranker
 
     def make(**options):
         return Reranker(tiny_base, **{"zoo": tiny_zoo, **options})

@@ -32,7 +32,7 @@ KINDS = [
 @pytest.fixture
 def reranker(tiny_base, tiny_zoo, mask_zoo, monkeypatch):
     """A reranker over masks and adapters: reranker(routing=..., ...)."""
-    from polyrank.rerankers.modular import Reranker
+    from polyrank import Reranker
 
     monkeypatch.setenv("POLYRANK_ZOO", str(tiny_zoo))
 
@@ -240,8 +240,8 @@ def test_a_mask_for_another_base_is_refused(tiny_base, mask_zoo, tmp_path):
     """Its tensors would fit, but it was made for other weights."""
     from dataclasses import replace
 
+    from polyrank import Reranker
     from polyrank.base import Fingerprint
-    from polyrank.rerankers.modular import Reranker
 
     other = replace(tiny_base, fingerprint=Fingerprint("0" * 16, "1" * 16))
     with pytest.raises(ModuleError, match="was made for base"):
@@ -249,8 +249,8 @@ def test_a_mask_for_another_base_is_refused(tiny_base, mask_zoo, tmp_path):
 
 
 def test_a_ranking_mask_without_a_head_is_refused(tiny_base, mask_zoo, tmp_path):
+    from polyrank import Reranker
     from polyrank.modules.mask.mask_folder import save_mask_module
-    from polyrank.rerankers.modular import Reranker
 
     module = load_mask_module(mask_zoo / tiny_base.name / "ranking" / "mask" / "bare")
     save_mask_module(

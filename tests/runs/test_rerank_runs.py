@@ -14,7 +14,7 @@ import pytest
 from polyrank.collections.records import Collection, Document, Query, ScoredDocument
 from polyrank.collections.trec import read_run, write_run
 from polyrank.errors import DataError, Interrupted, LanguageError, PolyrankError, UsageError
-from polyrank.rerankers.scoring import best_first
+from polyrank.rerankers.base import Request, best_first
 from polyrank.runs.rerank import Summary, rerank_stream
 from polyrank.runs.resume import sidecar
 
@@ -79,8 +79,8 @@ def test_every_candidate_stands_once_best_first_ties_by_id(collection, run, tmp_
 
 
 def test_best_first_by_hand():
-    texts = [Document(i, "") for i in ("b", "c", "a")]
-    hits = best_first(Query("q", ""), texts, [1.0, 2.0, 1.0])
+    request = Request(Query("q", ""), tuple(Document(i, "") for i in ("b", "c", "a")))
+    hits = best_first(request, [1.0, 2.0, 1.0]).hits
     assert [hit.document_id for hit in hits] == ["c", "a", "b"]
 
 
@@ -168,7 +168,7 @@ def test_an_interrupt_keeps_every_finished_query(collection, run, tmp_path):
 KILLED = """
 import sys, time
 sys.path.insert(0, {here!r})
-from test_pipeline import Hashed, collection
+from test_rerank_runs import Hashed, collection
 from polyrank.runs.rerank import rerank_stream
 
 class Slow(Hashed):

@@ -101,8 +101,8 @@ SHORT = {"steps": 1, "batch_queries": 2, "negatives": 1, "length": 48, "mine": 2
 
 @pytest.mark.parametrize("kind", ["adapter", "mask", "full"])
 def test_a_reranker_puts_them_before_texts(base, carded_mlm, judgements, kind, tmp_path):
+    from polyrank import Reranker
     from polyrank.rerankers.cross_encoder import CrossEncoder
-    from polyrank.rerankers.modular import Reranker
     from polyrank.training.ranking.train_ranking import train_ranking_module
 
     folder = tmp_path / "toy"
@@ -124,7 +124,7 @@ def test_a_reranker_puts_them_before_texts(base, carded_mlm, judgements, kind, t
 
 
 def test_a_module_without_them_is_as_ever(tiny_mlm, carded_mlm, judgements, tmp_path):
-    from polyrank.rerankers.modular import Reranker
+    from polyrank import Reranker
     from polyrank.training.ranking.train_ranking import train_ranking_module
 
     folder = tmp_path / "toy"

@@ -126,7 +126,7 @@ def test_the_base_loads_with_plain_transformers_and_knows_the_languages(base):
 @pytest.mark.slow
 @pytest.mark.parametrize("routing", ["none", "query", "document", "split"])
 def test_a_composition_prefers_the_answer(base, routing):
-    from polyrank.rerankers.modular import Reranker
+    from polyrank import Reranker
 
     modules = {one.card.language for one in list_modules(base.name, "language", "adapter")}
     asked = sorted(modules & set(QUESTIONS))

@@ -15,9 +15,9 @@ from polyrank.errors import UsageError
 from polyrank.modules.adapter.tensors import Head
 from polyrank.modules.full import head_of
 from polyrank.rerankers.cross_encoder import read_classifier, weights_of
+from polyrank.rerankers.mean import averaged
 from polyrank.training.distillation.state_alignment import States
 from polyrank.training.distillation.vocabulary import trimmed_embeddings
-from polyrank.training.examples.teachers import averaged
 from polyrank.training.loop.steps import Batch
 
 
@@ -107,7 +107,7 @@ class MeanTeacher:
     """Several teachers: the mean of their scores, and the states of the first that gives some.
 
     Args:
-        scale: what is done to each teacher's scores of a query first, see `teachers.averaged`.
+        scale: what is done to each teacher's scores of a query first, see `averaged`.
     """
 
     def __init__(self, teachers: Sequence[CrossEncoderTeacher], scale: str) -> None:

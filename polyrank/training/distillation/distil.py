@@ -15,9 +15,9 @@ from polyrank.base import Base, load_base
 from polyrank.composition.plan import Composition
 from polyrank.errors import DataError, UsageError
 from polyrank.languages import tags
-from polyrank.messages import note
 from polyrank.modules.card import Data, read_card
 from polyrank.modules.storage import PROBE
+from polyrank.progress import note
 from polyrank.rerankers.distilled_folder import DistilledCard
 from polyrank.training.distillation.cross_encoders import Judge, is_aligned, read_judge
 from polyrank.training.distillation.general import align_on_text, text_batches

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from polyrank.messages import note
+from polyrank.progress import note
 from polyrank.training.distillation.recipe import General
 from polyrank.training.distillation.state_alignment import States, alignment
 from polyrank.training.distillation.teacher import Teacher

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from polyrank.collections.records import Document
-from polyrank.messages import note
+from polyrank.progress import note
 from polyrank.training.distillation.ranking_teacher import RankingTeacher
 from polyrank.training.distillation.recipe import Task
 from polyrank.training.distillation.state_alignment import States, alignment

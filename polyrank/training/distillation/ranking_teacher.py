@@ -11,9 +11,9 @@ from torch import Tensor
 
 from polyrank.base import Base
 from polyrank.composition.plan import Composition
-from polyrank.messages import note
 from polyrank.modules.adapter.tensors import Head
 from polyrank.modules.card import read_card
+from polyrank.progress import note
 from polyrank.training.distillation.cross_encoders import CrossEncoderTeacher, Judge, MeanTeacher
 from polyrank.training.distillation.state_alignment import States
 from polyrank.training.distillation.teacher import ModularTeacher, ranking_teacher
@@ -63,7 +63,7 @@ def judged(
     """One cross-encoder, or the mean of several; one that is unlike the base is told of.
 
     Args:
-        scale: see `teachers.averaged`.
+        scale: see `rerankers.mean.averaged`.
     """
     teachers = [
         CrossEncoderTeacher(j.name, j.model, j.tokenizer, base, trimmed, kept) for j in judges

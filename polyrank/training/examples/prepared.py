@@ -11,7 +11,7 @@ import torch
 from polyrank.base import Base, load_base
 from polyrank.collections.records import Document
 from polyrank.errors import DataError
-from polyrank.messages import note
+from polyrank.progress import note
 from polyrank.training.examples.negatives import (
     Example,
     mine_negatives,

@@ -14,18 +14,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from polyrank.base import Base, load_base
 from polyrank.collections.records import Document
 from polyrank.errors import HubError, ModuleError, UsageError
-from polyrank.messages import note
 from polyrank.modules.card import CARD_FILE, KINDS, read_card
-from polyrank.progress import bar
+from polyrank.progress import bar, note
 from polyrank.rerankers.cross_encoder import CrossEncoder
-from polyrank.rerankers.modular import Reranker
+from polyrank.rerankers.mean import SCALES, averaged
+from polyrank.rerankers.modular import ModularReranker
 from polyrank.training.examples.negatives import Example
-from polyrank.training.examples.scales import SCALES
 from polyrank.training.loop.steps import digest
 from polyrank.zoo.find import find
 from polyrank.zoo.names import is_hub
@@ -51,19 +48,6 @@ def check_teachers(teachers: Sequence[str], scale: str, needed: bool, loss: str)
             f"the loss {loss} has no use for a teacher; leave --teacher out, or take another loss: "
             "'polyrank train losses' lists them"
         )
-
-
-def averaged(columns: Sequence[Sequence[float]], scale: str = "raw") -> tuple[float, ...]:
-    """The mean over teachers of their scores of one query's candidates.
-
-    Args:
-        columns: per teacher its scores, in the same order.
-        scale: what is done to each teacher's scores first: nothing ('raw'), brought to [0, 1]
-            ('min-max') or to mean 0 and deviation 1 ('z-score'), so that none outweighs another.
-            Scores that are all equal become 0.
-    """
-    scaled = [SCALES[scale](np.asarray(column, dtype=np.float64)) for column in columns]
-    return tuple(np.mean(scaled, axis=0).tolist())
 
 
 def scored_by(
@@ -100,7 +84,7 @@ def scored_by(
 
 def load_teacher(
     name: str, base: Base, zoo: str | Path | None = None
-) -> tuple[Reranker | CrossEncoder, str]:
+) -> tuple[ModularReranker | CrossEncoder, str]:
     """A teacher, and what tells whether its weights are the same another time.
 
     Raises:
@@ -130,7 +114,7 @@ def load_teacher(
             raise ModuleError(f"{no_module}\nNor is it a cross-encoder: {error}") from error
     card = read_card(folder)
     own = base if card.base == base.name else load_base(card.base)
-    scorer = Reranker(own, ranking=str(folder), kind=kind, fallback="none", zoo=zoo)
+    scorer = ModularReranker(own, ranking=str(folder), kind=kind, fallback="none", zoo=zoo)
     return scorer, " ".join(f"{file} {card.files[file][:12]}" for file in sorted(card.files))
 
 

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from polyrank.base import device_of, load_base
 from polyrank.errors import DataError
-from polyrank.messages import note
 from polyrank.modules.card import Data
+from polyrank.progress import note
 from polyrank.training.head.head_folder import HeadCard, eps_of, save_head_folder
 from polyrank.training.head.output_head import OutputHead
 from polyrank.training.head.recipe import HeadRecipe

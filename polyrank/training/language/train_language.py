@@ -13,8 +13,8 @@ from typing import Any
 
 from polyrank.base import device_of, load_base
 from polyrank.languages import tags
-from polyrank.messages import note
 from polyrank.modules.card import Data, ModuleCard
+from polyrank.progress import note
 from polyrank.training.head.head_folder import BaseHead, head_of
 from polyrank.training.kinds import part_of
 from polyrank.training.kinds.contract import LANGUAGE, Fitted, Ground, Shape

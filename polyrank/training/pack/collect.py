@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 from polyrank.base import DEFAULT_BASE, Base, load_base
-from polyrank.messages import note
+from polyrank.progress import note
 from polyrank.training.pack.cut import SPECIAL, Renumbering, write_cut
 from polyrank.training.pack.ragged import Ragged
 

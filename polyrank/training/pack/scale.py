@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from polyrank.messages import note
+from polyrank.progress import note
 from polyrank.training.language.trainable_adapter import TrainableAdapter
 from polyrank.training.pack.jobs import adapter_of
 from polyrank.training.pack.loaded import Pack

@@ -23,12 +23,12 @@ import torch
 from torch import Tensor
 
 from polyrank.base import DEFAULT_BASE, Base, load_base
-from polyrank.messages import note
 from polyrank.modules.card import LATE_INTERACTION, Data, ModuleCard, Parent, write_card
 from polyrank.modules.full import save_full_module
 from polyrank.modules.mask.mask_folder import save_mask_module
 from polyrank.modules.mask.sparse import SparseDifference
 from polyrank.modules.projection import Projection, TokenRules, save_projection
+from polyrank.progress import note
 from polyrank.training.head.head_folder import HeadCard, save_head_folder
 from polyrank.training.head.output_head import OutputHead
 from polyrank.training.language.trainable_adapter import TrainableAdapter, save_trained_adapter

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from polyrank import Reranker
 from polyrank.collections.records import Document, Query
-from polyrank.rerankers.modular import Reranker
 from polyrank.training.distillation import ranking_teacher as module
 from polyrank.training.distillation.cross_encoders import CrossEncoderTeacher, Judge, MeanTeacher
 from polyrank.training.distillation.ranking_phase import DistilledRankingLoss

@@ -7,11 +7,13 @@ import json
 import numpy as np
 import pytest
 
+from polyrank import Reranker
 from polyrank.collections.records import Document, Query
 from polyrank.errors import DataError, UsageError
+from polyrank.rerankers.mean import averaged
 from polyrank.training.examples import teachers
 from polyrank.training.examples.negatives import Example, read_examples, write_examples
-from polyrank.training.examples.teachers import averaged, check_teachers, scored_by
+from polyrank.training.examples.teachers import check_teachers, scored_by
 
 DOCUMENTS = {i: Document(i, text, language="en") for i, text in {"a": "ice", "b": "sea"}.items()}
 EXAMPLES = [
@@ -32,7 +34,7 @@ def test_means_by_hand():
 
 
 def test_two_teachers_are_the_mean_of_their_rerankers(tiny_zoo, tiny_base, tmp_path):
-    from polyrank.rerankers.modular import Reranker
+    from polyrank import Reranker
 
     names = ("squad", str(tiny_zoo / tiny_base.name / "ranking/adapter/bare"))
     found = scored_by(names, EXAMPLES, DOCUMENTS, tiny_base, tmp_path, "en", tiny_zoo)
@@ -47,7 +49,7 @@ def test_a_killed_scoring_goes_on(tiny_zoo, tiny_base, tmp_path, monkeypatch):
     arguments = (("squad",), EXAMPLES, DOCUMENTS, tiny_base)
     whole = scored_by(*arguments, _folder(tmp_path / "whole"), "en", tiny_zoo)
     work, asked = _folder(tmp_path / "halves"), []
-    score = teachers.Reranker.score
+    score = Reranker.score
 
     def killed(self, pairs):
         asked.append(pairs[0][0].id)
@@ -55,7 +57,7 @@ def test_a_killed_scoring_goes_on(tiny_zoo, tiny_base, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return score(self, pairs)
 
-    monkeypatch.setattr(teachers.Reranker, "score", killed)
+    monkeypatch.setattr(Reranker, "score", killed)
     with pytest.raises(KeyboardInterrupt):
         scored_by(*arguments, work, "en", tiny_zoo)
     with (work / "teacher-0.jsonl").open("a") as file:
@@ -69,9 +71,9 @@ def test_a_killed_scoring_goes_on(tiny_zoo, tiny_base, tmp_path, monkeypatch):
 
 
 def test_a_composition_is_a_teacher(tiny_zoo, tiny_base, tmp_path, monkeypatch):
+    from polyrank import Reranker
     from polyrank.composition.plan import compose
     from polyrank.composition.saved import saved
-    from polyrank.rerankers.modular import Reranker
 
     plan = compose(tiny_base, "squad", "en", "en", routing="split", kind="adapter", zoo=tiny_zoo)
     saved(plan, str(tiny_base.folder), tiny_zoo).write(tmp_path / "plan.json")
@@ -115,7 +117,7 @@ def test_what_is_neither_a_module_nor_a_cross_encoder(tiny_bert, tmp_path, monke
     from polyrank.errors import HubError, ModuleError
 
     student = load_base(str(tiny_bert))
-    with pytest.raises(ModuleError, match="so it is no trained ranker|outputs"):
+    with pytest.raises(ModuleError, match="so it is not a trained ranker|outputs"):
         scored_by((str(tiny_bert),), EXAMPLES, DOCUMENTS, student, tmp_path, "en")
 
     def refuse(*_):

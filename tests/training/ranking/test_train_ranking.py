@@ -35,8 +35,8 @@ def zoo(tiny_mlm, text_file, judgements, tmp_path_factory):
 
 @pytest.mark.parametrize("kind", ["adapter", "mask", "full"])
 def test_it_learns_to_rank_what_it_was_trained_on(zoo, tiny_mlm, judgements, kind):
+    from polyrank import Reranker
     from polyrank.collections.jsonl import iter_documents, iter_queries
-    from polyrank.rerankers.modular import Reranker
 
     reranker = Reranker(str(tiny_mlm), ranking="toy", kind=kind, routing="none", zoo=zoo)
     passages = list(iter_documents(judgements[1], "en"))
@@ -49,9 +49,9 @@ def test_it_learns_to_rank_what_it_was_trained_on(zoo, tiny_mlm, judgements, kin
 
 def test_a_full_model_in_half_of_the_bytes(tiny_mlm, judgements, tmp_path):
     """Trained alike, it is half as large, says so, and scores the same in fp32."""
+    from polyrank import Reranker
     from polyrank.modules.card import read_card
     from polyrank.modules.full import load_full_module
-    from polyrank.rerankers.modular import Reranker
     from polyrank.training.ranking.train_ranking import train_ranking_module
 
     scores, sizes = {}, {}
@@ -128,8 +128,8 @@ def test_scores_equal_the_stack_of_the_library(zoo, tiny_mlm, judgements):
     from adapters.composition import Stack
     from transformers import AutoTokenizer
 
+    from polyrank import Reranker
     from polyrank.collections.records import Document, Query
-    from polyrank.rerankers.modular import Reranker
 
     model = AutoAdapterModel.from_pretrained(str(tiny_mlm))
     model.load_adapter(str(zoo / "tiny-mlm/language/adapter/de"), use_safetensors=True)

@@ -7,11 +7,11 @@ import torch
 from adapters import SeqBnConfig
 from adapters.composition import Stack
 
+from polyrank import Reranker
 from polyrank.encoders.routed import RoutedEncoder
 from polyrank.errors import ModuleError, UsageError
 from polyrank.modules.adapter.adapter_folder import load_adapter_module, read_adapter
 from polyrank.modules.card import UNVERIFIED, read_card
-from polyrank.rerankers.modular import Reranker
 from polyrank.zoo.imports.imported import export_module, import_module
 
 TEXTS = ["a river", "old iron and salt", "x"]

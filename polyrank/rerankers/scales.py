@@ -1,4 +1,4 @@
-"""What is done to each teacher's scores of a query before their mean. Needs no numpy by itself."""
+"""What is done to each reranker's scores of a query before their mean. Needs no numpy itself."""
 
 from __future__ import annotations
 

@@ -1,0 +1,34 @@
+"""What the scores of a composition depend on: hashes for resume and caches."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from polyrank.base import Base
+from polyrank.zoo.find import list_modules
+
+
+def composition_identity(
+    base: Base,
+    ranking_files: Mapping[str, str],
+    routing: str,
+    language_kind: str,
+    zoo: str | Path | None,
+) -> dict[str, str]:
+    """Hashes of a base, a ranking module, and the language modules that may lie beneath it.
+
+    Args:
+        ranking_files: sha256 of the ranking module's files by their names.
+        routing: 'none' uses no language module; otherwise any may be used, since languages become
+            known only as texts come.
+    """
+    weights = ", ".join(f"{name} {ranking_files[name][:12]}" for name in sorted(ranking_files))
+    identity = {"base weights": str(base.fingerprint), "ranking weights": weights}
+    if routing != "none":
+        modules = list_modules(base.name, "language", language_kind, zoo=zoo)
+        every = sorted(f"{m.card.name} {sorted(m.card.files.items())}" for m in modules)
+        digest = hashlib.sha256("\n".join(every).encode()).hexdigest()[:12]
+        identity["language weights"] = f"{len(every)} modules {digest}"
+    return identity

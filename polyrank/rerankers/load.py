@@ -1,0 +1,315 @@
+"""The one place that turns a name, a folder, a Hub id, a saved composition or a spec into a
+reranker. Command line, experiments, teachers, Ray workers and tests all use it.
+
+A reranker of another family is one file and one row of `RERANKERS`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from polyrank.base import DEFAULT_BASE
+from polyrank.errors import ModuleError, UsageError
+from polyrank.modules.card import CARD_FILE, KINDS, ROLES, read_card
+from polyrank.progress import note
+
+if TYPE_CHECKING:
+    from polyrank.base import Base
+    from polyrank.composition.saved import SavedComposition
+    from polyrank.rerankers.base import Reranker, Scorer
+
+DEFAULT_RANKING = "squad"  # of a cross-encoder
+WITHOUT_MODULE = (
+    "no ranking module of that kind for this base: late interaction over the base alone"
+)
+
+
+@dataclass(frozen=True)
+class RerankerSpec:
+    """Which reranker, as a value that can be compared, kept in a file and sent to a worker.
+
+    Attributes:
+        type: a name of `RERANKERS`; None finds out from the rest.
+        model: a folder or Hub id of a model in one piece.
+        composition: a file of `polyrank compose`, or what was read from it.
+        base: name, folder or Hub id, or a loaded base; None takes that of the composition, or the
+            default.
+        ranking: the ranking module's name or folder, or 'none' for late interaction over the base
+            alone. None takes what the base is best with: late interaction where its card says that
+            its vectors are for retrieval, else the cross-encoder 'squad'.
+        kind, ranking_kind: of the language modules, and of the ranking module where that differs.
+        routing: which tokens see which language module; None takes the usual one.
+        fallback: for a language without module: 'error', 'related' or 'none'.
+        max_length: tokens that are read of a pair, or of a document in late interaction.
+        query_length: tokens of a query in late interaction; None as in training.
+        device, dtype: where and in what it runs.
+        zoo: a folder to search for modules first.
+        keep: bytes of document vectors that late interaction keeps between queries.
+        seed: of everything random; None leaves the generators alone.
+        options: of this type of reranker alone.
+    """
+
+    type: str | None = None
+    model: str | None = None
+    composition: str | Path | SavedComposition | None = None
+    base: str | Base | None = None
+    ranking: str | None = None
+    kind: str = "adapter"
+    ranking_kind: str | None = None
+    routing: str | None = None
+    fallback: str = "error"
+    max_length: int = 256
+    query_length: int | None = None
+    device: str | None = None
+    dtype: str | None = None
+    zoo: str | Path | None = None
+    keep: int = 0
+    seed: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def of_ranking(self) -> str:
+        """The kind of the ranking module."""
+        return self.ranking_kind or self.kind
+
+
+class Row(NamedTuple):
+    """A family of rerankers: a function from a spec to a reranker, by its dotted path, and what it
+    is."""
+
+    load: str
+    about: str
+
+
+RERANKERS: dict[str, Row] = {
+    "modular": Row(
+        "polyrank.rerankers.load:modular",
+        "a cross-encoder over a base, language modules and a ranking module",
+    ),
+    "late-interaction": Row(
+        "polyrank.rerankers.load:late_interaction",
+        "token vectors of a base with modules, or of a ColBERT checkpoint, scored by MaxSim",
+    ),
+    "composition": Row(
+        "polyrank.rerankers.load:composition", "a file of 'polyrank compose': its modules alone"
+    ),
+    "cross-encoder": Row(
+        "polyrank.rerankers.load:cross_encoder",
+        "a Hugging Face sequence classifier of one logit, distilled, merged or any other",
+    ),
+}
+
+
+def load_reranker(
+    spec: str | Path | Mapping[str, Any] | RerankerSpec | SavedComposition | Reranker | Scorer,
+    **options: Any,
+) -> Reranker:
+    """A reranker by its name, folder, Hub id, saved composition or spec.
+
+    A name may be a base ('e5-small', a Hub id, a folder), a ranking module
+    ('e5-small/ranking/adapter/squad', or its folder), a file of `polyrank compose`, or a model in
+    one piece: a cross-encoder's folder or a ColBERT checkpoint's.
+
+    Args:
+        spec: any of these; a reranker is given back as it is.
+        options: fields of `RerankerSpec`, over those of the spec.
+
+    Raises:
+        UsageError: an unknown type or option.
+        ModuleError, CompositionError: what cannot be found, read, or put together.
+
+    Example:
+        load_reranker("e5-small").rank("Ni ryari?", ["Ejo.", "Oya."], query_language="rw")
+    """
+    from polyrank.rerankers.base import Reranker, as_reranker
+
+    if isinstance(spec, Reranker) or hasattr(spec, "score"):
+        return as_reranker(spec)  # type: ignore[arg-type]
+    spec = spec_of(spec, **options)
+    if spec.seed is not None:
+        import torch
+
+        torch.manual_seed(spec.seed)
+    row = RERANKERS[spec.type or _type_of(spec)]
+    module, name = row.load.split(":")
+    load: Callable[[RerankerSpec], Reranker] = getattr(import_module(module), name)
+    return load(spec)
+
+
+def spec_of(spec: Any, **options: Any) -> RerankerSpec:
+    """What `load_reranker` takes, as a spec.
+
+    Raises:
+        UsageError: an unknown type or option.
+    """
+    known = {each.name for each in fields(RerankerSpec)}
+    given = dict(spec) if isinstance(spec, Mapping) else {}
+    if unknown := {*given, *options} - known:
+        raise UsageError(
+            f"a reranker has no option '{min(unknown)}'; it has {', '.join(sorted(known))}"
+        )
+    if isinstance(spec, str | Path):
+        made = _named(str(spec))
+    elif isinstance(spec, RerankerSpec):
+        made = spec
+    elif isinstance(spec, Mapping):
+        made = RerankerSpec(**given)
+    else:
+        made = RerankerSpec(composition=spec)
+    made = replace(made, **options)
+    if made.type is not None and made.type not in RERANKERS:
+        raise UsageError(f"unknown reranker '{made.type}'; use one of {', '.join(RERANKERS)}")
+    return made
+
+
+def _named(name: str) -> RerankerSpec:
+    """A spec by a name alone."""
+    path = Path(name).expanduser()
+    if path.is_file():
+        return RerankerSpec(composition=name)
+    if (path / CARD_FILE).is_file():
+        card = read_card(path, verify=False)
+        return RerankerSpec(base=card.base, ranking=str(path), kind=card.kind)
+    if path.is_dir():
+        return RerankerSpec(model=name) if _in_one_piece(path) else RerankerSpec(base=name)
+    parts = name.split("/")
+    if len(parts) == 4 and parts[1] in ROLES and parts[2] in KINDS:
+        if parts[1] != "ranking":
+            raise UsageError(f"'{name}' is a language module; give a ranking module or a base")
+        return RerankerSpec(base=parts[0].replace("--", "/"), ranking=parts[3], kind=parts[2])
+    return RerankerSpec(base=name)
+
+
+def _in_one_piece(folder: Path) -> bool:
+    """Whether a folder is a model that scores by itself, not a base."""
+    from polyrank.late_interaction.checkpoints import is_checkpoint
+    from polyrank.rerankers.distilled_folder import RANKING
+
+    if is_checkpoint(str(folder)) or (folder / RANKING / CARD_FILE).is_file():
+        return True
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    named = config.get("architectures") if isinstance(config, dict) else None
+    return any(str(one).endswith("ForSequenceClassification") for one in named or ())
+
+
+def _type_of(spec: RerankerSpec) -> str:
+    """The family that a spec without a type means."""
+    from polyrank.late_interaction.checkpoints import is_checkpoint
+
+    if spec.composition is not None:
+        return "composition"
+    if spec.model is not None:
+        return "late-interaction" if is_checkpoint(spec.model) else "cross-encoder"
+    return "late-interaction" if _is_late(spec) else "modular"
+
+
+def _is_late(spec: RerankerSpec) -> bool:
+    """Whether the ranking module scores by MaxSim; a missing one is reported by the reranker."""
+    from polyrank.base import base_name, load_base
+    from polyrank.late_interaction.checkpoints import is_checkpoint
+    from polyrank.modules.projection import NO_RANKING, is_late_interaction
+    from polyrank.zoo.find import find
+
+    base = spec.base or DEFAULT_BASE
+    if spec.ranking is None:
+        loaded = load_base(base) if isinstance(base, str) else base
+        return loaded.card.vectors
+    if spec.ranking == NO_RANKING or is_checkpoint(spec.ranking):
+        return True
+    name = base_name(base) if isinstance(base, str) else base.name
+    try:
+        return is_late_interaction(find(name, "ranking", spec.of_ranking, spec.ranking, spec.zoo))
+    except ModuleError:
+        return False
+
+
+# --- families ------------------------------------------------------------------------------------
+
+
+def modular(spec: RerankerSpec) -> Reranker:
+    """A cross-encoder over a base with modules."""
+    from polyrank.rerankers.modular import ModularReranker
+
+    return ModularReranker(
+        base=spec.base or DEFAULT_BASE,
+        ranking=spec.ranking or DEFAULT_RANKING,
+        kind=spec.kind,
+        ranking_kind=spec.of_ranking,
+        routing=spec.routing,
+        fallback=spec.fallback,
+        max_length=spec.max_length,
+        device=spec.device,
+        dtype=spec.dtype,
+        zoo=spec.zoo,
+        **spec.options,
+    )
+
+
+def late_interaction(spec: RerankerSpec) -> Reranker:
+    """MaxSim over a base with modules, or over a checkpoint, which then is the base."""
+    from polyrank.late_interaction.model import LateInteraction
+    from polyrank.late_interaction.parts import with_ranking
+    from polyrank.modules.projection import NO_RANKING
+
+    base, ranking = spec.base or DEFAULT_BASE, spec.model or spec.ranking
+    if ranking is None:
+        base, ranking = with_ranking(base, None, spec.of_ranking, spec.zoo)
+        if ranking == NO_RANKING:
+            note(WITHOUT_MODULE)
+    language_kind = spec.kind if spec.ranking_kind and spec.kind in ("adapter", "mask") else None
+    return LateInteraction(
+        base,
+        ranking,
+        spec.of_ranking,
+        spec.routing,
+        fallback=spec.fallback,
+        query_length=spec.query_length,
+        document_length=spec.max_length,
+        device=spec.device,
+        dtype=spec.dtype,
+        zoo=spec.zoo,
+        language_kind=language_kind,
+        keep=spec.keep,
+        **spec.options,
+    )
+
+
+def composition(spec: RerankerSpec) -> Reranker:
+    """A cross-encoder over the modules of a saved composition."""
+    from polyrank.composition.saved import SavedComposition, read_composition
+    from polyrank.rerankers.composed import ComposedReranker
+
+    saved = spec.composition
+    assert saved is not None
+    if not isinstance(saved, SavedComposition):
+        saved = read_composition(saved)
+    return ComposedReranker(
+        saved,
+        spec.base,
+        spec.zoo,
+        max_length=spec.max_length,
+        device=spec.device,
+        dtype=spec.dtype,
+        **spec.options,
+    )
+
+
+def cross_encoder(spec: RerankerSpec) -> Reranker:
+    """A cross-encoder in one piece."""
+    from polyrank.rerankers.cross_encoder import CrossEncoder
+
+    return CrossEncoder(
+        spec.model or "",
+        max_length=spec.max_length,
+        device=spec.device,
+        dtype=spec.dtype,
+        **spec.options,
+    )
