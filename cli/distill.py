@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,25 +10,18 @@ import typer
 
 from polyrank.base import DEFAULT_BASE
 from polyrank.errors import UsageError
-from polyrank.progress import note
+from polyrank.training.distillation.layers import LAYERS
+from polyrank.training.distillation.recipe import DistillationRecipe, General, Task
+from polyrank.training.examples.judged import JudgedRows
+from polyrank.training.kinds import kinds_for, teaching_kinds
+from polyrank.training.kinds.contract import STUDENT
+from polyrank.training.loop.sparsity import DISTILLED
 
 from . import checks, options
-from .options import Fallback, LanguageKind, Seed
+from .options import Fallback, Seed
 from .train import options as training
-from .train.output import command_line, not_there
-
-
-class Layers(Enum):
-    regular = "regular"
-    bottom = "bottom"
-    last = "last"
-
-
-class Student(Enum):
-    full = "full"
-    mask = "mask"
-    adapter = "adapter"
-
+from .train.of_use import check_of_use
+from .train.output import command_line, not_there, tell
 
 PHASE_2 = (
     *("student", "loss", "steps", "batch-queries", "negatives", "pair-length", "rate", "mine"),
@@ -49,11 +42,11 @@ def distill(
         typer.Option(help="JSON lines: _id, text, pos, neg, answers; or another project's rows."),
     ] = None,
     passages: training.Passages = None,
-    rows: training.RowsForm = training.Form.auto,
+    rows: training.RowsForm = JudgedRows.form,
     query_texts: training.QueryTexts = None,
     columns: training.Columns = None,
     base: options.Base = DEFAULT_BASE,
-    ranking: options.Ranking = "squad",
+    ranking: options.Ranking = DistillationRecipe.ranking,
     teacher: Annotated[
         list[str] | None,
         typer.Option(
@@ -61,7 +54,7 @@ def distill(
             "their mean."
         ),
     ] = None,
-    teacher_scale: training.TeacherScale = training.Scale.raw,
+    teacher_scale: training.TeacherScale = JudgedRows.scale,
     row_scores: Annotated[
         bool,
         typer.Option(
@@ -71,20 +64,35 @@ def distill(
         ),
     ] = False,
     kind: Annotated[
-        LanguageKind, typer.Option(help="Of the teacher's modules.")
-    ] = LanguageKind.adapter,
+        str,
+        typer.Option(**training.choice(teaching_kinds()), help="Of the teacher's modules."),
+    ] = DistillationRecipe.kind,
     fallback: options.FallbackOption = Fallback.error,
-    factor: Annotated[int, typer.Option(min=1, help="Teacher layers to a student layer.")] = 2,
+    factor: Annotated[
+        int, typer.Option(min=1, help="Teacher layers to a student layer.")
+    ] = DistillationRecipe.factor,
     layers: Annotated[
-        Layers, typer.Option(help="Layers the student starts as: every factor-th, first, last.")
-    ] = Layers.regular,
+        str,
+        typer.Option(
+            **training.choice(LAYERS),
+            help="Layers the student starts as: every factor-th, first, last.",
+        ),
+    ] = DistillationRecipe.layers,
     min_probability: Annotated[
         float, typer.Option(help="Unigram probability of an entry that is kept, in either text.")
-    ] = 1e-6,
-    general_steps: Annotated[int, typer.Option(min=1, help="Phase 1: optimizer steps.")] = 600,
-    batch_size: Annotated[int, typer.Option(min=1, help="Phase 1: sequences a step.")] = 16,
-    length: Annotated[int, typer.Option(min=8, help="Phase 1: tokens a sequence.")] = 96,
-    general_rate: Annotated[float, typer.Option(min=0, help="Phase 1: peak learning rate.")] = 5e-4,
+    ] = DistillationRecipe.min_probability,
+    general_steps: Annotated[
+        int, typer.Option(min=1, help="Phase 1: optimizer steps.")
+    ] = General.steps,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Phase 1: sequences a step.")
+    ] = General.batch_size,
+    length: Annotated[
+        int, typer.Option(min=8, help="Phase 1: tokens a sequence.")
+    ] = General.length,
+    general_rate: Annotated[
+        float, typer.Option(min=0, help="Phase 1: peak learning rate.")
+    ] = General.rate,
     all_text: Annotated[
         bool,
         typer.Option(
@@ -93,31 +101,39 @@ def distill(
         ),
     ] = False,
     student: Annotated[
-        Student, typer.Option(help="Phase 2: train all of it, a mask, or an adapter over it.")
-    ] = Student.full,
+        str,
+        typer.Option(
+            **training.choice(kinds_for(STUDENT)),
+            help="Phase 2: train all of it, a mask, or an adapter over it.",
+        ),
+    ] = Task.student,
     loss: Annotated[
         str, typer.Option(help="Phase 2: of the scores, such as kl(temperature=2)+0.1*infonce.")
-    ] = "soft_cross_entropy+0.2*margin_mse",
-    steps: Annotated[int, typer.Option(min=1, help="Phase 2: optimizer steps.")] = 400,
-    batch_queries: Annotated[int, typer.Option(min=1, help="Phase 2: questions a step.")] = 8,
-    negatives: Annotated[int, typer.Option(min=1, help="Phase 2: negatives a question.")] = 3,
-    pair_length: Annotated[int, typer.Option(min=16, help="Phase 2: tokens a pair.")] = 160,
+    ] = Task.loss,
+    steps: Annotated[int, typer.Option(min=1, help="Phase 2: optimizer steps.")] = Task.steps,
+    batch_queries: Annotated[
+        int, typer.Option(min=1, help="Phase 2: questions a step.")
+    ] = Task.batch_queries,
+    negatives: Annotated[
+        int, typer.Option(min=1, help="Phase 2: negatives a question.")
+    ] = Task.negatives,
+    pair_length: Annotated[int, typer.Option(min=16, help="Phase 2: tokens a pair.")] = Task.length,
     rate: Annotated[
         float | None,
-        typer.Option(help="Phase 2: peak learning rate; else full 3e-4, mask 1e-4, adapter 5e-4."),
+        typer.Option(help=f"Phase 2: peak learning rate; else {training.usual_rates(STUDENT)}."),
     ] = None,
-    mine: training.Mine = 4,
+    mine: training.Mine = Task.mine,
     reduction: Annotated[
         int, typer.Option(min=1, help="Student adapter: base width over adapter width.")
-    ] = 2,
+    ] = Task.reduction,
     k: Annotated[
         float, typer.Option(help="Student mask: coordinates to keep, or a share below 1.")
-    ] = 0.08,
+    ] = DISTILLED.k or 0.0,
     full_steps: Annotated[
         int | None, typer.Option(min=1, help="Student mask: steps that find them; else --steps.")
     ] = None,
     sources: training.Sources = None,
-    seed: Seed = 13,
+    seed: Seed = DistillationRecipe.seed,
     resume: training.Resume = False,
 ) -> None:
     """Distil a base and its modules to a smaller model for a source and a target language.
@@ -140,13 +156,12 @@ def distill(
           --output models/en-sw
       polyrank rerank --model models/en-sw --query "Barafu huyeyuka lini?" --passages passages.jsonl
     """
-    from polyrank.training.distillation.distil import General, Task, distill_bilingual
-    from polyrank.training.distillation.settings import SPARSE
+    from polyrank.training.distillation.distil import distill_bilingual
 
     _of_use(context, queries, student, teacher)
     not_there(output, resume)
     task = Task(
-        student=student.value,
+        student=student,
         loss=loss,
         steps=steps,
         batch_queries=batch_queries,
@@ -155,7 +170,7 @@ def distill(
         rate=rate,
         mine=mine,
         reduction=reduction,
-        sparsity=SPARSE.__class__(k, full_steps, SPARSE.l1, candidates=SPARSE.candidates),
+        sparsity=replace(DISTILLED, k=k, full_steps=full_steps),
     )
     card = distill_bilingual(
         base,
@@ -165,17 +180,17 @@ def distill(
         output,
         queries=queries,
         passages=passages,
-        rows=rows.value,
+        rows=rows,
         query_texts=query_texts,
         columns=training.columns_of(columns),
         ranking=ranking,
         teacher=teacher,
-        teacher_scale=teacher_scale.value,
+        teacher_scale=teacher_scale,
         row_scores=row_scores,
-        kind=kind.value,
+        kind=kind,
         fallback=fallback.value,
         factor=factor,
-        layers=layers.value,
+        layers=layers,
         min_probability=min_probability,
         general=General(general_steps, batch_size, length, general_rate, not all_text),
         task=task,
@@ -184,11 +199,11 @@ def distill(
         data=training.sources_of(sources),
         command=command_line(),
     )
-    note(f"wrote {output}: {card.form}, {len(card.layers)} layers, {card.parameters:,} parameters")
+    tell(f"wrote {output}: {card.form}, {len(card.layers)} layers, {card.parameters:,} parameters")
 
 
 def _of_use(
-    context: typer.Context, queries: str | None, student: Student, teacher: list[str] | None
+    context: typer.Context, queries: str | None, student: str, teacher: list[str] | None
 ) -> None:
     """Refuse options that would be ignored."""
     idle: list[tuple[str, tuple[str, ...]]] = []
@@ -198,10 +213,7 @@ def _of_use(
         idle.append(("with --teacher", ("ranking",)))
     else:
         idle.append(("without --teacher", ("teacher-scale",)))
-    if student is not Student.adapter:
-        idle.append((f"with --student {student.value}", ("reduction",)))
-    if student is not Student.mask:
-        idle.append((f"with --student {student.value}", ("k", "full-steps")))
     for reason, names in idle:
         if given := [f"--{name}" for name in names if checks.is_given(context, name)]:
             raise UsageError(f"{', '.join(given)} would be ignored {reason}; leave it out")
+    check_of_use(context, student, STUDENT, option="student")

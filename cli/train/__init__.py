@@ -7,7 +7,8 @@ import typer
 from . import head, labels, language, late_interaction, losses, ranking
 
 app = typer.Typer(
-    help="Train a language module, a ranking module, or a masked-language head.",
+    help="Train a language module, a ranking module, or a masked-language head. On several GPUs: "
+    "torchrun --no-python --nproc-per-node 2 polyrank train ...; each takes its share of a batch.",
     no_args_is_help=True,
 )
 app.command("head")(head.head)

@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 
 from polyrank.base import DEFAULT_BASE
-from polyrank.progress import note
+from polyrank.training.head.recipe import HeadRecipe
 
 from ..options import Base, Seed
 from . import options
-from .output import command_line, not_there
+from .output import command_line, not_there, tell
 
 
 def head(
@@ -26,12 +26,14 @@ def head(
     ],
     output: options.Output,
     base: Base = DEFAULT_BASE,
-    steps: options.Steps = 600,
-    batch_size: Annotated[int, typer.Option(min=1, help="Sequences a step.")] = 32,
-    length: Annotated[int, typer.Option(min=8, help="Tokens a sequence.")] = 96,
-    rate: Annotated[float, typer.Option(min=0, help="Peak learning rate.")] = 2e-3,
+    steps: options.Steps = HeadRecipe.steps,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Sequences a step.")
+    ] = HeadRecipe.batch_size,
+    length: Annotated[int, typer.Option(min=8, help="Tokens a sequence.")] = HeadRecipe.length,
+    rate: Annotated[float, typer.Option(min=0, help="Peak learning rate.")] = HeadRecipe.rate,
     sources: options.Sources = None,
-    seed: Seed = 13,
+    seed: Seed = HeadRecipe.seed,
     resume: options.Resume = False,
 ) -> None:
     """Train a masked-language head for a base that has none, such as E5, BGE-M3 or LaBSE.
@@ -61,8 +63,7 @@ def head(
         data=options.sources_of(sources),
         command=command_line(),
     )
-    note(f"wrote {output}: {json.dumps(dict(card.figures))}")
-    note(how_to_use(output, card.base))
+    tell(f"wrote {output}: {json.dumps(dict(card.figures))}", how_to_use(output, card.base))
 
 
 def how_to_use(output: Path, base: str) -> str:

@@ -9,12 +9,15 @@ from typing import Annotated
 import typer
 
 from polyrank.base import DEFAULT_BASE
-from polyrank.progress import note
+from polyrank.training.kinds.adapter import LANGUAGE_REDUCTION
+from polyrank.training.kinds.contract import LANGUAGE
+from polyrank.training.language.recipe import LanguageRecipe
+from polyrank.training.loop.sparsity import PUBLISHED, Sparsity
 
-from ..options import Base, LanguageKind, Seed
+from ..options import Base, Seed
 from . import options
 from .of_use import check_of_use
-from .output import command_line, how_to_use, not_there
+from .output import command_line, how_to_use, not_there, tell
 
 
 def language(
@@ -25,7 +28,7 @@ def language(
         Path | None, typer.Option(help="A sentence a line, gzipped or not; or --parallel alone.")
     ] = None,
     base: Base = DEFAULT_BASE,
-    kind: Annotated[LanguageKind, typer.Option(help="What to train.")] = LanguageKind.adapter,
+    kind: options.LanguageKind = LanguageRecipe.kind,
     parallel: Annotated[
         Path | None, typer.Option(help="language <tab> text <tab> English, for alignment.")
     ] = None,
@@ -36,15 +39,18 @@ def language(
             "what there is. Else masked; with --parallel align+0.1*masked, or align without --text."
         ),
     ] = None,
-    steps: options.Steps = 300,
-    batch_size: Annotated[int, typer.Option(min=1, help="Sequences, and pairs, a step.")] = 32,
-    length: Annotated[int, typer.Option(min=8, help="Tokens a sequence.")] = 96,
-    rate: Annotated[
-        float | None, typer.Option(min=0, help="Peak learning rate; else 1e-3, mask 5e-4.")
-    ] = None,
+    steps: options.Steps = LanguageRecipe.steps,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Sequences, and pairs, a step.")
+    ] = LanguageRecipe.batch_size,
+    length: Annotated[int, typer.Option(min=8, help="Tokens a sequence.")] = LanguageRecipe.length,
+    rate: options.LanguageRate = None,
     reduction: Annotated[
         int | None,
-        typer.Option(min=1, help="Base width over adapter width; else 8, or that of --start."),
+        typer.Option(
+            min=1,
+            help=f"Base width over adapter width; else {LANGUAGE_REDUCTION}, or that of --start.",
+        ),
     ] = None,
     start: Annotated[
         str | None, typer.Option(help="Adapter to start from: a name of the zoo or a folder.")
@@ -55,12 +61,12 @@ def language(
     ] = None,
     k: options.K = None,
     full_steps: options.FullSteps = None,
-    l1: options.L1 = 0.1,
-    freeze_norms: options.FreezeNorms = True,
-    candidates: options.Candidate = options.Candidates.all,
-    iterations: options.Iterations = 1,
+    l1: options.L1 = PUBLISHED.l1,
+    freeze_norms: options.FreezeNorms = PUBLISHED.freeze_norms,
+    candidates: options.Candidates = PUBLISHED.candidates,
+    iterations: options.Iterations = PUBLISHED.iterations,
     sources: options.Sources = None,
-    seed: Seed = 13,
+    seed: Seed = LanguageRecipe.seed,
     resume: options.Resume = False,
 ) -> None:
     """Train one language's module on plain text, on sentence pairs, or on both.
@@ -75,16 +81,15 @@ def language(
       polyrank train language --language tk --text tk.txt --steps 20 --output modules/tk
     """
     from polyrank.training.language.train_language import train_language_module
-    from polyrank.training.loop.lottery_ticket import Sparsity
 
-    check_of_use(context, kind.value)
+    check_of_use(context, kind, LANGUAGE)
     not_there(output, resume)
     card = train_language_module(
         base,
         language,
         text,
         output,
-        kind=kind.value,
+        kind=kind,
         parallel=parallel,
         loss=loss,
         steps=steps,
@@ -94,11 +99,10 @@ def language(
         reduction=reduction,
         start=start,
         head=head,
-        sparsity=Sparsity(k, full_steps, l1, freeze_norms, candidates.value, iterations),
+        sparsity=Sparsity(k, full_steps, l1, freeze_norms, candidates, iterations),
         seed=seed,
         resume=resume,
         data=options.sources_of(sources),
         command=command_line(),
     )
-    note(f"wrote {output}: {json.dumps(dict(card.figures))}")
-    note(how_to_use(output, card))
+    tell(f"wrote {output}: {json.dumps(dict(card.figures))}", how_to_use(output, card))

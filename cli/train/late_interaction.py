@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-from enum import Enum
 from typing import Annotated
 
 import typer
 
 from polyrank.base import DEFAULT_BASE
-from polyrank.progress import note
+from polyrank.training.examples.judged import JudgedRows
+from polyrank.training.kinds import kinds_for
+from polyrank.training.kinds.contract import LATE_INTERACTION
+from polyrank.training.late_interaction.recipe import TokenSettings, recipes
+from polyrank.training.loop.sparsity import PLAIN, Sparsity
 
-from ..options import Base, Kind, Seed
+from ..options import Base, Seed
 from . import options
 from .of_use import check_of_use
-from .output import command_line, how_to_use, not_there
-
-
-class Recipe(Enum):
-    modular = "modular"
-    colbert_xm = "colbert-xm"
+from .output import command_line, how_to_use, not_there, tell
 
 
 def late_interaction(
@@ -27,41 +25,51 @@ def late_interaction(
     queries: options.Rows,
     output: options.Output,
     passages: options.Passages = None,
-    rows: options.RowsForm = options.Form.auto,
+    rows: options.RowsForm = JudgedRows.form,
     query_texts: options.QueryTexts = None,
     columns: options.Columns = None,
     base: Base = DEFAULT_BASE,
     recipe: Annotated[
-        Recipe,
-        typer.Option(help="What moves: a ranking module, or all shared weights (a full model)."),
-    ] = Recipe.modular,
+        str,
+        typer.Option(
+            **options.choice(recipes()),
+            help="What moves: a ranking module, or all shared weights (a full model).",
+        ),
+    ] = TokenSettings.recipe,
     kind: Annotated[
-        Kind | None,
-        typer.Option(help="Of modular: an adapter (default) or a mask; colbert-xm is full."),
+        str | None,
+        typer.Option(
+            **options.choice(kinds_for(LATE_INTERACTION)),
+            help="Of modular: an adapter (default) or a mask; colbert-xm is full.",
+        ),
     ] = None,
-    source: options.Source = "en",
+    source: options.Source = JudgedRows.source,
     over: Annotated[
         str | None,
         typer.Option(
             help="Language module beneath: a name or folder; '' for none. Not for an XMOD."
         ),
     ] = None,
-    loss: options.Loss = "contrastive",
+    loss: options.Loss = TokenSettings.loss,
     teacher: options.Teacher = None,
-    teacher_scale: options.TeacherScale = options.Scale.raw,
-    steps: options.Steps = 350,
-    batch_queries: options.BatchQueries = 32,
-    negatives: options.Negatives = 1,
+    teacher_scale: options.TeacherScale = JudgedRows.scale,
+    steps: options.Steps = TokenSettings.steps,
+    batch_queries: options.BatchQueries = TokenSettings.batch_queries,
+    negatives: options.Negatives = TokenSettings.negatives,
     chunk: Annotated[
         int,
         typer.Option(min=0, help="Texts encoded at a time, for large batches; 0 for all at once."),
-    ] = 0,
-    dim: Annotated[int, typer.Option(min=8, help="Width of a token vector.")] = 128,
-    query_length: Annotated[int, typer.Option(min=8, help="Tokens of a query.")] = 64,
-    document_length: Annotated[int, typer.Option(min=8, help="Tokens of a document.")] = 256,
+    ] = TokenSettings.chunk,
+    dim: Annotated[int, typer.Option(min=8, help="Width of a token vector.")] = TokenSettings.dim,
+    query_length: Annotated[
+        int, typer.Option(min=8, help="Tokens of a query.")
+    ] = TokenSettings.query_length,
+    document_length: Annotated[
+        int, typer.Option(min=8, help="Tokens of a document.")
+    ] = TokenSettings.document_length,
     train_length: Annotated[
         int, typer.Option(min=8, help="Tokens of a document that are read in training.")
-    ] = 128,
+    ] = TokenSettings.train_length,
     augment_to: Annotated[
         int | None,
         typer.Option(
@@ -74,19 +82,19 @@ def late_interaction(
         bool, typer.Option("--attend", help="Let the other tokens attend to the mask tokens.")
     ] = False,
     rate: options.RankingRate = None,
-    reduction: options.Reduction = 2,
+    reduction: options.Reduction = TokenSettings.reduction,
     k: options.K = None,
     full_steps: options.FullSteps = None,
-    l1: options.L1 = 0.0,
-    freeze_norms: options.FreezeNorms = False,
-    candidates: options.Candidate = options.Candidates.all,
-    iterations: options.Iterations = 1,
-    mine: options.Mine = 4,
+    l1: options.L1 = PLAIN.l1,
+    freeze_norms: options.FreezeNorms = PLAIN.freeze_norms,
+    candidates: options.Candidates = PLAIN.candidates,
+    iterations: options.Iterations = PLAIN.iterations,
+    mine: options.Mine = TokenSettings.mine,
     average: Annotated[
         int, typer.Option(min=1, help="Snapshots of the last steps to average, 10 steps apart.")
-    ] = 1,
+    ] = TokenSettings.average,
     sources: options.Sources = None,
-    seed: Seed = 13,
+    seed: Seed = TokenSettings.seed,
     resume: options.Resume = False,
 ) -> None:
     """Train late interaction (ColBERT) once, in one language, for all that have a module.
@@ -101,24 +109,23 @@ def late_interaction(
           --steps 3 --batch-queries 2 --output modules/toy-li
     """
     from polyrank.training.late_interaction.train_late_interaction import train_late_interaction
-    from polyrank.training.loop.lottery_ticket import Sparsity
 
-    modular = recipe is Recipe.modular
-    check_of_use(context, (kind or Kind.adapter).value if modular else recipe.value)
+    usual, *_ = recipes()[recipe]
+    check_of_use(context, kind if kind in recipes()[recipe] else usual, LATE_INTERACTION)
     not_there(output, resume)
     card = train_late_interaction(
         base,
         queries,
         passages,
         output,
-        recipe=recipe.value,
-        kind=kind and kind.value,
-        sparsity=Sparsity(k, full_steps, l1, freeze_norms, candidates.value, iterations),
+        recipe=recipe,
+        kind=kind,
+        sparsity=Sparsity(k, full_steps, l1, freeze_norms, candidates, iterations),
         source=source,
         over=over,
         loss=loss,
         teacher=teacher,
-        teacher_scale=teacher_scale.value,
+        teacher_scale=teacher_scale,
         steps=steps,
         batch_queries=batch_queries,
         negatives=negatives,
@@ -137,9 +144,8 @@ def late_interaction(
         resume=resume,
         data=options.sources_of(sources),
         command=command_line(),
-        rows=rows.value,
+        rows=rows,
         query_texts=query_texts,
         columns=options.columns_of(columns),
     )
-    note(f"wrote {output}: {json.dumps(dict(card.recipe))}")
-    note(how_to_use(output, card))
+    tell(f"wrote {output}: {json.dumps(dict(card.recipe))}", how_to_use(output, card))

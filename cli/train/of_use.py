@@ -5,25 +5,28 @@ from __future__ import annotations
 import typer
 
 from polyrank.errors import UsageError
+from polyrank.training.kinds import part_of
+from polyrank.training.kinds.contract import MODULAR, OF_KINDS
 
 from ..checks import is_given
 
-MASK_ONLY = ("k", "full-steps", "l1", "freeze-norms", "candidates", "iterations")
-WITHOUT_USE: dict[str, tuple[str, ...]] = {  # options that a kind has no use for
-    "adapter": (*MASK_ONLY, "half"),
-    "mask": ("half", "start"),
-    "full": (*MASK_ONLY, "reduction", "over"),
-    "colbert-xm": (*MASK_ONLY, "reduction"),  # a full model, but over a language module
-}
 
+def check_of_use(context: typer.Context, kind: str, role: str, option: str = "kind") -> None:
+    """Refuse options that training of this kind would ignore.
 
-def check_of_use(context: typer.Context, kind: str) -> None:
-    """Refuse options that training of this kind would ignore."""
-    idle = [name for name in WITHOUT_USE[kind] if is_given(context, name)]
-    if kind == "mask" and is_given(context, "k") and is_given(context, "reduction"):
-        idle = ["reduction"]  # it only says how large k is
+    Args:
+        option: which one named the kind.
+
+    Raises:
+        UsageError: it names them.
+    """
+    part = part_of(kind, role)
+    given = [name for name in OF_KINDS if is_given(context, name)]
+    idle = [name for name in given if name not in part.reads]
+    beside = f"--{option} {kind}" if part.recipe == MODULAR else f"--recipe {part.recipe}"
+    for replaced, other in part.replaces.items():
+        if not idle and replaced in given and other in given:
+            idle, beside = [replaced], f"{beside} and --{other}"
     if idle:
-        named = {"mask": "--kind mask and --k", "colbert-xm": "--recipe colbert-xm"}
-        beside = named.get(kind, f"--kind {kind}")
         listed = ", ".join(f"--{name}" for name in idle)
         raise UsageError(f"{listed} would be ignored with {beside}; leave it out")

@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from polyrank.errors import DataError, UsageError
+from polyrank.rerankers.scales import SCALES
+from polyrank.training.examples.forms import AUTO, FORMS
+from polyrank.training.kinds import TRAINING, kinds_for
+from polyrank.training.kinds.contract import LANGUAGE, RANKING
+from polyrank.training.loop.sparsity import CANDIDATES
 
 if TYPE_CHECKING:
     from polyrank.modules.card import Data
 
 
-class Candidates(Enum):
-    all = "all"
-    encoder = "encoder"
+def choice(names: Iterable[str]) -> dict[str, Any]:
+    """Of an option: one of some names of the library."""
+    known = list(names)
+
+    def name(text: str) -> str:
+        if text not in known:
+            raise typer.BadParameter(f"'{text}' is not one of {', '.join(known)}")
+        return text
+
+    return {"parser": name, "metavar": f"[{'|'.join(known)}]"}
 
 
-class Scale(Enum):
-    raw = "raw"
-    min_max = "min-max"
-    z_score = "z-score"
-
-
-class Form(Enum):
-    auto = "auto"
-    polyrank = "polyrank"
-    flagembedding = "flagembedding"
-    tevatron = "tevatron"
-    margin_tsv = "margin-tsv"
-    datasets = "datasets"
+def usual_rates(role: str) -> str:
+    """The peak learning rate of each kind, as in 'adapter 5e-4, mask 1e-4'."""
+    rates = {kind: TRAINING[kind].parts[role].rate for kind in kinds_for(role)}
+    return ", ".join(f"{kind} {rate:.0e}".replace("e-0", "e-") for kind, rate in rates.items())
 
 
 Output = Annotated[Path, typer.Option(help="Folder to write.")]
@@ -41,8 +44,18 @@ Reduction = Annotated[int, typer.Option(min=1, help="Base width over adapter wid
 Source = Annotated[str, typer.Option(help="Language of the judgements.")]
 BatchQueries = Annotated[int, typer.Option(min=1, help="Questions a step.")]
 Negatives = Annotated[int, typer.Option(min=1, help="Negatives a question.")]
+LanguageKind = Annotated[str, typer.Option(**choice(kinds_for(LANGUAGE)), help="What to train.")]
+RankingKind = Annotated[
+    str,
+    typer.Option(
+        **choice(kinds_for(RANKING)), help="An adapter, a mask, or all parameters (full)."
+    ),
+]
+LanguageRate = Annotated[
+    float | None, typer.Option(min=0, help=f"Peak learning rate; else {usual_rates(LANGUAGE)}.")
+]
 RankingRate = Annotated[
-    float | None, typer.Option(help="Peak learning rate; else 5e-4, mask and full 1e-4.")
+    float | None, typer.Option(help=f"Peak learning rate; else {usual_rates(RANKING)}.")
 ]
 Mine = Annotated[
     int, typer.Option(min=0, help="Negatives mined a question, by BM25 and by the base each.")
@@ -62,8 +75,12 @@ L1 = Annotated[float, typer.Option(min=0, help="Mask: pull to the base.")]
 FreezeNorms = Annotated[
     bool, typer.Option("--freeze-norms/--move-norms", help="Mask: leave LayerNorms out or not.")
 ]
-Candidate = Annotated[
-    Candidates, typer.Option(help="Mask: all of the encoder, or its layers without embeddings.")
+Candidates = Annotated[
+    str,
+    typer.Option(
+        **choice(CANDIDATES),
+        help="Mask: all of the encoder, or its layers without embeddings.",
+    ),
 ]
 Iterations = Annotated[int, typer.Option(min=1, help="Mask: rounds of finding and training.")]
 Loss = Annotated[
@@ -81,7 +98,12 @@ Passages = Annotated[
     typer.Option(help="JSON lines: _id, title, text; or .tsv. Not needed where rows carry texts."),
 ]
 RowsForm = Annotated[
-    Form, typer.Option("--rows", help="Form of --queries; recognised by its first line.")
+    str,
+    typer.Option(
+        "--rows",
+        **choice((AUTO, *FORMS)),
+        help="Form of --queries; recognised by its first line.",
+    ),
 ]
 QueryTexts = Annotated[
     Path | None, typer.Option(help="Rows of margin-tsv: the queries, .tsv or .jsonl.")
@@ -101,7 +123,8 @@ Teacher = Annotated[
     ),
 ]
 TeacherScale = Annotated[
-    Scale, typer.Option(help="What is done to each teacher's scores of a query first.")
+    str,
+    typer.Option(**choice(SCALES), help="What is done to each teacher's scores of a query first."),
 ]
 Sources = Annotated[
     Path | None, typer.Option(help="TSV of name and licence of the data, for the card.")

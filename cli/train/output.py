@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
 
 from polyrank.errors import UsageError
 from polyrank.modules.card import ModuleCard, slug
+from polyrank.progress import note
 
 
 def not_there(output: Path, resume: bool) -> None:
-    """Refuse to train over a finished result, or over a run that could be resumed."""
+    """Refuse to train over a finished result, or over a run that could be resumed.
+
+    Of several processes the main one alone looks: it may have begun when another gets here.
+    """
+    if not is_main():
+        return
     if output.exists():
-        raise UsageError(f"{output} exists already; give another --output, or remove it")
+        raise UsageError(f"{output} exists already; use another --output, or remove it")
     work = Path(f"{output}.work")
     if work.exists() and not resume:
         raise UsageError(
-            f"{work} holds an unfinished run; go on with --resume, or start anew after:  "
+            f"{work} holds an unfinished run; continue it with --resume, or start over after:  "
             f"rm -r {work}"
         )
+
+
+def is_main() -> bool:
+    """Whether this process reports: the only one, or the first of a launch."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def tell(*messages: str) -> None:
+    """What came of a training, said once."""
+    for message in messages if is_main() else ():
+        note(message)
 
 
 def how_to_use(output: Path, card: ModuleCard) -> str:

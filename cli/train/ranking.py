@@ -8,12 +8,16 @@ from typing import Annotated
 import typer
 
 from polyrank.base import DEFAULT_BASE
-from polyrank.progress import note
+from polyrank.training.examples.judged import JudgedRows
+from polyrank.training.kinds.adapter import RANKING_REDUCTION
+from polyrank.training.kinds.contract import RANKING
+from polyrank.training.loop.sparsity import PLAIN, Sparsity
+from polyrank.training.ranking.recipe import RankingRecipe
 
-from ..options import Base, Half, Kind, Seed
+from ..options import Base, Half, Seed
 from . import options
 from .of_use import check_of_use
-from .output import command_line, how_to_use, not_there
+from .output import command_line, how_to_use, not_there, tell
 
 
 def ranking(
@@ -21,33 +25,31 @@ def ranking(
     queries: options.Rows,
     output: options.Output,
     passages: options.Passages = None,
-    rows: options.RowsForm = options.Form.auto,
+    rows: options.RowsForm = JudgedRows.form,
     query_texts: options.QueryTexts = None,
     columns: options.Columns = None,
     base: Base = DEFAULT_BASE,
-    kind: Annotated[
-        Kind, typer.Option(help="An adapter, a mask, or all parameters.")
-    ] = Kind.adapter,
-    source: options.Source = "en",
+    kind: options.RankingKind = RankingRecipe.kind,
+    source: options.Source = JudgedRows.source,
     over: Annotated[
         str | None, typer.Option(help="Language module beneath: a name or folder; '' for none.")
     ] = None,
-    loss: options.Loss = "infonce",
+    loss: options.Loss = RankingRecipe.loss,
     teacher: options.Teacher = None,
-    teacher_scale: options.TeacherScale = options.Scale.raw,
-    steps: options.Steps = 500,
-    batch_queries: options.BatchQueries = 8,
-    negatives: options.Negatives = 3,
-    length: Annotated[int, typer.Option(min=16, help="Tokens a pair.")] = 160,
+    teacher_scale: options.TeacherScale = JudgedRows.scale,
+    steps: options.Steps = RankingRecipe.steps,
+    batch_queries: options.BatchQueries = RankingRecipe.batch_queries,
+    negatives: options.Negatives = RankingRecipe.negatives,
+    length: Annotated[int, typer.Option(min=16, help="Tokens a pair.")] = RankingRecipe.length,
     rate: options.RankingRate = None,
-    reduction: options.Reduction = 2,
+    reduction: options.Reduction = RANKING_REDUCTION,
     k: options.K = None,
     full_steps: options.FullSteps = None,
-    l1: options.L1 = 0.0,
-    freeze_norms: options.FreezeNorms = False,
-    candidates: options.Candidate = options.Candidates.all,
-    iterations: options.Iterations = 1,
-    mine: options.Mine = 4,
+    l1: options.L1 = PLAIN.l1,
+    freeze_norms: options.FreezeNorms = PLAIN.freeze_norms,
+    candidates: options.Candidates = PLAIN.candidates,
+    iterations: options.Iterations = PLAIN.iterations,
+    mine: options.Mine = JudgedRows.mine,
     half: Half = False,
     prefixes: Annotated[
         bool | None,
@@ -57,7 +59,7 @@ def ranking(
         ),
     ] = None,
     sources: options.Sources = None,
-    seed: Seed = 13,
+    seed: Seed = RankingRecipe.seed,
     resume: options.Resume = False,
 ) -> None:
     """Train a ranking module once, in one language, on top of that language's module.
@@ -71,39 +73,37 @@ def ranking(
       polyrank train ranking --queries queries.jsonl --passages passages.jsonl --steps 3 \\
           --output modules/toy
     """
-    from polyrank.training.loop.lottery_ticket import Sparsity
     from polyrank.training.ranking.train_ranking import train_ranking_module
 
-    check_of_use(context, kind.value)
+    check_of_use(context, kind, RANKING)
     not_there(output, resume)
     card = train_ranking_module(
         base,
         queries,
         passages,
         output,
-        kind=kind.value,
+        kind=kind,
         source=source,
         over=over,
         loss=loss,
         teacher=teacher,
-        teacher_scale=teacher_scale.value,
+        teacher_scale=teacher_scale,
         steps=steps,
         batch_queries=batch_queries,
         negatives=negatives,
         length=length,
         rate=rate,
         reduction=reduction,
-        sparsity=Sparsity(k, full_steps, l1, freeze_norms, candidates.value, iterations),
+        sparsity=Sparsity(k, full_steps, l1, freeze_norms, candidates, iterations),
         mine=mine,
         seed=seed,
         resume=resume,
         data=options.sources_of(sources),
         command=command_line(),
-        rows=rows.value,
+        rows=rows,
         query_texts=query_texts,
         columns=options.columns_of(columns),
         half=half,
         prefixes=prefixes,
     )
-    note(f"wrote {output}: {json.dumps(dict(card.recipe))}")
-    note(how_to_use(output, card))
+    tell(f"wrote {output}: {json.dumps(dict(card.recipe))}", how_to_use(output, card))

@@ -2,37 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polyrank.notes import Notes
 from polyrank.rerankers.base import ListReranker, Ranking, Request, best_first
 from polyrank.rerankers.pairs import PairScorer
-
-Scores = NDArray[np.float64]
-
-
-def _raw(scores: Scores) -> Scores:
-    return scores
-
-
-def _min_max(scores: Scores) -> Scores:
-    spread = float(np.ptp(scores))
-    return (scores - scores.min()) / spread if spread else np.zeros_like(scores)
-
-
-def _z_score(scores: Scores) -> Scores:
-    spread = float(scores.std())
-    return (scores - scores.mean()) / spread if spread > 1e-12 else np.zeros_like(scores)
-
-
-SCALES: dict[str, Callable[[Scores], Scores]] = {
-    "raw": _raw,
-    "min-max": _min_max,
-    "z-score": _z_score,
-}
+from polyrank.rerankers.scales import SCALES
 
 
 def averaged(columns: Sequence[Sequence[float]], scale: str = "raw") -> tuple[float, ...]:

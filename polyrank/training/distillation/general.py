@@ -14,11 +14,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from polyrank.progress import note
-from polyrank.training.distillation.settings import General
+from polyrank.training.distillation.recipe import General
 from polyrank.training.distillation.state_alignment import States, alignment
 from polyrank.training.distillation.teacher import Teacher
 from polyrank.training.language.language_batches import blocks
 from polyrank.training.language.masking import mask_tokens
+from polyrank.training.loop import processes
+from polyrank.training.loop.processes import share
 from polyrank.training.loop.steps import Batch, Schedule, fit
 
 
@@ -85,7 +87,7 @@ class GeneralLoss:
         self.teacher, self.languages = teacher, languages
 
     def __call__(self, model: Any, batch: Batch) -> Tensor:
-        inputs = batch["inputs"]
+        inputs = share(batch["inputs"])
         theirs = self.teacher(inputs, self.languages[int(batch["language"])])
         mine = model(**inputs, output_hidden_states=True, output_attentions=True)
         return alignment(States.of(mine), theirs, inputs["attention_mask"])
@@ -130,7 +132,7 @@ def align_on_text(
         The student's encoder and facts for the card.
     """
     finished, kept = work / "student.safetensors", work / "general.json"
-    if not finished.is_file():
+    if not processes.from_main(finished.is_file()):
         made, unseen = (text_batches(lines, tokenizer, general, seed) for lines in (seen, held))
         sequences = {name: len(rows) for name, rows in made.blocks.items()}
         told = ", ".join(f"{count} sequences of {name}" for name, count in sequences.items())
@@ -141,16 +143,19 @@ def align_on_text(
         facts = fit(student, made, loss, schedule, work / "general", resume)
         after = held_out_loss(student.eval(), loss, unseen)
         note(f"phase 1: held-out distance {before} -> {after}")
-        facts |= {
-            "held-out distance before": before,
-            "held-out distance after": after,
-            "sequences": sequences,
-        }
-        kept.write_text(json.dumps(facts, indent=1) + "\n")
-        weights = {k: v.detach().cpu().contiguous() for k, v in student.state_dict().items()}
-        save_file(weights, aside := finished.with_suffix(".part"))
-        aside.replace(finished)  # last, so that it says that all is there
-        shutil.rmtree(work / "general")
+        distances = {"held-out distance before": before, "held-out distance after": after}
+        if processes.is_main():
+            _keep(student, {**facts, **distances, "sequences": sequences}, kept, finished)
+            shutil.rmtree(work / "general")
+    processes.wait()
     student = student.cpu()
     student.load_state_dict(load_file(finished))
     return student.eval(), json.loads(kept.read_text())
+
+
+def _keep(student: Any, facts: Mapping[str, Any], kept: Path, finished: Path) -> None:
+    """The weights last, so that they say that all is there."""
+    kept.write_text(json.dumps(facts, indent=1) + "\n")
+    weights = {k: v.detach().cpu().contiguous() for k, v in student.state_dict().items()}
+    save_file(weights, aside := finished.with_suffix(".part"))
+    aside.replace(finished)

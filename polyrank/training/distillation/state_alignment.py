@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from polyrank.errors import UsageError
+from polyrank.training.loop.processes import shared_mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +61,11 @@ def hidden_mse(student: States, teacher: States, attended: Tensor) -> Tensor:
     """
     factor = len(teacher.attention) // len(student.attention)
     real = attended.bool()
+    tokens = real.sum()
     distances = [
-        (state[real].float() - teacher.hidden[i * factor][real].float()).square().mean()
+        shared_mean(
+            (state[real].float() - teacher.hidden[i * factor][real].float()).square().mean(), tokens
+        )
         for i, state in enumerate(student.hidden)
     ]
     return torch.stack(distances).mean()
@@ -79,7 +83,8 @@ def attention_mse(student: States, teacher: States, attended: Tensor) -> Tensor:
         theirs = teacher.attention[(i + 1) * factor - 1]
         counted = attended.bool()[:, None, :, None] & (theirs != 0)
         squared = (mine.float() - theirs.float()).square() * counted
-        distances.append(squared.sum() / counted.sum().clamp(min=1))
+        mean = squared.sum() / counted.sum().clamp(min=1)
+        distances.append(shared_mean(mean, counted.sum()))
     return torch.stack(distances).mean()
 
 

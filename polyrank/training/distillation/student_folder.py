@@ -11,8 +11,10 @@ from polyrank.base import load_base
 from polyrank.modules.adapter.adapter_folder import save_adapter_module
 from polyrank.modules.card import ModuleCard
 from polyrank.modules.folder import replaced
+from polyrank.modules.full import with_prefixes
 from polyrank.modules.storage import rounded
 from polyrank.rerankers.distilled_folder import RANKING, DistilledCard, write_distilled
+from polyrank.training.kinds.contract import Fitted, StudentGround
 from polyrank.training.loop.steps import Batch
 
 
@@ -30,6 +32,12 @@ def save_classifier(
         kept.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
         return write_distilled(temporary, folder.name, card)
+
+
+def save_whole(fitted: Fitted, ground: StudentGround, folder: Path, card: DistilledCard) -> Any:
+    """A trained student in one piece, which says what prefixes it reads."""
+    with_prefixes(fitted.model.config, ground.prefixes)
+    return save_classifier(fitted.model, ground.base.tokenizer, folder, card, fitted.probe)
 
 
 def save_with_adapter(

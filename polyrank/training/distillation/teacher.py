@@ -13,12 +13,11 @@ from torch import Tensor
 from polyrank.base import Base
 from polyrank.composition.plan import Composition, compose
 from polyrank.encoders.routed import NO_MODULE, RoutedEncoder, score
-from polyrank.modules.adapter.adapter_folder import load_adapter_module
 from polyrank.modules.adapter.tensors import AdapterModule, Head
-from polyrank.modules.mask.mask_folder import load_mask_module
 from polyrank.modules.mask.sparse import Differences, applied
 from polyrank.training.distillation.state_alignment import States, with_probabilities
-from polyrank.training.distillation.vocabulary import trim_differences
+from polyrank.training.kinds import TRAINING
+from polyrank.training.kinds.contract import Teaching
 from polyrank.training.loop.steps import Batch
 from polyrank.zoo.find import find
 
@@ -123,17 +122,12 @@ def language_teacher(
         plans: of each language, without a ranking module.
     """
     kind = next(iter(plans.values())).kind
-    modules: dict[str, Any] = {}
-    for language, plan in plans.items():
-        name = plan.document_module
-        folder = name and find(base.name, "language", kind, name, zoo)
-        if kind == "adapter":
-            modules[language] = load_adapter_module(folder) if folder else None
-        elif folder:
-            modules[language] = trim_differences(load_mask_module(folder).differences, kept)
-    if kind == "adapter":
-        return Teacher(trimmed.model, adapters=modules)
-    return Teacher(trimmed.model, masks=modules)
+    names = {language: plan.document_module for language, plan in plans.items()}
+    folders = {
+        language: find(base.name, "language", kind, name, zoo) if name else None
+        for language, name in names.items()
+    }
+    return _teaching(kind).languages(trimmed, kept, folders)
 
 
 def ranking_teacher(
@@ -146,17 +140,12 @@ def ranking_teacher(
     """
     assert plan.document_language is not None and plan.ranking is not None
     language, name = plan.document_language, plan.document_module
-    below = name and find(base.name, "language", plan.kind, name, zoo)
+    below = find(base.name, "language", plan.kind, name, zoo) if name else None
     folder = find(base.name, "ranking", plan.ranking_kind, plan.ranking, zoo)
-    if plan.kind == "adapter":
-        ranking = load_adapter_module(folder)
-        adapters = {language: load_adapter_module(below) if below else None}
-        assert ranking.head is not None
-        return Teacher(trimmed.model, adapters=adapters, ranking=ranking), ranking.head
-    from polyrank.modules.mask.sparse import added
+    return _teaching(plan.kind).ranking(trimmed, kept, language, below, folder)
 
-    mask = load_mask_module(folder)
-    parts = [mask.differences, *([load_mask_module(below).differences] if below else [])]
-    masks = {language: trim_differences(added(parts), kept)}
-    assert mask.head is not None
-    return Teacher(trimmed.model, masks=masks), mask.head
+
+def _teaching(kind: str) -> Teaching:
+    teaching = TRAINING[kind].teaching
+    assert teaching is not None  # a recipe refuses other kinds
+    return teaching

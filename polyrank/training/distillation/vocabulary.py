@@ -14,9 +14,9 @@ from polyrank.base import Base
 from polyrank.errors import UsageError
 from polyrank.modules.mask.sparse import Differences, SparseDifference
 from polyrank.training.distillation.pair_tokenizer import always_kept, trim_tokenizer, with_needed
+from polyrank.training.distillation.recipe import LEAST
 
 WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
-LEAST = 1e-6  # unigram probability, as published
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,35 @@ def trim_differences(differences: Differences, kept: Sequence[int]) -> dict[str,
             (len(kept), width), row[there] * width + column[there], whole.values[there]
         )
     return result
+
+
+@dataclass(frozen=True, eq=False)
+class Trimmed:
+    """A base cut to the vocabulary of some texts.
+
+    Attributes:
+        base: with the entries that are kept.
+        kept: their ids in the full vocabulary, increasing.
+        coverage: language → what that does to held-out text.
+    """
+
+    base: Base
+    kept: list[int]
+    coverage: Mapping[str, Coverage]
+
+
+def trimmed_to(
+    base: Base, seen: Mapping[str, list[str]], held: Mapping[str, list[str]], least: float = LEAST
+) -> Trimmed:
+    """The base with what the seen lines of each language need, measured on the held-out ones."""
+    counts = [token_counts(lines, base.tokenizer) for lines in seen.values()]
+    kept = kept_entries(counts, base, least)
+    trimmed = trim(base, kept)
+    covered = {
+        language: coverage(lines, base.tokenizer, trimmed.tokenizer, kept)
+        for language, lines in held.items()
+    }
+    return Trimmed(trimmed, kept, covered)
 
 
 def coverage(lines: Sequence[str], full: Any, trimmed: Any, kept: Sequence[int]) -> Coverage:

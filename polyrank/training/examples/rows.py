@@ -17,9 +17,8 @@ from polyrank.training.examples.foreign_rows import (
     margin_tsv,
     tevatron,
 )
+from polyrank.training.examples.forms import FORMS
 from polyrank.training.examples.negatives import Example, read_examples
-
-FORMS = ("polyrank", "flagembedding", "tevatron", "margin-tsv", "datasets")
 
 
 def read_rows(

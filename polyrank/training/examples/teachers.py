@@ -114,10 +114,7 @@ def load_teacher(
             raise ModuleError(f"{no_module}\nNor is it a cross-encoder: {error}") from error
     card = read_card(folder)
     own = base if card.base == base.name else load_base(card.base)
-    routing = "none" if kind == "full" else None
-    scorer = ModularReranker(
-        own, ranking=str(folder), kind=kind, routing=routing, fallback="none", zoo=zoo
-    )
+    scorer = ModularReranker(own, ranking=str(folder), kind=kind, fallback="none", zoo=zoo)
     return scorer, " ".join(f"{file} {card.files[file][:12]}" for file in sorted(card.files))
 
 
@@ -164,6 +161,6 @@ def _read(cache: Path, head: dict[str, str]) -> dict[str, tuple[float, ...]]:
     if first != head:
         raise UsageError(
             f"{cache} holds scores of another teacher, or of other weights of '{head['teacher']}'; "
-            f"start anew after:  rm -r {cache.parent}"
+            f"start over after:  rm -r {cache.parent}"
         )
     return {row["id"]: tuple(row["scores"]) for row in rows}

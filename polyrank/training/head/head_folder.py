@@ -109,7 +109,7 @@ def read_head_card(folder: str | Path) -> HeadCard:
     path = Path(folder) / HEAD_CARD
     if not path.is_file():
         raise ModuleError(
-            f"'{folder}' is no masked-language head: it has no {HEAD_CARD}.\n"
+            f"'{folder}' is not a masked-language head: it has no {HEAD_CARD}.\n"
             f"Train one with:  {train_head_command('BASE')}"
         )
     try:

@@ -7,8 +7,7 @@ which are the output embeddings; see `output_head` for what is trained.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,23 +21,26 @@ from polyrank.modules.card import Data
 from polyrank.progress import note
 from polyrank.training.head.head_folder import HeadCard, eps_of, save_head_folder
 from polyrank.training.head.output_head import OutputHead
+from polyrank.training.head.recipe import HeadRecipe
+from polyrank.training.kinds.contract import Fitted
 from polyrank.training.language.language_batches import blocks, masked_rows
 from polyrank.training.language.masked_output import MaskedOutput, perplexity
 from polyrank.training.language.students import Frozen
 from polyrank.training.language.text import held_out, read_lines
 from polyrank.training.loop.checks import check_length, check_mask_token
-from polyrank.training.loop.steps import Batch, Schedule, begin, digest, fit
+from polyrank.training.loop.run import Lesson, Place, train
+from polyrank.training.loop.steps import Batch, Schedule, digest
 
 
 def train_head(
     base: str,
     text: str | Path | Sequence[str | Path],
     output: str | Path,
-    steps: int = 600,
-    batch_size: int = 32,
-    length: int = 96,
-    rate: float = 2e-3,
-    seed: int = 13,
+    steps: int = HeadRecipe.steps,
+    batch_size: int = HeadRecipe.batch_size,
+    length: int = HeadRecipe.length,
+    rate: float = HeadRecipe.rate,
+    seed: int = HeadRecipe.seed,
     resume: bool = False,
     data: Sequence[Data] = (),
     command: str = "",
@@ -64,80 +66,96 @@ def train_head(
         DataError: text that is missing or too short.
         UsageError: a base without mask token, or too long sequences.
     """
-    output, files = Path(output), text_files(text)
-    texts = [read_lines(path) for path in files]
-    for path, lines in zip(files, texts, strict=True):
-        if len(lines) < 2:
-            raise DataError(path, None, "only one line; some are held out to measure perplexity on")
-    loaded = load_base(base)
-    check_length(length, loaded)
-    check_mask_token(loaded)
-    settings = {
-        "base": str(loaded.fingerprint),
-        "steps": steps,
-        "batch size": batch_size,
-        "length": length,
-        "rate": rate,
-        "seed": seed,
-        "text": digest(*files),
-    }
-    work = Path(f"{output}.work")
-    begin(work, settings, resume)
+    recipe = HeadRecipe(base, text, steps, batch_size, length, rate, seed)
+    place = Place(Path(output), resume, None, tuple(data), command)
+    return train(HeadTraining, recipe, place)
 
-    tokenizer, device = loaded.tokenizer, device_of(None)
-    encoder = loaded.model.requires_grad_(False).to(device)
-    parts = [held_out(lines, seed) for lines in texts]
-    unseen = [blocks(held, tokenizer, length) for held, _ in parts]
-    seen = [blocks(lines, tokenizer, length) for _, lines in parts]
-    words = encoder.get_input_embeddings().weight
-    counts = torch.zeros(len(words), dtype=torch.int64)
-    for rows in seen:
-        counts += torch.bincount(rows.flatten(), minlength=len(words))
-    used = torch.unique(torch.cat([rows.flatten() for rows in (*seen, *unseen)]))
 
-    head = OutputHead(words.shape[1], len(words), eps_of(loaded))
-    head.start_at(counts)
-    head.to(device)
-    masked, frozen = MaskedOutput(head, words, used), Frozen(encoder)
+class HeadTraining:
+    """The training of one masked-language head."""
 
-    def measured() -> float:
+    def __init__(self, recipe: HeadRecipe, place: Place) -> None:
+        self.recipe, self.files = recipe, text_files(recipe.text)
+        self.texts = [read_lines(path) for path in self.files]
+        for path, lines in zip(self.files, self.texts, strict=True):
+            if len(lines) < 2:
+                raise DataError(
+                    path, None, "only one line; some are held out to measure perplexity on"
+                )
+        self.base = load_base(recipe.base)
+        check_length(recipe.length, self.base)
+        check_mask_token(self.base)
+        self.encoder = self.base.model.requires_grad_(False).to(device_of(None))
+        self.words = self.encoder.get_input_embeddings().weight
+
+    def build(self) -> OutputHead:
+        head = OutputHead(self.words.shape[1], len(self.words), eps_of(self.base))
+        return head.to(self.words.device)
+
+    def settings(self, model: OutputHead) -> Mapping[str, Any]:
+        recipe = self.recipe
+        return {
+            "base": str(self.base.fingerprint),
+            "steps": recipe.steps,
+            "batch size": recipe.batch_size,
+            "length": recipe.length,
+            "rate": recipe.rate,
+            "seed": recipe.seed,
+            "text": digest(*self.files),
+        }
+
+    def prepare(self, model: OutputHead, place: Place) -> Lesson:
+        recipe, tokenizer = self.recipe, self.base.tokenizer
+        parts = [held_out(lines, recipe.seed) for lines in self.texts]
+        self.held_lines = sum(len(held) for held, _ in parts)
+        self.unseen = [blocks(held, tokenizer, recipe.length) for held, _ in parts]
+        self.seen = [blocks(lines, tokenizer, recipe.length) for _, lines in parts]
+        counts = torch.zeros(len(self.words), dtype=torch.int64)
+        for rows in self.seen:
+            counts += torch.bincount(rows.flatten(), minlength=len(self.words))
+        model.start_at(counts)
+        used = torch.unique(torch.cat([rows.flatten() for rows in (*self.seen, *self.unseen)]))
+        self.masked, self.frozen = MaskedOutput(model, self.words, used), Frozen(self.encoder)
+        self.before = self._perplexity()
+        batches = HeadBatches(self.seen, tokenizer, recipe.batch_size, recipe.seed)
+        schedule = Schedule(steps=recipe.steps, rate=recipe.rate, seed=recipe.seed)
+        return Lesson(model, batches, self._loss, schedule)
+
+    def _loss(self, model: Any, batch: Batch) -> Tensor:
+        return self.masked.shared_loss(self.frozen, dict(batch["text"]))
+
+    def _perplexity(self) -> float:
         """The mean over files, each as it is by itself."""
-        each = [perplexity(frozen, masked, rows, tokenizer, seed) for rows in unseen]
+        seed, tokenizer = self.recipe.seed, self.base.tokenizer
+        each = [perplexity(self.frozen, self.masked, rows, tokenizer, seed) for rows in self.unseen]
         return round(float(np.exp(np.mean(np.log(each)))), 2)
 
-    def loss(model: Any, batch: Batch) -> Tensor:
-        return masked.loss(frozen, dict(batch["text"]))
-
-    before = measured()
-    schedule = Schedule(steps=steps, rate=rate, seed=seed)
-    draw = HeadBatches(seen, tokenizer, batch_size, seed)
-    facts = fit(head, draw, loss, schedule, work / "checkpoints", resume)
-    after = measured()
-    note(f"held-out perplexity {before} -> {after}")
-    card = HeadCard(
-        loaded.name,
-        loaded.fingerprint,
-        recipe={
-            "command": command,
-            "batch_size": batch_size,
-            "length": length,
-            "rate": rate,
-            "files": len(files),
-            "lines": sum(map(len, texts)),
-            "tokens seen": round(steps * batch_size * np.mean([rows.shape[1] for rows in seen])),
-            **facts,
-        },
-        figures={
-            "perplexity before": before,
-            "perplexity after": after,
-            "pieces": len(used),
-            "held-out lines": sum(len(held) for held, _ in parts),
-        },
-        data=tuple(data),
-    )
-    written = save_head_folder(head.cpu(), output, card)
-    shutil.rmtree(work)
-    return written
+    def save(self, fitted: Fitted, place: Place) -> HeadCard:
+        recipe, after = self.recipe, self._perplexity()
+        note(f"held-out perplexity {self.before} -> {after}")
+        width = np.mean([rows.shape[1] for rows in self.seen])
+        card = HeadCard(
+            self.base.name,
+            self.base.fingerprint,
+            recipe={
+                "command": place.command,
+                "batch_size": recipe.batch_size,
+                "length": recipe.length,
+                "rate": recipe.rate,
+                "files": len(self.files),
+                "lines": sum(map(len, self.texts)),
+                "tokens seen": round(recipe.steps * recipe.batch_size * width),
+                **fitted.facts,
+            },
+            figures={
+                "perplexity before": self.before,
+                "perplexity after": after,
+                "pieces": len(self.masked),
+                "held-out lines": self.held_lines,
+            },
+            data=place.data,
+        )
+        return save_head_folder(fitted.model.cpu(), place.output, card)
 
 
 class HeadBatches:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,16 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from polyrank.training.language.alignment_loss import (
-    sentence_contrast,
-    sentence_distance,
-    token_contrast,
-)
 from polyrank.training.language.language_objective import Objective
 from polyrank.training.language.masked_output import MaskedOutput
 from polyrank.training.language.mean_pool import mean_pool
 from polyrank.training.language.students import Encoding
 from polyrank.training.loop.precision import full_precision
+from polyrank.training.loop.processes import gather, share
 from polyrank.training.loop.steps import Batch
 
 
@@ -41,16 +36,6 @@ class Aligned:
     english_own: Tensor | None
 
 
-ALIGNMENT: dict[str, Callable[..., Tensor]] = {
-    "distance": lambda b: sentence_distance(b.pooled, b.target),
-    "contrast": lambda b, temperature: sentence_contrast(b.pooled, b.target, temperature),
-    "tokens": lambda b, temperature: token_contrast(
-        b.tokens, b.own, b.english, b.english_own, temperature
-    ),
-}
-MASKED = {"masked": "text", "translation": "pair"}  # loss → its part of a batch
-
-
 class LanguageLoss:
     """The loss of a student on a batch of `language_batches.Batches`.
 
@@ -69,25 +54,28 @@ class LanguageLoss:
         aligned = self.aligned(model, batch) if self.objective.aligned else None
         total = torch.zeros((), device=next(model.parameters()).device)
         for term in self.objective.terms:
-            if term.loss in MASKED:
-                assert self.output is not None
-                loss = self.output.loss(model, batch[MASKED[term.loss]])
-            else:
+            named = term.named
+            if named.compare is not None:
                 with full_precision(total.device):
-                    loss = ALIGNMENT[term.loss](aligned, **term.parameters)
+                    loss = named.compare(aligned, **term.parameters)
+            else:
+                assert self.output is not None and named.hides_in is not None
+                loss = self.output.shared_loss(model, batch[named.hides_in])
             total = total + term.weight * loss
         return total
 
     def aligned(self, model: Any, batch: Batch) -> Aligned:
-        hidden = model(batch["sentence"])  # (B, L, H)
+        """Each process encodes its share of both sides; all compare the whole batch."""
+        own = share(batch["sentence"])
+        hidden = model(own)  # (own rows, L, H)
         english = None
         if "english" in batch:
             assert self.frozen is not None
-            english = F.normalize(self.frozen(batch["english"]).float(), dim=-1)
+            english = gather(F.normalize(self.frozen(share(batch["english"])).float(), dim=-1))
         return Aligned(
-            mean_pool(hidden, batch["sentence"]["attention_mask"]),
+            gather(mean_pool(hidden, own["attention_mask"])),
             batch["target"],
-            F.normalize(hidden.float(), dim=-1),
+            gather(F.normalize(hidden.float(), dim=-1)),
             batch["own"],
             english,
             batch.get("english own"),

@@ -5,13 +5,21 @@ The alignment losses take the frozen base's English as their target; see `alignm
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from torch import Tensor
+
 from polyrank.errors import UsageError
+from polyrank.training.language.alignment_loss import (
+    sentence_contrast,
+    sentence_distance,
+    token_contrast,
+)
 from polyrank.training.losses.sums import Aliases, Parameter, Parameters, number, read_sum, typed
 
-TEXT, PAIRS = "text", "pairs"
+TEXT, PAIRS = "text", "pairs"  # what there is to learn from
+PAIR = "pair"  # the part of a batch that holds both sides of a pair; TEXT holds plain text
 
 
 @dataclass(frozen=True)
@@ -20,40 +28,58 @@ class Named:
 
     Attributes:
         needs: 'text' or 'pairs'.
-        masked: whether it hides tokens, which needs a masked-language head.
+        hides_in: the part of a batch whose tokens it hides, which needs a masked-language head;
+            None for a loss that compares sentences with the frozen base's English.
+        compare: of such a loss, the function of an `Aligned` batch and the parameters.
+        parameters: numbers that it takes, by name.
+        english_tokens: whether it compares with every token of the English.
     """
 
     needs: str
     summary: str
     source: str
-    masked: bool = False
+    hides_in: str | None = None
+    compare: Callable[..., Tensor] | None = None
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    english_tokens: bool = False
+
+    @property
+    def masked(self) -> bool:
+        """Whether it hides tokens."""
+        return self.hides_in is not None
 
 
+# A row a loss, in the order in which they are listed.
 LOSSES: dict[str, Named] = {
-    "masked": Named(TEXT, "masked language modelling", "Devlin et al. 2019, 1810.04805", True),
+    "masked": Named(TEXT, "masked language modelling", "Devlin et al. 2019, 1810.04805", TEXT),
     "translation": Named(
         PAIRS,
         "masked language modelling over both sides of a pair",
         "TLM: Conneau & Lample 2019, 1901.07291",
-        True,
+        PAIR,
     ),
     "distance": Named(
         PAIRS,
         "squared distance of a sentence to the frozen base's English",
         "Reimers & Gurevych 2020, 2004.09813",
+        compare=lambda b: sentence_distance(b.pooled, b.target),
     ),
     "contrast": Named(
         PAIRS,
         "cross-entropy of a sentence's own English among the batch's",
         "van den Oord et al. 2018, 1807.03748",
+        compare=lambda b, temperature: sentence_contrast(b.pooled, b.target, temperature),
         parameters={"temperature": Parameter(0.05)},
     ),
     "tokens": Named(
         PAIRS,
         "the same over MaxSim of token vectors",
         "ColBERT: Khattab & Zaharia 2020, 2004.12832",
+        compare=lambda b, temperature: token_contrast(
+            b.tokens, b.own, b.english, b.english_own, temperature
+        ),
         parameters={"temperature": Parameter(0.02)},
+        english_tokens=True,
     ),
 }
 
@@ -111,6 +137,15 @@ class Objective:
         """Whether a term compares sentences with the frozen base's English."""
         return any(term.named.needs == PAIRS and not term.named.masked for term in self.terms)
 
+    @property
+    def english_tokens(self) -> bool:
+        """Whether a term compares with every token of the English."""
+        return any(term.named.english_tokens for term in self.terms)
+
+    def hides(self, part: str) -> bool:
+        """Whether a term hides tokens in that part of a batch."""
+        return any(term.named.hides_in == part for term in self.terms)
+
     def reads(self, what: str) -> bool:
         """Whether a term learns from 'text' or 'pairs'."""
         return any(term.named.needs == what for term in self.terms)
@@ -155,4 +190,5 @@ def catalogue() -> str:
         told = ", ".join(f"{k}={number(p.default)}" for k, p in named.parameters.items())
         first = f"{name}({told})" if told else name
         lines.append("\t".join((first, named.needs, named.summary, named.source)))
-    return "\n".join([*lines, "align\tpairs\tdistance+0.3*contrast\tboth together"])
+    sum_of = "+".join(typed(name, weight, (), {}) for name, weight in ALIASES["align"])
+    return "\n".join([*lines, f"align\tpairs\t{sum_of}\tboth together"])

@@ -15,6 +15,7 @@ from torch import Tensor
 from polyrank.training.head.output_head import OutputHead
 from polyrank.training.language.masking import mask_tokens, masked_loss
 from polyrank.training.language.students import Encoding
+from polyrank.training.loop.processes import share, shared_mean
 from polyrank.training.loop.steps import fast_bf16
 
 
@@ -53,6 +54,11 @@ class MaskedOutput:
             return found
 
         return masked_loss(encode(inputs), among, logits)
+
+    def shared_loss(self, encode: Encoding, rows: dict[str, Tensor]) -> Tensor:
+        """The same, each process computing its share of the rows."""
+        own = share(rows)
+        return shared_mean(self.loss(encode, own), (own["labels"] != -100).sum())
 
 
 @torch.no_grad()

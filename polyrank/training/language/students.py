@@ -1,4 +1,4 @@
-"""What is trained when a language module is: an adapter beside its base, or a copy of the base.
+"""What is trained when a language module is: something beside its base, or a copy of the base.
 
 Each maps the tokenizer's inputs to hidden states and says what comes right before the output
 embeddings of a masked-language head. The base is never in training mode: without dropout.
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from polyrank.encoders.routed import RoutedEncoder
 from polyrank.training.language.trainable_adapter import TrainableAdapter
+from polyrank.training.loop import processes
 
 Inputs = Mapping[str, Tensor]  # input_ids, attention_mask, perhaps token_type_ids, each (B, L)
 
@@ -62,7 +63,7 @@ class AdapterStudent(nn.Module):
 
     def forward(self, inputs: Inputs) -> Tensor:
         if self.training:
-            self.seen += inputs["attention_mask"].sum()
+            self.seen += processes.total(inputs["attention_mask"].sum())
         return self.runner.differentiable(
             inputs["input_ids"],
             inputs["attention_mask"],
@@ -74,11 +75,11 @@ class AdapterStudent(nn.Module):
         return self.adapter.uncouple(hidden)
 
 
-class MaskStudent(nn.Module):
-    """A base whose own weights move.
+class WholeStudent(nn.Module):
+    """A base whose own weights move: those that require gradients.
 
     Args:
-        encoder: to train; a copy where the base is needed as well.
+        encoder: to train; a copy, as the base is needed as well.
     """
 
     seen: Tensor  # tokens, in training
@@ -88,14 +89,14 @@ class MaskStudent(nn.Module):
         self.base_model = encoder.requires_grad_(True)
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
 
-    def train(self, mode: bool = True) -> MaskStudent:
+    def train(self, mode: bool = True) -> WholeStudent:
         super().train(mode)
         self.base_model.eval()  # no dropout
         return self
 
     def forward(self, inputs: Inputs) -> Tensor:
         if self.training:
-            self.seen += inputs["attention_mask"].sum()
+            self.seen += processes.total(inputs["attention_mask"].sum())
         hidden: Tensor = self.base_model(**inputs).last_hidden_state
         return hidden
 

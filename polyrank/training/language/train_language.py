@@ -1,60 +1,34 @@
-"""Trains a language's module: an adapter on a frozen base, or a mask of its weights.
+"""Trains a language's module of any kind.
 
-Adapter: MAD-X (Pfeiffer et al. 2020, arXiv 2005.00052): a bottleneck after each feed-forward block
-and an invertible adapter after the embeddings, whose inverse runs before the output embeddings. It
-is trained in polyrank's own engine and stored in the format of the `adapters` library.
-
-Mask: LT-SFT (`polyrank.training.loop.lottery_ticket`). The masked-language head and its output
-embeddings are frozen, as for an adapter, because no ranking uses them.
-
-What either is trained for is a sum of losses (`language_objective`): masked language modelling on
-plain text, and with sentence pairs alignment to the frozen base's English.
+What it is trained for is a sum of losses (`language_objective`): masked language modelling on plain
+text, and with sentence pairs alignment to the frozen base's English. The masked-language head and
+its output embeddings stay frozen, because no ranking uses them.
 """
 
 from __future__ import annotations
 
-import copy
-import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from polyrank.base import Base, device_of, load_base
-from polyrank.errors import DataError, UsageError
+from polyrank.base import device_of, load_base
 from polyrank.languages import tags
-from polyrank.modules.adapter.adapter_folder import load_adapter_module
-from polyrank.modules.card import Data, ModuleCard, read_card
-from polyrank.modules.mask.mask_folder import save_mask_module
-from polyrank.modules.mask.sparse import Differences
+from polyrank.modules.card import Data, ModuleCard
 from polyrank.progress import note
 from polyrank.training.head.head_folder import BaseHead, head_of
-from polyrank.training.language.language_batches import Batches, blocks, encode_pairs
+from polyrank.training.kinds import part_of
+from polyrank.training.kinds.contract import LANGUAGE, Fitted, Ground, Shape
+from polyrank.training.language.language_batches import Batches
 from polyrank.training.language.language_loss import LanguageLoss
-from polyrank.training.language.language_model import adapter_size, adapter_width
-from polyrank.training.language.language_objective import Objective, parse_objective
-from polyrank.training.language.masked_output import MaskedOutput, perplexity
-from polyrank.training.language.sentence_pairs import (
-    Pair,
-    SentenceEncoder,
-    SentencePairs,
-    accuracy,
-    held_out_pairs,
-)
-from polyrank.training.language.students import AdapterStudent, Encoding, Frozen, MaskStudent
-from polyrank.training.language.text import held_out, read_lines, read_pairs
-from polyrank.training.language.trainable_adapter import TrainableAdapter, save_trained_adapter
-from polyrank.training.loop.checks import check_length, check_mask_token, check_name
-from polyrank.training.loop.lottery_ticket import Sparsity, train_sparse
-from polyrank.training.loop.stack import language_below
-from polyrank.training.loop.steps import Schedule, begin, digest, fit
-
-PUBLISHED = Sparsity(l1=0.1, freeze_norms=True)
-REDUCTION = 8  # of an e5-small: a bottleneck of 48, under a megabyte in fp16
-RATES = {"adapter": 1e-3, "mask": 5e-4}
+from polyrank.training.language.language_objective import PAIR
+from polyrank.training.language.learnt import Learnt, Measured, lines_of, pairs_of
+from polyrank.training.language.recipe import LanguageRecipe
+from polyrank.training.language.students import Frozen
+from polyrank.training.loop import processes
+from polyrank.training.loop.checks import check_length, check_mask_token
+from polyrank.training.loop.run import Lesson, Place, module_card, train
+from polyrank.training.loop.sparsity import PUBLISHED, Sparsity
+from polyrank.training.loop.steps import Schedule, digest
 
 
 def train_language_module(
@@ -62,18 +36,18 @@ def train_language_module(
     language: str,
     text: str | Path | None,
     output: str | Path,
-    kind: str = "adapter",
+    kind: str = LanguageRecipe.kind,
     parallel: str | Path | None = None,
     loss: str | None = None,
-    steps: int = 300,
-    batch_size: int = 32,
-    length: int = 96,
+    steps: int = LanguageRecipe.steps,
+    batch_size: int = LanguageRecipe.batch_size,
+    length: int = LanguageRecipe.length,
     rate: float | None = None,
     reduction: int | None = None,
     start: str | Path | None = None,
     head: str | Path | None = None,
     sparsity: Sparsity = PUBLISHED,
-    seed: int = 13,
+    seed: int = LanguageRecipe.seed,
     resume: bool = False,
     zoo: str | Path | None = None,
     data: Sequence[Data] = (),
@@ -112,257 +86,131 @@ def train_language_module(
         DataError: text or pairs that are missing or too few.
         ModuleError: a module to start from, or a head, that is missing or of another base.
     """
-    if kind not in RATES:
-        raise UsageError(f"a language module is an adapter or a mask, not '{kind}'")
-    if start is not None and kind != "adapter":
-        raise UsageError("a mask cannot start from a module; leave out --start")
-    objective = parse_objective(loss, text is not None, parallel is not None)
-    if head is not None and not objective.masked:
-        raise UsageError(f"the loss '{objective}' hides no tokens; leave out --head")
-    language, output = tags.normalise(language), Path(output)
-    check_name(output.name)
-    lines = _lines(text) if text is not None else []
-    pairs = _pairs(parallel, language) if parallel is not None else []
-    loaded = load_base(base)
-    check_length(length, loaded)
-    if loaded.card.vectors and not objective.aligned:
-        note(
-            f"'{objective}' alone moves a language away from where the base for retrieval "
-            f"'{loaded.name}' puts its translations; give sentence pairs with --parallel to keep "
-            "retrieval"
-        )
-    adapter, begun = _adapter(loaded, output.name, reduction, start, seed, zoo)
-    if sparsity.k is None:
-        sparsity = replace(sparsity, k=adapter_size(loaded, reduction or REDUCTION))
-    own_head = None
-    if objective.masked:
-        check_mask_token(loaded)
-        own_head = head_of(loaded, head, zoo)
-    schedule = Schedule(steps=steps, rate=rate or RATES[kind], seed=seed)
-    options = asdict(sparsity)
-    if kind == "adapter":
-        options = {"reduction": loaded.model.config.hidden_size // adapter.width, **begun}
-    settings = {
-        "base": str(loaded.fingerprint),
-        "kind": kind,
-        "language": language,
-        "loss": str(objective),
-        "steps": steps,
-        "batch size": batch_size,
-        "length": length,
-        "rate": schedule.rate,
-        **options,
-        "head": own_head and own_head.name,
-        "seed": seed,
-        "text": digest(*(path for path in (text, parallel) if path is not None)),
-    }
-    work = Path(f"{output}.work")
-    begin(work, settings, resume)
-
-    torch.manual_seed(seed)
-    device = device_of(None)
-    encoder = loaded.model.requires_grad_(False).to(device)
-    frozen = Frozen(encoder)
-    learnt = _Learnt.of(lines, pairs, objective, loaded, batch_size, length, seed)
-    measured = _Measured(learnt, own_head, objective, loaded, device, length, seed)
-    before = measured(frozen, frozen)
-    if learnt.aligned is not None:
-        longest = max(steps, sparsity.full_steps or 0 if kind == "mask" else 0)
-        learnt.aligned.prepare(frozen, longest, work / "targets.safetensors", device)
-    batches = Batches(
-        learnt.sequences,
-        learnt.aligned,
-        learnt.pairs if "translation" in objective else [],
-        loaded.tokenizer,
+    shape = Shape(reduction, sparsity, None if start is None else str(start))
+    recipe = LanguageRecipe(
+        base,
+        language,
+        text,
+        parallel,
+        kind,
+        loss,
+        steps,
         batch_size,
         length,
+        rate,
+        shape,
+        head,
         seed,
     )
-    teacher = frozen if "tokens" in objective else None
-    function = LanguageLoss(objective, measured.output, teacher)
-    differences: Differences | None = None
-    student: AdapterStudent | MaskStudent
-    if kind == "adapter":
-        student = AdapterStudent(encoder, adapter.to(device))
-        facts = fit(student, batches, function, schedule, work / "checkpoints", resume)
-    else:
-        student = MaskStudent(copy.deepcopy(encoder))
-        differences, facts = train_sparse(
-            student, batches, function, schedule, sparsity, work, resume
+    place = Place(Path(output), resume, zoo, tuple(data), command)
+    return train(LanguageTraining, recipe, place)
+
+
+class LanguageTraining:
+    """The training of one language's module."""
+
+    def __init__(self, recipe: LanguageRecipe, place: Place) -> None:
+        self.recipe, self.objective = recipe, recipe.objective
+        self.language = tags.normalise(recipe.language)
+        self.lines = lines_of(recipe.text) if recipe.text is not None else []
+        self.pairs = pairs_of(recipe.parallel, self.language) if recipe.parallel is not None else []
+        self.base = load_base(recipe.base)
+        check_length(recipe.length, self.base)
+        self._warn()
+        self.head: BaseHead | None = None
+        if self.objective.masked:
+            check_mask_token(self.base)
+            self.head = head_of(self.base, recipe.head, place.zoo)
+        self.base.model.requires_grad_(False).to(device_of(None))
+        self.frozen = Frozen(self.base.model)
+        self.part = part_of(recipe.kind, LANGUAGE)
+        self.ground = Ground(
+            self.base, place.name, LANGUAGE, recipe.shape, recipe.seed, zoo=place.zoo
         )
-    after = measured(student.eval(), frozen)
-    for name in before:
-        note(f"{language}: held-out {name} {before[name]} -> {after[name]}")
 
-    card = ModuleCard(
-        role="language",
-        kind=kind,
-        name=output.name,
-        language=language,
-        base=loaded.name,
-        base_fingerprint=loaded.fingerprint,
-        recipe={
-            "command": command,
-            "objective": str(objective),
-            "batch_size": batch_size,
-            "length": length,
-            "rate": schedule.rate,
-            **options,
-            **({"head": own_head.name} if own_head else {}),
-            "lines": len(lines),
-            "pairs": len(pairs),
-            "tokens seen": int(student.seen),
-            **facts,
-        },
-        figures={
-            **{
-                f"{name} {when}": figures[name]
-                for name in before
-                for when, figures in (("before", before), ("after", after))
-            },
-            **measured.sizes(),
-        },
-        data=tuple(data),
-    )
-    if differences is None:
-        model_type = loaded.model.config.model_type
-        written = save_trained_adapter(adapter.cpu(), output, card, model_type=model_type)
-    else:
-        written = save_mask_module(differences, output, card)
-    shutil.rmtree(work)
-    return written
+    def _warn(self) -> None:
+        if self.base.card.vectors and not self.objective.aligned:
+            note(
+                f"'{self.objective}' alone moves a language away from where the base for retrieval "
+                f"'{self.base.name}' puts its translations; give sentence pairs with --parallel to "
+                "keep retrieval"
+            )
 
+    def build(self) -> Any:
+        return self.part.build(self.ground)
 
-@dataclass(frozen=True)
-class _Learnt:
-    """What is learnt from, and what is held out.
+    def settings(self, model: Any) -> Mapping[str, Any]:
+        recipe = self.recipe
+        texts = [path for path in (recipe.text, recipe.parallel) if path is not None]
+        return {
+            "base": str(self.base.fingerprint),
+            "kind": recipe.kind,
+            "language": self.language,
+            "loss": str(self.objective),
+            "steps": recipe.steps,
+            "batch size": recipe.batch_size,
+            "length": recipe.length,
+            "rate": recipe.peak_rate,
+            **self.part.options(self.ground, model),
+            "head": self.head and self.head.name,
+            "seed": recipe.seed,
+            "text": digest(*texts),
+        }
 
-    Attributes:
-        sequences, unseen: of masked language modelling, (N, L); None without.
-        held_lines: how many lines `unseen` is made of.
-        pairs, held_pairs: of sentences.
-        aligned: the pairs of each step; None where no loss aligns.
-    """
-
-    sequences: Tensor | None
-    unseen: Tensor | None
-    held_lines: int
-    pairs: list[Pair]
-    held_pairs: list[Pair]
-    aligned: SentencePairs | None
-
-    @classmethod
-    def of(
-        cls,
-        lines: list[str],
-        pairs: list[Pair],
-        objective: Objective,
-        base: Base,
-        size: int,
-        length: int,
-        seed: int,
-    ) -> _Learnt:
-        held, seen = held_out(lines, seed) if lines else ([], [])
-        sequences, unseen = (
-            blocks(some, base.tokenizer, length) if some else None for some in (seen, held)
+    def prepare(self, model: Any, place: Place) -> Lesson:
+        recipe, objective, frozen = self.recipe, self.objective, self.frozen
+        learnt = Learnt.of(self.lines, self.pairs, recipe, self.base)
+        self.measured = Measured(learnt, self.head, recipe, self.base)
+        self.before = self.measured(frozen, frozen)
+        if learnt.aligned is not None:
+            longest = self.part.longest(self.ground, recipe.steps)
+            targets, device = place.work / "targets.safetensors", self.base.model.device
+            with processes.main_first():
+                learnt.aligned.prepare(frozen, longest, targets, device)
+        batches = Batches(
+            learnt.sequences,
+            learnt.aligned,
+            learnt.pairs if objective.hides(PAIR) else [],
+            self.base.tokenizer,
+            recipe.batch_size,
+            recipe.length,
+            recipe.seed,
         )
-        held_pairs, pairs = held_out_pairs(pairs, seed)
-        aligned = None
-        if objective.aligned:
-            encoder = SentenceEncoder(base, length)
-            aligned = SentencePairs(pairs, encoder, size, seed, "tokens" in objective)
-        return cls(sequences, unseen, len(held), pairs, held_pairs, aligned)
+        teacher = frozen if objective.english_tokens else None
+        loss = LanguageLoss(objective, self.measured.output, teacher)
+        schedule = Schedule(steps=recipe.steps, rate=recipe.peak_rate, seed=recipe.seed)
+        return Lesson(model, batches, loss, schedule, self.part, self.ground)
 
-
-class _Measured:
-    """Perplexity and accuracy on what is held out: whichever the objective is about."""
-
-    def __init__(
-        self,
-        learnt: _Learnt,
-        head: BaseHead | None,
-        objective: Objective,
-        base: Base,
-        device: Any,
-        length: int,
-        seed: int,
-    ) -> None:
-        self.learnt, self.tokenizer, self.seed, self.device = learnt, base.tokenizer, seed, device
-        self.encoder = SentenceEncoder(base, length)
-        self.pairs = learnt.held_pairs if objective.aligned else []
-        self.output = None
-        if head is not None:
-            parts = [rows for rows in (learnt.sequences, learnt.unseen) if rows is not None]
-            if "translation" in objective:
-                parts.append(encode_pairs(learnt.pairs, base.tokenizer, length)["input_ids"])
-            used = torch.unique(torch.cat([rows.flatten() for rows in parts]))
-            self.output = MaskedOutput(head.head.to(device), head.words.to(device), used)
-
-    def __call__(self, encode: Encoding, frozen: Encoding) -> dict[str, float]:
-        found = {}
-        if self.output is not None and self.learnt.unseen is not None:
-            unseen = self.learnt.unseen
-            found["perplexity"] = perplexity(encode, self.output, unseen, self.tokenizer, self.seed)
-        if self.pairs:
-            shares = accuracy(encode, frozen, self.encoder, self.pairs, self.device)
-            found |= {f"accuracy {name}": share for name, share in shares.items()}
-        return found
-
-    def sizes(self) -> dict[str, int]:
-        """Of what it is measured on."""
-        found: dict[str, int] = {}
-        if self.output is not None and self.learnt.unseen is not None:
-            found |= {"held-out lines": self.learnt.held_lines, "pieces": len(self.output)}
-        if self.pairs:
-            found["held-out pairs"] = len(self.pairs)
-        return found
-
-
-def _adapter(
-    base: Base,
-    name: str,
-    reduction: int | None,
-    start: str | Path | None,
-    seed: int,
-    zoo: str | Path | None,
-) -> tuple[TrainableAdapter, Mapping[str, Any]]:
-    """A new adapter, or one like that to start from, and what the card says of that."""
-    config = base.model.config
-    width = adapter_width(base, reduction or REDUCTION)
-    if start is None:
-        layers = config.num_hidden_layers
-        new = TrainableAdapter(name, config.hidden_size, layers, width, width, seed=seed)
-        return new, {}
-    folder = language_below(base, "adapter", str(start), zoo)
-    adapter = TrainableAdapter.of(load_adapter_module(folder), name)
-    if reduction is not None and adapter.width != width:
-        raise UsageError(
-            f"--reduction {reduction} makes bottlenecks of {width}, but those of '{start}' have "
-            f"{adapter.width}; leave it out to keep the sizes of --start"
+    def save(self, fitted: Fitted, place: Place) -> ModuleCard:
+        before, after = self.before, self.measured(fitted.model.eval(), self.frozen)
+        for name in before:
+            note(f"{self.language}: held-out {name} {before[name]} -> {after[name]}")
+        both = (("before", before), ("after", after))
+        figures = {f"{name} {when}": values[name] for name in before for when, values in both}
+        card = module_card(
+            place,
+            self.base,
+            LANGUAGE,
+            self.recipe.kind,
+            self.language,
+            recipe=self._recipe(fitted, place),
+            figures={**figures, **self.measured.sizes()},
         )
-    card = read_card(folder)
-    about = {"name": card.full_name, "sha256": card.files["adapter.safetensors"]}
-    return adapter, {"start": about}
+        written: ModuleCard = self.part.save(fitted, self.ground, place.output, card)
+        return written
 
-
-def _lines(text: str | Path) -> list[str]:
-    lines = read_lines(text)
-    if len(lines) < 2:
-        raise DataError(text, None, "only one line; some are held out to measure perplexity on")
-    return lines
-
-
-def _pairs(path: str | Path, language: str) -> list[Pair]:
-    """The pairs of one language, of which there must be some."""
-    by_language = read_pairs(path)
-    pairs = [
-        pair
-        for tag, rows in by_language.items()
-        if tags.normalise(tag) == language
-        for pair in rows
-    ]
-    if not pairs:
-        raise DataError(
-            path, None, f"no pair is in '{language}'; there are {', '.join(sorted(by_language))}"
-        )
-    return pairs
+    def _recipe(self, fitted: Fitted, place: Place) -> Mapping[str, Any]:
+        recipe = self.recipe
+        return {
+            "command": place.command,
+            "objective": str(self.objective),
+            "batch_size": recipe.batch_size,
+            "length": recipe.length,
+            "rate": recipe.peak_rate,
+            **self.part.options(self.ground, fitted.model),
+            **({"head": self.head.name} if self.head else {}),
+            "lines": len(self.lines),
+            "pairs": len(self.pairs),
+            "tokens seen": int(fitted.model.seen),
+            **fitted.facts,
+        }

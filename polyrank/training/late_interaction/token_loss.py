@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from polyrank.kernels import maxsim
+from polyrank.training.loop.processes import gather, share
 from polyrank.training.loop.steps import Batch
 from polyrank.training.losses import Loss
 
@@ -27,8 +28,8 @@ class TokenLoss:
 
     def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
         queries, passages = batch["queries"], batch["passages"]
-        query_vectors = self.encode(model, queries)  # (B, Lq, dim)
-        passage_vectors = self.encode(model, passages)  # (M, Ld, dim)
+        query_vectors = gather(self.encode(model, share(queries)))  # (B, Lq, dim)
+        passage_vectors = gather(self.encode(model, share(passages)))  # (M, Ld, dim)
         with torch.autocast(query_vectors.device.type, enabled=False):  # scores are fp32
             scores = maxsim(
                 query_vectors, passage_vectors, queries["scored"], passages["scored"]

@@ -21,16 +21,11 @@ from polyrank.base import Base, load_base
 from polyrank.encoders.token_encoders import xmod_hidden, xmod_languages
 from polyrank.errors import UsageError
 from polyrank.modules.card import Parent
-from polyrank.modules.mask.mask_folder import load_mask_module
-from polyrank.modules.mask.sparse import apply
 from polyrank.modules.projection import Projection, TokenRules, embed, project, untrained
-from polyrank.training.loop.stack import adapter_stack, language_below, parent_of
-
-RECIPES = {"modular": ("adapter", "mask"), "colbert-xm": ("full",)}  # and the kinds they train
-
-# Parts of parameter names that 'colbert-xm' leaves alone: embeddings, and language modules as the
-# adapters library and XMOD name them.
-_FROZEN = ("embeddings.", ".adapters.", "adapter_modules.", "adapter_layer_norm.")
+from polyrank.training.kinds import Part, part_of
+from polyrank.training.kinds.contract import LATE_INTERACTION, SHARED, Ground, Shape
+from polyrank.training.kinds.full import free_shared
+from polyrank.training.loop.stack import language_below, parent_of
 
 
 class TokenModel(nn.Module):
@@ -131,26 +126,34 @@ def token_model(
         UsageError: a language module made for another base, or an XMOD under another kind than
             'full', without the source language, or with `over`.
     """
+    ground = Ground(base, name, LATE_INTERACTION, Shape(reduction), zoo=zoo)
+    return over_tokens(ground, part_of(kind, LATE_INTERACTION), rules, source, over, start)
+
+
+def over_tokens(
+    ground: Ground,
+    part: Part,
+    rules: TokenRules,
+    source: str,
+    over: str | None,
+    start: Tensor | None,
+) -> tuple[TokenModel, Parent | None]:
+    """The same of what a kind builds; the arguments are those of `token_model`."""
+    base = ground.base
     if base.model.config.model_type == "xmod":
-        return _xmod(base, rules, kind, source, over, start), None
-    beneath = "mask" if kind == "mask" else "adapter"
-    below = None if over == "" else language_below(base, beneath, over or source, zoo)
-    if kind == "mask":
-        model = load_base(base.folder).model  # a copy: the base itself stays as it is
-        if below is not None:
-            apply(model, load_mask_module(below).differences)
-    else:
-        model = adapter_stack(base, below, name if kind == "adapter" else None, reduction)
-    if kind == "full":
-        _free_shared(model)
-    parent = parent_of(below, beneath) if below else None
+        return _xmod(base, rules, part, source, over, start), None
+    below = parent = None
+    if part.beneath is not None and over != "":
+        below = language_below(base, part.beneath, over or source, ground.zoo)
+        parent = parent_of(below, part.beneath)
+    model = part.build(replace(ground, below=below))
     return TokenModel(model, rules, base.tokenizer.cls_token_id, start=start), parent
 
 
 def _xmod(
-    base: Base, rules: TokenRules, kind: str, source: str, over: str | None, start: Tensor | None
+    base: Base, rules: TokenRules, part: Part, source: str, over: str | None, start: Tensor | None
 ) -> TokenModel:
-    if kind != "full":
+    if part.recipe != SHARED:
         raise UsageError(
             "an XMOD base has its language modules inside and takes no adapters or masks here; "
             "use --recipe colbert-xm"
@@ -169,14 +172,9 @@ def _xmod(
             f"it has {', '.join(sorted(codes))}"
         )
     base.model.set_default_language(codes[source])  # negatives are mined with the base itself
-    _free_shared(model)
+    free_shared(model)
     language_id = model.config.languages.index(codes[source])
     return TokenModel(model, rules, base.tokenizer.cls_token_id, language_id, start)
-
-
-def _free_shared(model: Any) -> None:
-    for name, parameter in model.base_model.named_parameters():
-        parameter.requires_grad_(not any(part in name for part in _FROZEN))
 
 
 def plain_encoder(model: TokenModel, base: Base) -> Any:

@@ -7,78 +7,45 @@ a cross-encoder. What moves is said in `token_model`.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from polyrank.base import Base, load_base
-from polyrank.collections.records import Document
-from polyrank.errors import UsageError
 from polyrank.languages import tags
 from polyrank.late_interaction.marked_text import MarkedText
 from polyrank.late_interaction.skiplist import skipped_ids
-from polyrank.modules.card import LATE_INTERACTION, Data, ModuleCard, write_card
+from polyrank.modules.card import LATE_INTERACTION as CARDED
+from polyrank.modules.card import Data, ModuleCard, write_card
 from polyrank.modules.folder import replaced
-from polyrank.modules.mask.mask_folder import save_mask_module
 from polyrank.modules.mask.sparse import Differences
 from polyrank.modules.projection import save_projection
-from polyrank.training.examples.negatives import sample
-from polyrank.training.examples.prepared import prepared
-from polyrank.training.examples.rows import existing, read_rows
-from polyrank.training.examples.teachers import as_names, check_teachers
-from polyrank.training.language.language_model import adapter_size, save_named
+from polyrank.training.examples.judged import JudgedRows
+from polyrank.training.examples.teachers import as_names
+from polyrank.training.kinds import part_of
+from polyrank.training.kinds.contract import LATE_INTERACTION, RANKING, Fitted, Ground
+from polyrank.training.late_interaction.recipe import LateInteractionRecipe, TokenSettings
 from polyrank.training.late_interaction.token_batches import TokenBatches
 from polyrank.training.late_interaction.token_loss import TokenLoss
 from polyrank.training.late_interaction.token_model import (
-    RECIPES,
     TokenModel,
     default_rules,
-    plain_encoder,
-    token_model,
+    over_tokens,
 )
 from polyrank.training.late_interaction.token_projection import pca_projection
 from polyrank.training.loop.averaging import Snapshots
-from polyrank.training.loop.checks import check_length, check_name
-from polyrank.training.loop.lottery_ticket import Sparsity, train_sparse
-from polyrank.training.loop.steps import Schedule, begin, digest, fit
-from polyrank.training.losses import parse_loss
+from polyrank.training.loop.checks import check_length
+from polyrank.training.loop.run import Lesson, Place, module_card, train
+from polyrank.training.loop.sparsity import PLAIN, Sparsity
+from polyrank.training.loop.steps import Schedule
 
-RATES = {"adapter": 5e-4, "mask": 1e-4, "full": 1e-4}
-PLAIN = Sparsity()
 AUGMENT_TO = 32  # mask tokens fill a query up to so many, over a base with markers
 START_TEXTS = 512  # passages that the projection starts from, over a base for retrieval
 APART = 10  # steps between the snapshots that are averaged
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How late interaction is trained; see `train_late_interaction`."""
-
-    recipe: str = "modular"
-    kind: str | None = None
-    loss: str = "contrastive"
-    steps: int = 350
-    batch_queries: int = 32
-    negatives: int = 1
-    chunk: int = 0
-    dim: int = 128
-    query_length: int = 64
-    document_length: int = 256
-    train_length: int = 128
-    augment_to: int | None = None
-    attend: bool = False
-    skiplist: str = "unicode"
-    rate: float | None = None
-    reduction: int = 2
-    mine: int = 4
-    average: int = 1
-    seed: int = 13
 
 
 def train_late_interaction(
@@ -86,15 +53,15 @@ def train_late_interaction(
     queries: str | Path,
     passages: str | Path | None,
     output: str | Path,
-    source: str = "en",
+    source: str = JudgedRows.source,
     over: str | None = None,
     teacher: str | Sequence[str] | None = None,
-    teacher_scale: str = "raw",
+    teacher_scale: str = JudgedRows.scale,
     resume: bool = False,
     zoo: str | Path | None = None,
     data: Sequence[Data] = (),
     command: str = "",
-    rows: str = "auto",
+    rows: str = JudgedRows.form,
     query_texts: str | Path | None = None,
     columns: Mapping[str, str] | None = None,
     sparsity: Sparsity = PLAIN,
@@ -123,7 +90,7 @@ def train_late_interaction(
         command: what the card quotes as its recipe.
         sparsity: of a mask; without k it keeps as many coordinates as an adapter of that
             reduction has parameters. The projection and the markers move in both phases.
-        settings: fields of `Settings`.
+        settings: fields of `recipe.TokenSettings`.
             recipe: 'modular' (a ranking module moves) or 'colbert-xm' (the shared weights move).
             kind: of the module: 'adapter' or 'mask' of 'modular', 'full' of 'colbert-xm'; None
                 takes the first of these.
@@ -151,135 +118,108 @@ def train_late_interaction(
         DataError: a malformed line, an example whose passages are absent, or distillation without
             teacher scores.
     """
-    chosen = Settings(**settings)
-    loss = parse_loss(chosen.loss, in_batch=True)
-    output, source = Path(output), tags.normalise(source)
-    kind = _check(chosen, output)
-    chosen = replace(chosen, loss=loss.name, kind=kind, rate=chosen.rate or RATES[kind])
-    loaded = load_base(base)
-    if chosen.augment_to is None:
-        usual = 0 if loaded.card.vectors else min(AUGMENT_TO, chosen.query_length)
-        chosen = replace(chosen, augment_to=usual)
-    check_length(max(chosen.query_length, chosen.train_length), loaded)
-    teachers = as_names(teacher)
-    check_teachers(teachers, teacher_scale, loss.needs_teacher, loss.name)
-    told = {"teacher": " + ".join(teachers), "teacher scale": teacher_scale} if teachers else {}
-    read, documents = read_rows(
-        queries, passages, rows, query_texts, columns, source, loss.needs_teacher and not teachers
+    chosen, source = TokenSettings(**settings), tags.normalise(source)
+    names = as_names(teacher)
+    judged = JudgedRows(
+        queries, passages, rows, query_texts, columns, source, chosen.mine, names, teacher_scale
     )
-    rules = default_rules(
-        loaded,
-        dim=chosen.dim,
-        query_length=chosen.query_length,
-        document_length=chosen.document_length,
-        augment_to=chosen.augment_to,
-        attend=chosen.attend,
-        skiplist=chosen.skiplist,
-    )
-    start = _start(loaded, documents, chosen) if loaded.card.vectors else None
-    torch.manual_seed(chosen.seed)
-    model, parent = token_model(
-        loaded, rules, kind, output.name, source, over, chosen.reduction, zoo, start
-    )
-    if sparsity.k is None:
-        size = adapter_size(loaded, chosen.reduction, invertible=False)
-        sparsity = replace(sparsity, k=size)
-    options = {"mask": asdict(sparsity)}.get(kind, {})
-    work = Path(f"{output}.work")
-    marks = {
-        "base": str(loaded.fingerprint),
-        "parent": parent.sha256 if parent else None,
-        "source": source,
-        **told,
-        "data": digest(*existing(queries, passages, query_texts)),
-        **({"columns": dict(columns)} if columns else {}),
-        **vars(chosen),
-        **options,
-    }
-    begin(work, marks, resume)
-    some = sample(read, chosen.steps * chosen.batch_queries, chosen.seed)
-    examples = prepared(
-        some,
-        documents,
-        loaded,
-        work,
-        chosen.mine,
-        Path(queries),
-        teachers,
-        source,
-        zoo,
-        teacher_scale,
-    )
+    recipe = LateInteractionRecipe(base, judged, chosen, over, sparsity)
+    place = Place(Path(output), resume, zoo, tuple(data), command)
+    return train(LateInteractionTraining, recipe, place)
 
-    text = MarkedText(
-        loaded.tokenizer,
-        replace(rules, document_length=chosen.train_length),
-        chosen.train_length + chosen.query_length,
-    )
-    skipped = skipped_ids(loaded.tokenizer, rules, model.table.num_embeddings + 2)
-    batches = TokenBatches(
-        examples, documents, text, skipped, chosen.batch_queries, chosen.negatives, chosen.seed
-    )
-    assert chosen.rate is not None
-    schedule = Schedule(steps=chosen.steps, rate=chosen.rate, warmup=0.1, seed=chosen.seed)
-    snapshots = Snapshots(work / "snapshots", chosen.steps, chosen.average, APART)
-    objective, differences = TokenLoss(loss, chosen.chunk), None
-    if kind == "mask":
-        differences, facts = train_sparse(
-            model, batches, objective, schedule, sparsity, work, resume, snapshots
+
+class LateInteractionTraining:
+    """The training of one late-interaction module."""
+
+    def __init__(self, recipe: LateInteractionRecipe, place: Place) -> None:
+        self.recipe, self.rows, self.part = recipe, recipe.rows, recipe.part
+        self.loss = recipe.objective
+        self.base = load_base(recipe.base)
+        self.chosen = _filled(recipe, self.base)
+        check_length(max(self.chosen.query_length, self.chosen.train_length), self.base)
+        wanted = self.loss.needs_teacher and not self.rows.teachers
+        self.read, self.documents = self.rows.read(scored=wanted)
+        self.rules = default_rules(
+            self.base,
+            dim=self.chosen.dim,
+            query_length=self.chosen.query_length,
+            document_length=self.chosen.document_length,
+            augment_to=self.chosen.augment_to,
+            attend=self.chosen.attend,
+            skiplist=self.chosen.skiplist,
         )
-    else:
-        checkpoints = work / "checkpoints"
-        facts = fit(model, batches, objective, schedule, checkpoints, resume, [snapshots])
-        snapshots.average_into(model)
-    prefixes = (rules.query_prefix, rules.document_prefix)
-    card = ModuleCard(
-        role="ranking",
-        kind=kind,
-        name=output.name,
-        language=source,
-        base=loaded.name,
-        base_fingerprint=loaded.fingerprint,
-        parent=parent,
-        recipe={
-            "model": LATE_INTERACTION,
-            "command": command,
+        self.start = self._start() if self.base.card.vectors else None
+        self.ground = Ground(
+            self.base, place.name, LATE_INTERACTION, recipe.shape, recipe.seed, zoo=place.zoo
+        )
+
+    def _start(self) -> Tensor:
+        """The projection to start from, which scores nearly as the base does without training."""
+        order = np.random.default_rng(self.chosen.seed).permutation(len(self.documents))
+        ids = sorted(self.documents)
+        texts = [self.documents[ids[place]].full_text for place in order[:START_TEXTS]]
+        return pca_projection(self.base, texts, self.chosen.dim, length=self.chosen.train_length)
+
+    def build(self) -> TokenModel:
+        model, self.parent = over_tokens(
+            self.ground, self.part, self.rules, self.rows.source, self.recipe.over, self.start
+        )
+        return model
+
+    def settings(self, model: Any) -> Mapping[str, Any]:
+        return {
+            "base": str(self.base.fingerprint),
+            "parent": self.parent.sha256 if self.parent else None,
+            **self.rows.settings(),
+            **vars(self.chosen),
+            **self.part.options(self.ground, model),
+        }
+
+    def prepare(self, model: TokenModel, place: Place) -> Lesson:
+        chosen = self.chosen
+        count = chosen.steps * chosen.batch_queries
+        self.examples = self.rows.prepared(
+            self.read, self.documents, self.base, place.work, count, chosen.seed, place.zoo
+        )
+        assert chosen.rate is not None
+        schedule = Schedule(steps=chosen.steps, rate=chosen.rate, warmup=0.1, seed=chosen.seed)
+        snapshots = Snapshots(place.work / "snapshots", chosen.steps, chosen.average, APART)
+        loss = TokenLoss(self.loss, chosen.chunk)
+        batches = self._batches(model)
+        return Lesson(model, batches, loss, schedule, self.part, self.ground, snapshots)
+
+    def _batches(self, model: TokenModel) -> TokenBatches:
+        chosen, tokenizer = self.chosen, self.base.tokenizer
+        rules = replace(self.rules, document_length=chosen.train_length)
+        text = MarkedText(tokenizer, rules, chosen.train_length + chosen.query_length)
+        skipped = skipped_ids(tokenizer, self.rules, model.table.num_embeddings + 2)
+        size = (chosen.batch_queries, chosen.negatives)
+        return TokenBatches(self.examples, self.documents, text, skipped, *size, chosen.seed)
+
+    def save(self, fitted: Fitted, place: Place) -> ModuleCard:
+        rules = self.rules
+        prefixes = (rules.query_prefix, rules.document_prefix)
+        about = {
+            "model": CARDED,
+            "command": place.command,
             "markers": [rules.query_marker, rules.document_marker],
             **({"prefixes": list(prefixes)} if any(prefixes) else {}),
-            **vars(chosen),
-            **told,
-            "queries": len(examples),
-            **facts,
-        },
-        data=tuple(data),
-    )
-    written = save_late_interaction(model, loaded, output, card, differences)
-    shutil.rmtree(work)
-    return written
+            **vars(self.chosen),
+            **self.rows.taught,
+            "queries": len(self.examples),
+            **fitted.facts,
+        }
+        source, kind = self.rows.source, self.recipe.kind
+        card = module_card(place, self.base, RANKING, kind, source, about, self.parent)
+        return _save(fitted, self.ground, place.output, card)
 
 
-def _start(base: Base, documents: Mapping[str, Document], chosen: Settings) -> Tensor:
-    """The projection to start from, which scores nearly as the base does without training."""
-    order = np.random.default_rng(chosen.seed).permutation(len(documents))[:START_TEXTS]
-    ids = sorted(documents)
-    texts = [documents[ids[place]].full_text for place in order]
-    return pca_projection(base, texts, chosen.dim, length=chosen.train_length)
-
-
-def _check(chosen: Settings, output: Path) -> str:
-    """The kind that is trained."""
-    check_name(output.name)
-    if chosen.recipe not in RECIPES:
-        raise UsageError(f"unknown recipe '{chosen.recipe}'; use one of {', '.join(RECIPES)}")
-    kinds = RECIPES[chosen.recipe]
-    if chosen.kind not in (None, *kinds):
-        raise UsageError(
-            f"the recipe '{chosen.recipe}' trains {' or '.join(kinds)}, not '{chosen.kind}'.\n"
-            "A ranking adapter or mask is of the recipe 'modular', a full model of 'colbert-xm'."
-        )
-    if chosen.average < 1:
-        raise UsageError(f"{chosen.average} snapshots cannot be averaged; give 1 or more")
-    return chosen.kind or kinds[0]
+def _filled(recipe: LateInteractionRecipe, base: Base) -> TokenSettings:
+    """The settings with what the base decides: one for retrieval has not seen mask tokens there."""
+    length, augment_to = recipe.settings.query_length, recipe.settings.augment_to
+    if augment_to is None:
+        augment_to = 0 if base.card.vectors else min(AUGMENT_TO, length)
+    return recipe.filled(augment_to=augment_to)
 
 
 def save_late_interaction(
@@ -289,19 +229,18 @@ def save_late_interaction(
     card: ModuleCard,
     differences: Differences | None = None,
 ) -> ModuleCard:
-    """Writes a trained model as a module folder, a ranking adapter or mask in fp16.
+    """Write a trained model as a module folder, a ranking adapter or mask in fp16.
 
     Args:
         differences: of a mask; those of other kinds are in the model.
     """
+    ground = Ground(base, card.name, LATE_INTERACTION)
+    return _save(Fitted(model, {}, differences), ground, output, card)
+
+
+def _save(fitted: Fitted, ground: Ground, output: Path, card: ModuleCard) -> ModuleCard:
+    """What the kind stores, and the projection beside it."""
     with replaced(output) as temporary:
-        if card.kind == "adapter":
-            save_named(model.model, card.name, temporary, card)
-        elif card.kind == "mask":
-            assert differences is not None
-            save_mask_module(differences, temporary, card)
-        else:
-            plain_encoder(model, base).save_pretrained(temporary)
-            base.tokenizer.save_pretrained(temporary)
-        save_projection(model.as_projection(), temporary)
+        part_of(card.kind, LATE_INTERACTION).save(fitted, ground, temporary, card)
+        save_projection(fitted.model.as_projection(), temporary)
         return write_card(temporary, card)

@@ -15,6 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import TrainerCallback
 
+from polyrank.training.loop import processes
+
 
 class Snapshots(TrainerCallback):
     """Keeps the trained parameters at the last `count` of every `apart` steps.
@@ -31,7 +33,7 @@ class Snapshots(TrainerCallback):
         self.at = {steps - apart * place for place in range(count) if steps - apart * place > 0}
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kw: Any) -> None:
-        if state.global_step not in self.at:
+        if state.global_step not in self.at or not processes.is_main():
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{state.global_step}.safetensors"

@@ -8,8 +8,8 @@ several iterations each keeps its share of k and trains all that were kept so fa
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,45 +20,11 @@ from torch.utils.hooks import RemovableHandle
 
 from polyrank.errors import UsageError
 from polyrank.modules.mask.sparse import SparseDifference
+from polyrank.training.loop import processes
 from polyrank.training.loop.averaging import Snapshots
 from polyrank.training.loop.selection import diverged, select_largest
+from polyrank.training.loop.sparsity import CANDIDATES, Sparsity
 from polyrank.training.loop.steps import Batch, Schedule, fit
-
-CANDIDATES = {"all": ("embeddings.", "encoder."), "encoder": ("encoder.",)}
-
-
-@dataclass(frozen=True)
-class Sparsity:
-    """How sparse, and how the coordinates are found.
-
-    Attributes:
-        k: coordinates to keep; below 1 a share of the candidates; None leaves the number to who
-            trains: as many as an adapter would have parameters.
-        full_steps: steps of the phase that finds them; None takes as many as the sparse phase has.
-        l1: pull to the start: this times Σ|θ - θ0| over the number of the model's parameters.
-        freeze_norms: leave the LayerNorms out.
-        candidates: 'all' of the encoder, or 'encoder': its layers without the embeddings.
-        iterations: rounds of finding and training; each keeps an equal share of k.
-    """
-
-    k: float | None = None
-    full_steps: int | None = None
-    l1: float = 0.0
-    freeze_norms: bool = False
-    candidates: str = "all"
-    iterations: int = 1
-
-    def __post_init__(self) -> None:
-        if self.candidates not in CANDIDATES:
-            raise UsageError(
-                f"unknown candidates '{self.candidates}'; use one of {', '.join(CANDIDATES)}"
-            )
-        if self.k is not None and not (
-            0 < self.k < 1 or (self.k >= 1 and float(self.k).is_integer())
-        ):
-            raise UsageError(f"--k is {self.k}; give a whole number, or a share below 1")
-        if self.iterations < 1 or self.l1 < 0:
-            raise UsageError("--iterations must be 1 or more, and --l1 not below 0")
 
 
 def train_sparse(
@@ -93,65 +59,132 @@ def train_sparse(
     Raises:
         UsageError: more coordinates asked for than there are, or a training that diverged.
     """
+    processes.start()
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     tensors = _candidates(model, sparsity)
-    k = _number(sparsity, tensors)
-    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    start = _copied(trained)
-    then = {name: start[full] for name, (full, _) in tensors.items()}
-    now = {name: parameter for name, (_, parameter) in tensors.items()}
-    pulls: list[RemovableHandle] = []
-    if sparsity.l1:
-        weight = sparsity.l1 / sum(parameter.numel() for parameter in model.parameters())
-        pulls = [_pull(parameter, start[name], weight) for name, parameter in trained.items()]
-    schedule = replace(schedule, weight_decay=0.0)
-    whole = replace(schedule, steps=sparsity.full_steps or schedule.steps)
-    selected = {name: torch.zeros(0, dtype=torch.int64) for name in tensors}
+    search = _Search(model, make, loss, schedule, sparsity, work, resume, tensors)
+    pulls = search.pulls()
     facts: dict[str, Any] = {}
-    minutes = 0.0
     for number in range(sparsity.iterations):
-        chosen, finished = (work / f"{w}-{number}.safetensors" for w in ("selected", "trained"))
-        if resume and finished.is_file():
-            selected = load_file(chosen)
-            _restore(trained, load_file(finished))
-            continue
-        begin = start if number == 0 else _copied(trained)
-        if not (resume and chosen.is_file()):
-            full = work / f"full-{number}"
-            minutes += fit(model, make, loss, whole, full, resume)["minutes"]
-            share = k * (number + 1) // sparsity.iterations - k * number // sparsity.iterations
-            more = select_largest(now, then, share, selected)
-            selected = {name: torch.cat([selected[name], more[name]]).sort()[0] for name in more}
-            _save(selected, chosen)
-            shutil.rmtree(full)
-        selected = load_file(chosen)
-        _restore(trained, begin)
-        hooks = [_only_selected(now[name], selected[name]) for name in tensors]
-        callbacks = [average] if average and number + 1 == sparsity.iterations else []
-        facts = fit(model, make, loss, schedule, work / f"sparse-{number}", resume, callbacks)
-        minutes += facts["minutes"]
-        for hook in hooks:
-            hook.remove()
-        for name, parameter in trained.items():
-            if not parameter.isfinite().all():
-                raise diverged(name)
-        if number + 1 < sparsity.iterations:
-            _save(trained, finished)
+        last = number + 1 == sparsity.iterations
+        facts = search.round(number, [average] if average and last else []) or facts
     for pull in pulls:
         pull.remove()
     if average is not None:
         average.average_into(model)
-    return {name: _difference(now[name], then[name], selected[name]) for name in tensors}, {
+    return search.differences(), {
         **facts,
         **asdict(sparsity),
-        "full_steps": whole.steps,
-        "k": k,
-        "candidate_coordinates": sum(parameter.numel() for parameter in now.values()),
-        "minutes": round(minutes, 1),
+        "full_steps": search.whole.steps,
+        "k": search.k,
+        "candidate_coordinates": sum(parameter.numel() for _, parameter in tensors.values()),
+        "minutes": round(search.minutes, 1),
     }
 
 
 Tensors = Mapping[str, tuple[str, nn.Parameter]]  # name in the encoder → name in the model, tensor
+
+
+class _Search:
+    """The rounds of one training: what was trained stays in the model from one to the next.
+
+    Attributes:
+        k: how many coordinates, as a number.
+        start: θ0 of everything that trains, by its name in the model.
+        now, then: the candidates and their θ0, by their name in the encoder.
+        selected: per candidate tensor the flat positions that were chosen so far.
+        minutes: of this process, over all rounds.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        make: Callable[[int], Batch],
+        loss: Callable[[Any, Batch], Tensor],
+        schedule: Schedule,
+        sparsity: Sparsity,
+        work: Path,
+        resume: bool,
+        tensors: Tensors,
+    ) -> None:
+        self.model, self.make, self.loss = model, make, loss
+        self.sparsity, self.work, self.resume = sparsity, work, resume
+        self.schedule = replace(schedule, weight_decay=0.0)
+        self.whole = replace(self.schedule, steps=sparsity.full_steps or schedule.steps)
+        self.k = _number(sparsity, tensors)
+        processes.same_start(model)
+        self.trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self.start = _copied(self.trained)
+        self.then = {name: self.start[full] for name, (full, _) in tensors.items()}
+        self.now = {name: parameter for name, (_, parameter) in tensors.items()}
+        self.selected = {name: torch.zeros(0, dtype=torch.int64) for name in tensors}
+        self.minutes = 0.0
+
+    def pulls(self) -> list[RemovableHandle]:
+        """The L1 pull of everything that trains to θ0, for both phases."""
+        if not self.sparsity.l1:
+            return []
+        weight = self.sparsity.l1 / sum(p.numel() for p in self.model.parameters())
+        weight /= processes.count()  # each process adds its part
+        return [_pull(p, self.start[name], weight) for name, p in self.trained.items()]
+
+    def round(self, number: int, callbacks: Sequence[Snapshots]) -> dict[str, Any]:
+        """Find this round's coordinates, rewind, and train all that were found so far.
+
+        Returns:
+            Facts of the sparse phase; none for a round that a resumed run finds finished.
+        """
+        chosen, finished = (
+            self.work / f"{w}-{number}.safetensors" for w in ("selected", "trained")
+        )
+        if self.resume and finished.is_file():
+            self.selected = load_file(chosen)
+            _restore(self.trained, load_file(finished))
+            return {}
+        begin = self.start if number == 0 else _copied(self.trained)
+        if not (self.resume and chosen.is_file()):
+            self._find(number, chosen)
+        processes.wait()
+        self.selected = load_file(chosen)  # the main process's choice
+        _restore(self.trained, begin)
+        hooks = [_only_selected(self.now[name], self.selected[name]) for name in self.now]
+        facts = self._fit(self.schedule, self.work / f"sparse-{number}", callbacks)
+        for hook in hooks:
+            hook.remove()
+        for name, parameter in self.trained.items():
+            if not parameter.isfinite().all():
+                raise diverged(name)
+        if number + 1 < self.sparsity.iterations and processes.is_main():
+            _save(self.trained, finished)
+        processes.wait()
+        return facts
+
+    def _find(self, number: int, chosen: Path) -> None:
+        """Train everything; write which coordinates moved farthest, beside those chosen before."""
+        full = self.work / f"full-{number}"
+        self._fit(self.whole, full)
+        share = self.sparsity.quota(number, self.k)
+        more = select_largest(self.now, self.then, share, self.selected)
+        if processes.is_main():
+            _save(
+                {name: torch.cat([self.selected[name], more[name]]).sort()[0] for name in more},
+                chosen,
+            )
+            shutil.rmtree(full)
+
+    def _fit(
+        self, schedule: Schedule, folder: Path, callbacks: Sequence[Snapshots] = ()
+    ) -> dict[str, Any]:
+        facts = fit(self.model, self.make, self.loss, schedule, folder, self.resume, callbacks)
+        self.minutes += facts["minutes"]
+        return facts
+
+    def differences(self) -> dict[str, SparseDifference]:
+        """What moved, by the tensor's name within the encoder."""
+        return {
+            name: _difference(self.now[name], self.then[name], self.selected[name])
+            for name in self.now
+        }
 
 
 def _candidates(model: Any, sparsity: Sparsity) -> Tensors:

@@ -9,6 +9,7 @@ order of the numbers, so two counting passes of 2^16 bins name it exactly, and a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -41,24 +42,10 @@ def select_largest(
     Raises:
         UsageError: fewer than k coordinates to choose from, or a change that is no finite number.
     """
-    taken = taken or {}
-
-    def chunks() -> Iterator[tuple[str, int, Tensor, Tensor]]:
-        """Per chunk: its tensor, its first position, the positions to choose from, their bits."""
-        for name, tensor in now.items():
-            then, out = start[name].detach().reshape(-1), taken.get(name)
-            for first, part in enumerate(tensor.detach().reshape(-1).split(CHUNK)):
-                offset = first * CHUNK
-                change = (part - then[offset : offset + len(part)]).abs()
-                free = torch.ones(len(part), dtype=torch.bool, device=part.device)
-                if out is not None:
-                    free[out[(out >= offset) & (out < offset + len(part))] - offset] = False
-                places = free.nonzero().squeeze(1)
-                yield name, offset, places, change[places].view(torch.int32)
-
+    pieces = partial(_pieces, now, start, taken or {})
     infinity = torch.tensor(torch.inf).view(torch.int32).item()
     high = torch.zeros(1 << 15, dtype=torch.int64)
-    for name, _, _, bits in chunks():
+    for name, _, _, bits in pieces():
         if (bits >= infinity).any():
             raise diverged(name)
         high += torch.bincount(bits >> _LOW, minlength=1 << 15).cpu()
@@ -68,19 +55,35 @@ def select_largest(
         )
     top, above = _place(high, k)
     low = torch.zeros(1 << _LOW, dtype=torch.int64)
-    for _, _, _, bits in chunks():
+    for _, _, _, bits in pieces():
         inside = bits[bits >> _LOW == top] & ((1 << _LOW) - 1)
         low += torch.bincount(inside, minlength=1 << _LOW).cpu()
     bottom, equal = _place(low, k - above)
     threshold, ties = (top << _LOW) | bottom, k - above - equal
 
     chosen: dict[str, list[Tensor]] = {name: [] for name in now}
-    for name, offset, places, bits in chunks():
+    for name, offset, places, bits in pieces():
         keep = bits > threshold
         tied = (bits == threshold).nonzero().squeeze(1)[:ties]
         keep[tied], ties = True, ties - len(tied)
         chosen[name].append((places[keep] + offset).cpu())
     return {name: torch.cat(parts) for name, parts in chosen.items()}
+
+
+def _pieces(
+    now: Mapping[str, Tensor], start: Mapping[str, Tensor], taken: Mapping[str, Tensor]
+) -> Iterator[tuple[str, int, Tensor, Tensor]]:
+    """Per chunk: its tensor, its first position, the positions to choose from, their bits."""
+    for name, tensor in now.items():
+        then, out = start[name].detach().reshape(-1), taken.get(name)
+        for first, part in enumerate(tensor.detach().reshape(-1).split(CHUNK)):
+            offset = first * CHUNK
+            change = (part - then[offset : offset + len(part)]).abs()
+            free = torch.ones(len(part), dtype=torch.bool, device=part.device)
+            if out is not None:
+                free[out[(out >= offset) & (out < offset + len(part))] - offset] = False
+            places = free.nonzero().squeeze(1)
+            yield name, offset, places, change[places].view(torch.int32)
 
 
 def diverged(name: str) -> UsageError:

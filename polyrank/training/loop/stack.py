@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from polyrank.base import Base
+from polyrank.base.quiet import quiet_transformers
 from polyrank.errors import UsageError
 from polyrank.modules.adapter.adapter_folder import check_trainable_over
 from polyrank.modules.card import Parent, read_card
-from polyrank.modules.mask.mask_folder import MASK_FILE
+from polyrank.training.kinds import TRAINING
 from polyrank.training.language.language_model import adapter_model, train_only
 from polyrank.zoo.find import find
-
-WEIGHTS = {"adapter": "adapter.safetensors", "mask": MASK_FILE}  # of a language module
 
 
 def language_below(base: Base, kind: str, name: str, zoo: str | Path | None) -> Path:
@@ -36,7 +37,7 @@ def language_below(base: Base, kind: str, name: str, zoo: str | Path | None) -> 
 def parent_of(folder: Path, kind: str) -> Parent:
     """What the card of a ranking module says of the language module beneath."""
     card = read_card(folder)
-    return Parent(card.name, card.language, card.files[WEIGHTS[kind]])
+    return Parent(card.name, card.language, card.files[TRAINING[kind].weights])
 
 
 def adapter_stack(base: Base, below: Path | None, ranking: str | None, reduction: int) -> Any:
@@ -64,4 +65,15 @@ def adapter_stack(base: Base, below: Path | None, ranking: str | None, reduction
         train_only(model, ranking)
         stack.append(ranking)
     model.set_active_adapters(Stack(*stack) if stack else None)
+    return model
+
+
+def whole_classifier(base: Base) -> Any:
+    """The base as a sequence classifier of one logit, whose head is new."""
+    from transformers import AutoModelForSequenceClassification
+
+    with quiet_transformers():  # the pooler and the classifier are new
+        model = AutoModelForSequenceClassification.from_pretrained(
+            base.folder, num_labels=1, torch_dtype=torch.float32
+        )
     return model

@@ -2,20 +2,21 @@
 
 Since batch i depends on the seed and on i alone, a resumed run sees the batches that an
 uninterrupted one would have seen. The Hugging Face `Trainer` does the rest: checkpoints with
-optimizer and generator states, gradient clipping, schedules. One process, one device.
+optimizer and generator states, gradient clipping, schedules. Several processes share the rows of
+each batch, see `processes`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
+import logging
 import math
-import os
 import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from polyrank.errors import DataError, Interrupted, UsageError
+from polyrank.errors import DataError, Interrupted
+from polyrank.training.loop import processes
 
 Batch = Mapping[str, Any]
 
@@ -81,6 +83,12 @@ class StepTrainer(Trainer):
         with torch.autocast(self.args.device.type, torch.bfloat16, enabled=self.args.bf16):
             return self.loss(model, inputs)
 
+    def training_step(self, model: nn.Module, *arguments: Any, **kw: Any) -> Tensor:
+        """Loss and gradients, which the processes add up."""
+        loss: Tensor = super().training_step(model, *arguments, **kw)
+        processes.add_gradients(model)
+        return loss
+
     def floating_point_ops(self, inputs: Batch) -> int:
         """Not counted: the library's estimate needs batches of one fixed form."""
         return 0
@@ -126,12 +134,35 @@ class SaveByClock(TrainerCallback):
         self.last = self.clock()
 
 
+class OnlyMainSaves(TrainerCallback):
+    """Drops what the other callbacks ask for, but in the main process; the last of them."""
+
+    def on_step_end(self, args, state, control, **kw):  # type: ignore[no-untyped-def]
+        """No checkpoint from here."""
+        if not processes.is_main():
+            control.should_save = False
+
+
+class Arguments(TrainingArguments):
+    """Of one `Trainer` in each process, on the device of that process."""
+
+    @property
+    def device(self) -> torch.device:
+        chosen = super().device
+        if chosen.type != "cuda" or not processes.together():
+            return chosen
+        own = torch.device("cuda", processes.local_rank())
+        torch.cuda.set_device(own)
+        return own
+
+
 class Log(TrainerCallback):
     """Plain progress lines to stderr where no bar is drawn."""
 
     def on_log(self, args, state, control, logs=None, **kw):  # type: ignore[no-untyped-def]
         """One line: step and loss."""
-        if logs and "loss" in logs and not sys.stderr.isatty():
+        shown = processes.is_main() and not sys.stderr.isatty()
+        if logs and "loss" in logs and shown:
             print(
                 f"step {state.global_step}/{state.max_steps} loss {logs['loss']:.4f}",
                 file=sys.stderr,
@@ -189,15 +220,54 @@ def fit(
         Facts for the card: steps, minutes (of this process alone), machine, seed, precision.
 
     Raises:
-        UsageError: under a launcher of several processes.
+        UsageError: a batch that has fewer rows than there are processes.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UsageError("training runs in one process; start it without torchrun or accelerate")
-    checkpoint = last_checkpoint(work) if resume else None
-    if checkpoint is None and work.exists():
-        shutil.rmtree(work)
+    processes.start()
+    checkpoint = _checkpoint(work, resume)
     bf16 = fast_bf16() if schedule.bf16 is None else schedule.bf16
-    arguments = TrainingArguments(
+    processes.same_start(model)
+    started = time.time()
+    with processes.unlaunched(), _told_once():
+        arguments = _arguments(schedule, work, bf16)
+        trainer = StepTrainer(
+            model=model,
+            args=arguments,
+            train_dataset=Steps(make, schedule.steps),
+            data_collator=_only,
+            loss=loss,
+            schedule=schedule,
+            callbacks=[Log(), SaveByClock(schedule.save_minutes), *callbacks, OnlyMainSaves()],
+        )
+        trainer.remove_callback(PrinterCallback)  # `Log` prints the same, shorter, to stderr
+        try:
+            trainer.train(resume_from_checkpoint=checkpoint)
+        except KeyboardInterrupt:
+            raise _stopped(work) from None
+    # else whoever runs the model later would do so in bf16, by the autocast around its forward
+    trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    processes.wait()  # until the last checkpoint is written
+    return {
+        "steps": trainer.state.global_step,
+        "minutes": round((time.time() - started) / 60, 1),
+        "machine": machine(),
+        "seed": schedule.seed,
+        "precision": "bf16" if bf16 else "fp32",
+        **({"processes": processes.count()} if processes.together() else {}),
+    }
+
+
+def _checkpoint(work: Path, resume: bool) -> str | None:
+    """Where to go on from; without a checkpoint the folder is emptied."""
+    found = None
+    if processes.is_main():
+        found = last_checkpoint(work) if resume else None
+        if found is None and work.exists():
+            shutil.rmtree(work)
+    return processes.from_main(found)
+
+
+def _arguments(schedule: Schedule, work: Path, bf16: bool) -> TrainingArguments:
+    arguments = Arguments(
         output_dir=str(work),
         max_steps=schedule.steps,
         per_device_train_batch_size=1,
@@ -213,37 +283,33 @@ def fit(
         bf16=bf16,
         use_cpu=not torch.cuda.is_available(),
         report_to=[],
-        disable_tqdm=not sys.stderr.isatty(),
+        disable_tqdm=not (sys.stderr.isatty() and processes.is_main()),
         remove_unused_columns=False,
         dataloader_pin_memory=False,
     )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # batches come whole: never split over devices
-    trainer = StepTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=Steps(make, schedule.steps),
-        data_collator=_only,
-        loss=loss,
-        schedule=schedule,
-        callbacks=[Log(), SaveByClock(schedule.save_minutes), *callbacks],
-    )
-    trainer.remove_callback(PrinterCallback)  # `Log` prints the same, shorter, to stderr
-    started = time.time()
+    return arguments
+
+
+@contextmanager
+def _told_once() -> Iterator[None]:
+    """Without the library's warning that it does not spread the model, where processes do."""
+    logger = logging.getLogger("transformers.training_args")
+    level = logger.level
+    if processes.together():
+        logger.setLevel(logging.ERROR)
     try:
-        trainer.train(resume_from_checkpoint=checkpoint)
-    except KeyboardInterrupt:
-        kept = last_checkpoint(work)
-        where = f"step {Path(kept).name.removeprefix('checkpoint-')}" if kept else "the beginning"
-        raise Interrupted(f"stopped; the same command with --resume goes on from {where}") from None
-    # else whoever runs the model later would do so in bf16, by the autocast around its forward
-    trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
-    return {
-        "steps": trainer.state.global_step,
-        "minutes": round((time.time() - started) / 60, 1),
-        "machine": machine(),
-        "seed": schedule.seed,
-        "precision": "bf16" if bf16 else "fp32",
-    }
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _stopped(work: Path) -> Interrupted:
+    """What to raise for a Ctrl-C: from which step the run can be continued."""
+    checkpoint = last_checkpoint(work) if processes.is_main() else None
+    step = Path(checkpoint).name.removeprefix("checkpoint-") if checkpoint else None
+    where = f"step {step}" if step else "the beginning"
+    return Interrupted(f"stopped; the same command with --resume goes on from {where}")
 
 
 def last_checkpoint(work: Path) -> str | None:
@@ -258,29 +324,6 @@ def last_checkpoint(work: Path) -> str | None:
         else:
             shutil.rmtree(folder)
     return str(max(complete, key=lambda folder: int(folder.name[11:]))) if complete else None
-
-
-def begin(work: Path, settings: Mapping[str, Any], resume: bool) -> None:
-    """Makes the work folder, or makes sure that the one to go on with had the same settings.
-
-    Raises:
-        UsageError: on a resume with other settings; it names them.
-    """
-    path, now = work / "settings.json", json.loads(json.dumps(settings))
-    if resume and path.is_file():
-        then = json.loads(path.read_text())
-        changed = [k for k in {**then, **now} if then.get(k) != now.get(k)]
-        if changed:
-            listed = ", ".join(f"{k} was {then.get(k)}, is {now.get(k)}" for k in changed)
-            raise UsageError(
-                f"{work} was begun with other settings ({listed}); go on with those, "
-                f"or start anew after:  rm -r {work}"
-            )
-        return
-    if work.exists():
-        shutil.rmtree(work)
-    work.mkdir(parents=True)
-    path.write_text(json.dumps(now, indent=1) + "\n")
 
 
 def digest(*paths: str | Path) -> str:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from polyrank.training.losses import lists
+from polyrank.training.losses.named import TEMPERATURE, Named
 
 
 def adr_mse(
@@ -35,3 +36,13 @@ def adr_mse(
     above = ((ours[:, None, :] - ours[:, :, None]) / temperature).sigmoid()  # [i, j]: j above i
     approximate = 1 + (above * others).sum(dim=2)  # (B, N)
     return lists.mean((approximate - r).square() / torch.log2(r.clamp(min=1) + 1), mask)
+
+
+ADR_MSE = Named(
+    "adr_mse",
+    adr_mse,
+    "approximate ranks at the teacher's ranks, the top counting most",
+    "Rank-DistiLLM: Schlatt et al. 2024, 2405.07920",
+    needs_teacher=True,
+    parameters=TEMPERATURE,
+)

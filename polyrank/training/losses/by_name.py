@@ -2,169 +2,64 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from torch import Tensor
 
 from polyrank.errors import UsageError
-from polyrank.training.losses.adr_mse import adr_mse
-from polyrank.training.losses.in_batch_softmax import in_batch_softmax
-from polyrank.training.losses.info_nce import info_nce
-from polyrank.training.losses.kl import kl
-from polyrank.training.losses.lambda_ndcg import lambda_ndcg
-from polyrank.training.losses.list_mle import list_mle
-from polyrank.training.losses.list_net import list_net
-from polyrank.training.losses.margin_mse import margin_mse
-from polyrank.training.losses.min_max_kl import min_max_kl
-from polyrank.training.losses.pairwise_softmax import pairwise_softmax
-from polyrank.training.losses.partial_ranking import partial_ranking
-from polyrank.training.losses.pointwise import pointwise, soft_pointwise
-from polyrank.training.losses.rank_gap_hinge import rank_gap_hinge
-from polyrank.training.losses.rank_net import rank_net, weighted_rank_net
-from polyrank.training.losses.soft_cross_entropy import soft_cross_entropy
-from polyrank.training.losses.sums import Aliases, Parameter, number, read_sum, typed
+from polyrank.training.losses.adr_mse import ADR_MSE
+from polyrank.training.losses.in_batch_softmax import IN_BATCH_SOFTMAX
+from polyrank.training.losses.info_nce import INFO_NCE
+from polyrank.training.losses.kl import KL
+from polyrank.training.losses.lambda_ndcg import LAMBDA_NDCG
+from polyrank.training.losses.list_mle import LIST_MLE
+from polyrank.training.losses.list_net import LIST_NET
+from polyrank.training.losses.margin_mse import MARGIN_MSE
+from polyrank.training.losses.min_max_kl import MIN_MAX_KL
+from polyrank.training.losses.named import Named
+from polyrank.training.losses.pairwise_softmax import PAIRWISE_SOFTMAX
+from polyrank.training.losses.partial_ranking import PARTIAL_RANKING
+from polyrank.training.losses.pointwise import POINTWISE, SOFT_POINTWISE
+from polyrank.training.losses.rank_gap_hinge import RANK_GAP_HINGE
+from polyrank.training.losses.rank_net import RANK_NET, WEIGHTED_RANK_NET
+from polyrank.training.losses.soft_cross_entropy import SOFT_CROSS_ENTROPY
+from polyrank.training.losses.sums import Aliases, number, read_sum, typed
 
-
-@dataclass(frozen=True)
-class Named:
-    """A loss that has a name.
-
-    in_batch: it takes the scores of every query with every passage of a batch, (B, M), and the
-    columns of the positives in place of a teacher.
-    """
-
-    function: Callable[..., Tensor]
-    summary: str
-    source: str
-    needs_teacher: bool = False
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
-    in_batch: bool = False
-
-
-TEMPERATURE = {"temperature": Parameter(1.0)}
-
+# A row a loss, in the order in which they are listed: the value that ends its file.
 LOSSES: dict[str, Named] = {
-    "pointwise": Named(
-        pointwise, "binary cross-entropy of each pair", "Nogueira & Cho 2019, 1901.04085"
-    ),
-    "infonce": Named(
-        info_nce,
-        "softmax cross-entropy of the positive among its candidates",
-        "van den Oord et al. 2018, 1807.03748",
-        parameters=TEMPERATURE,
-    ),
-    "pairwise_softmax": Named(
-        pairwise_softmax,
-        "the positive against each negative on its own",
-        "ColBERT: Khattab & Zaharia 2020, 2004.12832",
-    ),
-    "in_batch_softmax": Named(
-        in_batch_softmax,
-        "the positive among all passages of a batch (late interaction only)",
-        "ColBERTv2: Santhanam et al. 2022, 2112.01488",
-        in_batch=True,
-    ),
-    "margin_mse": Named(
-        margin_mse,
-        "the teacher's margins between the positive and each negative",
-        "Hofstätter et al. 2020, 2010.02666",
-        True,
-    ),
-    "kl": Named(
-        kl,
-        "T² · KL from the teacher's softmax over the candidates",
-        "ColBERTv2: 2112.01488; T²: Hinton et al. 2015, 1503.02531",
-        True,
-        TEMPERATURE,
-    ),
-    "min_max_kl": Named(
-        min_max_kl,
-        "KL of scores brought to [0, 1] per query",
-        "JaColBERTv2.5: Clavié 2024, 2407.20750",
-        True,
-    ),
-    "soft_cross_entropy": Named(
-        soft_cross_entropy,
-        "cross-entropy against the teacher's softmax at T, without T²",
-        "BiStil: Ansell et al. 2023, 2306.01709",
-        True,
-        {"temperature": Parameter(2.0)},
-    ),
-    "soft_pointwise": Named(
-        soft_pointwise,
-        "binary cross-entropy of each pair against σ(teacher)",
-        "MemReranker: 2605.06132",
-        True,
-    ),
-    "listnet": Named(
-        list_net, "cross-entropy of the top-one probabilities", "Cao et al. 2007, ICML", True
-    ),
-    "listmle": Named(
-        list_mle,
-        "likelihood of the teacher's order, of its first `top` (0: all)",
-        "Xia et al. 2008, ICML",
-        True,
-        {"top": Parameter(0, whole=True, zero=True)},
-    ),
-    "ranknet": Named(
-        rank_net,
-        "each pair in the teacher's order",
-        "Burges et al. 2005, ICML; 2603.03010",
-        True,
-    ),
-    "weighted_ranknet": Named(
-        weighted_rank_net,
-        "RankNet with pairs weighted by 1 / (r_i + r_j)",
-        "FIRST: Gangi Reddy et al. 2024, 2406.15657",
-        True,
-    ),
-    "lambda_ndcg": Named(
-        lambda_ndcg,
-        "pairs weighted by what their exchange costs in nDCG",
-        "LambdaLoss: Wang et al. 2018, CIKM",
-        True,
-        {"grades": Parameter(3.0), "mu": Parameter(10.0, zero=True)},
-    ),
-    "adr_mse": Named(
-        adr_mse,
-        "approximate ranks at the teacher's ranks, the top counting most",
-        "Rank-DistiLLM: Schlatt et al. 2024, 2405.07920",
-        True,
-        TEMPERATURE,
-    ),
-    "rank_gap_hinge": Named(
-        rank_gap_hinge,
-        "a margin for each rank that two candidates are apart",
-        "BRIO: Liu et al. 2022, 2203.16804",
-        True,
-        {"margin": Parameter(0.001, zero=True)},
-    ),
-    "partial_ranking": Named(
-        partial_ranking,
-        "the teacher's order of the student's `top` hardest negatives (add infonce)",
-        "after CPRD: 2407.07479",
-        True,
-        {
-            "top": Parameter(8, whole=True),
-            **TEMPERATURE,
-            "within": Parameter(math.inf),
-        },
-    ),
+    named.name: named
+    for named in (
+        POINTWISE,
+        INFO_NCE,
+        PAIRWISE_SOFTMAX,
+        IN_BATCH_SOFTMAX,
+        MARGIN_MSE,
+        KL,
+        MIN_MAX_KL,
+        SOFT_CROSS_ENTROPY,
+        SOFT_POINTWISE,
+        LIST_NET,
+        LIST_MLE,
+        RANK_NET,
+        WEIGHTED_RANK_NET,
+        LAMBDA_NDCG,
+        ADR_MSE,
+        RANK_GAP_HINGE,
+        PARTIAL_RANKING,
+    )
 }
 
 ALIASES: Aliases = {
-    "contrastive": (  # ColBERT-XM: 2402.15059, §3.2
-        ("pairwise_softmax", 1.0),
-        ("in_batch_softmax", 1.0),
-    ),
-    "info_nce": (("infonce", 1.0),),
-    "list_net": (("listnet", 1.0),),
-    "list_mle": (("listmle", 1.0),),
-    "rank_net": (("ranknet", 1.0),),
-    "weighted_rank_net": (("weighted_ranknet", 1.0),),
+    "contrastive": (("pairwise_softmax", 1.0), ("in_batch_softmax", 1.0)),
 }
+SOURCES = {"contrastive": "ColBERT-XM: 2402.15059"}
+
+
+def aliases() -> Aliases:
+    """Those, and the names of the functions, such as 'info_nce'."""
+    functions = {named.function.__name__: named.name for named in LOSSES.values()}
+    own = {alias: ((name, 1.0),) for alias, name in functions.items() if alias != name}
+    return {**ALIASES, **own}
 
 
 @dataclass(frozen=True)
@@ -239,7 +134,7 @@ def parse_loss(text: str, in_batch: bool = False) -> Loss:
     """
     known = {name: named.parameters for name, named in LOSSES.items()}
     example = "infonce+0.5*margin_mse or kl(temperature=2)+0.1*infonce"
-    loss = Loss(tuple(Term(*term) for term in read_sum(text, known, ALIASES, example)))
+    loss = Loss(tuple(Term(*term) for term in read_sum(text, known, aliases(), example)))
     if loss.in_batch and not in_batch:
         raise UsageError(
             f"the loss '{loss}' takes scores of other queries' passages, which only late "
@@ -263,5 +158,6 @@ def catalogue() -> str:
                 )
             )
         )
-    sum_of = "+".join(name for name, _ in ALIASES["contrastive"])
-    return "\n".join([*lines, f"contrastive\tlabels\t{sum_of}\tColBERT-XM: 2402.15059"])
+    for alias, terms in ALIASES.items():
+        lines.append(f"{alias}\tlabels\t{'+'.join(name for name, _ in terms)}\t{SOURCES[alias]}")
+    return "\n".join(lines)

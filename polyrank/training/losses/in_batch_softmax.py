@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from polyrank.training.losses import lists
+from polyrank.training.losses.named import Named
 
 
 def in_batch_softmax(scores: Tensor, targets: Tensor, allowed: Tensor) -> Tensor:
@@ -27,3 +28,12 @@ def in_batch_softmax(scores: Tensor, targets: Tensor, allowed: Tensor) -> Tensor
     if not allowed.gather(1, targets[:, None]).all():
         raise ValueError("in_batch_softmax needs every query's positive among its passages")
     return -lists.log_softmax(logits, allowed).gather(1, targets[:, None]).mean()
+
+
+IN_BATCH_SOFTMAX = Named(
+    "in_batch_softmax",
+    in_batch_softmax,
+    "the positive among all passages of a batch (late interaction only)",
+    "ColBERTv2: Santhanam et al. 2022, 2112.01488",
+    in_batch=True,
+)

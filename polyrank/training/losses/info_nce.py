@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from polyrank.training.losses import lists
+from polyrank.training.losses.named import TEMPERATURE, Named
 
 
 def info_nce(
@@ -27,3 +28,12 @@ def info_nce(
     logits = lists.student("infonce", scores, mask)
     lists.negatives("infonce", mask)
     return -lists.log_softmax(logits / temperature, mask)[:, 0].mean()
+
+
+INFO_NCE = Named(
+    "infonce",
+    info_nce,
+    "softmax cross-entropy of the positive among its candidates",
+    "van den Oord et al. 2018, 1807.03748",
+    parameters=TEMPERATURE,
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from polyrank.training.losses import lists
+from polyrank.training.losses.named import TEMPERATURE, Named
 
 
 def kl(scores: Tensor, teacher: Tensor | None, mask: Tensor, temperature: float = 1.0) -> Tensor:
@@ -31,3 +32,13 @@ def kl(scores: Tensor, teacher: Tensor | None, mask: Tensor, temperature: float 
     target = lists.log_softmax(theirs, mask)  # (B, N)
     divergence = lists.softmax(theirs, mask) * (target - lists.log_softmax(ours, mask))
     return temperature**2 * divergence.sum(dim=1).mean()
+
+
+KL = Named(
+    "kl",
+    kl,
+    "T² · KL from the teacher's softmax over the candidates",
+    "ColBERTv2: 2112.01488; T²: Hinton et al. 2015, 1503.02531",
+    needs_teacher=True,
+    parameters=TEMPERATURE,
+)

@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from polyrank.training.losses import lists
+from polyrank.training.losses.named import Named
+from polyrank.training.losses.sums import Parameter
 
 
 def lambda_ndcg(
@@ -55,3 +57,13 @@ def lambda_ndcg(
     weight = (rho + mu * delta) * (gain[:, :, None] - gain[:, None, :]).abs()
     disorder = F.softplus(ours[:, None, :] - ours[:, :, None]) / math.log(2)
     return (weight * disorder * lists.better(theirs, mask)).sum(dim=(1, 2)).mean()
+
+
+LAMBDA_NDCG = Named(
+    "lambda_ndcg",
+    lambda_ndcg,
+    "pairs weighted by what their exchange costs in nDCG",
+    "LambdaLoss: Wang et al. 2018, CIKM",
+    needs_teacher=True,
+    parameters={"grades": Parameter(3.0), "mu": Parameter(10.0, zero=True)},
+)

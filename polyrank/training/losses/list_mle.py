@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from polyrank.training.losses import lists
+from polyrank.training.losses.named import Named
+from polyrank.training.losses.sums import Parameter
 
 
 def list_mle(
@@ -57,3 +59,13 @@ def places(scores: Tensor, teacher: Tensor, mask: Tensor, tail: Tensor | None = 
         further = tail[:, None, :].to(scores.dtype).expand(-1, scores.shape[1], -1)
         logits = torch.cat([logits, further], dim=2)
     return (logits.logsumexp(dim=2) - scores).masked_fill(~mask, 0.0)
+
+
+LIST_MLE = Named(
+    "listmle",
+    list_mle,
+    "likelihood of the teacher's order, of its first `top` (0: all)",
+    "Xia et al. 2008, ICML",
+    needs_teacher=True,
+    parameters={"top": Parameter(0, whole=True, zero=True)},
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from polyrank.training.losses import lists
+from polyrank.training.losses.named import Named
 
 
 def list_net(scores: Tensor, teacher: Tensor | None, mask: Tensor) -> Tensor:
@@ -27,3 +28,12 @@ def list_net(scores: Tensor, teacher: Tensor | None, mask: Tensor) -> Tensor:
     ours = lists.student("listnet", scores, mask)
     theirs = lists.targets("listnet", teacher, mask)
     return -(lists.softmax(theirs, mask) * lists.log_softmax(ours, mask)).sum(dim=1).mean()
+
+
+LIST_NET = Named(
+    "listnet",
+    list_net,
+    "cross-entropy of the top-one probabilities",
+    "Cao et al. 2007, ICML",
+    needs_teacher=True,
+)

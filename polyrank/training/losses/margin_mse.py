@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from polyrank.training.losses import lists
+from polyrank.training.losses.named import Named
 
 
 def margin_mse(scores: Tensor, teacher: Tensor | None, mask: Tensor) -> Tensor:
@@ -30,3 +31,12 @@ def margin_mse(scores: Tensor, teacher: Tensor | None, mask: Tensor) -> Tensor:
     margins = ours[:, :1] - ours[:, 1:]  # (B, N-1)
     expected = theirs[:, :1] - theirs[:, 1:]
     return (margins - expected)[real].square().mean()
+
+
+MARGIN_MSE = Named(
+    "margin_mse",
+    margin_mse,
+    "the teacher's margins between the positive and each negative",
+    "Hofstätter et al. 2020, 2010.02666",
+    needs_teacher=True,
+)

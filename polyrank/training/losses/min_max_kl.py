@@ -6,6 +6,7 @@ from torch import Tensor
 
 from polyrank.training.losses import lists
 from polyrank.training.losses.kl import kl
+from polyrank.training.losses.named import Named
 
 
 def min_max_kl(scores: Tensor, teacher: Tensor | None, mask: Tensor) -> Tensor:
@@ -26,3 +27,12 @@ def min_max_kl(scores: Tensor, teacher: Tensor | None, mask: Tensor) -> Tensor:
     ours = lists.student("min_max_kl", scores, mask)
     theirs = lists.targets("min_max_kl", teacher, mask)
     return kl(lists.min_max(ours, mask), lists.min_max(theirs, mask), mask)
+
+
+MIN_MAX_KL = Named(
+    "min_max_kl",
+    min_max_kl,
+    "KL of scores brought to [0, 1] per query",
+    "JaColBERTv2.5: Clavié 2024, 2407.20750",
+    needs_teacher=True,
+)

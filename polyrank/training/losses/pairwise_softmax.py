@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from polyrank.training.losses import lists
+from polyrank.training.losses.named import Named
 
 
 def pairwise_softmax(scores: Tensor, teacher: Tensor | None, mask: Tensor) -> Tensor:
@@ -28,3 +29,11 @@ def pairwise_softmax(scores: Tensor, teacher: Tensor | None, mask: Tensor) -> Te
     logits = lists.student("pairwise_softmax", scores, mask)
     real = lists.negatives("pairwise_softmax", mask)
     return F.softplus(logits[:, 1:] - logits[:, :1])[real].mean()
+
+
+PAIRWISE_SOFTMAX = Named(
+    "pairwise_softmax",
+    pairwise_softmax,
+    "the positive against each negative on its own",
+    "ColBERT: Khattab & Zaharia 2020, 2004.12832",
+)

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from polyrank.training.losses import lists
 from polyrank.training.losses.list_mle import places
+from polyrank.training.losses.named import TEMPERATURE, Named
+from polyrank.training.losses.sums import Parameter
 
 
 def partial_ranking(
@@ -50,3 +52,17 @@ def partial_ranking(
     hard = real & (harder < top) & (theirs[:, :1] - wrong <= within)
     easy = ours.masked_fill(~real | hard, -math.inf)
     return lists.mean(places(ours, wrong, hard, easy), hard)
+
+
+PARTIAL_RANKING = Named(
+    "partial_ranking",
+    partial_ranking,
+    "the teacher's order of the student's `top` hardest negatives (add infonce)",
+    "after CPRD: 2407.07479",
+    needs_teacher=True,
+    parameters={
+        "top": Parameter(8, whole=True),
+        **TEMPERATURE,
+        "within": Parameter(math.inf),
+    },
+)

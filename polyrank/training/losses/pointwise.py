@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from polyrank.training.losses import lists
+from polyrank.training.losses.named import Named
 
 
 def pointwise(scores: Tensor, teacher: Tensor | None, mask: Tensor) -> Tensor:
@@ -44,3 +45,20 @@ def soft_pointwise(scores: Tensor, teacher: Tensor | None, mask: Tensor) -> Tens
     logits = lists.student("soft_pointwise", scores, mask)
     labels = lists.targets("soft_pointwise", teacher, mask).sigmoid()
     return F.binary_cross_entropy_with_logits(logits[mask], labels[mask])
+
+
+POINTWISE = Named(
+    "pointwise",
+    pointwise,
+    "binary cross-entropy of each pair",
+    "Nogueira & Cho 2019, 1901.04085",
+)
+
+
+SOFT_POINTWISE = Named(
+    "soft_pointwise",
+    soft_pointwise,
+    "binary cross-entropy of each pair against σ(teacher)",
+    "MemReranker: 2605.06132",
+    needs_teacher=True,
+)

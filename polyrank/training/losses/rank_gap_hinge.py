@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from polyrank.training.losses import lists
+from polyrank.training.losses.named import Named
+from polyrank.training.losses.sums import Parameter
 
 
 def rank_gap_hinge(
@@ -32,3 +34,13 @@ def rank_gap_hinge(
     gap = r[:, None, :] - r[:, :, None]  # (B, N, N), [i, j]: how far j is below i
     violation = (ours[:, None, :] - ours[:, :, None] + gap * margin).clamp(min=0)
     return lists.mean(violation, lists.better(theirs, mask))
+
+
+RANK_GAP_HINGE = Named(
+    "rank_gap_hinge",
+    rank_gap_hinge,
+    "a margin for each rank that two candidates are apart",
+    "BRIO: Liu et al. 2022, 2203.16804",
+    needs_teacher=True,
+    parameters={"margin": Parameter(0.001, zero=True)},
+)

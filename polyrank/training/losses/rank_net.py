@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from polyrank.training.losses import lists
+from polyrank.training.losses.named import Named
 
 
 def rank_net(scores: Tensor, teacher: Tensor | None, mask: Tensor) -> Tensor:
@@ -53,3 +54,21 @@ def weighted_rank_net(scores: Tensor, teacher: Tensor | None, mask: Tensor) -> T
 def _disorder(scores: Tensor) -> Tensor:
     """log(1 + exp(s_j − s_i)) at [i, j], (B, N, N)."""
     return F.softplus(scores[:, None, :] - scores[:, :, None])
+
+
+RANK_NET = Named(
+    "ranknet",
+    rank_net,
+    "each pair in the teacher's order",
+    "Burges et al. 2005, ICML; 2603.03010",
+    needs_teacher=True,
+)
+
+
+WEIGHTED_RANK_NET = Named(
+    "weighted_ranknet",
+    weighted_rank_net,
+    "RankNet with pairs weighted by 1 / (r_i + r_j)",
+    "FIRST: Gangi Reddy et al. 2024, 2406.15657",
+    needs_teacher=True,
+)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from polyrank.training.losses import lists
+from polyrank.training.losses.named import Named
+from polyrank.training.losses.sums import Parameter
 
 
 def soft_cross_entropy(
@@ -28,3 +30,13 @@ def soft_cross_entropy(
     ours = lists.student("soft_cross_entropy", scores, mask) / temperature
     theirs = lists.targets("soft_cross_entropy", teacher, mask) / temperature
     return -(lists.softmax(theirs, mask) * lists.log_softmax(ours, mask)).sum(dim=1).mean()
+
+
+SOFT_CROSS_ENTROPY = Named(
+    "soft_cross_entropy",
+    soft_cross_entropy,
+    "cross-entropy against the teacher's softmax at T, without T²",
+    "BiStil: Ansell et al. 2023, 2306.01709",
+    needs_teacher=True,
+    parameters={"temperature": Parameter(2.0)},
+)

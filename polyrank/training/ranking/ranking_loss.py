@@ -7,7 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
+from polyrank.training.loop import processes
 from polyrank.training.loop.precision import full_precision, head_in_fp32
+from polyrank.training.loop.processes import gather
 from polyrank.training.loop.steps import Batch
 from polyrank.training.losses import Loss
 
@@ -23,9 +25,36 @@ class RankingLoss:
 
     def __call__(self, model: Any, batch: Batch) -> Tensor:
         taught = self.loss.needs_teacher
+        own = own_lists(batch)
         with head_in_fp32(model) if taught else nullcontext():
-            logits = model(**batch["pairs"]).logits.float().squeeze(-1)
+            logits = model(**own["pairs"]).logits.float().squeeze(-1)  # (own pairs,)
         with full_precision(logits.device) if taught else nullcontext():
-            scores = logits.new_zeros(batch["mask"].shape)
-            scores[batch["mask"]] = logits  # pairs are in row order, without gaps
+            scores = gather(as_lists(logits, own["mask"]))  # (B, N)
             return self.loss(scores, batch.get("teacher"), batch["mask"])
+
+
+def as_lists(scores: Tensor, mask: Tensor) -> Tensor:
+    """Scores of pairs in row order, without gaps, as (B, N); 0 where there is no pair."""
+    lists = scores.new_zeros(mask.shape)
+    lists[mask] = scores
+    return lists
+
+
+def own_lists(batch: Batch) -> Batch:
+    """This process's queries of a batch, and their pairs."""
+    if not processes.together():
+        return batch
+    first, last = processes.bounds(len(batch["mask"]))
+    ends = batch["mask"].sum(dim=1).cumsum(dim=0).tolist()  # pairs up to each query
+    pairs = slice(ends[first - 1] if first else 0, ends[last - 1])
+
+    def of_pairs(inputs: Batch) -> Batch:
+        return {
+            name: part[pairs] if isinstance(part, Tensor) else of_pairs(part)
+            for name, part in inputs.items()
+        }
+
+    return {
+        key: value[first:last] if isinstance(value, Tensor) else of_pairs(value)
+        for key, value in batch.items()
+    }

@@ -1,5 +1,4 @@
-"""Trains a ranking module on English judgements: an adapter over a frozen language adapter, a mask
-over a language mask, or, as the usual baseline, all parameters of the base.
+"""Trains a ranking module of any kind on English judgements.
 
 A cross-encoder over lists of one positive and hard negatives (Litschko et al. 2022,
 arXiv 2204.02292, §3, with the loss selectable).
@@ -7,38 +6,26 @@ arXiv 2204.02292, §3, with the loss selectable).
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from polyrank.base import Base, load_base
-from polyrank.base.quiet import quiet_transformers
 from polyrank.errors import UsageError
 from polyrank.languages import tags
 from polyrank.modules.card import Data, ModuleCard
-from polyrank.modules.full import head_of, save_full_module, with_prefixes
-from polyrank.modules.mask.mask_folder import load_mask_module, save_mask_module
-from polyrank.modules.mask.sparse import apply
-from polyrank.modules.storage import PROBE, rounded
-from polyrank.training.examples.negatives import sample
-from polyrank.training.examples.prepared import prepared
-from polyrank.training.examples.rows import existing, read_rows
-from polyrank.training.examples.teachers import as_names, check_teachers
-from polyrank.training.language.language_model import adapter_size, save_named
-from polyrank.training.loop.checks import check_length, check_name
-from polyrank.training.loop.lottery_ticket import Sparsity, train_sparse
-from polyrank.training.loop.stack import adapter_stack, language_below, parent_of
-from polyrank.training.loop.steps import Schedule, begin, digest, fit
-from polyrank.training.losses import parse_loss
+from polyrank.training.examples.judged import JudgedRows
+from polyrank.training.examples.teachers import as_names
+from polyrank.training.kinds import part_of
+from polyrank.training.kinds.contract import RANKING, Fitted, Ground, Shape
+from polyrank.training.loop.checks import check_length
+from polyrank.training.loop.run import Lesson, Place, module_card, train
+from polyrank.training.loop.sparsity import PLAIN, Sparsity
+from polyrank.training.loop.stack import language_below, parent_of
+from polyrank.training.loop.steps import Schedule
 from polyrank.training.ranking.ranking_batches import Batches
 from polyrank.training.ranking.ranking_loss import RankingLoss
-
-RATES = {"adapter": 5e-4, "mask": 1e-4, "full": 1e-4}
-PLAIN = Sparsity()
+from polyrank.training.ranking.recipe import RankingRecipe
 
 
 def train_ranking_module(
@@ -46,26 +33,26 @@ def train_ranking_module(
     queries: str | Path,
     passages: str | Path | None,
     output: str | Path,
-    kind: str = "adapter",
-    source: str = "en",
+    kind: str = RankingRecipe.kind,
+    source: str = JudgedRows.source,
     over: str | None = None,
-    loss: str = "infonce",
+    loss: str = RankingRecipe.loss,
     teacher: str | Sequence[str] | None = None,
-    teacher_scale: str = "raw",
-    steps: int = 500,
-    batch_queries: int = 8,
-    negatives: int = 3,
-    length: int = 160,
+    teacher_scale: str = JudgedRows.scale,
+    steps: int = RankingRecipe.steps,
+    batch_queries: int = RankingRecipe.batch_queries,
+    negatives: int = RankingRecipe.negatives,
+    length: int = RankingRecipe.length,
     rate: float | None = None,
-    reduction: int = 2,
+    reduction: int | None = None,
     sparsity: Sparsity = PLAIN,
-    mine: int = 4,
-    seed: int = 13,
+    mine: int = JudgedRows.mine,
+    seed: int = RankingRecipe.seed,
     resume: bool = False,
     zoo: str | Path | None = None,
     data: Sequence[Data] = (),
     command: str = "",
-    rows: str = "auto",
+    rows: str = JudgedRows.form,
     query_texts: str | Path | None = None,
     columns: Mapping[str, str] | None = None,
     half: bool = False,
@@ -115,116 +102,101 @@ def train_ranking_module(
         DataError: a malformed line, an example whose passages are absent, or a loss of a teacher
             without teacher scores.
     """
-    if kind not in RATES:
-        raise UsageError(f"a ranking module is an adapter, a mask or full, not '{kind}'")
-    if kind == "full" and over:
-        raise UsageError(f"a full model has no module beneath, so leave out over ('{over}')")
-    if half and kind != "full":
-        raise UsageError(f"half says how a full model is stored; leave it out with kind '{kind}'")
-    objective = RankingLoss(parse_loss(loss))
-    loss, taught = objective.loss.name, objective.loss.needs_teacher
-    teachers = as_names(teacher)
-    check_teachers(teachers, teacher_scale, taught, loss)
-    output, source = Path(output), tags.normalise(source)
-    check_name(output.name)
-    loaded = load_base(base)
-    check_length(length, loaded)
-    put_before = _prefixes(loaded, prefixes)
-    told_prefixes = {"prefixes": list(put_before)} if any(put_before) else {}
-    work = Path(f"{output}.work")
-    read, documents = read_rows(
-        queries, passages, rows, query_texts, columns, source, taught and not teachers
+    names = as_names(teacher)
+    source = tags.normalise(source)
+    judged = JudgedRows(
+        queries, passages, rows, query_texts, columns, source, mine, names, teacher_scale
     )
+    shape = Shape(reduction, sparsity, half=half)
+    recipe = RankingRecipe(
+        base, judged, kind, over, loss, steps, batch_queries, negatives, length, rate, shape,
+        prefixes, seed,
+    )  # fmt: skip
+    place = Place(Path(output), resume, zoo, tuple(data), command)
+    return train(RankingTraining, recipe, place)
 
-    torch.manual_seed(seed)
-    bare = kind == "full" or over == ""
-    below = None if bare else language_below(loaded, kind, over or source, zoo)
-    if kind == "adapter":
-        model = adapter_stack(loaded, below, output.name, reduction)
-        model.add_classification_head(output.name, num_labels=1, layers=2)
-    else:
-        model = _full_model(loaded)
-    if kind == "mask" and below:
-        apply(model.base_model, load_mask_module(below).differences)
-    parent = parent_of(below, kind) if below else None
-    if sparsity.k is None:
-        sparsity = replace(sparsity, k=adapter_size(loaded, reduction, invertible=False))
-    options = {"adapter": {"reduction": reduction}, "mask": asdict(sparsity)}.get(kind, {})
-    schedule = Schedule(steps=steps, rate=rate or RATES[kind], warmup=0.1, seed=seed)
-    told = {"teacher": " + ".join(teachers), "teacher scale": teacher_scale} if teachers else {}
-    settings = {
-        "base": str(loaded.fingerprint),
-        "parent": parent.sha256 if parent else None,
-        "kind": kind,
-        "source": source,
-        "loss": loss,
-        **told,
-        "steps": steps,
-        "batch queries": batch_queries,
-        "negatives": negatives,
-        "length": length,
-        "rate": schedule.rate,
-        **options,
-        "mined": mine,
-        "seed": seed,
-        **told_prefixes,
-        "data": digest(*existing(queries, passages, query_texts)),
-        **({"columns": dict(columns)} if columns else {}),
-    }
-    begin(work, settings, resume)
-    some = sample(read, steps * batch_queries, seed)
-    examples = prepared(
-        some, documents, loaded, work, mine, Path(queries), teachers, source, zoo, teacher_scale
-    )
-    batches = Batches(
-        examples, documents, loaded.tokenizer, batch_queries, negatives, length, seed, put_before
-    )
-    differences = None
-    if kind == "mask":
-        differences, facts = train_sparse(
-            model, batches, objective, schedule, sparsity, work, resume
+
+class RankingTraining:
+    """The training of one ranking module."""
+
+    def __init__(self, recipe: RankingRecipe, place: Place) -> None:
+        self.recipe, self.rows = recipe, recipe.rows
+        self.loss = RankingLoss(recipe.objective)
+        self.base = load_base(recipe.base)
+        check_length(recipe.length, self.base)
+        self.prefixes = _prefixes(self.base, recipe.prefixes)
+        self.part = part_of(recipe.kind, RANKING)
+        wanted = recipe.objective.needs_teacher and not self.rows.teachers
+        self.read, self.documents = self.rows.read(scored=wanted)
+        below = self.parent = None
+        if self.part.beneath is not None and recipe.over != "":
+            name = recipe.over or self.rows.source
+            below = language_below(self.base, self.part.beneath, name, place.zoo)
+            self.parent = parent_of(below, self.part.beneath)
+        self.ground = Ground(
+            self.base, place.name, RANKING, recipe.shape, recipe.seed, below, place.zoo,
+            self.prefixes,
+        )  # fmt: skip
+
+    def build(self) -> Any:
+        return self.part.build(self.ground)
+
+    def settings(self, model: Any) -> Mapping[str, Any]:
+        recipe = self.recipe
+        return {
+            "base": str(self.base.fingerprint),
+            "parent": self.parent.sha256 if self.parent else None,
+            "kind": recipe.kind,
+            "loss": self.loss.loss.name,
+            "steps": recipe.steps,
+            "batch queries": recipe.batch_queries,
+            "negatives": recipe.negatives,
+            "length": recipe.length,
+            "rate": recipe.peak_rate,
+            **self.part.options(self.ground, model),
+            "mined": self.rows.mine,
+            "seed": recipe.seed,
+            **self._told_prefixes(),
+            **self.rows.settings(),
+        }
+
+    def prepare(self, model: Any, place: Place) -> Lesson:
+        recipe = self.recipe
+        self.examples = self.rows.prepared(
+            self.read, self.documents, self.base, place.work, recipe.steps * recipe.batch_queries,
+            recipe.seed, place.zoo,
+        )  # fmt: skip
+        batches = Batches(
+            self.examples, self.documents, self.base.tokenizer, recipe.batch_queries,
+            recipe.negatives, recipe.length, recipe.seed, self.prefixes,
+        )  # fmt: skip
+        schedule = Schedule(steps=recipe.steps, rate=recipe.peak_rate, warmup=0.1, seed=recipe.seed)
+        return Lesson(model, batches, self.loss, schedule, self.part, self.ground)
+
+    def save(self, fitted: Fitted, place: Place) -> ModuleCard:
+        recipe = self.recipe
+        about = {
+            "command": place.command,
+            "loss": self.loss.loss.name,
+            **self.rows.taught,
+            "batch_queries": recipe.batch_queries,
+            "negatives": recipe.negatives,
+            "length": recipe.length,
+            "rate": recipe.peak_rate,
+            **self.part.options(self.ground, fitted.model),
+            "mined": self.rows.mine,
+            **self._told_prefixes(),
+            "queries": len(self.examples),
+            **fitted.facts,
+        }
+        card = module_card(
+            place, self.base, RANKING, recipe.kind, self.rows.source, about, self.parent
         )
-    else:
-        facts = fit(model, batches, objective, schedule, work / "checkpoints", resume)
-    precision: dict[str, Any] = {}
-    if half:
-        unseen = [batches(steps + step)["pairs"] for step in range(PROBE)]
-        model, stored = rounded(model.cpu(), unseen)
-        precision = {"stored": {**asdict(stored), "note": str(stored)}}
-    card = ModuleCard(
-        role="ranking",
-        kind=kind,
-        name=output.name,
-        language=source,
-        base=loaded.name,
-        base_fingerprint=loaded.fingerprint,
-        parent=parent,
-        recipe={
-            "command": command,
-            "loss": loss,
-            **told,
-            "batch_queries": batch_queries,
-            "negatives": negatives,
-            "length": length,
-            "rate": schedule.rate,
-            **options,
-            "mined": mine,
-            **told_prefixes,
-            "queries": len(examples),
-            **facts,
-            **precision,
-        },
-        data=tuple(data),
-    )
-    if kind == "adapter":
-        written = save_named(model, output.name, output, card, head=True)
-    elif differences is not None:
-        written = save_mask_module(differences, output, card, head=head_of(model))
-    else:
-        with_prefixes(model.config, put_before)
-        written = save_full_module(model, loaded.tokenizer, output, card)
-    shutil.rmtree(work)
-    return written
+        written: ModuleCard = self.part.save(fitted, self.ground, place.output, card)
+        return written
+
+    def _told_prefixes(self) -> Mapping[str, Any]:
+        return {"prefixes": list(self.prefixes)} if any(self.prefixes) else {}
 
 
 def _prefixes(base: Base, asked: bool | None) -> tuple[str, str]:
@@ -239,13 +211,3 @@ def _prefixes(base: Base, asked: bool | None) -> tuple[str, str]:
             f"the base '{base.name}' has no prefixes to put before texts.\nLeave out --prefixes."
         )
     return ("", "") if asked is False else own
-
-
-def _full_model(base: Base) -> Any:
-    from transformers import AutoModelForSequenceClassification
-
-    with quiet_transformers():  # the pooler and the classifier are new
-        model = AutoModelForSequenceClassification.from_pretrained(
-            base.folder, num_labels=1, torch_dtype=torch.float32
-        )
-    return model

@@ -39,7 +39,7 @@ def stopped(distil, monkeypatch):
 
     def run(name):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(module, "learn_ranking", stop)
+            patch.setattr(module, "ranking_lesson", stop)
             distil(name)
 
     return run

@@ -85,10 +85,10 @@ def test_the_target_of_alignment_is_the_base_and_not_what_is_trained(tiny_mlm, t
     from polyrank.training.language.language_loss import LanguageLoss
     from polyrank.training.language.language_objective import parse_objective
     from polyrank.training.language.sentence_pairs import SentenceEncoder, SentencePairs
-    from polyrank.training.language.students import Frozen, MaskStudent
+    from polyrank.training.language.students import Frozen, WholeStudent
 
     base, same = load_base(str(tiny_mlm)), [("sea ice melts",) * 2, ("stars",) * 2]
-    student = MaskStudent(copy.deepcopy(base.model)).eval()
+    student = WholeStudent(copy.deepcopy(base.model)).eval()
     objective = parse_objective("distance", text=False, pairs=True)
     pairs = SentencePairs(same, SentenceEncoder(base, 24), 2, seed=1)
     pairs.prepare(Frozen(base.model), 1, tmp_path / "targets.safetensors", "cpu")
@@ -124,13 +124,13 @@ def test_more_coordinates_than_there_are(tiny_mlm, text_file, tmp_path):
 
 
 def test_other_settings_are_refused_on_a_resume(tiny_mlm, text_file, tmp_path, monkeypatch):
-    from polyrank.training.language import train_language
+    from polyrank.training.loop import lottery_ticket
 
     def killed(*_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(train_language, "train_sparse", killed)
+        patch.setattr(lottery_ticket, "train_sparse", killed)
         with pytest.raises(KeyboardInterrupt):
             train(tiny_mlm, text_file, tmp_path / "de", sparsity=Sparsity(500))
     with pytest.raises(UsageError, match="k was 500, is 400"):

@@ -82,8 +82,9 @@ def test_pairs_add_alignment(tiny_mlm, text_file, pairs_file, tmp_path):
 
 def test_pairs_alone_need_no_text_and_no_head(tiny_bert, pairs_file, tmp_path):
     from polyrank.base import load_base
-    from polyrank.training.language.students import AdapterStudent
-    from polyrank.training.language.train_language import Frozen, SentenceEncoder, _pairs
+    from polyrank.training.language.learnt import pairs_of
+    from polyrank.training.language.sentence_pairs import SentenceEncoder
+    from polyrank.training.language.students import AdapterStudent, Frozen
     from polyrank.training.language.trainable_adapter import TrainableAdapter
 
     options = {"parallel": pairs_file, "loss": "distance", "steps": 80, **EASY}
@@ -93,7 +94,7 @@ def test_pairs_alone_need_no_text_and_no_head(tiny_bert, pairs_file, tmp_path):
 
     base = load_base(str(tiny_bert))
     encoder = SentenceEncoder(base, 24)
-    text, english = zip(*_pairs(pairs_file, "de"), strict=True)
+    text, english = zip(*pairs_of(pairs_file, "de"), strict=True)
     target = encoder.vectors(Frozen(base.model), english, "query", "cpu")
     adapter = TrainableAdapter.of(load_adapter_module(tmp_path / "de"), "de")
     distances = [
@@ -123,6 +124,7 @@ def test_every_loss_falls(tiny_mlm, text_file, pairs_file, tmp_path, loss, monke
 
 def test_the_base_and_the_head_stay_as_they_are(tiny_mlm, text_file, tmp_path, monkeypatch):
     from polyrank.training.language import train_language
+    from polyrank.training.loop import steps
 
     seen = {}
     for name in ("load_base", "head_of"):
@@ -144,8 +146,8 @@ def test_the_base_and_the_head_stay_as_they_are(tiny_mlm, text_file, tmp_path, m
             assert all(torch.equal(value, now[name]) for name, value in before[part].items())
         return facts
 
-    FIT = train_language.fit
-    monkeypatch.setattr(train_language, "fit", began)
+    FIT = steps.fit
+    monkeypatch.setattr(steps, "fit", began)
     train(tiny_mlm, text_file, tmp_path / "de")
     assert before
 
@@ -164,7 +166,7 @@ def test_an_adapter_starts_from_another(tiny_mlm, text_file, pairs_file, tmp_pat
         torch.testing.assert_close(mine, theirs, atol=1e-4, rtol=0)
     with pytest.raises(UsageError, match="leave it out to keep the sizes of --start"):
         train(tiny_mlm, text_file, tmp_path / "x", start=str(tmp_path / "many"), reduction=4)
-    with pytest.raises(UsageError, match="a mask cannot start from a module"):
+    with pytest.raises(UsageError, match="--start would be ignored with the kind 'mask'"):
         train(tiny_mlm, text_file, tmp_path / "x", start=str(tmp_path / "many"), kind="mask")
 
 
@@ -249,7 +251,7 @@ def test_prefixes_are_put_before_sentences_alone(tiny_mlm, pairs_file, text_file
 
 
 def test_a_resume_with_other_settings_is_refused(tiny_mlm, text_file, tmp_path):
-    from polyrank.training.loop.steps import begin
+    from polyrank.training.loop.run import begin
 
     begin(tmp_path / "work", {"steps": 5, "rate": 0.1}, resume=False)
     begin(tmp_path / "work", {"steps": 5, "rate": 0.1}, resume=True)
@@ -292,7 +294,7 @@ def test_bad_input_says_what_to_do(tiny_mlm, tiny_bert, text_file, pairs_file, t
         train(tiny_mlm, text_file, tmp_path / "de", reduction=5)
     with pytest.raises(UsageError, match="hides no tokens; leave out --head"):
         train(tiny_bert, None, tmp_path / "de", parallel=pairs_file, head=tmp_path)
-    with pytest.raises(ModuleError, match="is no masked-language head"):
+    with pytest.raises(ModuleError, match="is not a masked-language head"):
         train(tiny_bert, text_file, tmp_path / "de", head=tmp_path)
 
 

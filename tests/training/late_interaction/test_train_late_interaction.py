@@ -155,7 +155,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(train, tmp_path, monkeypatch, re
 
 
 def test_a_frozen_base_needs_no_place_in_a_checkpoint(train, tmp_path, monkeypatch):
-    from polyrank.training.late_interaction import train_late_interaction
+    from polyrank.training.loop import steps
 
     seen = {}
 
@@ -163,7 +163,7 @@ def test_a_frozen_base_needs_no_place_in_a_checkpoint(train, tmp_path, monkeypat
         seen["held"], seen["whole"] = model.state_dict(), dict(model.named_parameters())
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train_late_interaction, "fit", stop)
+    monkeypatch.setattr(steps, "fit", stop)
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "li")
     assert set(seen["held"]) == {n for n, p in seen["whole"].items() if p.requires_grad}

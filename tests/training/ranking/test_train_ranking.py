@@ -73,7 +73,9 @@ def test_a_full_model_in_half_of_the_bytes(tiny_mlm, judgements, tmp_path):
     stored = read_card(tmp_path / "True" / "toy").recipe["stored"]
     assert stored["dtype"] == "float16" and "computed in fp32" in stored["note"]
     assert "stored" not in read_card(tmp_path / "False" / "toy").recipe
-    with pytest.raises(UsageError, match="half says how a full model is stored"):
+    with pytest.raises(
+        UsageError, match="--half would be ignored with the kind 'adapter'.*use the kind full"
+    ):
         train_ranking_module(str(tiny_mlm), *judgements, tmp_path / "no", half=True)
 
 
@@ -94,6 +96,7 @@ def test_a_ranking_mask_is_the_difference_to_base_and_english_mask(
     """What was trained is rebuilt densely: base + English difference + ranking difference."""
     from polyrank.base import load_base
     from polyrank.modules.mask.mask_folder import load_mask_module
+    from polyrank.training.loop import lottery_ticket
     from polyrank.training.ranking import train_ranking
 
     trained = {}
@@ -103,8 +106,8 @@ def test_a_ranking_mask_is_the_difference_to_base_and_english_mask(
         trained.update({n: p.detach().clone() for n, p in model.base_model.named_parameters()})
         return differences, facts
 
-    real = train_ranking.train_sparse
-    monkeypatch.setattr(train_ranking, "train_sparse", kept)
+    real = lottery_ticket.train_sparse
+    monkeypatch.setattr(lottery_ticket, "train_sparse", kept)
     train_ranking.train_ranking_module(
         str(tiny_mlm), *judgements, tmp_path / "toy", kind="mask", zoo=zoo,
         steps=6, batch_queries=4, negatives=3, length=64, rate=3e-3,

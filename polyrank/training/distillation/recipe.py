@@ -1,4 +1,4 @@
-"""What a user chooses about both phases, and which choices do not go together."""
+"""How a pair of languages is distilled: both phases, and which choices do not go together."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from pathlib import Path
 
 from polyrank.errors import UsageError
 from polyrank.languages import tags
-from polyrank.training.loop.lottery_ticket import Sparsity
+from polyrank.training.examples.judged import JudgedRows
+from polyrank.training.kinds import part_of, teaching_kinds
+from polyrank.training.kinds.adapter import RANKING_REDUCTION
+from polyrank.training.kinds.contract import STUDENT, Shape
+from polyrank.training.loop.sparsity import DISTILLED, Sparsity
 
-STUDENTS = ("full", "mask", "adapter")
-RATES = {"full": 3e-4, "mask": 1e-4, "adapter": 5e-4}  # full: chosen on SQuAD dev; others not
-SPARSE = Sparsity(k=0.08, candidates="encoder")  # density as published
+LEAST = 1e-6  # unigram probability, as published
 
 Texts = Mapping[str, str | Path] | Sequence[str | Path]
 
@@ -51,27 +53,61 @@ class Task:
     length: int = 160
     rate: float | None = None
     mine: int = 4
-    reduction: int = 2
-    sparsity: Sparsity = SPARSE
+    reduction: int = RANKING_REDUCTION
+    sparsity: Sparsity = DISTILLED
 
     @property
     def peak_rate(self) -> float:
         """The rate, or the usual one of that student."""
-        return RATES[self.student] if self.rate is None else self.rate
+        return part_of(self.student, STUDENT).rate if self.rate is None else self.rate
+
+    @property
+    def shape(self) -> Shape:
+        """The options that only some students read."""
+        return Shape(self.reduction, self.sparsity)
 
 
-def check_options(source: str, target: str, kind: str, student: str) -> None:
-    """Refuse languages, modules or a student that there cannot be.
+@dataclass(frozen=True)
+class DistillationRecipe:
+    """The options of `distill_bilingual`, which explains them, checked.
+
+    Attributes:
+        source, target: normalised.
+        texts: language → its file, the source first.
+        rows: ranking data; None to end after phase 1.
 
     Raises:
-        UsageError: it says which.
+        UsageError: languages, modules, a student or a loss that there cannot be.
     """
-    if source == target:
-        raise UsageError(f"source and target are both '{source}'; give two languages")
-    if kind not in ("adapter", "mask"):
-        raise UsageError(f"the teacher's modules are adapters or masks, not '{kind}'")
-    if student not in STUDENTS:
-        raise UsageError(f"a student is one of {', '.join(STUDENTS)}, not '{student}'")
+
+    base: str
+    source: str
+    target: str
+    texts: Mapping[str, Path]
+    rows: JudgedRows | None = None
+    ranking: str = "squad"
+    teachers: tuple[str, ...] = ()
+    scale: str = JudgedRows.scale
+    row_scores: bool = False
+    kind: str = "adapter"
+    fallback: str = "error"
+    factor: int = 2
+    layers: str = "regular"
+    min_probability: float = LEAST
+    general: General = General()
+    task: Task = Task()
+    seed: int = 13
+
+    def __post_init__(self) -> None:
+        from polyrank.training.examples.teachers import check_teachers
+        from polyrank.training.losses import parse_loss
+
+        if self.kind not in teaching_kinds():
+            named = " or ".join(f"{kind}s" for kind in teaching_kinds())
+            raise UsageError(f"the teacher's modules are {named}, not '{self.kind}'")
+        part_of(self.task.student, STUDENT)
+        parse_loss(self.task.loss)
+        check_teachers(self.teachers, self.scale, True, self.task.loss)
 
 
 def check_phase_2(given: bool, others: bool, row_scores: bool, scale: str) -> None:
@@ -97,8 +133,10 @@ def by_language(texts: Texts, source: str, target: str) -> dict[str, Path]:
     """Language → its text, the source first.
 
     Raises:
-        UsageError: texts of other languages.
+        UsageError: one language twice, or texts of other languages.
     """
+    if source == target:
+        raise UsageError(f"source and target are both '{source}'; give two languages")
     if isinstance(texts, Mapping):
         given = {tags.normalise(tag): Path(path) for tag, path in texts.items()}
     else:

@@ -1,0 +1,120 @@
+"""Full models: all parameters move, the usual baseline; for ranking only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from polyrank.training.kinds.contract import (
+    LATE_INTERACTION,
+    RANKING,
+    SHARED,
+    STUDENT,
+    Fitted,
+    Fitting,
+    Ground,
+    Part,
+    PlainPart,
+    StudentGround,
+    Teaching,
+    plain,
+)
+
+if TYPE_CHECKING:
+    from polyrank.modules.card import ModuleCard
+
+# Parts of parameter names that 'colbert-xm' leaves alone: embeddings, and language modules as the
+# adapters library and XMOD name them.
+FROZEN = ("embeddings.", ".adapters.", "adapter_modules.", "adapter_layer_norm.")
+
+
+class FullRanking(PlainPart):
+    """A sequence classifier, over no module."""
+
+    rate = 1e-4
+    reads = frozenset({"half"})
+
+    def build(self, ground: Ground) -> Any:
+        from polyrank.training.loop.stack import whole_classifier
+
+        return whole_classifier(ground.base)
+
+    def fit(self, model: Any, ground: Ground, fitting: Fitting) -> Fitted:
+        """Perhaps in fp16 where that changes little on pairs beyond those of the last step."""
+        from polyrank.modules.storage import PROBE, rounded
+
+        fitted = plain(model, fitting)
+        if not ground.shape.half:
+            return fitted
+        steps = fitting.schedule.steps
+        unseen = [fitting.batches(steps + step)["pairs"] for step in range(PROBE)]
+        model, stored = rounded(model.cpu(), unseen)
+        about = {**asdict(stored), "note": str(stored)}
+        return Fitted(model, {**fitted.facts, "stored": about})
+
+    def save(self, fitted: Fitted, ground: Ground, output: Path, card: ModuleCard) -> ModuleCard:
+        from polyrank.modules.full import save_full_module, with_prefixes
+
+        with_prefixes(fitted.model.config, ground.prefixes)
+        return save_full_module(fitted.model, ground.base.tokenizer, output, card)
+
+
+class SharedWeights(PlainPart):
+    """What all languages share, over a language adapter: embeddings and language modules stay, so
+    that those of other languages still fit (ColBERT-XM: Louis et al. 2025, arXiv 2402.15059)."""
+
+    rate = 1e-4
+    reads = frozenset({"over"})
+    beneath: str | None = "adapter"
+    recipe = SHARED
+
+    def build(self, ground: Ground) -> Any:
+        from polyrank.training.loop.stack import adapter_stack
+
+        model = adapter_stack(ground.base, ground.below, None, 1)
+        free_shared(model)
+        return model
+
+    def save(self, fitted: Fitted, ground: Ground, output: Path, card: ModuleCard) -> ModuleCard:
+        from polyrank.modules.card import write_card
+        from polyrank.training.late_interaction.token_model import plain_encoder
+
+        plain_encoder(fitted.model, ground.base).save_pretrained(output)
+        ground.base.tokenizer.save_pretrained(output)
+        return write_card(output, card)
+
+
+class FullStudent(PlainPart):
+    """All of the student."""
+
+    rate = 3e-4  # chosen on SQuAD dev; the others' were not tuned
+
+    def build(self, ground: StudentGround) -> Any:
+        from polyrank.training.distillation.student import full_student
+
+        return full_student(ground.encoder, ground.head, ground.seed)
+
+    def save(self, fitted: Fitted, ground: StudentGround, output: Path, card: Any) -> Any:
+        from polyrank.training.distillation.student_folder import save_whole
+
+        return save_whole(fitted, ground, output, card)
+
+
+class Full:
+    """The row of `TRAINING`."""
+
+    parts: Mapping[str, Part] = {
+        RANKING: FullRanking(),
+        LATE_INTERACTION: SharedWeights(),
+        STUDENT: FullStudent(),
+    }
+    weights = "model.safetensors"
+    teaching: Teaching | None = None
+
+
+def free_shared(model: Any) -> None:
+    """Let move what all languages share, and nothing else."""
+    for name, parameter in model.base_model.named_parameters():
+        parameter.requires_grad_(not any(part in name for part in FROZEN))
