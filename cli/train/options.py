@@ -11,7 +11,7 @@ import typer
 from polyrank.errors import DataError, UsageError
 from polyrank.rerankers.scales import SCALES
 from polyrank.training.examples.forms import AUTO, FORMS
-from polyrank.training.kinds import TRAINING, kinds_for
+from polyrank.training.kinds import kinds_for, part_of
 from polyrank.training.kinds.contract import LANGUAGE, RANKING
 from polyrank.training.loop.sparsity import CANDIDATES
 
@@ -33,7 +33,7 @@ def choice(names: Iterable[str]) -> dict[str, Any]:
 
 def usual_rates(role: str) -> str:
     """The peak learning rate of each kind, as in 'adapter 5e-4, mask 1e-4'."""
-    rates = {kind: TRAINING[kind].parts[role].rate for kind in kinds_for(role)}
+    rates = {kind: part_of(kind, role).rate for kind in kinds_for(role)}
     return ", ".join(f"{kind} {rate:.0e}".replace("e-0", "e-") for kind, rate in rates.items())
 
 

@@ -18,7 +18,7 @@ ADAPTER = Kind(
     weights="adapter.safetensors",
     reader="polyrank.modules.adapter.adapter_folder:loaded",
     writer="polyrank.modules.adapter.adapter_folder:save_adapter_module",
-    training="polyrank.training.kinds:ADAPTER",
+    training="polyrank.training.kinds.adapter:ADAPTER",
     rates={"language": 1e-3, "ranking": 5e-4},
     refused={
         "both": "adapters cannot be routed 'both': two bottlenecks in one place are no sum.\n"
@@ -37,7 +37,7 @@ MASK = Kind(
     weights="mask.safetensors",
     reader="polyrank.modules.mask.mask_folder:loaded",
     writer="polyrank.modules.mask.mask_folder:save_mask_module",
-    training="polyrank.training.kinds:MASK",
+    training="polyrank.training.kinds.mask:MASK",
     rates={"language": 5e-4, "ranking": 1e-4},
     refused={
         "split": "masks cannot be routed 'split': all tokens share the weights a mask changes.\n"
@@ -56,7 +56,7 @@ FULL = Kind(
     weights="model.safetensors",
     reader="polyrank.modules.full.full_folder:loaded",
     writer="polyrank.modules.full.full_folder:save_full_module",
-    training="polyrank.training.kinds:FULL",
+    training="polyrank.training.kinds.full:FULL",
     rates={"ranking": 1e-4},
     refused=dict.fromkeys(("query", "document", "split", "both"), _ALONE),
     beneath="adapter",

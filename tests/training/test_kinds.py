@@ -1,29 +1,32 @@
-"""A kind is one entry of `TRAINING`: a toy kind, BitFit (Ben Zaken et al. 2022, arXiv 2106.10199),
-whose modules are the biases alone, trains as language and as ranking module by giving one."""
+"""A kind is one row and one file: the toy kind BitFit (Ben Zaken et al. 2022, arXiv 2106.10199),
+whose modules are the biases alone, trains as language and as ranking module, and then reranks."""
 
 from __future__ import annotations
 
 import copy
-import importlib
+from dataclasses import replace
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 import polyrank as pr
 from polyrank.errors import UsageError
-from polyrank.modules.card import read_card, write_card
-from polyrank.modules.folder import replaced
-from polyrank.training.kinds import TRAINING, check_options, kinds_for, part_of
+from polyrank.modules.card import read_card
+from polyrank.modules.full import head_of
+from polyrank.modules.kinds import KINDS
+from polyrank.training.kinds import check_options, kinds_for, part_of, trained
 from polyrank.training.kinds.contract import LANGUAGE, OF_KINDS, RANKING, PlainPart
 from polyrank.training.language.students import WholeStudent
 from polyrank.training.loop.stack import whole_classifier
 
-WEIGHTS = "biases.safetensors"
+from ..modules.test_kinds import BITFIT, FILE, save_bitfit
 
 
 def biases(encoder):
-    return {name: p for name, p in encoder.named_parameters() if name.endswith("bias")}
+    """By name; a pooler is part of a head."""
+    named = encoder.named_parameters()
+    return {n: p for n, p in named if n.endswith("bias") and not n.startswith("pooler.")}
 
 
 def only_biases(model):
@@ -32,44 +35,56 @@ def only_biases(model):
     return model
 
 
+def moved(model, below, ground):
+    """How far the biases are from the base's, and from the language module's beneath."""
+    start = dict(ground.base.model.named_parameters())
+    lying = load_file(below / FILE) if below else {}
+    return {
+        name: (p.detach() - start[name].detach() - lying.get(name, 0)).contiguous()
+        for name, p in biases(model).items()
+        if name in start
+    }
+
+
 class LanguageBiases(PlainPart):
-    rate = 2e-2
+    rate = BITFIT.rates["language"]
 
     def build(self, ground):
         return only_biases(WholeStudent(copy.deepcopy(ground.base.model)))
 
     def save(self, fitted, ground, output, card):
-        with replaced(output) as folder:
-            moved = biases(fitted.model.base_model)
-            save_file(
-                {name: p.detach().contiguous() for name, p in moved.items()}, folder / WEIGHTS
-            )
-            return write_card(folder, card)
+        return save_bitfit(moved(fitted.model.base_model, None, ground), output, card)
 
 
-class RankingBiases(LanguageBiases):
+class RankingBiases(PlainPart):
+    rate = BITFIT.rates["ranking"]
     beneath = "bitfit"
 
     def build(self, ground):
         model = whole_classifier(ground.base)
         if ground.below is not None:
-            model.base_model.load_state_dict(load_file(ground.below / WEIGHTS), strict=False)
+            lying = load_file(ground.below / FILE)
+            with torch.no_grad():
+                for name, bias in model.base_model.named_parameters():
+                    if name in lying:
+                        bias += lying[name]
         return only_biases(model)
+
+    def save(self, fitted, ground, output, card):
+        model = fitted.model
+        far = moved(model.base_model, ground.below, ground)
+        return save_bitfit(far, output, card, head=head_of(model))
 
 
 class BitFit:
     parts = {LANGUAGE: LanguageBiases(), RANKING: RankingBiases()}
-    weights = WEIGHTS
     teaching = None
 
 
 @pytest.fixture
 def bitfit(monkeypatch):
-    """The toy kind in the table, and among the kinds that a card and a zoo may name."""
-    monkeypatch.setitem(TRAINING, "bitfit", BitFit())
-    for name in ("polyrank.modules.card", "polyrank.zoo.find"):
-        module = importlib.import_module(name)
-        monkeypatch.setattr(module, "KINDS", (*module.KINDS, "bitfit"))
+    """The toy kind, by its row."""
+    monkeypatch.setitem(KINDS, "bitfit", replace(BITFIT, training=BitFit()))
 
 
 def test_a_toy_kind_trains_as_language_and_as_ranking_module(
@@ -82,25 +97,31 @@ def test_a_toy_kind_trains_as_language_and_as_ranking_module(
     card = pr.train_language_module(
         str(tiny_mlm), "en", text_file, folder, kind="bitfit", steps=40, batch_size=4, length=24
     )
-    assert card.kind == "bitfit" and card.recipe["rate"] == LanguageBiases.rate
+    assert card.kind == "bitfit" and card.recipe["rate"] == BITFIT.rates["language"]
     assert card.figures["perplexity after"] < card.figures["perplexity before"]
-    stored = load_file(folder / WEIGHTS)
-    base = dict(load_base(str(tiny_mlm)).model.named_parameters())
-    assert set(stored) == set(biases(load_base(str(tiny_mlm)).model))
-    assert any(not torch.equal(value, base[name]) for name, value in stored.items())
+    stored = load_file(folder / FILE)
+    base = load_base(str(tiny_mlm))
+    assert set(stored) == set(biases(base.model))
+    assert any(value.any() for value in stored.values())
 
     queries, passages = judgements
-    output = tmp_path / "toy"
+    output = zoo / "tiny-mlm/ranking/bitfit/toy"
     sizes = {"steps": 3, "batch_queries": 4, "negatives": 2, "length": 64, "mine": 2}
     card = pr.train_ranking_module(
         str(tiny_mlm), queries, passages, output, kind="bitfit", zoo=zoo, **sizes
     )
-    assert card.parent is not None and card.parent.sha256 == read_card(folder).files[WEIGHTS]
-    assert card.recipe["rate"] == LanguageBiases.rate and card.recipe["steps"] == 3
-    moved = load_file(output / WEIGHTS)
-    far = {name: (moved[name] - stored[name]).abs().max().item() for name in stored}
-    assert 0 < max(far.values()) < 0.1  # from the language's biases on, not from the base's
-    assert not (tmp_path / "toy.work").exists()
+    assert card.parent is not None and card.parent.sha256 == read_card(folder).files[FILE]
+    assert card.recipe["rate"] == BITFIT.rates["ranking"] and card.recipe["steps"] == 3
+    far = max(value.abs().max().item() for value in load_file(output / FILE).values())
+    assert 0 < far < 0.1  # from the language's biases on, not from the base's
+    assert not list(output.parent.glob("*.work"))
+
+    reranker = pr.Reranker(base, "toy", "bitfit", zoo=zoo, device="cpu")  # routing: document
+    assert reranker.routing == "document"
+    hits = reranker.rank("sea ice", ["water boils", "stars"], "en", "en")
+    alone = pr.Reranker(base, "toy", "bitfit", "none", zoo=zoo, device="cpu")
+    without = alone.rank("sea ice", ["water boils", "stars"], "en", "en")
+    assert {h.score for h in hits} != {h.score for h in without}  # the language module acts
 
 
 def test_the_toy_kind_is_offered_and_can_do_no_more_than_its_parts(bitfit):
@@ -112,30 +133,16 @@ def test_the_toy_kind_is_offered_and_can_do_no_more_than_its_parts(bitfit):
         check_options("bitfit", "ranking", half=True)
 
 
-@pytest.mark.parametrize("kind", TRAINING)
+@pytest.mark.parametrize("kind", list(KINDS))
 def test_every_entry_says_all_that_a_run_asks_of_it(kind):
-    trained = TRAINING[kind]
-    assert trained.weights.endswith(".safetensors") and trained.parts
-    for part in trained.parts.values():
+    entry = trained(kind)
+    assert entry.parts
+    for part in entry.parts.values():
         assert part.rate > 0 and part.reads <= set(OF_KINDS)
         assert set(part.replaces) <= part.reads
         assert part.beneath is None or part.beneath in kinds_for("language")
         for method in ("build", "options", "longest", "fit", "save"):
             assert callable(getattr(part, method))
-
-
-def test_no_other_file_asks_for_a_kind_by_its_name():
-    import re
-    from pathlib import Path
-
-    import polyrank.cli
-
-    names = "|".join(TRAINING)
-    asked = re.compile(rf"""[=!]=\s*["']({names})["']|["']({names})["']\s*[=!]=""")
-    roots = [Path(pr.__file__).parent / "training", Path(polyrank.cli.__file__).parent / "train"]
-    files = [path for root in roots for path in root.rglob("*.py") if "pack" not in path.parts]
-    assert len(files) > 50
-    assert [str(path) for path in files if asked.search(path.read_text())] == []
 
 
 def test_the_tables_need_no_torch():

@@ -16,8 +16,7 @@ from polyrank.encoders.routed import NO_MODULE, RoutedEncoder, score
 from polyrank.modules.adapter.tensors import AdapterModule, Head
 from polyrank.modules.mask.sparse import Differences, applied
 from polyrank.training.distillation.state_alignment import States, with_probabilities
-from polyrank.training.kinds import TRAINING
-from polyrank.training.kinds.contract import Teaching
+from polyrank.training.kinds import teaching_of
 from polyrank.training.loop.steps import Batch
 from polyrank.zoo.find import find
 
@@ -127,7 +126,7 @@ def language_teacher(
         language: find(base.name, "language", kind, name, zoo) if name else None
         for language, name in names.items()
     }
-    return _teaching(kind).languages(trimmed, kept, folders)
+    return teaching_of(kind).languages(trimmed, kept, folders)
 
 
 def ranking_teacher(
@@ -142,10 +141,4 @@ def ranking_teacher(
     language, name = plan.document_language, plan.document_module
     below = find(base.name, "language", plan.kind, name, zoo) if name else None
     folder = find(base.name, "ranking", plan.ranking_kind, plan.ranking, zoo)
-    return _teaching(plan.kind).ranking(trimmed, kept, language, below, folder)
-
-
-def _teaching(kind: str) -> Teaching:
-    teaching = TRAINING[kind].teaching
-    assert teaching is not None  # a recipe refuses other kinds
-    return teaching
+    return teaching_of(plan.kind).ranking(trimmed, kept, language, below, folder)

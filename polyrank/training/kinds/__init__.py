@@ -1,4 +1,4 @@
-"""How each kind of module is trained: one row a kind, one file a row; see `contract`.
+"""How each kind of module is trained: a file each, named in the kind's row; see `contract`.
 
 Needs no torch, so that a command line can list the kinds.
 """
@@ -6,24 +6,39 @@ Needs no torch, so that a command line can list the kinds.
 from __future__ import annotations
 
 from polyrank.errors import UsageError
-from polyrank.training.kinds.adapter import Adapter
-from polyrank.training.kinds.contract import Part, TrainedKind
-from polyrank.training.kinds.full import Full
-from polyrank.training.kinds.mask import Mask
+from polyrank.modules.kind import resolved
+from polyrank.modules.kinds import KINDS
+from polyrank.training.kinds.contract import Part, Teaching, TrainedKind
 
-ADAPTER, MASK, FULL = Adapter(), Mask(), Full()
 
-TRAINING: dict[str, TrainedKind] = {"adapter": ADAPTER, "mask": MASK, "full": FULL}
+def trained(kind: str) -> TrainedKind:
+    """How a kind is trained, as its row in `polyrank.modules.kinds.KINDS` says."""
+    entry: TrainedKind = resolved(KINDS[kind].training)
+    return entry
 
 
 def kinds_for(role: str) -> tuple[str, ...]:
     """The kinds that can be trained for a role; the first one is the usual one."""
-    return tuple(kind for kind, trained in TRAINING.items() if role in trained.parts)
+    return tuple(kind for kind in KINDS if role in trained(kind).parts)
 
 
 def teaching_kinds() -> tuple[str, ...]:
     """The kinds whose modules can be a teacher in distillation."""
-    return tuple(kind for kind, trained in TRAINING.items() if trained.teaching is not None)
+    return tuple(kind for kind in KINDS if trained(kind).teaching is not None)
+
+
+def teaching_of(kind: str) -> Teaching:
+    """How the modules of a kind teach in distillation.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    teaching = trained(kind).teaching if kind in KINDS else None
+    if teaching is None:
+        raise UsageError(
+            f"modules of the kind '{kind}' cannot teach; use {' or '.join(teaching_kinds())}"
+        )
+    return teaching
 
 
 def part_of(kind: str, role: str) -> Part:
@@ -32,12 +47,12 @@ def part_of(kind: str, role: str) -> Part:
     Raises:
         UsageError: a kind that cannot be.
     """
-    if kind not in TRAINING or role not in TRAINING[kind].parts:
+    if kind not in KINDS or role not in trained(kind).parts:
         raise UsageError(
             f"a module of the kind '{kind}' cannot be trained for the role '{role}'; use one of "
             f"{', '.join(kinds_for(role))}"
         )
-    return TRAINING[kind].parts[role]
+    return trained(kind).parts[role]
 
 
 def check_options(kind: str, role: str, **given: bool) -> None:
@@ -52,7 +67,7 @@ def check_options(kind: str, role: str, **given: bool) -> None:
     reads = part_of(kind, role).reads
     for option, there in given.items():
         if there and option not in reads:
-            fitting = [k for k in kinds_for(role) if option in TRAINING[k].parts[role].reads]
+            fitting = [k for k in kinds_for(role) if option in trained(k).parts[role].reads]
             raise UsageError(
                 f"--{option} would be ignored with the kind '{kind}'; leave it out, or use the "
                 f"kind {' or '.join(fitting)}"

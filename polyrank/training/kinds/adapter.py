@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polyrank.modules.kinds import KINDS
 from polyrank.training.kinds.contract import (
     LANGUAGE,
     LATE_INTERACTION,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from polyrank.modules.card import ModuleCard
     from polyrank.training.distillation.teacher import Teacher
 
+RATES = KINDS["adapter"].rates
 LANGUAGE_REDUCTION = 8  # of an e5-small: a bottleneck of 48, under a megabyte in fp16
 RANKING_REDUCTION = 2
 
@@ -42,7 +44,7 @@ class LanguageAdapter(PlainPart):
     """A bottleneck after each feed-forward block, and a coupling after the embeddings whose inverse
     runs before the output embeddings."""
 
-    rate = 1e-3
+    rate = RATES["language"]
     reads = frozenset({"reduction", "start"})
 
     def build(self, ground: Ground) -> Any:
@@ -61,7 +63,7 @@ class LanguageAdapter(PlainPart):
         if start is None:
             return {"reduction": reduction}
         card = read_card(language_below(ground.base, "adapter", start, ground.zoo))
-        sha256 = card.files[Adapter.weights]
+        sha256 = KINDS[card.kind].parent_hash(card.files)
         return {"reduction": reduction, "start": {"name": card.full_name, "sha256": sha256}}
 
     def save(self, fitted: Fitted, ground: Ground, output: Path, card: ModuleCard) -> ModuleCard:
@@ -75,7 +77,7 @@ class LanguageAdapter(PlainPart):
 class RankingAdapter(PlainPart):
     """A bottleneck after each feed-forward block over a frozen language adapter, and a head."""
 
-    rate = 5e-4
+    rate = RATES["ranking"]
     reads = frozenset({"reduction", "over"})
     beneath: str | None = "adapter"
 
@@ -117,7 +119,7 @@ class TokenAdapter(RankingAdapter):
 class StudentAdapter(PlainPart):
     """A ranking adapter over the student of phase 1, which stays as it is."""
 
-    rate = 5e-4
+    rate = RATES["ranking"]
     reads = frozenset({"reduction"})
     form = "adapter"
 
@@ -169,7 +171,7 @@ class AdapterTeaching:
 
 
 class Adapter:
-    """The row of `TRAINING`."""
+    """What the kind's row names as its training."""
 
     parts: Mapping[str, Part] = {
         LANGUAGE: LanguageAdapter(),
@@ -177,8 +179,10 @@ class Adapter:
         LATE_INTERACTION: TokenAdapter(),
         STUDENT: StudentAdapter(),
     }
-    weights = "adapter.safetensors"
     teaching: Teaching | None = AdapterTeaching()
+
+
+ADAPTER = Adapter()
 
 
 def _reduction(ground: Ground) -> int:

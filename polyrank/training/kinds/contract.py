@@ -1,8 +1,9 @@
 """What a kind of module must say to be trained.
 
 To add a kind: write a class like `TrainedKind`, whose `parts` say for each role that it can play
-what is built, how that is fitted and how it is saved, and give it a row in `TRAINING`. Everything
-else (text, batches, losses, work folder, resuming, the card) is the same for every kind.
+what is built, how that is fitted and how it is saved, and name it in the kind's row as its
+training. Everything else (text, batches, losses, work folder, resuming, the card) is the same for
+every kind.
 """
 
 from __future__ import annotations
@@ -191,16 +192,14 @@ class Teaching(Protocol):
 
 
 class TrainedKind(Protocol):
-    """One row of `TRAINING`.
+    """What the row of a kind names as its training.
 
     Attributes:
         parts: role → how it is trained for it. A role that is absent cannot be played.
-        weights: the file that identifies a language module, for the card of what lies over it.
         teaching: how its modules teach in distillation; None where they cannot.
     """
 
     parts: Mapping[str, Part]
-    weights: str
     teaching: Teaching | None
 
 

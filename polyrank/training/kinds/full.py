@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polyrank.modules.kinds import KINDS
 from polyrank.training.kinds.contract import (
     LATE_INTERACTION,
     RANKING,
@@ -25,15 +26,11 @@ from polyrank.training.kinds.contract import (
 if TYPE_CHECKING:
     from polyrank.modules.card import ModuleCard
 
-# Parts of parameter names that 'colbert-xm' leaves alone: embeddings, and language modules as the
-# adapters library and XMOD name them.
-FROZEN = ("embeddings.", ".adapters.", "adapter_modules.", "adapter_layer_norm.")
-
 
 class FullRanking(PlainPart):
     """A sequence classifier, over no module."""
 
-    rate = 1e-4
+    rate = KINDS["full"].rates["ranking"]
     reads = frozenset({"half"})
 
     def build(self, ground: Ground) -> Any:
@@ -65,7 +62,7 @@ class SharedWeights(PlainPart):
     """What all languages share, over a language adapter: embeddings and language modules stay, so
     that those of other languages still fit (ColBERT-XM: Louis et al. 2025, arXiv 2402.15059)."""
 
-    rate = 1e-4
+    rate = KINDS["full"].rates["ranking"]
     reads = frozenset({"over"})
     beneath: str | None = "adapter"
     recipe = SHARED
@@ -74,6 +71,8 @@ class SharedWeights(PlainPart):
         from polyrank.training.loop.stack import adapter_stack
 
         model = adapter_stack(ground.base, ground.below, None, 1)
+        from polyrank.training.late_interaction.shared_weights import free_shared
+
         free_shared(model)
         return model
 
@@ -103,18 +102,14 @@ class FullStudent(PlainPart):
 
 
 class Full:
-    """The row of `TRAINING`."""
+    """What the kind's row names as its training."""
 
     parts: Mapping[str, Part] = {
         RANKING: FullRanking(),
         LATE_INTERACTION: SharedWeights(),
         STUDENT: FullStudent(),
     }
-    weights = "model.safetensors"
     teaching: Teaching | None = None
 
 
-def free_shared(model: Any) -> None:
-    """Let move what all languages share, and nothing else."""
-    for name, parameter in model.base_model.named_parameters():
-        parameter.requires_grad_(not any(part in name for part in FROZEN))
+FULL = Full()

@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polyrank.modules.kinds import KINDS
 from polyrank.training.kinds.adapter import usual_reduction
 from polyrank.training.kinds.contract import (
     LANGUAGE,
@@ -73,7 +74,7 @@ class MaskPart(PlainPart):
 class LanguageMask(MaskPart):
     """A copy of the base, so that the base stays for comparison."""
 
-    rate = 5e-4
+    rate = KINDS["mask"].rates["language"]
 
     def build(self, ground: Ground) -> Any:
         import copy
@@ -91,7 +92,7 @@ class LanguageMask(MaskPart):
 class RankingMask(MaskPart):
     """A classifier over base + language mask; stored is what changes beyond these, and the head."""
 
-    rate = 1e-4
+    rate = KINDS["mask"].rates["ranking"]
     reads = MaskPart.reads | {"over"}
     beneath: str | None = "mask"
 
@@ -129,7 +130,7 @@ class TokenMask(RankingMask):
 class StudentMask(MaskPart):
     """A classifier of which few weights move; it is stored as a whole."""
 
-    rate = 1e-4
+    rate = KINDS["mask"].rates["ranking"]
     reads = frozenset({"k", "full-steps"})
     replaces: Mapping[str, str] = {}
 
@@ -178,7 +179,7 @@ class MaskTeaching:
 
 
 class Mask:
-    """The row of `TRAINING`."""
+    """What the kind's row names as its training."""
 
     parts: Mapping[str, Part] = {
         LANGUAGE: LanguageMask(),
@@ -186,8 +187,10 @@ class Mask:
         LATE_INTERACTION: TokenMask(),
         STUDENT: StudentMask(),
     }
-    weights = "mask.safetensors"
     teaching: Teaching | None = MaskTeaching()
+
+
+MASK = Mask()
 
 
 def _apply(encoder: Any, below: Path | None) -> None:

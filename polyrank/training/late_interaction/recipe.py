@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from polyrank.errors import UsageError
 from polyrank.training.examples.judged import JudgedRows
-from polyrank.training.kinds import TRAINING, kinds_for, part_of
+from polyrank.training.kinds import kinds_for, part_of
 from polyrank.training.kinds.adapter import RANKING_REDUCTION
 from polyrank.training.kinds.contract import LATE_INTERACTION, MODULAR, Shape
 from polyrank.training.loop.sparsity import PLAIN, Sparsity
@@ -22,7 +22,7 @@ def recipes() -> Mapping[str, tuple[str, ...]]:
     """What moves, and the kinds that are trained so; the first one is the usual one."""
     found: dict[str, tuple[str, ...]] = {}
     for kind in kinds_for(LATE_INTERACTION):
-        recipe = TRAINING[kind].parts[LATE_INTERACTION].recipe
+        recipe = part_of(kind, LATE_INTERACTION).recipe
         found[recipe] = (*found.get(recipe, ()), kind)
     return found
 

@@ -24,7 +24,7 @@ from polyrank.modules.card import Parent
 from polyrank.modules.projection import Projection, TokenRules, embed, project, untrained
 from polyrank.training.kinds import Part, part_of
 from polyrank.training.kinds.contract import LATE_INTERACTION, SHARED, Ground, Shape
-from polyrank.training.kinds.full import free_shared
+from polyrank.training.late_interaction.shared_weights import free_shared
 from polyrank.training.loop.stack import language_below, parent_of
 
 

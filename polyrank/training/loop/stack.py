@@ -12,7 +12,7 @@ from polyrank.base.quiet import quiet_transformers
 from polyrank.errors import UsageError
 from polyrank.modules.adapter.adapter_folder import check_trainable_over
 from polyrank.modules.card import Parent, read_card
-from polyrank.training.kinds import TRAINING
+from polyrank.modules.kinds import KINDS
 from polyrank.training.language.language_model import adapter_model, train_only
 from polyrank.zoo.find import find
 
@@ -37,7 +37,7 @@ def language_below(base: Base, kind: str, name: str, zoo: str | Path | None) -> 
 def parent_of(folder: Path, kind: str) -> Parent:
     """What the card of a ranking module says of the language module beneath."""
     card = read_card(folder)
-    return Parent(card.name, card.language, card.files[TRAINING[kind].weights])
+    return Parent(card.name, card.language, KINDS[kind].parent_hash(card.files))
 
 
 def adapter_stack(base: Base, below: Path | None, ranking: str | None, reduction: int) -> Any:
