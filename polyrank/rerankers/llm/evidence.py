@@ -12,10 +12,11 @@ import re
 from typing import Any
 
 from polyrank.errors import UsageError
-from polyrank.rerankers.base import Ranking, Request, best_first
+from polyrank.rerankers.base import best_first
 from polyrank.rerankers.llm.engines.base import Engine, Generation
 from polyrank.rerankers.llm.label import LabelReranker
 from polyrank.rerankers.llm.prompt import Prompt
+from polyrank.rerankers.llm.reranker import Ask, Job, Work
 
 PARTS = ("contribution", "evidence")
 
@@ -52,25 +53,25 @@ class EvidenceReranker(LabelReranker):
                 f"{' and '.join(PARTS)} for the evidence scorer"
             )
 
-    def _rank(self, request: Request) -> Ranking:
-        prompts = [
-            self._render(request.query, [d], answer_tokens=self.prompt.max_tokens + 1)
-            for d in request.documents
-        ]
-        scores, details = self._scored(request, prompts)
+    def _rank(self, job: Job) -> Work:
+        room = self.prompt.max_tokens + 1
+        prompts = [job.render([document], answer_tokens=room) for document in job.documents]
+        logits = yield Ask(prompts, self.tokens)
+        scores, details = self._scored(job, logits)
         going_on = [place for place, score in enumerate(scores) if score > self.threshold]
-        answers = self._say([(*prompts[place], self.tokens[0].id) for place in going_on])
-        for place, answer in zip(going_on, answers, strict=True):
-            details[request.documents[place].id] |= self._parts(answer)
-        return best_first(request, scores, details)
+        if going_on:
+            answers = yield Ask([(*prompts[place], self.tokens[0].id) for place in going_on])
+            for place, answer in zip(going_on, answers, strict=True):
+                details[job.documents[place].id] |= self._parts(job, answer)
+        return best_first(job.request, scores, details)
 
-    def _parts(self, answer: Generation) -> dict[str, Any]:
+    def _parts(self, job: Job, answer: Generation) -> dict[str, Any]:
         match = self._pattern.search(answer.text)
         found: dict[str, Any] = {
             name: (match.group(name) or "").strip() or None if match else None for name in PARTS
         }
         for name in PARTS:
             if found[name] is None:
-                self._malformed(f"the answer had no {name}")
+                job.malformed({f"the answer had no {name}": 1})
         adheres = not answer.cut and None not in found.values()
         return {**found, "cut": answer.cut, "adheres": adheres}

@@ -10,11 +10,11 @@ import random
 from typing import Any
 
 from polyrank.errors import UsageError
-from polyrank.rerankers.base import Ranking, Request, best_first
+from polyrank.rerankers.base import Request, best_first
 from polyrank.rerankers.llm.answers import part, scores_of
 from polyrank.rerankers.llm.engines.base import Engine
 from polyrank.rerankers.llm.prompt import Prompt
-from polyrank.rerankers.llm.reranker import Details, LLMReranker
+from polyrank.rerankers.llm.reranker import Ask, Details, Job, LLMReranker, Work
 
 UNREAD = -1.0  # below every grade: a document that got none comes last
 
@@ -52,32 +52,31 @@ class GroupwiseReranker(LLMReranker):
         )
         self.window, self.repeats, self.shuffle_seed = window, repeats, shuffle_seed
 
-    def _rank(self, request: Request) -> Ranking:
+    def _rank(self, job: Job) -> Work:
         groups = [
-            group for repeat in range(self.repeats) for group in self._groups(request, repeat)
+            group for repeat in range(self.repeats) for group in self._groups(job.request, repeat)
         ]
         prompts = [
-            self._render(
-                request.query,
-                [request.documents[place] for place in group],
+            job.render(
+                [job.documents[place] for place in group],
                 self.prompt.named(len(group)),
                 answer_tokens=self.prompt.max_tokens,
             )
             for group in groups
         ]
-        grades: list[list[float | None]] = [[] for _ in request.documents]
-        for group, answer in zip(groups, self._say(prompts), strict=True):
+        grades: list[list[float | None]] = [[] for _ in job.documents]
+        answers = yield Ask(prompts)
+        for group, answer in zip(groups, answers, strict=True):
             said, faults = part(answer.text, self.prompt.output)
             found, more = scores_of(said, self.prompt.named(len(group)))
-            for kind, times in {**faults, **more}.items():
-                self._malformed(kind, times)
+            job.malformed(faults, more)
             for place, grade in zip(group, found, strict=True):
                 grades[place].append(grade)
         details: Details = {
             document.id: {"grades": row}
-            for document, row in zip(request.documents, grades, strict=True)
+            for document, row in zip(job.documents, grades, strict=True)
         }
-        return best_first(request, [_mean(row) for row in grades], details)
+        return best_first(job.request, [_mean(row) for row in grades], details)
 
     def _groups(self, request: Request, repeat: int) -> list[list[int]]:
         """Places, shuffled and cut into groups of nearly one size."""

@@ -10,8 +10,8 @@ With a prompt that only has labels, in one pass and without reasoning:
 
     score = Σ s · P(s)       P: softmax over the labels' logits
 
-Finer scales rank better (0–10 over yes and no); for the one pass each label must be one token, which
-"10" often is not.
+Finer scales rank better (0–10 over yes and no); for the one pass each label must be one token,
+which "10" often is not.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from polyrank.errors import UsageError
-from polyrank.rerankers.base import Ranking, Request, best_first
+from polyrank.rerankers.base import best_first
 from polyrank.rerankers.llm.answers import number_of
-from polyrank.rerankers.llm.engines.base import Engine, Generation
+from polyrank.rerankers.llm.engines.base import Engine, Generation, Token
 from polyrank.rerankers.llm.prompt import Prompt
-from polyrank.rerankers.llm.reranker import Details, LLMReranker
+from polyrank.rerankers.llm.reranker import Ask, Details, Job, LLMReranker, Work
 
 UNREAD = -1.0  # below every score that can be read: such a document comes last
 
@@ -56,23 +56,22 @@ class IntegerReranker(LLMReranker):
                 f"the prompt '{self.prompt.name}' has no labels that are whole numbers, such as "
                 "0 to 9; the integers scorer needs them"
             )
-        self.tokens = () if self.prompt.output else self.renderer.tokens(self.prompt.labels)
+        self.tokens: tuple[Token, ...] = ()
+        if not self.prompt.output:
+            self.tokens = self.renderer.tokens(self.prompt.labels)
 
-    def _rank(self, request: Request) -> Ranking:
-        answer = self.prompt.max_tokens if self.prompt.output else 1
-        prompts = [
-            self._render(request.query, [document], answer_tokens=answer)
-            for document in request.documents
-        ]
+    def _rank(self, job: Job) -> Work:
+        room = self.prompt.max_tokens if self.prompt.output else 1
+        prompts = [job.render([document], answer_tokens=room) for document in job.documents]
+        answers = yield Ask(prompts, self.tokens)
         if self.prompt.output:
-            graded = [self._graded(answer) for answer in self._say(prompts)]
+            graded = [self._graded(job, answer) for answer in answers]
         else:
-            graded = [self._expected(row) for row in self.engine.logits(prompts, self.tokens)]
+            graded = [self._expected(row) for row in answers]
         details: Details = {
-            document.id: detail
-            for document, (_, detail) in zip(request.documents, graded, strict=True)
+            document.id: detail for document, (_, detail) in zip(job.documents, graded, strict=True)
         }
-        return best_first(request, [score for score, _ in graded], details)
+        return best_first(job.request, [score for score, _ in graded], details)
 
     def _expected(self, logits: Sequence[float]) -> tuple[float, dict[str, Any]]:
         """Σ s · P(s) of the labels' logits."""
@@ -82,12 +81,11 @@ class IntegerReranker(LLMReranker):
         score = sum(level * chance for level, chance in zip(self.levels, chances, strict=True))
         return score, dict(zip(self.prompt.labels, chances, strict=True))
 
-    def _graded(self, answer: Generation) -> tuple[float, dict[str, Any]]:
+    def _graded(self, job: Job, answer: Generation) -> tuple[float, dict[str, Any]]:
         """s · P(s) of an answer that says s."""
         lowest, highest = min(self.levels), max(self.levels)
         found, faults = number_of(answer.text, self.prompt.output, lowest, highest)
-        for kind, times in faults.items():
-            self._malformed(kind, times)
+        job.malformed(faults)
         if found is None:
             return UNREAD, {"grade": None, "reasoning": answer.text}
         grade, start, end = found

@@ -3,8 +3,8 @@
     z = logit(true) − logit(false)     or logit(true) alone
 
 right after the prompt. Qwen3-Reranker (yes, no), mxbai-rerank-v2 and ProRank's second stage (1, 0),
-MemReranker and Prism (yes, no), zerank and bge-reranker-v2-gemma (Yes alone), monoT5 (true, false in
-the decoder). Raw logits, without sigmoid: at 0 and 1 that would make ties.
+MemReranker and Prism (yes, no), zerank and bge-reranker-v2-gemma (Yes alone), monoT5 (true, false,
+in the decoder). Raw logits, without sigmoid: at 0 and 1 that would make ties.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from polyrank.errors import UsageError
-from polyrank.rerankers.base import Ranking, Request, best_first
-from polyrank.rerankers.llm.engines.base import Engine, PromptIds, Token
+from polyrank.rerankers.base import best_first
+from polyrank.rerankers.llm.engines.base import Engine, Token
 from polyrank.rerankers.llm.prompt import Prompt
-from polyrank.rerankers.llm.reranker import Details, LLMReranker
+from polyrank.rerankers.llm.reranker import Ask, Details, Job, LLMReranker, Work
 
 
 class LabelReranker(LLMReranker):
@@ -59,19 +59,17 @@ class LabelReranker(LLMReranker):
         self.tokens = tuple(tokens) or self.renderer.tokens(labels)
         self.options["labels"] = [token.text for token in self.tokens]
 
-    def _rank(self, request: Request) -> Ranking:
-        prompts = [self._render(request.query, [document]) for document in request.documents]
-        scores, details = self._scored(request, prompts)
-        return best_first(request, scores, details)
+    def _rank(self, job: Job) -> Work:
+        prompts = [job.render([document]) for document in job.documents]
+        logits = yield Ask(prompts, self.tokens)
+        scores, details = self._scored(job, logits)
+        return best_first(job.request, scores, details)
 
-    def _scored(
-        self, request: Request, prompts: Sequence[PromptIds]
-    ) -> tuple[list[float], Details]:
-        logits = self.engine.logits(prompts, self.tokens)
+    def _scored(self, job: Job, logits: list[list[float]]) -> tuple[list[float], Details]:
         scores = [row[0] - row[1] if len(row) == 2 else row[0] for row in logits]
         names = ("true", "false")[: len(self.tokens)]
         details: Details = {
             document.id: dict(zip(names, row, strict=True))
-            for document, row in zip(request.documents, logits, strict=True)
+            for document, row in zip(job.documents, logits, strict=True)
         }
         return scores, details

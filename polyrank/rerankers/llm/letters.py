@@ -9,14 +9,22 @@ One pass a window and nothing decoded. Longer lists go through a sliding window 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
-from polyrank.rerankers.base import Ranking, Request
 from polyrank.rerankers.llm.engines.base import Engine
 from polyrank.rerankers.llm.prompt import Prompt
-from polyrank.rerankers.llm.reranker import Details, LLMReranker, check_window, in_order
-from polyrank.rerankers.llm.windows import slide
+from polyrank.rerankers.llm.reranker import (
+    Ask,
+    Details,
+    Job,
+    LLMReranker,
+    Work,
+    answered,
+    check_window,
+    in_order,
+)
+from polyrank.rerankers.llm.windows import windows
 
 
 class LetterReranker(LLMReranker):
@@ -47,19 +55,17 @@ class LetterReranker(LLMReranker):
         self.window, self.step = window, step
         self.tokens = self.renderer.tokens(self.prompt.named(window), self.prompt.named(window))
 
-    def _rank(self, request: Request) -> Ranking:
+    def _rank(self, job: Job) -> Work:
         details: Details = {}
 
-        def order(places: Sequence[int]) -> list[int]:
-            documents = [request.documents[place] for place in places]
-            names = self.prompt.named(len(places))
-            prompt = self._render(request.query, documents, names)
-            (logits,) = self.engine.logits([prompt], self.tokens[: len(places)])
+        def order(places: Sequence[int]) -> Generator[Ask, list[Any], list[int]]:
+            documents = [job.documents[place] for place in places]
+            prompt = job.render(documents, self.prompt.named(len(places)))
+            (logits,) = yield Ask([prompt], self.tokens[: len(places)])
             for document, logit in zip(documents, logits, strict=True):
                 details[document.id] = {"logit": logit}
             by_logit = zip(logits, (document.id for document in documents), places, strict=True)
             return [place for _, _, place in sorted(by_logit, key=lambda row: (-row[0], row[1]))]
 
-        return in_order(
-            request, slide(len(request.documents), order, self.window, self.step), details
-        )
+        sliding = windows(len(job.documents), self.window, self.step)
+        return in_order(job.request, (yield from answered(sliding, order)), details)

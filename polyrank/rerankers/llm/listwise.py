@@ -6,15 +6,23 @@ needed, what matches, how it ranks. Longer lists go through a sliding window fro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
-from polyrank.rerankers.base import Ranking, Request
+from polyrank.rerankers.base import Request
 from polyrank.rerankers.llm.answers import order_of, part
 from polyrank.rerankers.llm.engines.base import Engine
 from polyrank.rerankers.llm.prompt import Prompt
-from polyrank.rerankers.llm.reranker import LLMReranker, check_window, in_order
-from polyrank.rerankers.llm.windows import slide
+from polyrank.rerankers.llm.reranker import (
+    Ask,
+    Job,
+    LLMReranker,
+    Work,
+    answered,
+    check_window,
+    in_order,
+)
+from polyrank.rerankers.llm.windows import windows
 
 
 class ListwiseReranker(LLMReranker):
@@ -45,28 +53,27 @@ class ListwiseReranker(LLMReranker):
         self.window, self.step = window, step
         self.prompt.named(window)  # refused here when there are too few names
 
-    def _rank(self, request: Request) -> Ranking:
-        shown = self._shown_scores(request)
+    def _rank(self, job: Job) -> Work:
+        shown = self._shown_scores(job.request)
 
-        def order(places: Sequence[int]) -> list[int]:
+        def order(places: Sequence[int]) -> Generator[Ask, list[Any], list[int]]:
             if len(places) == 1:
                 return list(places)
             names = self.prompt.named(len(places))
-            prompt = self._render(
-                request.query,
-                [request.documents[place] for place in places],
+            prompt = job.render(
+                [job.documents[place] for place in places],
                 names,
                 [shown[place] for place in places] if shown else (),
                 answer_tokens=self.prompt.max_tokens,
             )
-            (answer,) = self._say([prompt])
+            (answer,) = yield Ask([prompt])
             said, faults = part(answer.text, self.prompt.output)
             found, more = order_of(said, names)
-            for kind, times in {**faults, **more}.items():
-                self._malformed(kind, times)
+            job.malformed(faults, more)
             return [places[place] for place in found]
 
-        return in_order(request, slide(len(request.documents), order, self.window, self.step))
+        sliding = windows(len(job.documents), self.window, self.step)
+        return in_order(job.request, (yield from answered(sliding, order)))
 
     def _shown_scores(self, request: Request) -> list[str]:
         """What the prompt says of each document's first-stage score: nothing, here."""

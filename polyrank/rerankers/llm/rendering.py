@@ -350,9 +350,10 @@ def language_name(tag: str | None) -> str:
     """A language in English, where names are installed (`polyrank[llm]`); else its tag."""
     if tag is None:
         return "an unnamed language"
+    from importlib.util import find_spec
+
     from langcodes import Language
 
-    try:
-        return str(Language.get(tag).display_name())
-    except (ImportError, LookupError):
+    if find_spec("language_data") is None:
         return tag
+    return str(Language.get(tag).display_name())

@@ -50,6 +50,7 @@ SHARED: Mapping[str, Option] = {
     "max_tokens": Option(int, None, "Tokens of an answer, at most; else by the prompt."),
     "temperature": Option(float, 0.0, "Of generated answers; 0 takes the likeliest token."),
     "seed": Option(int, 0, "Of answers with a temperature."),
+    "at_once": Option(int, 1, "Queries whose prompts are run together."),
 }
 
 SCORERS: Mapping[str, ScorerEntry] = {

@@ -8,16 +8,24 @@ up to `window`. What the last window chooses is the answer.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from typing import Any
 
 from polyrank.collections.records import Run
 from polyrank.errors import UsageError
-from polyrank.rerankers.base import Ranking, Request
+from polyrank.rerankers.base import Ranking
 from polyrank.rerankers.llm.answers import part, subset_of
 from polyrank.rerankers.llm.engines.base import Engine
 from polyrank.rerankers.llm.prompt import Prompt
-from polyrank.rerankers.llm.reranker import Details, LLMReranker, check_window, in_order
+from polyrank.rerankers.llm.reranker import (
+    Ask,
+    Details,
+    Job,
+    LLMReranker,
+    Work,
+    check_window,
+    in_order,
+)
 
 
 class SelectorReranker(LLMReranker):
@@ -52,40 +60,40 @@ class SelectorReranker(LLMReranker):
         self.window, self.carry = window, carry
         self.prompt.named(window)
 
-    def _rank(self, request: Request) -> Ranking:
+    def _rank(self, job: Job) -> Work:
         chosen: list[int] = []
         pseudo, shown = "", 0
-        while shown < len(request.documents):
-            fresh = list(range(shown, min(len(request.documents), shown + self.window)))
+        while shown < len(job.documents):
+            fresh = list(range(shown, min(len(job.documents), shown + self.window)))
             fresh = fresh[: self.window - len(chosen)]
             shown += len(fresh)
-            chosen, pseudo = self._choose(request, [*chosen, *fresh], len(chosen))
-        rest = [place for place in range(len(request.documents)) if place not in chosen]
+            chosen, pseudo = yield from self._choose(job, [*chosen, *fresh], len(chosen))
+        rest = [place for place in range(len(job.documents)) if place not in chosen]
         details: Details = {
             document.id: {"selected": place in chosen}
             | ({"pseudo_answer": pseudo} if place in chosen else {})
-            for place, document in enumerate(request.documents)
+            for place, document in enumerate(job.documents)
         }
-        return in_order(request, [*chosen, *rest], details)
+        return in_order(job.request, [*chosen, *rest], details)
 
-    def _choose(self, request: Request, places: list[int], carried: int) -> tuple[list[int], str]:
+    def _choose(
+        self, job: Job, places: list[int], carried: int
+    ) -> Generator[Ask, list[Any], tuple[list[int], str]]:
         names = self.prompt.named(len(places))
-        prompt = self._render(
-            request.query,
-            [request.documents[place] for place in places],
+        prompt = job.render(
+            [job.documents[place] for place in places],
             names,
             answer_tokens=self.prompt.max_tokens,
             top=self.carry,
         )
-        (answer,) = self._say([prompt])
+        (answer,) = yield Ask([prompt])
         said, faults = part(answer.text, self.prompt.output)
         found, more = subset_of(said, names)
-        for kind, times in {**faults, **more}.items():
-            self._malformed(kind, times)
+        job.malformed(faults, more)
         if found is None:
             return places[:carried], answer.text.strip()
         if len(found) > self.carry:
-            self._malformed("more documents were chosen than asked for")
+            job.malformed({"more documents were chosen than asked for": 1})
         before = re.search(self.prompt.output, answer.text, flags=re.DOTALL | re.IGNORECASE)
         pseudo = answer.text[: before.start()] if before else answer.text
         return [places[place] for place in found[: self.carry]], pseudo.strip()

@@ -7,16 +7,24 @@ keep the order of the first stage below them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator
 from typing import Any
 
 from polyrank.errors import UsageError
-from polyrank.rerankers.base import Ranking, Request
 from polyrank.rerankers.llm.answers import choice_of, part
-from polyrank.rerankers.llm.engines.base import Engine
+from polyrank.rerankers.llm.engines.base import Engine, Token
 from polyrank.rerankers.llm.prompt import Prompt
-from polyrank.rerankers.llm.reranker import Details, LLMReranker, check_window, in_order
-from polyrank.rerankers.llm.sorting import SORTS, setwise_sort
+from polyrank.rerankers.llm.reranker import (
+    Ask,
+    Details,
+    Job,
+    LLMReranker,
+    Work,
+    answered,
+    check_window,
+    in_order,
+)
+from polyrank.rerankers.llm.sorting import SORTS
 
 
 class SetwiseReranker(LLMReranker):
@@ -54,32 +62,31 @@ class SetwiseReranker(LLMReranker):
         super().__init__(engine, prompt, window=window, top=top, sort=sort, **shared)
         self.window, self.top, self.sort = window, top, sort
         names = self.prompt.named(window)
-        self.tokens = () if self.prompt.output else self.renderer.tokens(names, names)
+        self.tokens: tuple[Token, ...] = ()
+        if not self.prompt.output:
+            self.tokens = self.renderer.tokens(names, names)
 
-    def _rank(self, request: Request) -> Ranking:
+    def _rank(self, job: Job) -> Work:
         details: Details = {}
 
-        def pick(places: Sequence[int]) -> int:
-            if len(places) == 1:
-                return places[0]
-            documents = [request.documents[place] for place in places]
+        def pick(places: tuple[int, ...]) -> Generator[Ask, list[Any], int]:
+            documents = [job.documents[place] for place in places]
             names = self.prompt.named(len(places))
             generates = bool(self.prompt.output)
             room = self.prompt.max_tokens if generates else 1
-            prompt = self._render(request.query, documents, names, answer_tokens=room)
+            prompt = job.render(documents, names, answer_tokens=room)
             if not generates:
-                (logits,) = self.engine.logits([prompt], self.tokens[: len(places)])
+                (logits,) = yield Ask([prompt], self.tokens[: len(places)])
                 return places[max(range(len(places)), key=lambda place: logits[place])]
-            (answer,) = self._say([prompt])
+            (answer,) = yield Ask([prompt])
             said, faults = part(answer.text, self.prompt.output)
             chosen, more = choice_of(said, names)
-            for kind, times in {**faults, **more}.items():
-                self._malformed(kind, times)
+            job.malformed(faults, more)
             if chosen is None:
                 return places[0]
             won = details.setdefault(documents[chosen].id, {"reasoning": []})
             won["reasoning"].append(answer.text)
             return places[chosen]
 
-        order = setwise_sort(pick, len(request.documents), self.top, self.window, self.sort)
-        return in_order(request, order, details)
+        sorting = SORTS[self.sort](len(job.documents), self.top, self.window)
+        return in_order(job.request, (yield from answered(sorting, pick)), details)

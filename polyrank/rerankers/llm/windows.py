@@ -7,27 +7,22 @@ of s, w − s documents are carried on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Generator, Sequence
 
-Order = Callable[[Sequence[int]], Sequence[int]]
+Windows = Generator[list[int], Sequence[int], list[int]]
 
 
-def slide(count: int, order: Order, window: int = 20, step: int = 10) -> list[int]:
-    """The places 0 … count − 1 in the order of the windows.
+def windows(count: int, window: int = 20, step: int = 10) -> Windows:
+    """Yields the places of each window in their present order, and takes them back best first.
 
-    Args:
-        order: takes the places of a window in their present order, gives them best first.
-
-    >>> slide(5, sorted, window=3, step=2)
-    [0, 1, 2, 3, 4]
-    >>> slide(5, lambda places: sorted(places, reverse=True), window=3, step=2)
-    [4, 1, 0, 3, 2]
+    Returns:
+        The places 0 … count − 1 in the order of the windows.
     """
     places = list(range(count))
     start = max(0, count - window)
     while True:
         shown = places[start : start + window]
-        found = list(order(shown))
+        found = list((yield shown))
         if sorted(found) != sorted(shown):
             raise AssertionError("a window must come back with the same documents")
         places[start : start + window] = found

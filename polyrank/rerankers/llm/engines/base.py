@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any, Protocol
 
+from polyrank.notes import Notebook
+
 PromptIds = Sequence[int]
 
 
@@ -79,6 +81,8 @@ class Engine(Protocol):
         tokenizer: of the model, a fast one.
         context: tokens of a prompt and its answer together.
         usage: what was done so far.
+        notebook: notes on how it went, such as batches made smaller.
+        encoder_decoder: whether answers start in a decoder of their own.
         log_probabilities: whether `logits` are log-probabilities: then only differences between
             the tokens of one prompt say what logits say.
     """
@@ -86,6 +90,8 @@ class Engine(Protocol):
     tokenizer: Any
     context: int
     usage: Usage
+    notebook: Notebook
+    encoder_decoder: bool
     log_probabilities: bool
 
     def logits(self, prompts: Sequence[PromptIds], tokens: Sequence[Token]) -> list[list[float]]:

@@ -62,6 +62,7 @@ class HTTPEngine:
     """
 
     log_probabilities = True
+    encoder_decoder = False
 
     def __init__(
         self,

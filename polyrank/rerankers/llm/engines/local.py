@@ -114,7 +114,7 @@ class TransformersEngine:
         limits = [getattr(config, "max_position_embeddings", None), self.tokenizer.model_max_length]
         known = [int(limit) for limit in limits if limit and limit < 10**9]
         self.context = context or min(known, default=2048)
-        self._decoder_only = not self.model.config.is_encoder_decoder
+        self.encoder_decoder = bool(self.model.config.is_encoder_decoder)
         self._window = getattr(config, "sliding_window", None) or self.context
         self._ends = _ends_of(self.model, self.tokenizer)
 
@@ -205,11 +205,12 @@ class TransformersEngine:
     def _shared(self, prompts: Sequence[PromptIds], answer: int) -> int:
         """How many tokens all prompts begin with; at least one token of each is left over."""
         longest = max(map(len, prompts)) + answer
-        if not self.share_prefix or not self._decoder_only or longest > self._window:
+        if not self.share_prefix or self.encoder_decoder or longest > self._window:
             return 0  # padding between prefix and rest would push tokens out of a sliding window
         if len(prompts) < 2:
             return 0
-        first, last = min(prompts), max(prompts)  # in their order, those that differ the earliest
+        ordered = sorted(map(tuple, prompts))  # the first and last differ the earliest
+        first, last = ordered[0], ordered[-1]
         bound = min(map(len, prompts)) - 1
         shared = 0
         while shared < bound and first[shared] == last[shared]:
@@ -237,7 +238,7 @@ class TransformersEngine:
         pads = [width - len(row) for row in rows]
         ids = self._tensor([[0] * n + list(row) for n, row in zip(pads, rows, strict=True)])
         real = self._tensor([[0] * n + [1] * (width - n) for n in pads])  # (B, R)
-        if not self._decoder_only:
+        if self.encoder_decoder:
             return self._start_decoder(ids, real)
         begin = prefix.get_seq_length() if prefix is not None else 0
         mask = torch.cat([real.new_ones(len(rows), begin), real], dim=1)  # (B, P + R)
@@ -369,7 +370,8 @@ def _ends_of(model: Any, tokenizer: Any) -> set[int]:
     ends: set[int] = set()
     for source in (model.generation_config, model.config, tokenizer):
         found = getattr(source, "eos_token_id", None)
-        ends |= set(found) if isinstance(found, list | tuple) else {found} - {None}
+        listed = found if isinstance(found, list | tuple) else [found]
+        ends |= {int(token) for token in listed if token is not None}
     return ends
 
 
@@ -402,7 +404,7 @@ def read_language_model(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
             options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": cached}
             config = AutoConfig.from_pretrained(source, **options)
             auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-            model, report = auto.from_pretrained(
+            loaded: Any = auto.from_pretrained(
                 source,
                 config=config,
                 dtype=dtype,
@@ -412,6 +414,7 @@ def read_language_model(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
             )
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ModuleError(_unreadable(name, error)) from error
+    model, report = loaded
     if missing := report["missing_keys"]:
         raise ModuleError(
             f"the model '{name}' lacks {len(missing)} tensors, e.g. '{sorted(missing)[0]}', so it "
