@@ -19,9 +19,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from polyrank.collections.records import Document, Query
@@ -64,7 +64,7 @@ class Renderer:
         self.document_tokens = document_tokens or prompt.document_tokens
         self.encoder_decoder = encoder_decoder
         self._controls = _controls(tokenizer)
-        self._markers = _pattern([*self._controls, *_tags(prompt)])
+        self._markers = marker_pattern([*self._controls, *_tags(prompt)])
         unknown = tokenizer.unk_token_id  # what cannot be said is no control token, even if it is
         self._control_ids = frozenset(tokenizer.convert_tokens_to_ids(self._controls)) - {unknown}
         self._empty_controls = lru_cache(maxsize=512)(self._count_empty)
@@ -94,10 +94,10 @@ class Renderer:
         cuts = [self._cut(text, self.document_tokens) for text in texts]
         lengths = [self._length(text) for text, _ in cuts]
         budget = self.document_tokens
-        around = self._around(query, documents, question, names, top)
+        fields = around(self.prompt, query, documents, question, names, top)
         for _ in range(16):
             shown = [self._cut(text, budget)[0] for text in texts]
-            ids = self._encode(around, documents, shown, names, scores)
+            ids = self._encode(fields, documents, shown, names, scores)
             over = len(ids) - room
             if over <= 0:
                 self._count(ids, len(documents), names, scores)
@@ -145,89 +145,17 @@ class Renderer:
 
     def safe(self, text: str) -> str:
         """A text from outside, with nothing in it that could end its block."""
-        if self.prompt.lines == "join":
-            text = " ".join(text.split())
-        for _ in range(4):  # breaking one marker up may, with odd tokenizers, complete another
-            plain = _skeleton(text)
-            if self._markers.search(plain) and not self._markers.search(text):
-                text = plain
-            broken = self._markers.sub(lambda m: f"{m.group()[0]} {m.group()[1:]}", text)
-            if broken == text:
-                break
-            text = broken
-        if self.prompt.identifiers:
-            text = re.sub(r"\[\s*(\w{1,3})\s*\]", r"(\1)", text)
-        return text
-
-    def messages(
-        self,
-        query: Query,
-        documents: Sequence[Document],
-        names: Sequence[str] = (),
-        scores: Sequence[str] = (),
-        top: int = 1,
-    ) -> list[dict[str, str]]:
-        """The turns of the prompt, uncut, for people to look at."""
-        around = self._around(query, documents, self.safe(query.text), names, top)
-        texts = [self.safe(document.full_text) for document in documents]
-        return self._messages(around, documents, texts, names, scores)
-
-    def _around(
-        self,
-        query: Query,
-        documents: Sequence[Document],
-        question: str,
-        names: Sequence[str],
-        top: int,
-    ) -> dict[str, str]:
-        languages = {d.language for d in documents}
-        return {
-            "query": question,
-            "query_language": language_name(query.language),
-            "document_language": language_name(languages.pop() if len(languages) == 1 else None),
-            "instruction": self.prompt.instruction,
-            "count": str(len(documents)),
-            "first": names[0] if names else "",
-            "last": names[-1] if names else "",
-            "top": str(top),
-        }
-
-    def _messages(
-        self,
-        around: Mapping[str, str],
-        documents: Sequence[Document],
-        texts: Sequence[str],
-        names: Sequence[str],
-        scores: Sequence[str],
-    ) -> list[dict[str, str]]:
-        prompt = self.prompt
-        blocks = [
-            prompt.document.format(
-                **around,
-                id=names[place] if names else "",
-                text=text,
-                language=language_name(document.language),
-                score=scores[place] if scores else "",
-            )
-            for place, (document, text) in enumerate(zip(documents, texts, strict=True))
-        ]
-        system = prompt.system.format(**around)
-        first = [{"role": "system", "content": system}] if system else []
-        if prompt.frame == "roles":
-            query = {"role": "query", "content": around["query"]}
-            return [*first, query, {"role": "document", "content": "".join(blocks)}]
-        user = prompt.prefix.format(**around) + "".join(blocks) + prompt.suffix.format(**around)
-        return [*first, {"role": "user", "content": user}]
+        return guarded(text, self.prompt, self._markers)
 
     def _encode(
         self,
-        around: Mapping[str, str],
+        fields: Mapping[str, str],
         documents: Sequence[Document],
         texts: Sequence[str],
         names: Sequence[str],
         scores: Sequence[str],
     ) -> Ids:
-        messages = self._messages(around, documents, texts, names, scores)
+        messages = filled(self.prompt, fields, documents, texts, names, scores)
         return self._ids(self._framed(messages, names), self.prompt.special)
 
     def _framed(self, messages: list[dict[str, str]], names: Sequence[str]) -> str:
@@ -264,9 +192,9 @@ class Renderer:
     def _tail_text(self, names: Sequence[str]) -> str:
         """The prompt with empty texts, whose end is that of every prompt."""
         documents = [Document("", "")] * max(1, len(names))
-        around = self._around(Query("", ""), documents, "", names, 1)
+        fields = around(self.prompt, Query("", ""), documents, "", names, 1)
         shown = [""] * len(documents)
-        return self._framed(self._messages(around, documents, shown, names, ()), names)
+        return self._framed(filled(self.prompt, fields, documents, shown, names, ()), names)
 
     def _length(self, text: str) -> int:
         return len(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
@@ -299,9 +227,94 @@ class Renderer:
 
     def _count_empty(self, count: int, names: tuple[str, ...]) -> int:
         documents = [Document("", "")] * count
-        around = self._around(Query("", ""), documents, "", names, 1)
-        ids = self._encode(around, documents, [""] * count, names, ())
+        fields = around(self.prompt, Query("", ""), documents, "", names, 1)
+        ids = self._encode(fields, documents, [""] * count, names, ())
         return sum(token in self._control_ids for token in ids)
+
+
+def around(
+    prompt: Prompt,
+    query: Query,
+    documents: Sequence[Document],
+    question: str,
+    names: Sequence[str],
+    top: int,
+) -> dict[str, str]:
+    """The fields of a prompt outside its documents."""
+    languages = {document.language for document in documents}
+    return {
+        "query": question,
+        "query_language": language_name(query.language),
+        "document_language": language_name(languages.pop() if len(languages) == 1 else None),
+        "instruction": prompt.instruction,
+        "count": str(len(documents)),
+        "first": names[0] if names else "",
+        "last": names[-1] if names else "",
+        "top": str(top),
+    }
+
+
+def filled(
+    prompt: Prompt,
+    fields: Mapping[str, str],
+    documents: Sequence[Document],
+    texts: Sequence[str],
+    names: Sequence[str],
+    scores: Sequence[str],
+) -> list[dict[str, str]]:
+    """The turns of a prompt: role and content."""
+    blocks = [
+        prompt.document.format(
+            **fields,
+            id=names[place] if names else "",
+            text=text,
+            language=language_name(document.language),
+            score=scores[place] if scores else "",
+        )
+        for place, (document, text) in enumerate(zip(documents, texts, strict=True))
+    ]
+    system = {"role": "system", "content": prompt.system.format(**fields)}
+    first = [system] if prompt.system else []
+    if prompt.frame == "roles":
+        query = {"role": "query", "content": fields["query"]}
+        return [*first, query, {"role": "document", "content": "".join(blocks)}]
+    user = prompt.prefix.format(**fields) + "".join(blocks) + prompt.suffix.format(**fields)
+    return [*first, {"role": "user", "content": user}]
+
+
+def turns(
+    prompt: Prompt,
+    query: Query,
+    documents: Sequence[Document],
+    names: Sequence[str] = (),
+    scores: Sequence[str] = (),
+    top: int = 10,
+) -> list[dict[str, str]]:
+    """The turns of a prompt without any tokenizer, for people to look at."""
+    safe = partial(guarded, prompt=prompt, markers=marker_pattern(_tags(prompt)))
+    fields = around(prompt, query, documents, safe(query.text), names, top)
+    texts = [safe(document.full_text) for document in documents]
+    found = filled(prompt, fields, documents, texts, names, scores)
+    if prompt.answer:
+        found.append({"role": "assistant", "content": prompt.answer})
+    return found
+
+
+def guarded(text: str, prompt: Prompt, markers: re.Pattern[str]) -> str:
+    """A text from outside, with nothing in it that could end its block in the prompt."""
+    if prompt.lines == "join":
+        text = " ".join(text.split())
+    for _ in range(4):  # breaking one marker up may, with odd tokenizers, complete another
+        plain = _skeleton(text)
+        if markers.search(plain) and not markers.search(text):
+            text = plain
+        broken = markers.sub(lambda match: f"{match.group()[0]} {match.group()[1:]}", text)
+        if broken == text:
+            break
+        text = broken
+    if prompt.identifiers:
+        text = re.sub(r"\[\s*(\w{1,3})\s*\]", r"(\1)", text)
+    return text
 
 
 def _fair(lengths: Sequence[int], room: int, budget: int) -> int:
@@ -333,7 +346,7 @@ def _tags(prompt: Prompt) -> set[str]:
     return {tag for part in parts for tag in _TAG.findall(_FIELD.sub("", part))}
 
 
-def _pattern(markers: Sequence[str]) -> re.Pattern[str]:
+def marker_pattern(markers: Iterable[str]) -> re.Pattern[str]:
     """Any of the markers, in small and large letters; of one character none can be broken up."""
     longest_first = sorted((m for m in set(markers) if len(m) > 1), key=len, reverse=True)
     return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)", re.IGNORECASE)

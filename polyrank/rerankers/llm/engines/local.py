@@ -184,7 +184,7 @@ class TransformersEngine:
             longest = len(prompts[todo[0]]) + answer
             batch = todo[: max(1, self.batch_tokens // longest)]
             try:
-                found = forward([prompts[place][shared:] for place in batch], prefix)
+                found = forward([prompts[place] for place in batch], prefix)
             except torch.OutOfMemoryError:
                 if len(batch) == 1:
                     raise
@@ -231,16 +231,17 @@ class TransformersEngine:
     def _start(self, rows: list[PromptIds], prefix: Any = None) -> State:
         """One pass over a batch of prompts, padded on the left so that the last position is real.
 
-        After a shared prefix of P tokens the padding stands between it and the rest R of a prompt;
-        it is masked, and positions go on from the prefix.
+        After a shared prefix of P tokens, with which rows still begin, the padding stands between
+        it and the rest R of a prompt; it is masked, and positions go on from the prefix.
         """
+        begin = prefix.get_seq_length() if prefix is not None else 0
+        rows = [row[begin:] for row in rows]
         width = max(map(len, rows))
         pads = [width - len(row) for row in rows]
         ids = self._tensor([[0] * n + list(row) for n, row in zip(pads, rows, strict=True)])
         real = self._tensor([[0] * n + [1] * (width - n) for n in pads])  # (B, R)
         if self.encoder_decoder:
             return self._start_decoder(ids, real)
-        begin = prefix.get_seq_length() if prefix is not None else 0
         mask = torch.cat([real.new_ones(len(rows), begin), real], dim=1)  # (B, P + R)
         positions = begin + (real.cumsum(1) - 1).clamp(min=0)  # (B, R)
         cache = None
