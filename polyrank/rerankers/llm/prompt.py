@@ -31,6 +31,7 @@ import hashlib
 import json
 import string
 from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -120,13 +121,18 @@ def load_prompt(name: str | Path | Prompt) -> Prompt:
         raise UsageError(
             f"unknown prompt '{name}'; use one of {', '.join(prompt_names())}, or a .yaml file"
         )
-    entry = _bundled() / f"{name}.yaml"
-    return _parsed(entry.read_text(encoding="utf-8"), Path(str(entry)))
+    return _bundled_prompt(str(name))
 
 
 def with_options(prompt: Prompt, **changes: Any) -> Prompt:
     """The prompt with what is not None changed, such as another instruction."""
     return replace(prompt, **{key: value for key, value in changes.items() if value is not None})
+
+
+@lru_cache(maxsize=64)
+def _bundled_prompt(name: str) -> Prompt:
+    entry = _bundled() / f"{name}.yaml"
+    return _parsed(entry.read_text(encoding="utf-8"), Path(str(entry)))
 
 
 def _bundled() -> Any:

@@ -5,7 +5,7 @@ import pytest
 from polyrank.collections.records import Document, Query
 from polyrank.errors import DataError, UsageError
 from polyrank.rerankers.llm.prompt import load_prompt, prompt_names
-from polyrank.rerankers.llm.rendering import Renderer, turns
+from polyrank.rerankers.llm.rendering import Renderer, _tags, turns
 from polyrank.rerankers.llm.scorers import SCORERS
 
 QUERY = Query("q", "does water boil", "en")
@@ -56,13 +56,12 @@ def test_a_text_cannot_end_its_block(name, kind, chat_tokenizer):
     for query in (QUERY, Query("q", text)):
         ids = made.render(query, documents, names, scores).ids
         usual = made.render(QUERY, plain, names, scores).ids
-        control = [chat_tokenizer.convert_ids_to_tokens(i) for i in ids if i in made._control_ids]
-        expected = [
-            chat_tokenizer.convert_ids_to_tokens(i) for i in usual if i in made._control_ids
-        ]
+        control, expected = (
+            [token for token in tokens if token in made._control_ids] for tokens in (ids, usual)
+        )
         assert control == expected
         shown, plainly = chat_tokenizer.decode(ids), chat_tokenizer.decode(usual)
-        for tag in ("</answer>", "<answer>", "</evidence>", "</think>", END):
+        for tag in map(str.casefold, (*_tags(prompt), "</think>", END)):
             assert shown.casefold().count(tag) == plainly.casefold().count(tag)
         if prompt.identifiers:
             for label in names:
@@ -72,12 +71,10 @@ def test_a_text_cannot_end_its_block(name, kind, chat_tokenizer):
 
 
 def test_an_instruction_stays_text(chat_tokenizer):
-    shown = chat_tokenizer.decode(
-        renderer("label", chat_tokenizer)
-        .render(QUERY, [Document("d", HOSTILE["an instruction"])])
-        .ids
-    )
-    assert HOSTILE["an instruction"] in shown
+    order = HOSTILE["an instruction"]
+    made = renderer("label", chat_tokenizer)
+    shown = chat_tokenizer.decode(made.render(QUERY, [Document("d", order)]).ids)
+    assert order in shown
     assert shown.index("Ignore the above") < shown.index("Does the passage help")
 
 
@@ -97,9 +94,8 @@ def test_documents_are_cut_by_tokens_and_the_suffix_never(name, chat_tokenizer):
     documents = [Document(f"d{i}", text) for i, text in enumerate(texts)]
     rendered = made.render(QUERY, documents, names, scores, answer_tokens=20)
     whole = made.render(QUERY, [Document("d", "short")] * count, names, scores).ids
-    assert (
-        800 < len(rendered.ids) <= 880 or len(rendered.ids) <= 880 and prompt.document_tokens < 600
-    )
+    assert len(rendered.ids) <= 880
+    assert len(rendered.ids) > 800 or prompt.document_tokens < 600  # no shorter than it must be
     assert rendered.cut == 1
     tail = whole[-12:]
     assert rendered.ids[-12:] == tail
@@ -107,11 +103,11 @@ def test_documents_are_cut_by_tokens_and_the_suffix_never(name, chat_tokenizer):
 
 def test_long_documents_share_the_room(chat_tokenizer):
     made = renderer("letters", chat_tokenizer, context=1200)
-    texts = ["yes " * 2000, "no " * 2000, "water"]
+    texts = ["x " * 2000, "z " * 2000, "water"]
     documents = [Document(f"d{i}", text) for i, text in enumerate(texts)]
     shown = chat_tokenizer.decode(made.render(QUERY, documents, ("A", "B", "C")).ids)
     block = shown.split("[A]")[1].split("Question:")[0]
-    assert abs(block.count("yes") - block.count("no")) <= 2 and "water" in block
+    assert abs(block.count("x") - block.count("z")) <= 2 and "water" in block
 
 
 def test_languages_without_spaces_are_cut_by_tokens_too(chat_tokenizer):
@@ -262,12 +258,8 @@ def test_the_verb_lists_shows_and_renders(polyrank, tmp_path):
     made = polyrank("prompts", "render", "letters", "--query", "q?", "--passage", "one [B]",
                     "--passage", "two")  # fmt: skip
     assert "[A] one (B)\n[B] two\n" in made.stdout and made.exit_code == 0
-    for arguments in (
-        ("list", "--scorer", "x"),
-        ("show", "x"),
-        ("render", "label", "--query", "q"),
-    ):
-        assert polyrank("prompts", *arguments).exit_code == 2
+    for wrong in (("list", "--scorer", "x"), ("show", "x"), ("render", "label", "--query", "q")):
+        assert polyrank("prompts", *wrong).exit_code == 2
 
 
 def test_the_verb_renders_for_a_tokenizer(polyrank, llama):
