@@ -72,6 +72,7 @@ def load_llm_reranker(
     elif engine_url is not None:
         from polyrank.rerankers.llm.engines.http import HTTPEngine
 
+        chosen.setdefault("at_once", concurrency)  # or each query would wait for the one before
         engine = HTTPEngine(
             engine_url, str(model_or_engine), tokenizer, context or 8192, concurrency, timeout,
             retries, top_logprobs=top_logprobs,

@@ -330,12 +330,15 @@ def _fair(lengths: Sequence[int], room: int, budget: int) -> int:
 
 
 def _controls(tokenizer: Any) -> list[str]:
-    """Tokens of the tokenizer that are more than text: special ones, and added ones like tags."""
+    """Tokens of the tokenizer that are more than text: special ones, and added ones like tags.
+
+    Blanks and single characters that were added are text: nothing could break them up.
+    """
     special = set(tokenizer.all_special_tokens)
     return [
         token
         for token in tokenizer.get_added_vocab()
-        if token.strip() and (token in special or not token.strip().isalnum())
+        if len(token.strip()) > 1 and (token in special or not token.strip().isalnum())
     ]
 
 
@@ -347,8 +350,8 @@ def _tags(prompt: Prompt) -> set[str]:
 
 
 def marker_pattern(markers: Iterable[str]) -> re.Pattern[str]:
-    """Any of the markers, in small and large letters; of one character none can be broken up."""
-    longest_first = sorted((m for m in set(markers) if len(m) > 1), key=len, reverse=True)
+    """Any of the markers, in small and large letters."""
+    longest_first = sorted(set(markers), key=len, reverse=True)
     return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)", re.IGNORECASE)
 
 

@@ -36,12 +36,6 @@ def test_every_scorer_runs(real, ask, ids, scorer):
     assert sorted(ids(reranker.rank_request(request))) == ["d0", "d1", "d2"]
 
 
-def test_examples_find_the_answer(real, ask, ids):
-    reranker = load_llm_reranker(real, "label", "label-examples")
-    request = ask(TEXTS[::-1], query="When did the oil crisis begin?")
-    assert ids(reranker.rank_request(request))[0] == "d2"
-
-
 def test_a_shared_prefix_changes_no_score(real, ask):
     reranker = load_llm_reranker(real, "label", "label-examples")
     request = ask(TEXTS, query="When did the oil crisis begin?")
