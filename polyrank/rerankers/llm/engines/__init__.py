@@ -1,0 +1,1 @@
+"""What runs a language model: in this process, or behind an OpenAI-compatible server."""
