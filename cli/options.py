@@ -13,6 +13,7 @@ from polyrank.index.analysis import ANALYSES
 from polyrank.index.first_stages import FIRST_STAGES
 from polyrank.modules.card import ROLES
 from polyrank.modules.kinds import KINDS, language_kinds
+from polyrank.rerankers.llm.scorers import SCORERS
 from polyrank.runs.fusion import NORMALISATIONS
 
 from .choices import Choice
@@ -46,6 +47,10 @@ class Normalise(Choice, names=NORMALISATIONS):
 
 class FirstStage(Choice, names=FIRST_STAGES):
     """What searches before reranking."""
+
+
+class ScorerName(Choice, names=SCORERS):
+    """How a language model scores."""
 
 
 class Analysis(Choice, names=ANALYSES):
@@ -108,10 +113,45 @@ Model = Annotated[
     str | None,
     typer.Option(
         "--model",
-        help="A cross-encoder in place of modules: a folder of 'polyrank distill', or any of "
-        "Hugging Face with one logit.",
+        help="A model in place of modules: a folder of 'polyrank distill', a cross-encoder of "
+        "Hugging Face with one logit, or with --scorer a language model.",
     ),
 ]
+Scorer = Annotated[
+    ScorerName | None,
+    typer.Option(
+        "--scorer",
+        help="With --model: how a language model scores; 'polyrank prompts list' says more.",
+    ),
+]
+PromptName = Annotated[
+    str | None,
+    typer.Option("--prompt", help="With --scorer: a name of 'polyrank prompts list', or a file."),
+]
+Window = Annotated[
+    int | None, typer.Option(min=1, help="With --scorer: documents in one prompt; else 20.")
+]
+Step = Annotated[
+    int | None, typer.Option(min=1, help="With --scorer: how far the window moves; else 10.")
+]
+EngineURL = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="URL",
+        help="With --scorer: an OpenAI-compatible server that runs --model, such as "
+        "http://127.0.0.1:8000/v1.",
+    ),
+]
+ScorerOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--scorer-option",
+        metavar="NAME=VALUE",
+        help="With --scorer: another of its options, such as tokenizer=FOLDER or repeats=3.",
+    ),
+]
+WITH_SCORER = ("prompt", "window", "step", "engine", "scorer-option")
 WITH_MODEL = ("ranking", "kind", "ranking-kind", "routing", "fallback")  # that --model decides
 Interpolate = Annotated[
     float | None,

@@ -68,6 +68,12 @@ def rerank(
         typer.Option(help="A file of 'polyrank compose': it says languages, modules and routing."),
     ] = None,
     model: options.Model = None,
+    scorer: options.Scorer = None,
+    prompt: options.PromptName = None,
+    window: options.Window = None,
+    step: options.Step = None,
+    engine: options.EngineURL = None,
+    scorer_option: options.ScorerOption = None,
     base: options.Base = DEFAULT_BASE,
     ranking: options.RankingOrNone = None,
     kind: options.KindOption = Kind.adapter,
@@ -125,6 +131,9 @@ def rerank(
         device=device,
         dtype=dtype,
         seed=seed,
+        options=rerankers.scorer_options(
+            context, scorer and scorer.value, prompt, window, step, engine, scorer_option
+        ),
     )
     mixing = checks.normalisation(interpolate, normalise)
     if query is not None or passages is not None:

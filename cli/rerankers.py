@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import typer
+
+from polyrank.errors import UsageError
 from polyrank.progress import note
 
-from .options import Fallback, Kind, Routing
+from . import checks
+from .options import WITH_SCORER, Fallback, Kind, Routing
 
 if TYPE_CHECKING:
     from polyrank.rerankers.base import Reranker
@@ -40,6 +44,50 @@ def module_options(
         "routing": routing and routing.value,
         "fallback": fallback.value,
     }
+
+
+def scorer_options(
+    context: typer.Context,
+    scorer: str | None,
+    prompt: str | None,
+    window: int | None,
+    step: int | None,
+    engine: str | None,
+    more: Sequence[str] | None,
+) -> dict[str, Any]:
+    """What options say of a language model, as the options of `RerankerSpec`.
+
+    Raises:
+        UsageError: one of them without --scorer, --scorer without --model, or a pair that is not
+            NAME=VALUE.
+    """
+    given = [f"--{name}" for name in WITH_SCORER if checks.is_given(context, name)]
+    if scorer is None:
+        if given:
+            raise UsageError(
+                f"{', '.join(given)} goes with --scorer, which names how a model scores"
+            )
+        return {}
+    if context.params.get("model") is None:
+        raise UsageError("--scorer needs --model: a folder, a Hub id, or the name on a server")
+    named = {"scorer": scorer, "prompt": prompt, "window": window, "step": step}
+    return {**named, "engine_url": engine, **dict(_pair(scorer, text) for text in more or ())}
+
+
+def _pair(scorer: str, text: str) -> tuple[str, Any]:
+    from polyrank.rerankers.llm.scorers import SCORERS, SHARED
+
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError(f"--scorer-option is NAME=VALUE, not '{text}'")
+    option = {**SCORERS[scorer].options, **SHARED}.get(name)
+    wanted = option.type if option else int if value.isdecimal() else str
+    try:
+        return name, wanted(value)
+    except ValueError:
+        raise UsageError(
+            f"--scorer-option {name} is of type {wanted.__name__}, not '{value}'"
+        ) from None
 
 
 def settings_of(spec: RerankerSpec, reranker: Reranker) -> dict[str, Any]:

@@ -56,6 +56,12 @@ def search(
         Path | None, typer.Option(help="Write the whole run here: TREC, or .jsonl.")
     ] = None,
     model: options.Model = None,
+    scorer: options.Scorer = None,
+    prompt: options.PromptName = None,
+    window: options.Window = None,
+    step: options.Step = None,
+    engine: options.EngineURL = None,
+    scorer_option: options.ScorerOption = None,
     base: options.Base = DEFAULT_BASE,
     ranking: options.RankingOrNone = None,
     kind: options.KindOption = Kind.adapter,
@@ -128,6 +134,9 @@ def search(
             device=device,
             dtype=dtype,
             seed=seed,
+            options=rerankers.scorer_options(
+                context, scorer and scorer.value, prompt, window, step, engine, scorer_option
+            ),
             keep=rerankers.KEPT if ray is None else 0,
         )
         mix = None if interpolate is None else (interpolate, mixing)

@@ -27,12 +27,14 @@ from polyrank.experiments.specification import (
 )
 from polyrank.experiments.yaml_lines import Fields, Node, each, text_of
 from polyrank.modules.kinds import DEFAULT_KIND, KINDS, language_kinds
+from polyrank.rerankers.llm.scorers import SCORERS
 
 DTYPES = ("float32", "bfloat16", "float16")
 ANALYSES = ("words", "stems", "subwords")
 
 _MODULES = ("base", "ranking", "ranking_kind", "routing", "fallback", "zoo", "max_length", "dtype")
 _WHOLE = ("base", "ranking", "zoo", "max_length", "dtype")  # takes no language modules
+_LLM = ("scorer", "prompt", "window", "step", "engine")
 _STAGE = ("over", "depth", "interpolate", "keep_rest")
 _ROW = ("optional", "train", "only")
 _OF_SEARCH = {
@@ -46,13 +48,15 @@ _OF_RERANK = {
     **{name: _WHOLE if kind.acts == "model" else _MODULES for name, kind in KINDS.items()},
     "late": (*_MODULES, "query_length"),
     "model": ("model", "max_length", "dtype"),
+    "llm": ("model", *_LLM, "dtype"),
 }
-_SEARCH = ("language_kind", "query_length", "analysis", "run", "model")
+_SEARCH = ("language_kind", "query_length", "analysis", "run", "model", *_LLM)
 KNOWN = ("search", "rerank", *_MODULES, *_SEARCH, *_STAGE, *_ROW)
 DEFAULTS = tuple(key for key in KNOWN if key not in ("search", "rerank", *_ROW, "run", "model"))
 # What may be a list, and then is a dimension of the matrix.
 DIMENSIONS = (
-    "search", "rerank", *_MODULES, "language_kind", "analysis", "model", "over", "depth", "weight",
+    "search", "rerank", *_MODULES, "language_kind", "analysis", "model", "scorer", "prompt",
+    "window", "over", "depth", "weight",
 )  # fmt: skip
 
 
@@ -113,10 +117,10 @@ def _system(
             value.wrong(f"{stage}: {kind} takes no {key!r}; it takes: {', '.join(sorted(allowed))}")
     fields = Fields(own, f"the system {name!r}", allowed, defaults)
     values: dict[str, Any] = {stage: kind}
-    for key in ("base", "ranking", "zoo", "over", "train", "model", "run"):
+    for key in ("base", "ranking", "zoo", "over", "train", "model", "run", "prompt", "engine"):
         values[key] = fields.text(key)
     values["base"] = values["base"] or System.base
-    for key in ("max_length", "query_length", "depth"):
+    for key in ("max_length", "query_length", "depth", "window", "step"):
         values[key] = fields.integer(key, getattr(System, key))
     values["dtype"] = fields.choice("dtype", DTYPES, "float32")
     values["analysis"] = fields.choice("analysis", ANALYSES, "stems")
@@ -126,6 +130,8 @@ def _system(
     values["language_kind"] = fields.choice("language_kind", language_kinds())
     if kind == "modular":
         values["language_kind"] = values["language_kind"] or DEFAULT_KIND
+    if kind == "llm":
+        values["scorer"] = fields.choice("scorer", tuple(SCORERS), "label")
     values["optional"] = fields.flag("optional")
     values["keep_rest"] = fields.flag("keep_rest")
     values["only"] = fields.texts("only")
@@ -137,7 +143,7 @@ def _system(
 
 def _complete(kind: str, stage: str, fields: Fields, values: dict[str, Any]) -> None:
     """Fill in what follows from the kind, and refuse what cannot be."""
-    for key in {"run": ("run",), "model": ("model",)}.get(kind, ()):
+    for key in {"run": ("run",), "model": ("model",), "llm": ("model",)}.get(kind, ()):
         fields.node_of(key)
     if stage == "rerank":
         fields.node_of("over")

@@ -40,18 +40,23 @@ class Missing:
     command: str
 
 
+_GET = {  # how to come by a standalone model
+    "model": "polyrank distill --help shows how; or put a sequence classifier of one logit there",
+    "llm": "hf download MODEL --local-dir FOLDER; or 'make llm-model' for a small one",
+}
+
+
 def missing_modules(system: System, tasks: Iterable[Task]) -> list[Missing]:
     """What a system lacks, in any of the pairs of languages."""
     if system.search in ("bm25", "run"):
         return []
-    if system.rerank == "model":
+    if system.is_standalone:
         assert system.model is not None
+        if system.engine is not None:
+            return []  # the server has it
         if (Path(system.model) / "config.json").is_file():
             return []
-        command = (
-            system.train
-            or "polyrank distill --help shows how; or put a sequence classifier of one logit there"
-        )
+        command = system.train or _GET[str(system.rerank)]
         return [Missing(f"the model {system.model}", command)]
     try:
         resolve_base(system.base)
@@ -185,8 +190,8 @@ def folders(system: System, task: Task) -> list[Path]:
     """
     if system.search in ("bm25", "run", "dense"):
         return []
-    if system.rerank == "model":
-        return [Path(system.model or "")]
+    if system.is_standalone:
+        return [] if system.engine else [Path(system.model or "")]
     there = [_language_module(system, language) for language in languages_used(system, task)]
     return [*_ranking_folders(system), *dict.fromkeys(path for path in there if path)]
 

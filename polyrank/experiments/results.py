@@ -139,6 +139,10 @@ def _system(system: System, found: Found, missing: list[Missing]) -> dict[str, A
         "parameters": max(cell.parameters["run"] for cell in cells),
         "module parameters": max(cell.parameters["modules"] for cell in cells),
         "uncovered": sum(cell.uncovered for cell in cells),
+        **{
+            f"{name} a query": round(median(cell.usage.get(name, 0) for cell in cells), 1)
+            for name in dict.fromkeys(name for cell in cells for name in cell.usage)
+        },
     }
 
 

@@ -48,12 +48,14 @@ class Cell:
         uncovered: judged queries without a ranking; they count 0.
         milliseconds: wall-clock time of a query: its search, and scoring its candidates.
         parameters: weights that ran, and those in modules.
+        usage: calls and tokens of a language model, for a query.
     """
 
     per_query: PerQuery
     uncovered: int
     milliseconds: float
     parameters: Mapping[str, int]
+    usage: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -184,6 +186,7 @@ class Pair:
         self.hashes = {"queries": queries, "documents": documents}
         self._runs: dict[str, Run] = {}
         self._seconds: dict[str, float] = {}  # of a query
+        self._usage: dict[str, dict[str, float]] = {}  # of a query
 
     def described(self) -> dict[str, Any]:
         texts = self.texts
@@ -201,7 +204,8 @@ class Pair:
         values, uncovered = self.runner.measure(run, self.texts)
         seconds = self._seconds[system.name]
         parameters = self.runner.stages.parameters(system, self.task)
-        return Cell(values, uncovered, 1000 * seconds, parameters)
+        usage = self._usage.get(system.name, {})
+        return Cell(values, uncovered, 1000 * seconds, parameters, usage)
 
     def _path(self, kind: str, name: str, suffix: str) -> Path:
         return self.runner.work / kind / name / f"{self.task.file}{suffix}"
@@ -280,6 +284,8 @@ class Pair:
         candidates = sum(map(len, top.values())) / max(1, len(self.texts.queries))
         per_pair = scores.seconds / scores.pairs if scores.pairs else 0.0
         self._seconds[system.name] = self._seconds[over.name] + candidates * per_pair
+        if scores.queries:
+            self._usage[system.name] = {k: v / scores.queries for k, v in scores.usage.items()}
         if system.interpolate is not None:
             w = system.interpolate.weight if weight is None else weight
             assert not isinstance(w, str)
@@ -314,8 +320,16 @@ class Pair:
             (ranking,) = reranker.rank_all([request])
             seconds = time.perf_counter() - started
             values = {hit.document_id: hit.score for hit in ranking.hits}
-            scores.add({ranking.query_id: values}, seconds)
+            scores.add({ranking.query_id: values}, seconds, _usage(reranker, ranking.query_id))
         return scores
+
+
+def _usage(reranker: Reranker, query_id: str) -> dict[str, float]:
+    """What a language model took for a query; nothing of other rerankers."""
+    usage = getattr(reranker, "costs", {}).get(query_id)
+    if usage is None:
+        return {}
+    return {"calls": usage.calls, "tokens": usage.prompt_tokens + usage.generated_tokens}
 
 
 def _first_candidate(reranker: Reranker, request: Request) -> None:

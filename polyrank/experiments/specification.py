@@ -11,7 +11,7 @@ from polyrank.base import DEFAULT_BASE
 from polyrank.modules.kinds import KINDS
 
 SEARCHES = ("bm25", "dense", "modular", "late", "run")
-RERANKS = (*KINDS, "late", "model")
+RERANKS = (*KINDS, "late", "model", "llm")
 NORMALISATIONS = ("min-max", "z-score")
 CHOSEN = "chosen"  # instead of a weight: the best one on the development collection
 WEIGHTS = tuple(step / 10 for step in range(11))  # that are tried there
@@ -125,13 +125,14 @@ class System:
     Attributes:
         search: 'bm25', 'dense', 'modular' (dense, each text under its language's module), 'late',
             or 'run' for run files; None for a reranker.
-        rerank: 'adapter', 'mask', 'full', 'late', or 'model' for a standalone checkpoint.
+        rerank: a kind of module, 'late', 'model' for a standalone checkpoint, or 'llm'.
         base, ranking, ranking_kind, routing, fallback, zoo, max_length, query_length, dtype: as
             of `Reranker` and `LateInteraction`.
         language_kind: of the language modules of a modular search, 'adapter' or 'mask'.
         analysis: of BM25.
         run: of run files, with {collection}, {queries} and {documents}.
-        model: folder of the standalone checkpoint.
+        model: folder of the standalone checkpoint, or of a language model; with `engine` its name.
+        scorer, prompt, window, step, engine: of a language model, as of `load_llm_reranker`.
         over: the system whose candidates are reranked.
         depth: how many of them.
         interpolate: with the scores of `over`.
@@ -159,6 +160,11 @@ class System:
     analysis: str = "stems"
     run: str | None = None
     model: str | None = None
+    scorer: str | None = None
+    prompt: str | None = None
+    window: int | None = None
+    step: int | None = None
+    engine: str | None = None
     over: str | None = None
     depth: int = 100
     interpolate: Interpolation | None = None
@@ -168,6 +174,11 @@ class System:
     only: tuple[str, ...] | None = None
     family: str = ""
     line: int = 0
+
+    @property
+    def is_standalone(self) -> bool:
+        """Whether it reranks by a model that has no base and no modules."""
+        return self.rerank in ("model", "llm")
 
     @property
     def is_late(self) -> bool:

@@ -17,12 +17,15 @@ from polyrank.experiments.modules import folders, values_in
 from polyrank.experiments.specification import System, Task, filled, slug
 from polyrank.modules.kinds import DEFAULT_KIND, KINDS
 from polyrank.rerankers.base import Reranker
+from polyrank.rerankers.llm.scorers import SCORERS
 from polyrank.rerankers.load import RerankerSpec, load_reranker
 
 _SCORING = (
     "rerank", "base", "ranking", "ranking_kind", "routing", "fallback", "max_length",
     "query_length", "dtype", "model",
 )  # fmt: skip
+_ASKING = ("rerank", "model", "scorer", "prompt", "window", "step", "engine", "dtype")
+_LIST = ("over", "depth")  # what a listwise model sees depends on these, too
 _SEARCHING = {
     "bm25": ("search", "analysis"),
     "dense": ("search", "base", "max_length"),
@@ -35,7 +38,11 @@ _SEARCHING = {
 
 def settings_of(system: System) -> dict[str, Any]:
     """What a system's scores depend on, besides weights and texts."""
-    names = _SEARCHING[system.search] if system.search else _SCORING
+    names: tuple[str, ...]
+    if system.rerank == "llm":
+        names = _ASKING if SCORERS[system.scorer or "label"].pointwise else (*_ASKING, *_LIST)
+    else:
+        names = _SEARCHING[system.search] if system.search else _SCORING
     return {name: getattr(system, name) for name in names}
 
 
@@ -73,7 +80,7 @@ class Stages:
 
     def fingerprint(self, system: System) -> str | None:
         """Of a system's base; None for one without a base."""
-        if system.search in ("bm25", "run") or system.rerank == "model":
+        if system.search in ("bm25", "run") or system.is_standalone:
             return None
         if system.is_late and folders_are_base(system):
             return None  # the checkpoint is the base, and its files are bound
@@ -86,7 +93,7 @@ class Stages:
         """
         modules = {path: values_in(path) for path in folders(system, task)}
         stored = sum(modules.values())
-        if system.rerank == "model" or _whole(system.rerank):
+        if system.is_standalone or _whole(system.rerank):
             return {"run": stored, "modules": stored}
         if system.search in ("bm25", "run"):
             return {"run": 0, "modules": 0}
@@ -117,6 +124,10 @@ class Stages:
         spec = RerankerSpec(max_length=system.max_length, dtype=system.dtype)
         if system.rerank == "model":
             return replace(spec, model=system.model or "")
+        if system.rerank == "llm":
+            asked = {"prompt": system.prompt, "window": system.window, "step": system.step}
+            options = {**asked, "scorer": system.scorer, "engine_url": system.engine}
+            return replace(spec, type="llm", model=system.model or "", options=options)
         late = system.is_late
         kind = (system.ranking_kind if late else system.rerank) or DEFAULT_KIND
         return replace(

@@ -116,17 +116,29 @@ class Scores:
 
     Attributes:
         values: query id → document id → score.
-        pairs, seconds: that were scored, and the wall-clock time of it.
+        pairs, queries, seconds: that were scored, and the wall-clock time of it.
+        usage: what a language model took in all: name → number, such as calls and tokens.
     """
 
     path: Path
     values: dict[str, dict[str, float]] = field(default_factory=dict)
     pairs: int = 0
+    queries: int = 0
     seconds: float = 0.0
+    usage: dict[str, float] = field(default_factory=dict)
 
-    def add(self, scores: Mapping[str, Mapping[str, float]], seconds: float) -> None:
+    def add(
+        self,
+        scores: Mapping[str, Mapping[str, float]],
+        seconds: float,
+        usage: Mapping[str, float] | None = None,
+    ) -> None:
         """Append one block, in one line: after a kill it is there, or it is not."""
-        block = {"seconds": round(seconds, 4), "scores": scores}
+        block = {
+            "seconds": round(seconds, 4),
+            "scores": scores,
+            **({"usage": usage} if usage else {}),
+        }
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(block, ensure_ascii=False) + "\n")
             file.flush()
@@ -137,7 +149,10 @@ class Scores:
         for query, found in block["scores"].items():
             self.values.setdefault(query, {}).update(found)
             self.pairs += len(found)
+            self.queries += 1
         self.seconds += block["seconds"]
+        for name, number in block.get("usage", {}).items():
+            self.usage[name] = self.usage.get(name, 0) + number
 
 
 def open_scores(path: Path, binding: Binding) -> Scores:

@@ -69,16 +69,20 @@ def verdict(results: Results, level: float = 0.05) -> str:
     )
 
 
+_USAGE = ("calls a query", "tokens a query")  # of language models
+
+
 def cost_table(results: Results) -> Table:
     """Time and size of every system."""
-    head = ["system", "ms a query", "parameters", "in modules", "queries without ranking"]
+    shown = {name: s for name, s in results["systems"].items() if "missing" not in s}
+    asked = [key for key in _USAGE if any(key in system for system in shown.values())]
+    head = ["system", "ms a query", "parameters", "in modules", "queries without ranking", *asked]
     body = []
-    for name, system in results["systems"].items():
-        if "missing" in system:
-            continue
+    for name, system in shown.items():
         time = f"{system['milliseconds']:,.1f}"
         sizes = [f"{system[key] / 1e6:.2f} M" for key in ("parameters", "module parameters")]
-        body.append([name, time, *sizes, str(system["uncovered"])])
+        usage = [f"{system[key]:,.1f}" if key in system else "-" for key in asked]
+        body.append([name, time, *sizes, str(system["uncovered"]), *usage])
     return head, body
 
 

@@ -52,7 +52,8 @@ class RerankerSpec:
         zoo: a folder to search for modules first.
         keep: bytes of document vectors that late interaction keeps between queries.
         seed: of everything random; None leaves the generators alone.
-        options: of this type of reranker alone.
+        options: of this type of reranker alone; a language model has `scorer`, `prompt`, `window`,
+            `step`, `engine_url` and those of its scorer.
     """
 
     type: str | None = None
@@ -102,6 +103,10 @@ RERANKERS: dict[str, Row] = {
     "cross-encoder": Row(
         "polyrank.rerankers.load:cross_encoder",
         "a Hugging Face sequence classifier of one logit, distilled, merged or any other",
+    ),
+    "llm": Row(
+        "polyrank.rerankers.load:llm",
+        "a language model, in this process or behind a server, with one of several scorers",
     ),
 }
 
@@ -193,12 +198,27 @@ def _in_one_piece(folder: Path) -> bool:
 
     if is_checkpoint(str(folder)) or (folder / RANKING / CARD_FILE).is_file():
         return True
+    classifier = any(one.endswith("ForSequenceClassification") for one in _architectures(folder))
+    return classifier or _is_language_model(folder)
+
+
+def _is_language_model(model: str | Path) -> bool:
+    """Whether a folder holds a model that writes, or such a model with its scoring tokens."""
+    from polyrank.rerankers.llm.logit_score import is_logit_score
+
+    folder = Path(model).expanduser()
+    writers = ("ForCausalLM", "ForConditionalGeneration")
+    return is_logit_score(folder) or any(one.endswith(writers) for one in _architectures(folder))
+
+
+def _architectures(folder: Path) -> list[str]:
+    """The classes that a folder's config names; none where it has none."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
+        return []
     named = config.get("architectures") if isinstance(config, dict) else None
-    return any(str(one).endswith("ForSequenceClassification") for one in named or ())
+    return [str(one) for one in named or ()]
 
 
 def _type_of(spec: RerankerSpec) -> str:
@@ -207,6 +227,8 @@ def _type_of(spec: RerankerSpec) -> str:
 
     if spec.composition is not None:
         return "composition"
+    if spec.model is not None and ("scorer" in spec.options or _is_language_model(spec.model)):
+        return "llm"
     if spec.model is not None:
         return "late-interaction" if is_checkpoint(spec.model) else "cross-encoder"
     return "late-interaction" if _is_late(spec) else "modular"
@@ -314,3 +336,12 @@ def cross_encoder(spec: RerankerSpec) -> Reranker:
         dtype=spec.dtype,
         **spec.options,
     )
+
+
+def llm(spec: RerankerSpec) -> Reranker:
+    """A language model with one of the scorers of `polyrank.rerankers.llm.SCORERS`."""
+    from polyrank.rerankers.llm.load import load_llm_reranker
+
+    if spec.model is None:
+        raise UsageError("a language model needs a model: a folder, a Hub id, or a server's name")
+    return load_llm_reranker(spec.model, device=spec.device, dtype=spec.dtype, **spec.options)
