@@ -102,8 +102,11 @@ class Stages:
         base = sum(p.numel() for p in self.base(system.base).model.parameters())
         if system.is_late and _whole(system.ranking_kind):
             return {"run": stored, "modules": stored}
+        kinds = {path: KINDS.get(path.parent.name) for path in modules}
         added = sum(
-            count for path, count in modules.items() if KINDS[path.parent.name].acts != "weights"
+            count
+            for path, count in modules.items()
+            if (kind := kinds[path]) is None or kind.acts != "weights"
         )
         return {"run": base + added, "modules": stored}
 
