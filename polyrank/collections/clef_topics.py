@@ -12,7 +12,7 @@ from polyrank.collections.sgml import Assumed, decoded_lines, unescape
 from polyrank.errors import DataError, LanguageError
 from polyrank.languages.tags import normalise
 
-# CLEF's own codes where they are no tags: of 2000, and SW for Swedish beside SV.
+# CLEF's own codes where they are not tags: of 2000, and SW for Swedish beside SV.
 CODES = {"e": "en", "d": "de", "f": "fr", "i": "it", "sp": "es", "sw": "sv", "nl": "nl"}
 YEARS = {"2000": (1, 40), "2001": (41, 90), "2002": (91, 140), "2003": (141, 200)}
 _PARTS = {

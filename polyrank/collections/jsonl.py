@@ -34,7 +34,8 @@ def iter_documents(path: str | Path, language: str | None = None) -> Iterator[Do
         language: for documents that do not name their own.
 
     Raises:
-        DataError: for a line that is no JSON object, lacks id or text, names an unknown language,
+        DataError: for a line that is not a JSON object, lacks id or text, names an unknown
+            language,
             or repeats an id.
     """
     default = normalise(language) if language else None

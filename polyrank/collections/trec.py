@@ -23,7 +23,7 @@ def read_run(path: str | Path) -> Run:
     `.jsonl` and `.jsonl.gz` are read as JSONL, anything else as TREC.
 
     Raises:
-        DataError: for a malformed line, a score that is no finite number, or a (query, document)
+        DataError: for a malformed line, a score that is not a finite number, or a (query, document)
             pair that occurs twice.
     """
     return as_run(unique(numbered_run(path), path))

@@ -118,7 +118,7 @@ class Composition:
             return cls(**record)
         except (ValueError, KeyError, TypeError) as error:
             raise CompositionError(
-                f"this is no composition ({error}).\nWrite one with Composition.to_json()."
+                f"this is not a composition ({error}).\nWrite one with Composition.to_json()."
             ) from error
 
 

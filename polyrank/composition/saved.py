@@ -75,8 +75,8 @@ class SavedComposition:
         if base.fingerprint != plan.fingerprint:
             raise CompositionError(
                 f"the composition was made for base '{plan.base}' ({plan.fingerprint}), but this "
-                f"base is '{base.name}' ({base.fingerprint}).\nName the base of then with --base, "
-                "or compose again:  " + self.command()
+                f"base is '{base.name}' ({base.fingerprint}).\nName the base it was made for with "
+                "--base, or compose again:  " + self.command()
             )
         for part in self.parts:
             now = _part(plan.base, part.role, part.kind, part.name, zoo)
@@ -158,7 +158,8 @@ def read_composition(path: str | Path) -> SavedComposition:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else repr(error)
         raise CompositionError(
-            f"{path} is no composition: {reason}.\nWrite one with:  polyrank compose --output FILE"
+            f"{path} is not a composition: {reason}.\n"
+            "Write one with:  polyrank compose --output FILE"
         ) from error
 
 

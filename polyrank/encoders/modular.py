@@ -142,7 +142,7 @@ class ModularEncoder:
         return self._active[plan]
 
     def module(self, name: str | None = None) -> int:
-        """The number by which `masks` and a call know a language module; None is no module."""
+        """The number by which `masks` and a call know a language module; None is none."""
         if name is None:
             return NO_MODULE
         if name not in self._numbers:

@@ -52,7 +52,7 @@ class RoutedEncoder:
         """
         Args:
             encoder: a plain BertModel, RobertaModel or XLMRobertaModel, in eval mode.
-            languages: the language modules that a module index points into; None is no module.
+            languages: the language modules that a module index points into; None is none.
             ranking: applied over the language module, for every token.
 
         Raises:

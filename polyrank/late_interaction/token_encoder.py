@@ -18,7 +18,7 @@ class TokenEncoder(Protocol):
     """Runs texts, each through a language module; `ModularEncoder` and `XmodTokens` do."""
 
     def module(self, name: str | None) -> int:
-        """The number by which `masks` and `__call__` know a language module; None is no module."""
+        """The number by which `masks` and `__call__` know a language module; None is none."""
         ...
 
     def masks(self, module: int) -> Masks:
@@ -45,7 +45,7 @@ class TextPlans:
     Attributes:
         base: whose fingerprint the language modules must have.
         ranking: name of the ranking module; None for none, or for a whole model, which is the
-            encoder, so that it is no module over the others.
+            encoder, so it does not lie over the others.
         ranking_kind: of the ranking module; None where `ranking` is.
         kind: of the language modules.
         fallback: for a language without module, as in `compose`.

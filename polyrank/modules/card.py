@@ -130,7 +130,7 @@ def from_json(text: str, source: str | Path) -> ModuleCard:
         texts = list(_strings(record))
     except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise ModuleError(
-            f"{source} is no module card ({error!r}).\nFetch or train the module again."
+            f"{source} is not a module card ({error!r}).\nFetch or train the module again."
         ) from error
     if version != FORMAT_VERSION:
         raise ModuleError(
@@ -180,7 +180,9 @@ def validate(card: ModuleCard, source: str | Path) -> ModuleCard:
         if not isinstance(value, str) or not value:
             raise ModuleError(f"{source}: '{key}' must not be empty.\nCorrect the card.")
     if "/" in card.name or card.name.startswith("."):
-        raise ModuleError(f"{source}: the name {card.name!r} is no plain folder name.\nRename it.")
+        raise ModuleError(
+            f"{source}: the name {card.name!r} is not a plain folder name.\nRename it."
+        )
     for key in ("recipe", "figures", "files"):
         if not isinstance(getattr(card, key), Mapping):
             raise ModuleError(f"{source}: '{key}' must be a mapping.\nCorrect the card.")
@@ -217,7 +219,7 @@ def read_card(folder: str | Path, verify: bool = True) -> ModuleCard:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise ModuleError(
-            f"'{folder}' is no polyrank module: it has no {CARD_FILE}.\nBring a folder of the "
+            f"'{folder}' is not a polyrank module: it has no {CARD_FILE}.\nBring a folder of the "
             "adapters library in with:  polyrank zoo import"
         ) from error
     except (OSError, UnicodeDecodeError) as error:

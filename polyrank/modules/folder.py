@@ -27,7 +27,8 @@ def replaced(folder: str | Path) -> Iterator[Path]:
     target = Path(folder)
     if target.exists() and not _replaceable(target):
         raise ModuleError(
-            f"'{target}' exists and is no module, so it is left alone.\nGive another output folder."
+            f"'{target}' exists and is not a polyrank module; not overwritten.\n"
+            "Give another output folder."
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))

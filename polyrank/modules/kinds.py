@@ -21,7 +21,7 @@ ADAPTER = Kind(
     training="polyrank.training.kinds.adapter:ADAPTER",
     rates={"language": 1e-3, "ranking": 5e-4},
     refused={
-        "both": "adapters cannot be routed 'both': two bottlenecks in one place are no sum.\n"
+        "both": "adapters cannot be routed 'both': two bottlenecks in one place do not add up.\n"
         "Use routing='split', or masks (kind='mask')."
     },
     routing="split",

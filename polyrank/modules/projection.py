@@ -202,7 +202,7 @@ def save_projection(projection: Projection, folder: Path) -> None:
     """Write the two files into a module's folder, before its card.
 
     Raises:
-        ModuleError: the identity, which is no module's.
+        ModuleError: the identity, which is not a module's.
     """
     from safetensors.torch import save_file
 

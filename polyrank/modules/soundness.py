@@ -25,7 +25,7 @@ def check_names(card: ModuleCard, source: object) -> ModuleCard:
     """
     if not all(_FOLDER.fullmatch(part) for part in card.full_name.split("/")):
         raise ModuleError(
-            f"{source}: the name {card.full_name!r} is no plain path of folders.\n"
+            f"{source}: the name {card.full_name!r} is not a plain path of folders.\n"
             "Do not use this module."
         )
     if not card.files:
@@ -35,7 +35,7 @@ def check_names(card: ModuleCard, source: object) -> ModuleCard:
     for name in card.files:
         if not _FILE.fullmatch(name) or name.lower() == CARD_FILE:
             raise ModuleError(
-                f"{source}: {name!r} is no plain file name; a module's files lie in its own "
+                f"{source}: {name!r} is not a plain file name; a module's files lie in its own "
                 "folder.\nDo not use this module."
             )
         check_suffix(name, source)
@@ -53,7 +53,7 @@ def check_suffix(name: str, source: object) -> None:
         )
     if suffix not in ALLOWED:
         raise ModuleError(
-            f"{source}: '{name}' is no file of a module; those end in {', '.join(ALLOWED)}.\n"
+            f"{source}: '{name}' is not a file of a module; those end in {', '.join(ALLOWED)}.\n"
             "Do not use this module, or take that file out and save it again."
         )
 
@@ -90,7 +90,8 @@ def check_safetensors(path: Path) -> None:
             names = list(tensors.keys())
     except (SafetensorError, OSError) as error:
         raise ModuleError(
-            f"{path} is no whole safetensors file ({error}).\nIt was not used. Fetch it again, or "
+            f"{path} is not a whole safetensors file ({error}).\n"
+            "It was not used. Fetch it again, or "
             "tell whoever made the module."
         ) from error
     if not names:

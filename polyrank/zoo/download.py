@@ -178,7 +178,7 @@ def _read(name: HubName, path: Path, expected: Fingerprint | None) -> ModuleCard
     except UnicodeDecodeError as error:
         _drop(path)
         raise ModuleError(
-            f"{CARD_FILE} of '{name}' is no text ({error}).\nTell whoever made the module."
+            f"{CARD_FILE} of '{name}' is not text ({error}).\nTell whoever made the module."
         ) from error
     except ModuleError:
         _drop(path)
@@ -204,8 +204,8 @@ def _no_module(name: HubName, listing: list[str]) -> str:
     shown = [f"  polyrank zoo pull {place}" for place in places[:_SHOWN]]
     if places:
         more = f"\nand {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""
-        return f"'{name}' is no module; the repository holds others:\n" + "\n".join(shown) + more
+        return f"'{name}' is not a module; the repository holds others:\n" + "\n".join(shown) + more
     return (
-        f"'{name}' is no module of polyrank: it has no {CARD_FILE}.\nBring an adapter of "
+        f"'{name}' is not a module of polyrank: it has no {CARD_FILE}.\nBring an adapter of "
         f"AdapterHub or a composable-sft mask in with:  polyrank zoo import {name.repository}"
     )

@@ -166,7 +166,7 @@ def _named(name: str, zoo: str | Path | None) -> Path:
         )
     if (there := cached(hub_name(name))) is None:
         raise ModuleError(
-            f"'{name}' is no folder with a module in it, and was not pulled from the Hub.\n"
+            f"'{name}' is not a folder with a module in it, and was not pulled from the Hub.\n"
             f"Fetch it with:  polyrank zoo pull {name}"
         )
     return there.folder

@@ -54,7 +54,7 @@ def is_full(name: str) -> bool:
 
 
 def is_hub(name: str) -> bool:
-    """Whether a name, when it is no folder, means a repository of the Hub."""
+    """Whether a name, when it is not a folder, means a repository of the Hub."""
     return "/" in name and not name.startswith((".", "/", "~")) and not is_full(name)
 
 
@@ -68,7 +68,7 @@ def hub_name(name: str) -> HubName:
     revision = match and (match["revision"] or DEFAULT_REVISION)
     if not match or not revision or not _REVISION.fullmatch(revision) or ".." in name:
         raise UsageError(
-            f"'{name}' is no name of a module on the Hub.\n"
+            f"'{name}' is not a name of a module on the Hub.\n"
             "Write it as owner/repository[/path][@revision], e.g. org/e5-small-ky or "
             "org/zoo/language/adapter/ky@v1."
         )

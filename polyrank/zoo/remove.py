@@ -46,7 +46,7 @@ def _meant(name: str) -> list[Cached]:
         return found
     if not is_hub(name) or expanded(name).exists():
         raise UsageError(
-            f"'{name}' is no pulled module, so it is left alone.\nGive a full name, or "
+            f"'{name}' is not a pulled module; nothing was removed.\nGive a full name, or "
             "owner/repository[/path][@revision]:  polyrank zoo list --source cached"
         )
     wanted = hub_name(name)

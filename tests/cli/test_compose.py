@@ -63,7 +63,7 @@ def test_a_language_without_module_and_a_broken_file(polyrank, tiny, source, tmp
     result = polyrank(
         *("rerank", *source, "--first-stage", "bm25", "--composition", tmp_path / "plan.json")
     )
-    assert result.exit_code == 2 and "is no composition" in result.stderr
+    assert result.exit_code == 2 and "is not a composition" in result.stderr
 
 
 def test_a_checkpoint_in_half_of_the_bytes(polyrank, tiny, mask_zoo, tmp_path, monkeypatch):

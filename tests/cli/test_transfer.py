@@ -46,12 +46,12 @@ def test_refusals(polyrank, tiny, tmp_path, monkeypatch):
     (tmp_path / "full" / "thesis.txt").write_text("do not lose me")
     name = f"{tiny[1]}/language/adapter/ky"
     result = polyrank("zoo", "export", name, "--output", tmp_path / "full")
-    assert result.exit_code == 2 and "left alone" in result.stderr
+    assert result.exit_code == 2 and "not overwritten" in result.stderr
     monkeypatch.delenv("POLYRANK_ZOO")
     result = polyrank("zoo", "import", tmp_path / "full", "--language", "ky")
     assert result.exit_code == 2 and "--zoo DIR or set POLYRANK_ZOO" in result.stderr
     result = polyrank("zoo", "import", tmp_path / "full", "--language", "ky", "--zoo", tmp_path)
-    assert result.exit_code == 2 and "is no module that polyrank reads" in result.stderr
+    assert result.exit_code == 2 and "is not a module that polyrank reads" in result.stderr
 
 
 @pytest.mark.parametrize(

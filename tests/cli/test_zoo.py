@@ -73,7 +73,7 @@ def test_the_index_is_written_and_checked(tiny, tiny_zoo, polyrank, tmp_path):
 def test_what_is_not_pulled_or_not_there_is_said_without_a_traceback(polyrank, tiny, tmp_path):
     for arguments, message in (
         (("pull", "org/tiny-ky"), "HF_HUB_OFFLINE=1"),  # as all tests run
-        (("pull", "squad"), "no name of a module on the Hub"),
+        (("pull", "squad"), "not a name of a module on the Hub"),
         (("remove", f"{tiny[1]}/language/adapter/ky"), "left alone"),
         (("remove", "org/tiny-ky"), "nothing to remove"),
         (("info", "org/tiny-ky"), "polyrank zoo pull org/tiny-ky"),

@@ -55,7 +55,7 @@ def test_it_is_a_value():
     assert len({TINY, replace(TINY), replace(TINY, routing="query")}) == 2
     assert Composition.from_json(TINY.to_json()) == TINY
     for text in ("", "{}", "[]", TINY.to_json().replace('"split"', '"sideways"')):
-        with pytest.raises(CompositionError, match="this is no composition"):
+        with pytest.raises(CompositionError, match="this is not a composition"):
             Composition.from_json(text)
 
 

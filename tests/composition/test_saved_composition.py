@@ -108,7 +108,9 @@ def test_what_a_file_may_not_say(plan, zoo, tmp_path, change, message):
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", "\xff"])
 def test_what_is_no_composition(tmp_path, text):
     (tmp_path / "plan.json").write_text(text, encoding="latin1")
-    with pytest.raises(CompositionError, match="is no composition(.|\n)*polyrank compose --output"):
+    with pytest.raises(
+        CompositionError, match="is not a composition(.|\n)*polyrank compose --output"
+    ):
         read_composition(tmp_path / "plan.json")
     with pytest.raises(CompositionError, match="No such file"):
         read_composition(tmp_path / "none.json")

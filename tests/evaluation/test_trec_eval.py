@@ -35,7 +35,7 @@ def hits(*pairs):
 
 def test_order_by_hand():
     assert trec_eval_order(hits(("a", 1), ("b", 1), ("B", 1), ("c", 2))) == ["c", "b", "a", "B"]
-    # 2^24 + 1 is no float32: it ties with 2^24, in double precision it would be first.
+    # 2^24 + 1 is not a float32: it ties with 2^24, in double precision it would be first.
     assert trec_eval_order(hits(("a", 16777217.0), ("b", 16777216.0))) == ["b", "a"]
     assert trec_eval_order(hits(("a", 1e300), ("b", 1e299), ("c", -1e300))) == ["b", "a", "c"]
     assert trec_eval_order(hits(("é", 0.0), ("z", -0.0), ("😀", 0.0))) == ["😀", "é", "z"]

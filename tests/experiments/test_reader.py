@@ -79,7 +79,7 @@ WRONG = [
     ("twice", HEAD + "  BM25: {search: bm25}\n", 6, "stands on line 5 too"),
     ("no YAML", HEAD + "  x: [\n", None, "no YAML"),
     ("a type", HEAD + "cut: ten\n", 6, "whole number"),
-    ("true is no number", HEAD + "cut: true\n", 6, "whole number"),
+    ("true is not a number", HEAD + "cut: true\n", 6, "whole number"),
     ("a language", HEAD.replace("[tr, tr]", "[tr, xx-!]"), 3, "xx-!"),
     ("a measure", HEAD + "measures: [nDCG@x]\n", 6, "unknown measure"),
     ("mask in split", HEAD + "  a: {rerank: mask, over: BM25, routing: split}\n", 6, "split"),

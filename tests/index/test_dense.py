@@ -57,7 +57,9 @@ def test_a_query_finds_its_own_words_first(tiny_bert):
     dense = Dense(texts, base=str(tiny_bert))
     run = dense.search([Query(d.id, d.text) for d in texts], depth=100)
     assert all(hits[0].score == pytest.approx(1.0, abs=1e-5) for hits in run.values())
-    assert all(len(hits) == 8 for hits in run.values())  # a depth beyond the documents is no error
+    assert all(
+        len(hits) == 8 for hits in run.values()
+    )  # a depth beyond the documents is not an error
 
 
 def test_small_blocks_change_nothing(tiny_bert, monkeypatch):

@@ -34,7 +34,7 @@ FORMS = {
             },
         },
         {"document": "[D] ", "query": "[Q] "},
-        [".", ",", "§"],  # the last is no token
+        [".", ",", "§"],  # the last is not a token
     ),
     "min": (
         {

@@ -160,7 +160,7 @@ def test_saving_replaces_a_module_but_nothing_else(model, card, tmp_path):
     assert read_card(target).language == "de"
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.txt").write_text("do not lose me")
-    with pytest.raises(ModuleError, match="left alone"):
+    with pytest.raises(ModuleError, match="not overwritten"):
         save_adapter_module(model, "squad", tmp_path / "home", card)
     assert [path.name for path in (tmp_path / "home").iterdir()] == ["thesis.txt"]
 

@@ -64,7 +64,7 @@ def test_a_missing_card_says_what_to_do(tmp_path):
         ({"role": "reading"}, "role is 'reading'"),
         ({"kind": "lora"}, "kind is 'lora'"),
         ({"name": ""}, "'name' must not be empty"),
-        ({"name": "../up"}, "no plain folder name"),
+        ({"name": "../up"}, "not a plain folder name"),
         ({"files": {"../../etc/passwd": "00"}}, "own folder"),
         ({"files": {}}, "lists no files"),
         ({"base_fingerprint": {"weights": "1"}}, "lacks or misnames a field"),
@@ -98,7 +98,7 @@ DEEP = '{"format_version": 1, "recipe": ' + "[" * 200 + "]" * 200 + "}"
     "text", ["", "[]", "{", "null", '{"role": "language"}', "[" * 200_000, DEEP]
 )
 def test_what_is_no_card(text):
-    with pytest.raises(ModuleError, match="is no module card"):
+    with pytest.raises(ModuleError, match="is not a module card"):
         from_json(text, "polyrank.json")
 
 

@@ -1,4 +1,4 @@
-"""Fine-tuned models as modules: what is no such model is refused, and none brings code along."""
+"""Fine-tuned models as modules: what is not such a model is refused, and none brings code along."""
 
 import json
 

@@ -111,8 +111,8 @@ def test_unchanged_tensors_are_left_out(card, tmp_path):
         (difference((9,), [3, 3], [1.0, 1.0]), "do not increase"),
         (difference((9,), [5, 3], [1.0, 1.0]), "do not increase"),
         (difference((9,), [3, 9], [1.0, 1.0]), "do not increase within its 9"),
-        (difference((9,), [3, 4], [1.0, float("nan")]), "no finite"),
-        (difference((9,), [3, 4], [1.0, 1e6]), "no finite torch.float16"),
+        (difference((9,), [3, 4], [1.0, float("nan")]), "not finite"),
+        (difference((9,), [3, 4], [1.0, 1e6]), "not finite torch.float16"),
         (difference((9,), [3, 4], [1.0]), "not one value"),
     ],
 )
@@ -181,7 +181,7 @@ BROKEN_TENSORS = {
     "a bias that does not fit": {"head.0.bias": torch.ones(5)},
     "a head of nothing": {"head.1.weight": torch.ones(0, 4)},
     "a head of integers": {"head.1.weight": torch.ones(1, 4, dtype=torch.int64)},
-    "a head that is no number": {"head.1.weight": torch.full((1, 4), float("nan"))},
+    "a head that is not a number": {"head.1.weight": torch.full((1, 4), float("nan"))},
 }
 BROKEN_METADATA = {
     "no metadata": {"mask": None},

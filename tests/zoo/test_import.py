@@ -72,6 +72,6 @@ def test_what_the_hub_does_not_have(hub, adapter, tmp_path):
     (tmp_path / "readme").mkdir()
     (tmp_path / "readme" / "README.md").write_text("nothing")
     hub.add("org/readme", tmp_path / "readme")
-    with pytest.raises(ModuleError, match="is no module that polyrank reads"):
+    with pytest.raises(ModuleError, match="is not a module that polyrank reads"):
         import_module("org/readme", tmp_path / "zoo", "ky")
     assert not (tmp_path / "zoo").exists()

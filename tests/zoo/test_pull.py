@@ -224,7 +224,7 @@ def test_a_hub_that_is_down(hub, module, monkeypatch):
     ["ky", "org/../ky", "org/ky/../../x", "org/ky@", "org/ky@../x", "org/.ky", "/etc/passwd"],
 )
 def test_names_that_are_none(name):
-    with pytest.raises(UsageError, match="no name of a module on the Hub"):
+    with pytest.raises(UsageError, match="not a name of a module on the Hub"):
         zoo.pull(name)
 
 

@@ -118,7 +118,7 @@ def layers_of(tensors: Mapping[str, Tensor], name: str, folder: Path) -> Layers:
     """The tensors of the adapter `name`, each in its place.
 
     Raises:
-        ModuleError: a tensor that is no part of such an adapter, or one that is missing.
+        ModuleError: a tensor that is not part of such an adapter, or one that is missing.
     """
     layers, coupling = _sort_tensors(tensors, name, folder)
     output, attention = (
@@ -145,7 +145,7 @@ def _sort_tensors(
             coupling[f"{match['part']}.{match['kind']}"] = tensor
         else:
             raise ModuleError(
-                f"the adapter in '{folder}' has the tensor '{key}', which is no part of a "
+                f"the adapter in '{folder}' has the tensor '{key}', which is not part of a "
                 "bottleneck adapter of a BERT or XLM-R encoder.\nGive one for such an encoder."
             )
     if not layers["output"]:

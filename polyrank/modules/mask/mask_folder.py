@@ -79,7 +79,7 @@ def save_mask_module(
         The card as written.
 
     Raises:
-        ModuleError: indices that do not increase, values that are no finite numbers in `dtype`, or
+        ModuleError: indices that do not increase, values that are not finite numbers in `dtype`, or
             a folder that holds something else.
     """
     from safetensors.torch import save_file
@@ -115,7 +115,7 @@ def load_mask_module(folder: str | Path) -> MaskModule:
     """Read and verify a mask module.
 
     Raises:
-        ModuleError: no card, another kind, an altered file, or a file that is no mask.
+        ModuleError: no card, another kind, an altered file, or a file that is not a mask.
     """
     card = read_card(folder)
     if card.kind != "mask":
@@ -145,7 +145,7 @@ def read_mask(path: str | Path) -> tuple[dict[str, SparseDifference], Head | Non
     head = _head(parts, activation, path) if parts else None
     differences = {n: _difference(n, tuple(s), tensors, path) for n, s in shapes.items()}
     if tensors:
-        _refuse(path, f"it holds the tensor '{sorted(tensors)[0]}', which is no part of a mask")
+        _refuse(path, f"it holds the tensor '{sorted(tensors)[0]}', which is not part of a mask")
     return differences, head
 
 
@@ -186,7 +186,7 @@ def _read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except Exception as error:  # the reader has many kinds; all mean: no such tensors here
         reason = str(error).strip() or type(error).__name__
         raise ModuleError(
-            f"{path} is no mask, it cannot be read as safetensors: {reason}.\n"
+            f"{path} is not a mask, it cannot be read as safetensors: {reason}.\n"
             "Fetch or train the module again."
         ) from error
     shapes = about.get("shapes") if isinstance(about, dict) else None
@@ -225,7 +225,7 @@ def _check(name: str, difference: SparseDifference, where: str | Path) -> None:
     if indices.dtype != torch.int64 or indices.ndim != 1 or indices.shape != values.shape:
         _refuse(where, f"'{name}' has not one value for each int64 position")
     if values.dtype not in _DTYPES or not values.isfinite().all():
-        _refuse(where, f"'{name}' has values that are no finite {values.dtype} numbers")
+        _refuse(where, f"'{name}' has values that are not finite {values.dtype} numbers")
     if difference.beyond(size) or not (indices[1:] > indices[:-1]).all():
         _refuse(where, f"'{name}' has positions that do not increase within its {size} coordinates")
 
@@ -240,7 +240,7 @@ def _head(tensors: Mapping[str, Tensor], activation: Any, path: str | Path) -> H
         bias = tensors.get(f"{_HEAD}{len(layers)}.bias")
         width = layers[-1][0].shape[0] if layers else None
         if not _is_linear(weight, bias, width):
-            _refuse(path, f"layer {len(layers)} of its head is no linear map, or does not fit")
+            _refuse(path, f"layer {len(layers)} of its head is not a linear map, or does not fit")
         layers.append((weight.float(), None if bias is None else bias.float()))
     if sum(1 + (bias is not None) for _, bias in layers) != len(tensors):
         _refuse(path, "a layer of its head is missing")

@@ -171,7 +171,7 @@ def _check(prompt: Prompt, path: Path) -> None:
     ):  # fmt: skip
         value = getattr(prompt, key)
         if not isinstance(value, str):
-            raise DataError(path, None, f"the key '{key}' is no text")
+            raise DataError(path, None, f"the key '{key}' is not text")
         try:
             found = {name for _, name, _, _ in string.Formatter().parse(value) if name is not None}
         except ValueError as error:

@@ -65,7 +65,9 @@ class Renderer:
         self.encoder_decoder = encoder_decoder
         self._controls = _controls(tokenizer)
         self._markers = marker_pattern([*self._controls, *_tags(prompt)])
-        unknown = tokenizer.unk_token_id  # what cannot be said is no control token, even if it is
+        unknown = (
+            tokenizer.unk_token_id
+        )  # what cannot be said is not a control token, even if it is
         self._control_ids = frozenset(tokenizer.convert_tokens_to_ids(self._controls)) - {unknown}
         self._empty_controls = lru_cache(maxsize=512)(self._count_empty)
 

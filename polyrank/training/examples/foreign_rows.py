@@ -129,7 +129,7 @@ def hugging_face(name: str | Path, columns: Mapping[str, str], language: str | N
             that is not mapped has its own name.
 
     Raises:
-        DataError: a row that is no example, by its number from 1.
+        DataError: a row that is not an example, by its number from 1.
         UsageError: a dataset or a column that there is none of.
     """
     if unknown := set(columns) - set(COLUMNS):

@@ -55,7 +55,7 @@ def read_examples(
         teacher: whether every line must have teacher scores.
 
     Raises:
-        DataError: a line that is no such object, repeats an id, names a passage that is absent,
+        DataError: a line that is not such an object, repeats an id, names a passage that is absent,
             or lacks the scores, with its number.
     """
     examples: dict[str, Example] = {}
@@ -124,7 +124,7 @@ def mine_negatives(
 ) -> list[Example]:
     """Adds the best-ranked wrong passages of BM25 and of the base's pooled vectors.
 
-    A passage that contains an answer string is no negative. Questions that already have teacher
+    A passage that contains an answer string is not a negative. Questions that already have teacher
     scores keep their negatives, as new ones would have none.
 
     Args:
@@ -155,7 +155,7 @@ def mine_negatives(
 
 
 def is_wrong(example: Example, passage: Document) -> bool:
-    """Whether a passage answers nothing: it is no positive, and holds none of the answers."""
+    """Whether a passage answers nothing: it is not a positive, and holds none of the answers."""
     text = passage.text.lower()
     return passage.id not in example.positives and not any(
         answer.lower() in text for answer in example.answers

@@ -45,7 +45,7 @@ class Frozen:
 
 
 class AdapterStudent(nn.Module):
-    """A base with an adapter over all tokens. The base is no part of the module, so a checkpoint
+    """A base with an adapter over all tokens. The base is not part of the module, so a checkpoint
     holds the adapter alone.
 
     Args:

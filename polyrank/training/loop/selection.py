@@ -40,7 +40,7 @@ def select_largest(
         Per name, flat positions in increasing order, (k_name,) int64; all names are there.
 
     Raises:
-        UsageError: fewer than k coordinates to choose from, or a change that is no finite number.
+        UsageError: fewer than k coordinates to choose from, or a change that is not finite.
     """
     pieces = partial(_pieces, now, start, taken or {})
     infinity = torch.tensor(torch.inf).view(torch.int32).item()

@@ -17,7 +17,7 @@ def rank_gap_hinge(
 
     Args:
         scores: student logits, (B, N).
-        teacher: teacher scores, (B, N); only their order counts. Equal scores are no pair, and
+        teacher: teacher scores, (B, N); only their order counts. Equal scores form no pair, and
             share the mean of their ranks.
         mask: True where a candidate exists, (B, N).
         margin: of one rank. The paper's .001 is for mean log-probabilities; logits take more.

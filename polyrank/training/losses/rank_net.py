@@ -15,7 +15,7 @@ def rank_net(scores: Tensor, teacher: Tensor | None, mask: Tensor) -> Tensor:
 
     Args:
         scores: student logits, (B, N).
-        teacher: teacher scores, (B, N); only their order counts. Equal scores are no pair.
+        teacher: teacher scores, (B, N); only their order counts. Equal scores form no pair.
         mask: True where a candidate exists, (B, N).
 
     Returns:
@@ -35,7 +35,7 @@ def weighted_rank_net(scores: Tensor, teacher: Tensor | None, mask: Tensor) -> T
 
     Args:
         scores: student logits, (B, N).
-        teacher: teacher scores, (B, N); only their order counts. Equal scores are no pair, and
+        teacher: teacher scores, (B, N); only their order counts. Equal scores form no pair, and
             share the mean of their ranks.
         mask: True where a candidate exists, (B, N).
 

@@ -30,7 +30,7 @@ class Parameter:
     zero: bool = False  # may be 0
 
     def read(self, text: str) -> float:
-        """ValueError when the text is no such number."""
+        """ValueError when the text is not such a number."""
         value = int(text) if self.whole else float(text)
         if math.isnan(value) or value < 0 or (value == 0 and not self.zero):
             raise ValueError

@@ -86,7 +86,7 @@ def _decode(name: str, encoding: Any, path: str | Path) -> SparseDifference:
         if not isinstance(values, Tensor) or values.shape != indices.shape:
             raise ValueError("not one value for each position")
         if not values.is_floating_point() or not values.isfinite().all():
-            raise ValueError("values that are no finite numbers")
+            raise ValueError("values that are not finite numbers")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ModuleError(
             f"{path} is broken at '{name}': {error}.\nFetch it again, or do not use it."

@@ -71,7 +71,7 @@ def import_module(
             wanted = Wanted(source, Path(zoo), role, tag, name, loaded, trust_base, licence)
             return bring(fetched(source, files), wanted)
     raise ModuleError(
-        f"'{source}' is no module that polyrank reads: it has none of {', '.join(_FORMATS)}.\n"
+        f"'{source}' is not a module that polyrank reads: it has none of {', '.join(_FORMATS)}.\n"
         "Give a folder of the adapters library, of composable-sft, or an XMOD checkpoint."
     )
 

@@ -141,7 +141,7 @@ def split_names(sft: SparseFineTuning) -> tuple[dict[str, SparseDifference], dic
     if len(prefixes) != 1:
         found = ", ".join(sorted({name.split(".")[0] for name in sft.differences})) or "nothing"
         raise ModuleError(
-            f"the mask changes {found}, which is no encoder that polyrank knows.\n"
+            f"the mask changes {found}, which is not an encoder that polyrank knows.\n"
             "Give a mask for a BERT or XLM-R model."
         )
     (prefix,) = prefixes

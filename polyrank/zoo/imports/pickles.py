@@ -48,7 +48,8 @@ def read_pickle(path: str | Path) -> Any:
         raise ModuleError(f"{path} is missing.\nFetch it again.")
     if not zipfile.is_zipfile(path):
         raise ModuleError(
-            f"{path} is no file of torch 1.6 or later: it is cut, or older.\nFetch it again; if it "
+            f"{path} is not a file of torch 1.6 or later: it is cut, or older.\n"
+            "Fetch it again; if it "
             "is old and you trust it, load it with torch and write it anew with torch.save."
         )
     try:

@@ -211,7 +211,7 @@ def _trunk(
         model.load_state_dict(own)
         tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True)
     except (RuntimeError, OSError, ValueError) as error:
-        raise ModuleError(f"'{folder}' is no whole XMOD checkpoint: {error}.") from error
+        raise ModuleError(f"'{folder}' is not a whole XMOD checkpoint: {error}.") from error
     new = not (target / CONFIG_FILE).is_file()
     if new:
         with replaced(target) as temporary:

@@ -210,7 +210,7 @@ def test_requests_hold_token_ids_and_the_key(server, engine, prompts, labels, mo
 
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://host", "http://"])
 def test_what_is_no_address_is_refused(url, engine):
-    with pytest.raises(UsageError, match="no address of a server"):
+    with pytest.raises(UsageError, match="not an address of a server"):
         HTTPEngine(url, "tiny", engine.tokenizer)
 
 

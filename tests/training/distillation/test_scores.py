@@ -52,7 +52,7 @@ def test_a_trimmed_teacher_scores_as_the_whole_reranker(kind, cut, tiny_base, ti
     assert scores.tolist() == pytest.approx(whole.score(pairs), abs=1e-6)
     layers = tiny_base.model.config.num_hidden_layers
     assert len(states.hidden) == layers + 1 and len(states.attention) == layers
-    for attention in states.attention:  # of what is no padding, a distribution
+    for attention in states.attention:  # of what is not padding, a distribution
         assert attention.sum(dim=-1).allclose(torch.ones(()), atol=1e-5)
 
 

@@ -106,7 +106,7 @@ def test_another_base_and_altered_files_are_refused(tiny_bert, tiny_xlmr, text_f
     (folder / HEAD_FILE).write_bytes(b"other")
     with pytest.raises(ModuleError, match="was altered"):
         read_head_card(folder)
-    with pytest.raises(ModuleError, match="left alone"):
+    with pytest.raises(ModuleError, match="not overwritten"):
         save_head_folder(None, folder, card)
 
 

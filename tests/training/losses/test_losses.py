@@ -80,7 +80,7 @@ LONGER = {
     "partial_ranking(top=2,within=7)": ([1, 2, 3, 4], [9, 1, 2, 1], -ln(3 / 9)),
     "listmle": ([1, 2, 3, 4], [4, 3, 2, 1], -ln(1 / 10) - ln(2 / 9) - ln(3 / 7)),
     "listmle(top=2)": ([1, 2, 3, 4], [4, 3, 2, 1], -ln(1 / 10) - ln(2 / 9)),
-    "ranknet": ([1, 2, 3], [3, 3, 1], (ln(1 + 3) + ln(1 + 3 / 2)) / 2),  # the tie is no pair
+    "ranknet": ([1, 2, 3], [3, 3, 1], (ln(1 + 3) + ln(1 + 3 / 2)) / 2),  # the tie is not a pair
     "weighted_ranknet": ([1, 2, 3], [3, 2, 1], (ln(3) / 3 + ln(4) / 4 + ln(5 / 2) / 5) / 3),
     # ties are in each other's sums
     "listmle(top=1)": ([1, 2, 3], [3, 3, 1], -ln(1 / 6) - ln(2 / 6)),

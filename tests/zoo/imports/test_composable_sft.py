@@ -109,8 +109,8 @@ def broken(**change):
     ("content", "message"),
     [
         (broken(values=torch.ones(3)), "not one value for each position"),
-        (broken(values=torch.tensor([1.0, torch.nan])), "no finite numbers"),
-        (broken(values=torch.tensor([1, 2])), "no finite numbers"),
+        (broken(values=torch.tensor([1.0, torch.nan])), "not finite numbers"),
+        (broken(values=torch.tensor([1, 2])), "not finite numbers"),
         (broken(index_steps=[5, 0]), "do not increase"),
         (broken(index_steps=[5, 9]), "broken at 'bert.w'"),
         (broken(index_steps=None), "broken at 'bert.w'"),
@@ -135,7 +135,7 @@ def test_what_is_outside_the_encoder_is_counted():
     inside, outside, prefix = split_names(SparseFineTuning({n: one(1.0) for n in names}, {}))
     assert list(inside) == ["embeddings.w", "encoder.w"] and prefix == "bert."
     assert outside == {"bert.pooler.dense.bias": 1, "cls.bias": 1}
-    with pytest.raises(ModuleError, match="changes transformer, which is no encoder"):
+    with pytest.raises(ModuleError, match="changes transformer, which is not an encoder"):
         split_names(SparseFineTuning({"transformer.h": one(1.0)}, {}))
 
 

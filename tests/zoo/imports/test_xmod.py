@@ -143,7 +143,7 @@ def test_an_xmod_adapter_with_other_numerics_is_refused(zoo):
         ({"adapter_layer_norm": True}, "has adapter_layer_norm=True"),
         ({"ln_before_adapter": False}, "has ln_before_adapter=False"),
         ({"model_type": "bert"}, "of type 'bert', with no modules"),
-        ({"num_hidden_layers": 4}, "no whole XMOD checkpoint"),
+        ({"num_hidden_layers": 4}, "not a whole XMOD checkpoint"),
     ],
 )
 def test_other_checkpoints_are_refused(xmod, tmp_path, change, message):

@@ -79,7 +79,7 @@ class HTTPEngine:
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"'{url}' is no address of a server; give one as http://HOST:PORT")
+            raise UsageError(f"'{url}' is not an address of a server; give one as http://HOST:PORT")
         self.url, self.model = url.rstrip("/"), model
         self._host, self._port, self._secure = parts.hostname, parts.port, parts.scheme == "https"
         self._path = parts.path.rstrip("/").removesuffix("/v1") + "/v1/completions"
@@ -238,7 +238,7 @@ class HTTPEngine:
         try:
             return json.loads(content)
         except ValueError as error:
-            raise http.client.HTTPException("an answer that is no JSON") from error
+            raise http.client.HTTPException("an answer that is not JSON") from error
 
 
 class _Busy(Exception):

@@ -391,7 +391,7 @@ def read_language_model(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
     """A language model in eval mode, and its fast tokenizer.
 
     Raises:
-        ModuleError: no such model, weights that are no safetensors or lack tensors, code of its
+        ModuleError: no such model, weights that are not safetensors or lack tensors, code of its
             own, or no fast tokenizer.
     """
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
@@ -419,7 +419,7 @@ def read_language_model(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
     if missing := report["missing_keys"]:
         raise ModuleError(
             f"the model '{name}' lacks {len(missing)} tensors, e.g. '{sorted(missing)[0]}', so it "
-            "is no language model with its output layer.\nGive a complete checkpoint."
+            "is not a language model with its output layer.\nGive a complete checkpoint."
         )
     return model.eval(), read_tokenizer(name)
 
