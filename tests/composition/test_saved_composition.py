@@ -91,10 +91,10 @@ def test_another_base_is_refused(plan, tiny_base, zoo):
     ("change", "message"),
     [
         ({"format_version": 2}, "format version 2; this polyrank reads 1"),
-        ({"base": 3}, "no composition: .*wrong type"),
-        ({"modules": [{"role": "language"}]}, "no composition"),
+        ({"base": 3}, "not a composition: .*wrong type"),
+        ({"modules": [{"role": "language"}]}, "not a composition"),
         ({"modules": [{"role": "language", "kind": "k", "name": "n", "files": {}}]}, "wrong type"),
-        ({"composition": {}}, "no composition"),
+        ({"composition": {}}, "not a composition"),
     ],
 )
 def test_what_a_file_may_not_say(plan, zoo, tmp_path, change, message):

@@ -52,7 +52,7 @@ def test_a_missing_file_is_seen(folder):
 
 
 def test_a_missing_card_says_what_to_do(tmp_path):
-    with pytest.raises(ModuleError, match="no polyrank module(.|\n)*zoo import"):
+    with pytest.raises(ModuleError, match="not a polyrank module(.|\n)*zoo import"):
         read_card(tmp_path)
 
 

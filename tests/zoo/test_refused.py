@@ -100,7 +100,7 @@ BROKEN = {
     "a base that climbs": (lambda folder: rewrite(folder, base="../.."), "not a plain path"),
     "a base at the root": (lambda folder: rewrite(folder, base="."), "not a plain path"),
     "a name that climbs": (lambda folder: rewrite(folder, name="a/../../b"), "not a plain folder"),
-    "no JSON": (lambda folder: (folder / "polyrank.json").write_text("{"), "no module card"),
+    "no JSON": (lambda folder: (folder / "polyrank.json").write_text("{"), "not a module card"),
     "no text": (lambda folder: (folder / "polyrank.json").write_bytes(b"\xff"), "is not text"),
 }
 

@@ -1,8 +1,9 @@
-"""Teachers: cross-encoders whose scores of the examples' passages are distilled.
+"""Teachers: rerankers whose scores of the examples' passages are distilled.
 
 A teacher is a ranking module of the zoo by its name ('squad', 'mask/squad', 'full/squad'; without
 the kind, an adapter), a module's folder, a file of `polyrank compose`, or a cross-encoder in one
-piece: a folder or Hub id of a Hugging Face sequence classifier of one logit. A module works over
+piece: a folder or Hub id of a Hugging Face sequence classifier of one logit, a ColBERT checkpoint,
+or the folder of a language model. A module works over
 the language modules of the examples' language where there are some; a composition says itself what
 is active. A module for another base than the student's brings its own.
 """
@@ -17,11 +18,13 @@ from pathlib import Path
 from polyrank.base import Base, load_base
 from polyrank.collections.records import Document
 from polyrank.errors import HubError, ModuleError, UsageError
-from polyrank.modules.card import CARD_FILE, KINDS, read_card
+from polyrank.modules.card import CARD_FILE, read_card
+from polyrank.modules.kinds import DEFAULT_KIND, KINDS
+from polyrank.notes import Notes
 from polyrank.progress import bar, note
-from polyrank.rerankers.cross_encoder import CrossEncoder
+from polyrank.rerankers.base import Request, Reranker
+from polyrank.rerankers.load import RerankerSpec, load_reranker
 from polyrank.rerankers.mean import SCALES, averaged
-from polyrank.rerankers.modular import ModularReranker
 from polyrank.training.examples.negatives import Example
 from polyrank.training.loop.steps import digest
 from polyrank.zoo.find import find
@@ -82,9 +85,7 @@ def scored_by(
     ]
 
 
-def load_teacher(
-    name: str, base: Base, zoo: str | Path | None = None
-) -> tuple[ModularReranker | CrossEncoder, str]:
+def load_teacher(name: str, base: Base, zoo: str | Path | None = None) -> tuple[Reranker, str]:
     """A teacher, and what tells whether its weights are the same another time.
 
     Raises:
@@ -93,14 +94,14 @@ def load_teacher(
     path = Path(name).expanduser()
     if path.is_file():
         from polyrank.composition.saved import read_composition
-        from polyrank.rerankers.composed import ComposedReranker
 
         saved = read_composition(path)
         same = saved.composition.fingerprint == base.fingerprint
-        return ComposedReranker(saved, base if same else None, zoo), digest(path)
+        return load_reranker(saved, base=base if same else None, zoo=zoo), digest(path)
     if (path / "config.json").is_file() and not (path / CARD_FILE).is_file():
         return _in_one_piece(name)
-    kind, _, short = name.rpartition("/") if name.split("/")[0] in KINDS else ("adapter", "", name)
+    first = name.split("/")[0]
+    kind, _, short = name.rpartition("/") if first in KINDS else (DEFAULT_KIND, "", name)
     if (path / CARD_FILE).is_file():
         kind, short = read_card(path, verify=False).kind, name if "/" in name else f"./{name}"
     try:
@@ -114,13 +115,15 @@ def load_teacher(
             raise ModuleError(f"{no_module}\nNor is it a cross-encoder: {error}") from error
     card = read_card(folder)
     own = base if card.base == base.name else load_base(card.base)
-    scorer = ModularReranker(own, ranking=str(folder), kind=kind, fallback="none", zoo=zoo)
-    return scorer, " ".join(f"{file} {card.files[file][:12]}" for file in sorted(card.files))
+    spec = RerankerSpec(base=own, ranking=str(folder), kind=kind, fallback="none", zoo=zoo)
+    weights = " ".join(f"{file} {card.files[file][:12]}" for file in sorted(card.files))
+    return load_reranker(spec), weights
 
 
-def _in_one_piece(name: str) -> tuple[CrossEncoder, str]:
-    scorer = CrossEncoder(name)
-    return scorer, scorer.identity()["model weights"]
+def _in_one_piece(name: str) -> tuple[Reranker, str]:
+    reranker = load_reranker(RerankerSpec(model=name))
+    identity = reranker.identity()
+    return reranker, identity.get("model weights") or json.dumps(dict(identity), sort_keys=True)
 
 
 def _scores_of(
@@ -133,18 +136,23 @@ def _scores_of(
     zoo: str | Path | None,
 ) -> list[tuple[float, ...]]:
     """One teacher's scores; each example's is written as it is found."""
-    scorer, weights = load_teacher(name, base, zoo)
+    reranker, weights = load_teacher(name, base, zoo)
     done = _read(cache, {"teacher": name, "weights": weights})
+    notes = Notes()
     with cache.open("a", encoding="utf-8") as file, bar("scoring", len(examples)) as drawn:
         for example in examples:
             if example.query.id not in done:
                 query = replace(example.query, language=source)
-                scores = scorer.score([(query, documents[i]) for i in example.candidates])
+                request = Request(query, tuple(documents[i] for i in example.candidates))
+                (ranking,) = reranker.rank_all([request])
+                by_id = {hit.document_id: hit.score for hit in ranking.hits}
+                scores = [by_id[document.id] for document in request.documents]
                 done[example.query.id] = tuple(scores)
+                notes += ranking.notes
                 file.write(json.dumps({"id": example.query.id, "scores": scores}) + "\n")
                 file.flush()
             drawn.advance()
-    for message, times in scorer.notes.items():
+    for message, times in notes.items():
         note(f"teacher {name}: {message} ({times} times)")
     return [done[example.query.id] for example in examples]
 
