@@ -187,7 +187,9 @@ class HTTPEngine:
         cut = choice.get("finish_reason") == "length"
         if not "".join(pieces).startswith(text):  # bytes by their names, or no pieces at all
             pieces, logprobs = (text,), (0.0,)
-            self.notebook.add("other", f"the server {self.url} tells no probabilities of answers")
+            with self._lock:
+                told = f"the server {self.url} tells no probabilities of answers"
+                self.notebook.add("other", told)
         # Servers leave the stop and the end of the turn out of the text, but list their tokens.
         ends = list(accumulate(map(len, pieces)))
         kept = next((place + 1 for place, end in enumerate(ends) if end >= len(text)), 0)
