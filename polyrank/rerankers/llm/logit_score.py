@@ -69,6 +69,7 @@ class LogitScore:
             document="{text}",
             document_tokens=1_000_000,  # by the model's context alone
             lines="keep",
+            thinking=True,  # the template says all
         )
 
 

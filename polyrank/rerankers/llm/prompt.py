@@ -18,6 +18,8 @@
     document_tokens how many tokens of a document are read, at most
     max_tokens      of an answer
     stop            texts that end an answer
+    thinking        whether a model that can think first is left to its template; else it is told
+                    not to, where its template knows `enable_thinking`
     lines           keep: line breaks in documents stay; join: they become spaces
 
 Fields in curly brackets are filled in: {query}, {query_language}, {document_language},
@@ -70,6 +72,7 @@ class Prompt:
     document_tokens: int = 512
     max_tokens: int = 1
     stop: tuple[str, ...] = ()
+    thinking: bool = False
     lines: str = "join"
 
     def hash(self) -> str:

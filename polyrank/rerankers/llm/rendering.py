@@ -172,10 +172,12 @@ class Renderer:
     def _templated(self, messages: list[dict[str, str]]) -> str:
         from jinja2.exceptions import TemplateError
 
+        options = {} if self.prompt.thinking else {"enable_thinking": False}
+
         def apply(turns: list[dict[str, str]]) -> str:
             return str(
                 self.tokenizer.apply_chat_template(
-                    turns, tokenize=False, add_generation_prompt=True
+                    turns, tokenize=False, add_generation_prompt=True, **options
                 )
             )
 

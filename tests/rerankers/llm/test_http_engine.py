@@ -17,12 +17,13 @@ class Server:
     """An OpenAI-compatible server around the tiny Llama.
 
     top: how many likeliest tokens it lists; echo: whether it tells logprobs of prompts;
-    form: 'lists', or 'content' as llama.cpp writes; faults: what it does to the next requests, a
-    status, 'drop' (closes the connection) or 'slow'.
+    form: 'lists', or 'content' as llama.cpp writes; ends: whether it lists tokens beyond the text;
+    faults: what it does to the next requests, a status, 'drop' (closes the connection) or 'slow'.
     """
 
     def __init__(self, engine):
         self.engine, self.top, self.echo, self.form = engine, 20, True, "lists"
+        self.ends = False
         self.faults, self.bodies, self.at_once, self.most_at_once = [], [], 0, 0
         self.lock = threading.Lock()
         handler = type("Handler", (Handler,), {"owner": self})
@@ -54,8 +55,12 @@ class Server:
             sampling = Sampling(body["max_tokens"], tuple(body.get("stop", ())))
             (answer,) = self.engine.generate([prompt], sampling)
             reason = "length" if answer.cut else "stop"
-            told = {"tokens": list(answer.pieces), "token_logprobs": list(answer.logprobs)}
-            return 200, choice(told, answer.text, reason)
+            names, numbers, text = list(answer.pieces), list(answer.logprobs), answer.text
+            if self.ends:  # as vLLM: tokens of the stop and of the end, but not in the text
+                for stop in sampling.stop:
+                    text = text.split(stop)[0]
+                names, numbers = [*names, "<|im_end|>"], [*numbers, -0.5]
+            return 200, choice({"tokens": names, "token_logprobs": numbers}, text, reason)
         if self.form == "content":
             entries = [{"token": name, "logprob": value} for name, value in listed]
             return 200, choice({"content": [{**entries[0], "top_logprobs": entries}]})
@@ -160,9 +165,22 @@ def test_answers_are_those_of_the_process(server, engine, prompts):
     assert [a.text for a in found] == [a.text for a in here]
     assert [a.cut for a in found] == [a.cut for a in here]
     for one, other in zip(found, here, strict=True):
-        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+        heard = other.logprobs[: len(one.logprobs)]  # half a character at the end adds no text
+        assert one.logprobs == pytest.approx(heard, abs=1e-4)
     assert there.usage.generated_tokens == sum(len(a.logprobs) for a in here)
     assert there.usage.calls == 4 and there.usage.prompt_tokens == sum(map(len, prompts))
+
+
+def test_tokens_beyond_the_text_are_left_out(server, engine, prompts):
+    (whole,) = engine.generate(prompts[:1], Sampling(max_tokens=8))
+    stop = next(
+        piece for piece in whole.pieces[2:] if piece.strip() and piece not in whole.pieces[0]
+    )
+    server.ends = True
+    (found,) = remote(server, engine).generate(prompts[:1], Sampling(8, (stop,)))
+    assert found.text == whole.text.split(stop)[0]
+    assert "".join(found.pieces).startswith(found.text) and stop not in found.text
+    assert found.logprobs == pytest.approx(whole.logprobs[: len(found.logprobs)], abs=1e-4)
 
 
 @pytest.mark.parametrize("fault", ["drop", 429, 500, 503])

@@ -177,6 +177,19 @@ def test_a_model_without_a_system_turn_gets_it_from_the_user(chat_tokenizer):
     assert shown.startswith("<|im_start|>You judge whether") and "does water boil" in shown
 
 
+def test_a_model_that_can_think_is_told_not_to(chat_tokenizer):
+    import copy
+
+    thinking = copy.deepcopy(chat_tokenizer)
+    thinking.chat_template += (
+        "{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}"
+    )
+    for name, told in (("label", 1), ("setwise-reason", 0), ("label-qwen3", 1)):
+        made = renderer(name, thinking)
+        shown = thinking.decode(made.render(QUERY, [Document("d", "x")], ("1",)).ids)
+        assert shown.split("assistant")[-1].count("</think>") == told
+
+
 def test_a_model_without_a_template_gets_plain_text(chat_tokenizer):
     import copy
 

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -179,16 +180,20 @@ class HTTPEngine:
             **options,
         )
         text = choice.get("text") or ""
-        if choice.get("stop_reason") in sampling.stop and sampling.stop:
-            text += choice["stop_reason"]  # vLLM leaves the stop out and names it
         pieces, logprobs = _said(choice)
         with self._lock:
             said = len(pieces) or len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
             self.usage = replace(self.usage, generated_tokens=self.usage.generated_tokens + said)
         cut = choice.get("finish_reason") == "length"
-        if "".join(pieces) != text:  # pieces with byte names, or none: no probability per token
+        if not "".join(pieces).startswith(text):  # bytes by their names, or no pieces at all
             pieces, logprobs = (text,), (0.0,)
-            self.notebook.add("other", f"the server {self.url} tells no probabilities of answers")
+            with self._lock:
+                told = f"the server {self.url} tells no probabilities of answers"
+                self.notebook.add("other", told)
+        # Servers leave the stop and the end of the turn out of the text, but list their tokens.
+        ends = list(accumulate(map(len, pieces)))
+        kept = next((place + 1 for place, end in enumerate(ends) if end >= len(text)), 0)
+        pieces, logprobs = pieces[:kept], logprobs[:kept]
         return Generation(text, tuple(pieces), tuple(logprobs), cut)
 
     def _complete(self, prompt: PromptIds, **options: Any) -> dict[str, Any]:
