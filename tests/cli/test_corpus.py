@@ -94,13 +94,13 @@ def test_mix_says_which_languages_got_nothing(text, polyrank):
     ("arguments", "message"),
     [
         (["report", "absent/en.txt"], "absent/en.txt: file not found"),
-        (["report", "rows.txt"], "the name of rows.txt does not say its language"),
+        (["report", "rows.txt"], "rows.txt has no language in its name"),
         (["report", "en=bad.txt"], "bad.txt:2: not UTF-8"),
         (["report", "en=rows.txt"], "rows.txt:1: JSON, where plain text is expected"),
         (["clean", "en.txt", "--output", "en.txt"], "en.txt is read, and would be overwritten"),
         (
             ["clean", "en.txt", "--output", "o", "--shortest", "9", "--longest", "3"],
-            "no line has from 9 to 3 characters",
+            "the shortest line is 9 characters and the longest 3",
         ),
         (["mix", "en.txt", "--output", "o"], "give one of --lines, --tokens; none was given"),
         (["mix", "en.txt", "eng=en.txt", "--output", "o", "--lines", "1"], "are both in en"),

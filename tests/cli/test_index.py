@@ -97,7 +97,7 @@ def test_masks_and_routings(tiny, late_zoo, late_masks, files, polyrank, monkeyp
     info = polyrank("index", "info", files / "mask over adapters").stdout
     assert "kind\tmask\nlanguage_kind\tadapter\nrouting\tsplit\n" in info
     for routing, message in (
-        ("query", "before any query is known"),
+        ("query", "before anyone asks"),
         ("both", "means nothing there"),
     ):
         refused = polyrank("index", "build", files / "no", *made, "--routing", routing)

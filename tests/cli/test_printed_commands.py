@@ -29,7 +29,7 @@ def test_a_command_for_late_interaction_trains_that_kind(kind):
     command = typer.main.get_command(app).commands["train"].commands["late-interaction"]
     parsed = command.make_context("late-interaction", words[3:]).params
     assert parsed["output"].parent.name == kind
-    asked = {"recipe": parsed["recipe"].value, "kind": parsed["kind"] and parsed["kind"].value}
+    asked = {"recipe": parsed["recipe"], "kind": parsed["kind"]}
     expected = {"recipe": "colbert-xm" if kind == "full" else "modular"}
     assert asked == {**expected, "kind": None if kind == "full" else kind}
 

@@ -153,7 +153,7 @@ def test_a_measure_that_is_undefined_for_some():
 
 @pytest.mark.parametrize("wrong", [{"test": "z"}, {"unit": "x"}, {"correction": "x"}])
 def test_settings_that_there_are_not(wrong):
-    with pytest.raises(UsageError, match="choose"):
+    with pytest.raises(UsageError, match="use one of"):
         Settings(**wrong)
 
 

@@ -123,7 +123,7 @@ def test_a_cross_encoder(distilled, judge, tiny_folder):
     (folder / "distilled.json").write_text(json.dumps(card))
     with pytest.raises(ModuleError, match="other weights"):
         contenders(folder, str(tiny_folder))
-    with pytest.raises(UsageError, match="no reranker that"):
+    with pytest.raises(UsageError, match="not a reranker that"):
         contenders(judge)
 
 
