@@ -229,6 +229,15 @@ class LateInteraction(PairScorer):
         records = as_queries(queries, language)
         return self._queries(records, self._acting(records, "query", document_language))
 
+    def query_sizes(self, queries: Sequence[str | Query]) -> list[int]:
+        """How many vectors each query has: a MaxSim with it is no larger, as they are unit vectors.
+
+        Nothing is encoded.
+        """
+        rows, _ = self._text.queries([query.text for query in as_queries(queries)])
+        pad = self.base.tokenizer.pad_token_id or 0
+        return [int(padded([row], pad)[2].sum()) for row in rows]
+
     def _queries(self, records: Sequence[Query], acting: Sequence[str | None]) -> list[Tensor]:
         rows, cut = self._text.queries([query.text for query in records])
         self._count(cut, "queries", self.rules.query_length)
