@@ -24,6 +24,7 @@ from . import (
     distill,
     evaluate,
     experiment,
+    explain,
     index,
     loyalty,
     rerank,
@@ -104,6 +105,7 @@ app.command("loyalty", short_help="Compare a student's run with its teacher's.")
 app.command("experiment", short_help="Run a comparison described in YAML, and report it.")(
     experiment.experiment
 )
+app.command("explain", short_help="Show what in a passage answers a query.")(explain.explain)
 app.command("alignment", short_help="Show which language needs a module most.")(alignment.alignment)
 app.command("compare", short_help="Test runs against a baseline.")(compare.compare)
 app.command("detect", short_help="Identify the language of texts.")(detect.detect)

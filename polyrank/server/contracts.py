@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Languages = str | None | list[str | None]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=2**31)]
 
 
 class _Body(BaseModel):
@@ -41,7 +41,7 @@ class Spans(_Body):
 
     mode: str | None = None
     threshold: float = Field(default=0.1, allow_inf_nan=False)
-    max_spans: Annotated[int, Field(ge=1)] | None = None
+    max_spans: Annotated[int, Field(ge=1, le=2**31)] | None = None
 
 
 class RerankBody(_Body):
@@ -61,8 +61,8 @@ class RerankBody(_Body):
     use_activation: bool | None = Field(default=None, description="vLLM: false is raw_scores.")
     truncate: bool | None = Field(default=None, description="TEI: false refuses what is too long.")
     truncation: bool | None = Field(default=None, description="Voyage's name for truncate.")
-    max_tokens_per_doc: Annotated[int, Field(ge=1)] | None = None
-    max_chunks_per_doc: Annotated[int, Field(ge=1)] | None = None
+    max_tokens_per_doc: Annotated[int, Field(ge=1, le=2**31)] | None = None
+    max_chunks_per_doc: Annotated[int, Field(ge=1, le=2**31)] | None = None
     rank_fields: list[str] | None = None
     relevant_spans: Spans | bool | None = None
     instruction: str | None = None
@@ -117,8 +117,8 @@ class SearchBody(_Body):
     query_language: str | None = None
     index: str | None = None
     languages: list[str] | None = Field(default=None, description="Only documents in these.")
-    top_n: Annotated[int, Field(ge=1)] = 10
-    depth: Annotated[int, Field(ge=1)] | None = Field(
+    top_n: Annotated[int, Field(ge=1, le=2**31)] = 10
+    depth: Annotated[int, Field(ge=1, le=2**31)] | None = Field(
         default=None, description="Candidates to rerank."
     )
     model: str | None = Field(default=None, description="Reranks the candidates; null leaves them.")

@@ -130,9 +130,9 @@ def with_languages(
         query = replace(query, language=language)
     unknown = list(dict.fromkeys(d.text[:LOOKED_AT] for d in documents if d.language is None))
     if usual[1] is not None:
-        known = dict.fromkeys(unknown, usual[1])
+        known: dict[str, str | None] = dict.fromkeys(unknown, usual[1])
     else:
-        known = {  # type: ignore[assignment]
+        known = {
             text: found.language for text, found in zip(unknown, identify(unknown), strict=True)
         }
     filled = [

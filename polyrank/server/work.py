@@ -107,7 +107,8 @@ class Pairs(Job):
 
     def take(self, tokens: int) -> list[int]:
         """The longest pairs that are left, at least one, of about so many tokens."""
-        taken, used = [], 0
+        taken: list[int] = []
+        used = 0
         while self.todo and (not taken or used + self.lengths[self.todo[-1]] <= tokens):
             place = self.todo.pop()
             used += self.lengths[place]
