@@ -98,6 +98,7 @@ class Listed:
 
     def _split(self, asked: int, room: int) -> tuple[list[Pair], list[int]]:
         pairs, lengths = [], []
+        room = max(1, room - 2)  # a piece that begins within a word may have more tokens by itself
         for document in self.documents:
             pieces, left_out = self.served.pieces(document.full_text, room, self.reading.most)
             self.pieces.append(pieces)
