@@ -80,7 +80,7 @@ def model(tiny_base, late_zoo):
 @pytest.mark.parametrize("title", ["", "gh"])
 def test_similarities_add_up_to_the_score_and_spans_hold_the_tokens(model, title):
     query = Query("q", "abc  fed", "en")
-    document = Document("d", "bad, cab!  fed", title, language="tr")
+    document = Document("d", "bad cab  fed", title, language="tr")
     (found,) = explain(model, query, document)
     (score,) = model.score([(query, document)])
     assert found.score == pytest.approx(score, abs=1e-5)
