@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -59,7 +58,7 @@ def create_app(service: Service) -> Guard:
 
     @app.exception_handler(HTTPException)
     async def plain(_: Request, error: HTTPException) -> Response:
-        return _problem(Problem(error.status_code, str(error.detail)))
+        return _problem(Problem(error.status_code, str(error.detail), headers=error.headers))
 
     _describe(app)
     routes = {getattr(route, "path", "") for route in app.routes}
@@ -120,7 +119,6 @@ def _handler(
 
     async def handle(request: Request) -> Response:
         raw: bytes = request.scope["polyrank.body"]
-        begun = time.monotonic()
         watch = asyncio.ensure_future(_left(request))
         caller = Caller(request.scope["polyrank.owner"], lambda: asyncio.shield(watch))
         try:
@@ -129,8 +127,7 @@ def _handler(
             return _problem(_problem_of(error, service.settings.debug), _is_tei(raw))
         finally:
             watch.cancel()
-        spent = f"{1000 * (time.monotonic() - begun):.0f}"
-        return _json(found, headers={"x-compute-time": spent})
+        return _json(found)
 
     handle.__doc__ = kind.__doc__
     return handle

@@ -349,7 +349,14 @@ class Service:
         together = Together([listed for listed, _ in prepared])
         job: Job
         if served.divisible:
-            job = Pairs(together.estimate(), caller.owner, model=served, prepare=together.prepare)
+            count = sum(len(documents) for _, documents in lists)
+            job = Pairs(
+                together.estimate(),
+                caller.owner,
+                model=served,
+                prepare=together.prepare,
+                left=count,
+            )
             rankings = together.finished(await self._done(job, caller))
         else:
             job = Call(together.estimate(), caller.owner, function=together.whole)

@@ -88,6 +88,7 @@ class Pairs(Job):
     """A job of pairs to score; its result is their scores, in order.
 
     prepare: gives the pairs and the tokens of each, in the thread, when the job's turn comes.
+    left: pairs that are not scored; before that turn as many as are expected.
     """
 
     model: Model | None = None

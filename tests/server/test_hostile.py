@@ -254,3 +254,39 @@ def test_a_key_opens(locked, post, given):
 
 def test_questions_need_no_key(locked, get):
     assert get(locked.url + "/health").status == get(locked.url + "/metrics").status == 200
+
+
+# --- for long -------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_memory_is_flat_over_ten_thousand_requests(server):
+    import http.client
+
+    def resident():
+        with open("/proc/self/status") as status:
+            return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS"))
+
+    def ask(count):
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        for number in range(count):
+            body = {"query": f"abc {number}", "documents": [f"word {number}"] * 5}
+            connection.request("POST", "/rerank", json.dumps(body).encode())
+            answer = connection.getresponse()
+            assert answer.status == 200 and len(json.loads(answer.read())["results"]) == 5
+        connection.close()
+
+    def together(count):
+        threads = [threading.Thread(target=ask, args=(count // 8,)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    toy = server.service.models["toy"].source
+    together(2000)
+    toy.batches.clear()  # the scorer's own record
+    before = resident()
+    together(8000)
+    toy.batches.clear()
+    assert resident() - before < 20  # MiB
