@@ -4,10 +4,10 @@
 
 A server process is started on a free port of 127.0.0.1. First one process ranks the requests by
 itself; then 1, 8 and 64 connections send them, each its next one when the last was answered, for so
-many seconds each. Requests are of 1 to 40 documents of 5 to 120 words. Every answer is compared
-with the one in process: it must have the same documents in it, and scores within 1e-4. Reported are
-pairs a second, and the median and 99th percentile of the time to an answer; and the memory of the
-server before and after.
+many seconds each; what is not answered after as many seconds more is given up and counted. Requests
+are of 1 to 40 documents of 5 to 120 words. Every answer is compared with the one in process: it
+must have the same documents in it, and scores within 1e-4. Reported are pairs a second, the median
+and 99th percentile of the time to an answer, and the memory of the server before and after.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ TEXT = (
 Body = dict[str, Any]
 
 
-def requests_of(count: int, seed: int = 1) -> list[Body]:
-    """Requests of mixed sizes, in English, raw scores."""
+def requests_of(count: int, most: int, seed: int = 1) -> list[Body]:
+    """Requests of 1 to `most` documents, in English, raw scores."""
     source, words = random.Random(seed), TEXT.split()
 
     def text(least: int, most: int) -> str:
@@ -47,7 +47,7 @@ def requests_of(count: int, seed: int = 1) -> list[Body]:
     return [
         {
             "query": text(3, 8),
-            "documents": [text(5, 120) for _ in range(source.randint(1, 40))],
+            "documents": [text(5, 120) for _ in range(source.randint(1, most))],
             "query_language": "en",
             "document_language": "en",
             "raw_scores": True,
@@ -85,13 +85,14 @@ class Load:
 
     Attributes:
         times: seconds of each answer. pairs: in them. wrong: answers that are not as expected.
+        unfinished: requests that were given up.
         statuses: how often each status came that is not 200.
     """
 
     def __init__(self, url: str, bodies: Sequence[Body], answers: Sequence[Any]) -> None:
         self.host, self.bodies, self.answers = urlsplit(url).netloc, bodies, answers
         self.times: list[float] = []
-        self.pairs = self.wrong = 0
+        self.pairs = self.wrong = self.unfinished = 0
         self.statuses: dict[int, int] = {}
         self._lock = threading.Lock()
 
@@ -99,7 +100,7 @@ class Load:
         """Ask, and what came of it."""
         begun = time.perf_counter()
         threads = [
-            threading.Thread(target=self._ask, args=(number, begun + seconds))
+            threading.Thread(target=self._ask, args=(number, begun + seconds, seconds))
             for number in range(connections)
         ]
         for thread in threads:
@@ -116,18 +117,27 @@ class Load:
             if times
             else None,
             "wrong": self.wrong,
+            "unfinished": self.unfinished,
             "other_statuses": self.statuses,
         }
 
-    def _ask(self, number: int, until: float) -> None:
-        connection = http.client.HTTPConnection(self.host, timeout=300)
+    def _ask(self, number: int, until: float, patience: float) -> None:
         source = random.Random(number)
-        while time.perf_counter() < until:
+        connection = http.client.HTTPConnection(self.host)
+        while (begun := time.perf_counter()) < until:
             place = source.randrange(len(self.bodies))
-            begun = time.perf_counter()
-            connection.request("POST", "/rerank", json.dumps(self.bodies[place]).encode())
-            answer = connection.getresponse()
-            body, spent = answer.read(), time.perf_counter() - begun
+            connection.timeout = until + patience - begun
+            if connection.sock:
+                connection.sock.settimeout(connection.timeout)
+            try:
+                connection.request("POST", "/rerank", json.dumps(self.bodies[place]).encode())
+                answer = connection.getresponse()
+                body = answer.read()
+            except TimeoutError:
+                with self._lock:
+                    self.unfinished += 1
+                break
+            spent = time.perf_counter() - begun
             with self._lock:
                 if answer.status != 200:
                     self.statuses[answer.status] = self.statuses.get(answer.status, 0) + 1
@@ -136,6 +146,7 @@ class Load:
                 self.times.append(spent)
                 self.pairs += len(rows)
                 self.wrong += not _same(rows, self.answers[place])
+        connection.close()  # the server drops what nobody waits for
 
 
 def _same(rows: Sequence[Any], expected: dict[int, float]) -> bool:
@@ -166,9 +177,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="for each measurement")
     parser.add_argument("--requests", type=int, default=64, help="different ones")
     parser.add_argument("--connections", type=int, nargs="*", default=CONNECTIONS)
+    parser.add_argument("--documents", type=int, default=40, help="of a request, at most")
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
-    bodies = requests_of(given.requests)
+    bodies = requests_of(given.requests, given.documents)
     answers, alone = in_process(given.model, bodies, given.seconds)
     print(f"in process, request by request: {alone:.1f} pairs a second", flush=True)
     process, url, start = started(given.model)

@@ -69,15 +69,15 @@ def _add_posts(app: FastAPI, service: Service) -> None:
     async def detect(body: DetectBody, _: Caller) -> Any:
         return await service.detect(body)
 
-    table: list[tuple[tuple[str, ...], type[BaseModel], Answer]] = [
-        (RERANK, RerankBody, service.rerank),
-        (SCORE, ScoreBody, service.score),
-        (("/search",), SearchBody, service.search),
-        (("/detect",), DetectBody, detect),
+    table: list[tuple[tuple[str, ...], type[BaseModel], Answer, dict[str, Any]]] = [
+        (RERANK, RerankBody, service.rerank, _gives()),
+        (SCORE, ScoreBody, service.score, {}),
+        (("/search",), SearchBody, service.search, {}),
+        (("/detect",), DetectBody, detect, {}),
     ]
-    for paths, body, answer in table:
+    for paths, body, answer, gives in table:
         for path in paths:
-            app.post(path, openapi_extra=_takes(body), summary=_summary(body))(
+            app.post(path, openapi_extra={**_takes(body), **gives}, summary=_summary(body))(
                 _handler(body, answer, service)
             )
 
@@ -193,6 +193,16 @@ def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) 
 def _takes(kind: type[BaseModel]) -> dict[str, Any]:
     schema = {"$ref": f"#/components/schemas/{kind.__name__}"}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _gives() -> dict[str, Any]:
+    """The two forms of a reranking."""
+    forms = [
+        {"$ref": "#/components/schemas/RerankAnswer"},
+        {"type": "array", "items": {"$ref": "#/components/schemas/TeiRow"}},
+    ]
+    content = {"application/json": {"schema": {"oneOf": forms}}}
+    return {"responses": {"200": {"description": "The order.", "content": content}}}
 
 
 def _summary(kind: type[BaseModel]) -> str:

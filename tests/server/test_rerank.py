@@ -226,6 +226,10 @@ def test_the_schemas_are_described(server, get):
     assert "query_language" in found["components"]["schemas"]["RerankBody"]["properties"]
     body = found["paths"]["/v2/rerank"]["post"]["requestBody"]["content"]["application/json"]
     assert body["schema"] == {"$ref": "#/components/schemas/RerankBody"}
+    answer = found["paths"]["/v2/rerank"]["post"]["responses"]["200"]["content"]
+    assert {"$ref": "#/components/schemas/RerankAnswer"} in answer["application/json"]["schema"][
+        "oneOf"
+    ]
 
 
 def test_search_without_an_index_says_so(server, post):
