@@ -383,7 +383,7 @@ class Service:
                 return relevant_spans(listed.served, listed.query, document, asked)
 
             call = Call(about(document.full_text), caller.owner, function=explain)
-            found = await self._done(call, caller)
+            found = await self._done(call, caller, bounded=False)
             start = piece.start if piece else 0
             row["relevant_spans"] = [
                 {**span, "start": span["start"] + start, "end": span["end"] + start}
@@ -393,14 +393,17 @@ class Service:
     async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._aside, function, *arguments)
 
-    async def _done(self, job: Job, caller: Caller) -> Any:
+    async def _done(self, job: Job, caller: Caller, bounded: bool = True) -> Any:
         """A job's result; it is dropped when its client leaves.
+
+        Args:
+            bounded: as of `WorkQueue.submit`.
 
         Raises:
             Problem: no room, shutting down, or the client left; and whatever the job raises.
         """
         try:
-            self.queue.submit(job)
+            self.queue.submit(job, bounded)
         except Busy as busy:
             self.metrics.refused.inc()
             raise Problem(

@@ -169,8 +169,11 @@ class WorkQueue:
         """Jobs that are not finished."""
         return len(self._held)
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: Job, bounded: bool = True) -> None:
         """Take a job.
+
+        Args:
+            bounded: False for what a request needs beside a job of its own that was taken before.
 
         Raises:
             Busy: too many tokens wait already.
@@ -179,14 +182,19 @@ class WorkQueue:
         with self._change:
             if self._closing or not self._thread.is_alive():
                 raise Closed
-            held, owned = sum(self._held.values()), self._owned[job.owner]
-            if held and held + job.tokens > self.bound:
-                raise Busy(self._wait_for(held + job.tokens - self.bound))
-            if self.owner_bound is not None and owned and owned + job.tokens > self.owner_bound:
-                raise Busy(self._wait_for(owned + job.tokens - self.owner_bound))
+            if bounded:
+                self._check_room(job)
             self._hold(job, job.tokens)
             self._jobs.append(job)
             self._change.notify()
+
+    def _check_room(self, job: Job) -> None:
+        """Refuse a job that would make too many tokens wait."""
+        held, owned = sum(self._held.values()), self._owned[job.owner]
+        if held and held + job.tokens > self.bound:
+            raise Busy(self._wait_for(held + job.tokens - self.bound))
+        if self.owner_bound is not None and owned and owned + job.tokens > self.owner_bound:
+            raise Busy(self._wait_for(owned + job.tokens - self.owner_bound))
 
     def close(self, seconds: float | None = None) -> None:
         """Take no more jobs, finish those there are, and stop."""

@@ -72,6 +72,7 @@ def test_the_bound_refuses_with_a_time_to_wait(queue):
     with pytest.raises(Busy):
         queue.submit(job(model, "b", [101]))  # its owner's own bound
     queue.submit(job(model, "c", [200]))
+    queue.submit(job(model, "c", [500]), bounded=False)  # of a request that was let in before
     model.gate.set()
 
 
