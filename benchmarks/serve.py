@@ -180,6 +180,7 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=40, help="of a request, at most")
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the server is stopped then, too
     bodies = requests_of(given.requests, given.documents)
     answers, alone = in_process(given.model, bodies, given.seconds)
     print(f"in process, request by request: {alone:.1f} pairs a second", flush=True)
