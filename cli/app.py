@@ -24,11 +24,13 @@ from . import (
     distill,
     evaluate,
     experiment,
+    explain,
     index,
     loyalty,
     prompts,
     rerank,
     search,
+    serve,
     train,
     zoo,
 )
@@ -96,6 +98,7 @@ def polyrank_(
 
 app.command("rerank", short_help="Rerank the candidates of a first stage.")(rerank.rerank)
 app.command("search")(search.search)
+app.command("serve", short_help="Serve rerankers over HTTP.")(serve.serve)
 app.command("compose", short_help="Plan a reranker, print and keep it.")(compose.compose)
 app.command("evaluate", short_help="Measure a run, and test it against another.")(evaluate.evaluate)
 app.command("bench", short_help="Measure a distilled model beside its teacher.")(bench.bench)
@@ -103,6 +106,7 @@ app.command("loyalty", short_help="Compare a student's run with its teacher's.")
 app.command("experiment", short_help="Run a comparison described in YAML, and report it.")(
     experiment.experiment
 )
+app.command("explain", short_help="Show what in a passage answers a query.")(explain.explain)
 app.command("alignment", short_help="Show which language needs a module most.")(alignment.alignment)
 app.command("compare", short_help="Test runs against a baseline.")(compare.compare)
 app.command("detect", short_help="Identify the language of texts.")(detect.detect)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from polyrank.corpus.report import corpus_report
     from polyrank.corpus.rules import Thresholds
     from polyrank.evaluation import compare, evaluate
+    from polyrank.evaluation.explain import explain
     from polyrank.index.dense import Dense
     from polyrank.index.lexical import BM25
     from polyrank.index.modular_dense import ModularDense
@@ -63,6 +64,7 @@ _HOMES = {
     "corpus_report": "polyrank.corpus.report",
     "distill_bilingual": "polyrank.training.distillation.distil",
     "evaluate": "polyrank.evaluation",
+    "explain": "polyrank.evaluation.explain",
     "fuse": "polyrank.runs.fusion",
     "interpolate": "polyrank.runs.fusion",
     "load_collection": "polyrank.collections.load",
@@ -103,6 +105,7 @@ __all__ = [
     "corpus_report",
     "distill_bilingual",
     "evaluate",
+    "explain",
     "fuse",
     "interpolate",
     "load_collection",

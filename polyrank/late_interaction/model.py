@@ -41,6 +41,7 @@ from polyrank.late_interaction.parts import (
 )
 from polyrank.late_interaction.skiplist import skipped_ids
 from polyrank.late_interaction.text_modules import TextModules
+from polyrank.late_interaction.token_spans import spans_of
 from polyrank.modules.card import read_card
 from polyrank.modules.folder import replaced
 from polyrank.modules.kinds import KINDS
@@ -227,6 +228,28 @@ class LateInteraction(PairScorer):
         """
         records = as_queries(queries, language)
         return self._queries(records, self._acting(records, "query", document_language))
+
+    def query_sizes(self, queries: Sequence[str | Query]) -> list[int]:
+        """How many vectors each query has: a MaxSim with it is no larger, as they are unit vectors.
+
+        Nothing is encoded.
+        """
+        rows, _ = self._text.queries([query.text for query in as_queries(queries)])
+        pad = self.base.tokenizer.pad_token_id or 0
+        return [int(padded([row], pad)[2].sum()) for row in rows]
+
+    def query_spans(self, queries: Sequence[str | Query]) -> list[list[tuple[int, int] | None]]:
+        """Per query and vector the characters of its text; None for what is no text, as markers."""
+        texts = [query.text for query in as_queries(queries)]
+        return spans_of(self._text, texts, self._text.queries(texts)[0], "query", None)
+
+    def document_spans(
+        self, documents: Sequence[str | Document]
+    ) -> list[list[tuple[int, int] | None]]:
+        """Per document and vector the characters of its `full_text`; None for what is no text."""
+        texts = [document.full_text for document in as_documents(documents)]
+        rows = self._text.documents(texts)[0]
+        return spans_of(self._text, texts, rows, "document", self._skipped)
 
     def _queries(self, records: Sequence[Query], acting: Sequence[str | None]) -> list[Tensor]:
         rows, cut = self._text.queries([query.text for query in records])

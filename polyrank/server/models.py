@@ -1,0 +1,309 @@
+"""Served names, and the rerankers and indexes behind them: made once at start, never by a request.
+
+Rerankers over one base share it in memory; modules stay loaded once a language was asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from polyrank.base import DEFAULT_BASE
+from polyrank.collections.records import Document, Query
+from polyrank.errors import UsageError
+from polyrank.languages import tags
+from polyrank.rerankers.base import Request
+from polyrank.rerankers.load import RerankerSpec, load_reranker, spec_of
+
+if TYPE_CHECKING:
+    from polyrank.base import Base
+    from polyrank.index.multivector import MultiVectorIndex
+    from polyrank.rerankers.base import Ranking, Reranker
+
+Pair = tuple[Query, Document]
+Offsets = list[tuple[int, int]]  # of each token its first character, and the one after its last
+
+SPECIALS = 4  # tokens around a pair, at most
+NAME = 100  # characters of a served name
+
+
+def named_specs(given: Sequence[str]) -> dict[str, str | Mapping[str, Any]]:
+    """What `--model NAME=SPEC` options say: name → a name, folder, Hub id, file or mapping.
+
+    A specification without a name is served under its own, of a path its last part. One that
+    begins with a brace is JSON with the fields of `RerankerSpec`.
+
+    Raises:
+        UsageError: two models of one name, or JSON that is none.
+
+    >>> named_specs(["e5-small", "own=models/en-sw"])
+    {'e5-small': 'e5-small', 'own': 'models/en-sw'}
+    """
+    found: dict[str, str | Mapping[str, Any]] = {}
+    for text in given:
+        name, equals, spec = ("", "", text) if text.startswith("{") else text.partition("=")
+        if not equals:
+            name, spec = "", text
+        read: str | Mapping[str, Any] = spec
+        if spec.startswith("{"):
+            try:
+                read = json.loads(spec)
+            except ValueError as error:
+                raise UsageError(f"--model {name or spec[:20]}: not JSON: {error}") from None
+            name = name or "default"
+        name = (name or Path(spec).name or spec).strip()
+        if not name or not spec.strip() or len(name) > NAME:
+            raise UsageError(f"--model '{text}': give SPEC or NAME=SPEC, the name not over {NAME}")
+        if name in found:
+            raise UsageError(f"two models are called '{name}'; give --model OTHER={spec}")
+        found[name] = read
+    return found
+
+
+def named_folders(given: Sequence[str]) -> dict[str, Path]:
+    """What `--index NAME=FOLDER` options say; without a name it is the folder's.
+
+    Raises:
+        UsageError: two indexes of one name.
+    """
+    found: dict[str, Path] = {}
+    for text in given:
+        name, equals, folder = text.partition("=")
+        path = Path(folder if equals else text).expanduser()
+        name = name if equals else path.resolve().name
+        if name in found:
+            raise UsageError(f"two indexes are called '{name}'; give --index OTHER={path}")
+        found[name] = path
+    return found
+
+
+class Shelf:
+    """Loads rerankers and indexes; bases that several of them use are loaded once."""
+
+    def __init__(self) -> None:
+        self._bases: dict[str, Base] = {}
+
+    def base(self, name: str) -> Base:
+        """A base, loaded at its first use."""
+        from polyrank.base import load_base
+
+        if name not in self._bases:
+            self._bases[name] = load_base(name)
+        return self._bases[name]
+
+    def reranker(self, given: str | Mapping[str, Any] | RerankerSpec, **options: Any) -> Reranker:
+        """`load_reranker`, over a base that may be loaded already."""
+        spec = spec_of(given, **options)
+        if spec.model is not None:
+            return load_reranker(spec)
+        if spec.composition is not None:
+            from polyrank.composition.saved import SavedComposition, read_composition
+
+            saved = spec.composition
+            if not isinstance(saved, SavedComposition):
+                saved = read_composition(saved)
+            name = spec.base or saved.base
+            spec = replace(spec, composition=saved)
+        else:
+            name = spec.base or DEFAULT_BASE
+        return load_reranker(replace(spec, base=self.base(name) if isinstance(name, str) else name))
+
+    def index(self, folder: Path, device: str | None = None) -> MultiVectorIndex:
+        """An index with its model, over a base that may be loaded already."""
+        from polyrank.index.multivector import MultiVectorIndex
+
+        opened = MultiVectorIndex(folder, None, device)
+        name = opened.snapshot.manifest.binding.base
+        options: dict[str, Any] = {"base": self.base(name)}
+        if device:
+            options["device"] = device
+        opened = MultiVectorIndex(folder, None, device, options)
+        assert opened.encoder is not None  # loaded and checked now, not by the first request
+        return opened
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a text that is scored on its own: its characters, and how many tokens it has."""
+
+    start: int
+    end: int
+    tokens: int
+
+
+class Served:
+    """A reranker under the name that requests know it by.
+
+    Args:
+        name: of the model, in requests and answers.
+        reranker: what ranks.
+
+    Attributes:
+        divisible: whether candidates may be scored apart from each other.
+        longest: tokens of a pair, or in late interaction of a document, that are read; None where
+            that is not known.
+    """
+
+    def __init__(self, name: str, reranker: Reranker) -> None:
+        self.name, self.reranker = name, reranker
+        self.divisible = bool(getattr(reranker, "pointwise", False))
+        scorer = reranker if hasattr(reranker, "score") else getattr(reranker, "scorer", None)
+        self._scorer = scorer if self.divisible else None
+        self.source: Any = reranker if self._scorer is None else self._scorer
+        base = getattr(self.source, "base", None)
+        self._tokenizer = getattr(base, "tokenizer", None)
+        self._tokenizer = self._tokenizer or getattr(self.source, "tokenizer", None)
+        rules = getattr(self.source, "rules", None)
+        self._rules = rules if hasattr(rules, "document_length") else None
+        longest = getattr(self.source, "max_length", None)
+        self.longest: int | None = self._rules.document_length if self._rules else longest
+        saved = getattr(self.source, "saved", None)
+        self._plan = getattr(saved, "composition", None)
+
+    @property
+    def kind(self) -> str:
+        """The class of the reranker, for people."""
+        return type(self.source).__name__
+
+    def usual_languages(self) -> tuple[str | None, str | None]:
+        """The languages that texts without one have to this model, so that none is identified."""
+        if self._plan is None:
+            return None, None
+        return self._plan.query_language, self._plan.document_language
+
+    # --------------------------------------------------------------------------------- scoring
+
+    def score(self, pairs: Sequence[Pair]) -> list[float]:
+        """Raw scores of pairs, in order; for divisible models alone."""
+        if self._scorer is not None:
+            return list(self._scorer.score(pairs))
+        lists: dict[Query, list[int]] = {}
+        for place, (query, _) in enumerate(pairs):
+            lists.setdefault(query, []).append(place)
+        scores = [math.nan] * len(pairs)
+        for query, places in lists.items():
+            own = [replace(pairs[place][1], id=str(number)) for number, place in enumerate(places)]
+            for hit in self.rank(Request(query, tuple(own))).hits:
+                scores[places[int(hit.document_id)]] = hit.score
+        return scores
+
+    def rank(self, request: Request) -> Ranking:
+        """The ranking of one list."""
+        (ranking,) = self.reranker.rank_all([request])
+        return ranking
+
+    def relevance(self, query: Query) -> Callable[[float], float]:
+        """What brings raw scores for a query into 0 to 1 without changing their order.
+
+        The sigmoid of a logit; for MaxSim, whose size is that of the query, the mean similarity of
+        the query's tokens.
+        """
+        sizes = getattr(self.source, "query_sizes", None)
+        if sizes is None:
+            return sigmoid
+        (size,) = sizes([query])
+        return lambda score: min(1.0, max(0.0, score / max(size, 1)))
+
+    # --------------------------------------------------------------------------------- lengths
+
+    def offsets(self, text: str) -> Offsets:
+        """The characters of each token of a text, specials left out; of words, for models without
+        a tokenizer."""
+        if self._tokenizer is None:
+            return _words(text)
+        encoding = self._tokenizer(text, add_special_tokens=False, verbose=False)
+        return list(encoding.encodings[0].offsets)
+
+    def counts(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has, specials left out."""
+        if self._tokenizer is None:
+            return [len(text.split()) for text in texts]
+        if not texts:
+            return []
+        encoding = self._tokenizer(list(texts), add_special_tokens=False, verbose=False)
+        return [len(row.ids) for row in encoding.encodings]
+
+    def room(self, query_tokens: int) -> int | None:
+        """Tokens of a document that are read beside a query; None for no limit that is known."""
+        if self.longest is None:
+            return None
+        if self._rules is not None:
+            (prefix,) = self.counts([self._rules.document_prefix])
+            return max(1, self.longest - 3 - prefix)
+        prefixes = getattr(self.source, "prefixes", ("", ""))
+        before = sum(self.counts(list(prefixes)))
+        # The longer side is cut first: a query never takes more than half from a long document.
+        beside = min(query_tokens, (self.longest - before) // 2)
+        return max(1, self.longest - SPECIALS - before - beside)
+
+    def pieces(self, text: str, room: int, most: int) -> tuple[list[Piece], bool]:
+        """A text in overlapping pieces of at most `room` tokens, and whether some is left out.
+
+        Args:
+            most: pieces.
+        """
+        read = text[: room * most * 8]
+        offsets = self.offsets(read)
+        if len(offsets) <= room and len(read) == len(text):
+            return [Piece(0, len(text), len(offsets))], False
+        step = max(1, room - room // 4)
+        pieces: list[Piece] = []
+        for start in range(0, max(1, len(offsets) - room + step), step):
+            if len(pieces) == most:
+                return pieces, True
+            part = offsets[start : start + room]
+            if not part:
+                break
+            pieces.append(Piece(part[0][0], part[-1][1], len(part)))
+        return pieces or [Piece(0, len(read), 0)], len(read) < len(text)
+
+    # ----------------------------------------------------------------------------- description
+
+    def describe(self) -> dict[str, Any]:
+        """What clients may know of it; no paths."""
+        found: dict[str, Any] = {
+            "name": self.name,
+            "kind": self.kind,
+            "listwise": not self.divisible,
+        }
+        for name in ("routing", "fallback"):
+            value = getattr(self.source, name, None)
+            if isinstance(value, str):
+                found[name] = value
+        found["max_input_length"] = self.longest
+        base = getattr(self.source, "base", None)
+        if base is not None and hasattr(base, "name"):
+            found["base"] = base.name
+        return found
+
+
+def sigmoid(score: float) -> float:
+    """1 / (1 + e^-score), for any size of score."""
+    if score >= 0:
+        return 1 / (1 + math.exp(-min(score, 700)))
+    power = math.exp(max(score, -700))
+    return power / (1 + power)
+
+
+def _words(text: str) -> Offsets:
+    found, place = [], 0
+    for word in text.split():
+        start = text.index(word, place)
+        place = start + len(word)
+        found.append((start, place))
+    return found
+
+
+def as_tag(language: str | None) -> str | None:
+    """A language tag of a request; None where it says none.
+
+    Raises:
+        LanguageError: no language.
+    """
+    if language is None or not language.strip() or language.strip() in ("auto", tags.UNKNOWN):
+        return None
+    return tags.normalise(language)

@@ -1,0 +1,468 @@
+"""From a request to an answer, without HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from polyrank.collections.records import Document, Query
+from polyrank.languages import tags
+from polyrank.server.contracts import DetectBody, RerankBody, ScoreBody, SearchBody, Spans
+from polyrank.server.lists import Listed, Reading, Together, about, row_of, warnings_of
+from polyrank.server.metrics import Metrics
+from polyrank.server.models import Served
+from polyrank.server.problems import Problem
+from polyrank.server.records import documents_of, one_of, query_of, spread, tag_of, with_languages
+from polyrank.server.settings import Settings
+from polyrank.server.work import Busy, Call, Closed, Job, Pairs, WorkQueue
+
+if TYPE_CHECKING:
+    from polyrank.index.multivector import MultiVectorIndex
+    from polyrank.rerankers.base import Ranking
+
+T = TypeVar("T")
+Gone = Callable[[], Awaitable[None]]  # ends when the client has closed its connection
+
+CLOSED = 499  # nginx' status for a client that left; nobody sees it
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks: whose bounds count, and how to learn that they left."""
+
+    owner: str
+    gone: Gone
+
+
+class Service:
+    """Models, indexes, and the queue before them.
+
+    Args:
+        models: by name; the first is the default.
+        indexes: by name; the first is the default.
+        settings: limits.
+        metrics: count what happens.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, Served],
+        indexes: Mapping[str, MultiVectorIndex] | None = None,
+        settings: Settings | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self.models, self.indexes = dict(models), dict(indexes or {})
+        self.settings = settings = settings or Settings()
+        self.metrics = metrics or Metrics()
+        self.queue = WorkQueue(
+            settings.step_tokens,
+            settings.max_queued_tokens,
+            settings.max_queued_tokens_per_key,
+            self.metrics.step,
+        )
+        self._aside = ThreadPoolExecutor(1, "polyrank-language")
+        for served in self.models.values():
+            _smaller_batches(served, settings.step_tokens)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self.queue.start()
+
+    def close(self) -> None:
+        """Finish what was taken, and stop."""
+        self.queue.close()
+        self._aside.shutdown()
+
+    # ---------------------------------------------------------------------------------- routes
+
+    async def rerank(self, body: RerankBody, caller: Caller) -> Any:
+        """An answer of `RerankAnswer`, or for TEI's bodies a list of `TeiRow`."""
+        served = self._served(body.model)
+        query, (documents, ids) = query_of(body), documents_of(body)
+        self._check(query, documents)
+        ((listed, ranking, sure),) = await self._ranked(served, [(query, documents)], body, caller)
+        hits = ranking.hits[: body.rows]
+        index_of = {document.id: index for index, document in enumerate(listed.documents)}
+        rows = [row_of(listed, index_of[hit.document_id], hit.score, body.raw) for hit in hits]
+        if body.documents is None:
+            return [_tei_row(row, documents, body.returns_text) for row in rows]
+        for row in rows:
+            row |= _about_document(row["index"], listed, documents, ids, body)
+        if body.relevant_spans:
+            await self._add_spans(listed, rows, body.relevant_spans, caller)
+        said = warnings_of(listed, ranking)
+        if body.instruction:
+            said.append("instruction is not read; prompts belong to the model's specification")
+        return {
+            "id": uuid.uuid4().hex,
+            "object": "rerank",
+            "created": int(time.time()),
+            "model": served.name,
+            "results": rows,
+            "data": rows,
+            "usage": {"prompt_tokens": listed.tokens, "total_tokens": listed.tokens},
+            "meta": {
+                "api_version": {"version": "2"},
+                "billed_units": {"search_units": 1},
+                "tokens": {"input_tokens": listed.tokens, "output_tokens": 0},
+                "warnings": said,
+            },
+            "query_language": _language(listed.query.language, sure),
+        }
+
+    async def score(self, body: ScoreBody, caller: Caller) -> dict[str, Any]:
+        """Scores of pairs, in vLLM's form."""
+        served = self._served(body.model)
+        one_of(body.text_1, body.queries, ("text_1", "queries"))
+        one_of(body.text_2, body.documents, ("text_2", "documents"))
+        first = _listed(body.queries if body.text_1 is None else body.text_1)
+        second = _listed(body.documents if body.text_2 is None else body.text_2)
+        if not first or not second or len(first) not in (1, len(second)):
+            raise Problem(
+                422,
+                f"{len(first)} texts cannot be paired with {len(second)}; give one or as many",
+                "text_1",
+            )
+        asked = [
+            Query("query", text, language)
+            for text, language in zip(
+                first, spread(body.query_language, len(first), "query_language"), strict=True
+            )
+        ]
+        documents = [
+            Document(str(place), text, language=language)
+            for place, (text, language) in enumerate(
+                zip(second, spread(body.document_language, len(second), "document_language"),
+                    strict=True)
+            )
+        ]  # fmt: skip
+        for query in asked:
+            self._check(query, documents)
+        lists = [(asked[0], documents)]
+        if len(asked) > 1:
+            lists = [(q, [d]) for q, d in zip(asked, documents, strict=True)]
+        data, tokens = await self._score_lists(served, lists, body, caller)
+        return {
+            "id": uuid.uuid4().hex,
+            "object": "list",
+            "created": int(time.time()),
+            "model": served.name,
+            "data": data,
+            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        }
+
+    async def _score_lists(
+        self,
+        served: Served,
+        lists: Sequence[tuple[Query, list[Document]]],
+        body: ScoreBody,
+        caller: Caller,
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Rows in the order of the documents, which have their places as ids, and tokens read."""
+        data, tokens = [], 0
+        wanted = RerankBody(query="-", raw_scores=body.raw)
+        for listed, ranking, _ in await self._ranked(served, lists, wanted, caller):
+            tokens += listed.tokens
+            for hit in ranking.hits:
+                score = hit.score if body.raw else listed.scale(hit.score)
+                data.append({"index": int(hit.document_id), "object": "score", "score": score})
+        return sorted(data, key=lambda row: row["index"]), tokens
+
+    async def search(self, body: SearchBody, caller: Caller) -> dict[str, Any]:
+        """What an index finds, reranked when a model is named."""
+        if not self.indexes:
+            raise Problem(404, "no index is served; start with --index FOLDER", "index")
+        name = body.index or next(iter(self.indexes))
+        if name not in self.indexes:
+            raise Problem(404, f"no index of that name; there are: {', '.join(self.indexes)}")
+        if not body.query.strip():
+            raise Problem(422, "the query is empty; give a text", "query", "empty")
+        served = self._served(body.model) if body.model else None
+        index = self.indexes[name]
+        query = Query("query", body.query, tag_of(body.query_language, "query_language"))
+        self._check(query, ())
+        query, _, sure = await self._in_thread(with_languages, query, (), (None, None))
+        wanted = [tag_of(one, "languages") or tags.UNKNOWN for one in body.languages or ()] or None
+        depth = max(body.top_n, body.depth or (50 if served else 0))
+        if depth > self.settings.max_documents:
+            raise Problem(422, f"depth is over {self.settings.max_documents}", "depth")
+
+        def find() -> tuple[list[tuple[str, float]], dict[str, Document]]:
+            run = index.search([query], depth, wanted)[query.id]
+            hits = [(hit.document_id, hit.score) for hit in run]
+            return hits, index.documents([identity for identity, _ in hits])
+
+        hits, texts = await self._done(Call(about(query.text), caller.owner, function=find), caller)
+        rows = [{"id": identity, "score": score} for identity, score in hits]
+        if served and hits:
+            rows = await self._reranked(served, query, hits, texts, body, caller)
+        for row in rows[: body.top_n]:
+            document = texts[row["id"]]
+            row["language"] = document.language
+            if body.return_documents:
+                row["document"] = {"text": document.text, "title": document.title}
+        return {
+            "id": uuid.uuid4().hex,
+            "object": "search",
+            "index": name,
+            "model": served and served.name,
+            "results": rows[: body.top_n],
+            "query_language": _language(query.language, sure),
+        }
+
+    async def _reranked(
+        self,
+        served: Served,
+        query: Query,
+        hits: Sequence[tuple[str, float]],
+        texts: Mapping[str, Document],
+        body: SearchBody,
+        caller: Caller,
+    ) -> list[dict[str, Any]]:
+        """Rows of what was found, in a model's order."""
+        first = dict(hits)
+        wanted = RerankBody(query="-", raw_scores=body.raw_scores)
+        documents = [texts[identity] for identity in first]
+        ((listed, ranking, _),) = await self._ranked(served, [(query, documents)], wanted, caller)
+        return [
+            {
+                "id": hit.document_id,
+                "score": first[hit.document_id],
+                "relevance_score": hit.score if wanted.raw else listed.scale(hit.score),
+            }
+            for hit in ranking.hits
+        ]
+
+    async def detect(self, body: DetectBody) -> dict[str, Any]:
+        """The languages of texts."""
+        texts = [body.texts] if isinstance(body.texts, str) else body.texts
+        if not texts:
+            raise Problem(400, "`texts` cannot be empty", "texts", "empty")
+        self._check(None, [Document("", text) for text in texts])
+        found = await self._in_thread(tags.identify, texts)
+        rows = [
+            {"index": place, "language": one.language, "confidence": round(one.confidence, 6)}
+            for place, one in enumerate(found)
+        ]
+        return {"object": "list", "data": rows}
+
+    # ------------------------------------------------------------------------------- questions
+
+    def about_models(self) -> dict[str, Any]:
+        """The list of models, in OpenAI's form."""
+        rows = [
+            {"id": name, "object": "model", "created": 0, "owned_by": "polyrank"}
+            for name in self.models
+        ]
+        return {"object": "list", "data": rows}
+
+    def info(self) -> dict[str, Any]:
+        """What runs here, beginning with the fields that TEI's clients look for."""
+        import polyrank
+
+        first = next(iter(self.models.values()))
+        settings = self.settings
+        return {
+            "model_id": first.name,
+            "model_type": {"reranker": {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}},
+            "max_input_length": first.longest,
+            "max_batch_tokens": settings.step_tokens,
+            "max_client_batch_size": settings.max_documents,
+            "max_queued_tokens": settings.max_queued_tokens,
+            "auto_truncate": True,
+            "long_documents": settings.long_documents,
+            "version": polyrank.__version__,
+            "models": [served.describe() for served in self.models.values()],
+            "indexes": [
+                {"name": name, "documents": len(index), "languages": dict(index.snapshot.counts)}
+                for name, index in self.indexes.items()
+            ],
+        }
+
+    @property
+    def healthy(self) -> bool:
+        """Whether requests are taken and worked on."""
+        return self.queue.alive
+
+    # ------------------------------------------------------------------------------------ parts
+
+    def _served(self, name: str | None) -> Served:
+        if not name:
+            return next(iter(self.models.values()))
+        if name not in self.models:
+            raise Problem(
+                404,
+                f"no model '{name[:100]}' is served here; there are: {', '.join(self.models)}",
+                "model",
+                "model_not_found",
+            )
+        return self.models[name]
+
+    def _check(self, query: Query | None, documents: Sequence[Document]) -> None:
+        """Refuse too many or too long texts."""
+        settings = self.settings
+        if len(documents) > settings.max_documents:
+            raise Problem(
+                422,
+                f"{len(documents)} documents in one request; at most {settings.max_documents}",
+                "documents",
+                "too_many",
+            )
+        if query is not None and len(query.text) > settings.max_characters:
+            raise Problem(
+                422, f"the query has over {settings.max_characters} characters", "query", "too_long"
+            )
+        for place, document in enumerate(documents):
+            if len(document.full_text) > settings.max_characters:
+                raise Problem(
+                    422,
+                    f"document {place} has over {settings.max_characters} characters",
+                    "documents",
+                    "too_long",
+                )
+
+    async def _ranked(
+        self,
+        served: Served,
+        lists: Sequence[tuple[Query, Sequence[Document]]],
+        body: RerankBody,
+        caller: Caller,
+    ) -> list[tuple[Listed, Ranking, float | None]]:
+        """Rankings of lists, each with how sure its query's language is where it was identified."""
+        mode = body.long_documents or self.settings.long_documents
+        most = min(body.max_chunks_per_doc or 1 << 30, self.settings.max_passages)
+        reading = Reading(mode == "split", most, body.max_tokens_per_doc, body.refuses_long)
+
+        def known() -> list[tuple[Listed, float | None]]:
+            found = []
+            for query, documents in lists:
+                query, filled, sure = with_languages(query, documents, served.usual_languages())
+                found.append((Listed(served, query, tuple(filled), reading), sure))
+            return found
+
+        prepared = await self._in_thread(known)
+        together = Together([listed for listed, _ in prepared])
+        job: Job
+        if served.divisible:
+            count = sum(len(documents) for _, documents in lists)
+            job = Pairs(
+                together.estimate(),
+                caller.owner,
+                model=served,
+                prepare=together.prepare,
+                left=count,
+            )
+            rankings = together.finished(await self._done(job, caller))
+        else:
+            job = Call(together.estimate(), caller.owner, function=together.whole)
+            rankings = await self._done(job, caller)
+        return [
+            (listed, ranking, sure)
+            for (listed, sure), ranking in zip(prepared, rankings, strict=True)
+        ]
+
+    async def _add_spans(
+        self, listed: Listed, rows: Sequence[dict[str, Any]], wanted: Spans | bool, caller: Caller
+    ) -> None:
+        """What in each row's document speaks for it, row by row through the queue."""
+        from polyrank.server.spans import relevant_spans
+
+        asked = wanted if isinstance(wanted, Spans) else Spans()
+        for row in rows:
+            document = listed.documents[row["index"]]
+            if piece := listed.best.get(row["index"]):
+                text = document.full_text[piece.start : piece.end]
+                document = replace(document, text=text, title="")
+
+            def explain(document: Document = document) -> list[dict[str, Any]]:
+                return relevant_spans(listed.served, listed.query, document, asked)
+
+            call = Call(about(document.full_text), caller.owner, function=explain)
+            found = await self._done(call, caller, bounded=False)
+            start = piece.start if piece else 0
+            row["relevant_spans"] = [
+                {**span, "start": span["start"] + start, "end": span["end"] + start}
+                for span in found
+            ]
+
+    async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._aside, function, *arguments)
+
+    async def _done(self, job: Job, caller: Caller, bounded: bool = True) -> Any:
+        """A job's result; it is dropped when its client leaves.
+
+        Args:
+            bounded: as of `WorkQueue.submit`.
+
+        Raises:
+            Problem: no room, shutting down, or the client left; and whatever the job raises.
+        """
+        try:
+            self.queue.submit(job, bounded)
+        except Busy as busy:
+            self.metrics.refused.inc()
+            raise Problem(
+                429,
+                f"too many requests are waiting; try again in {busy.seconds} s",
+                code="overloaded",
+                headers={"Retry-After": str(busy.seconds)},
+            ) from None
+        except Closed:
+            raise Problem(503, "the server is shutting down", code="unavailable") from None
+        result = asyncio.wrap_future(job.future)
+        left = asyncio.ensure_future(caller.gone())
+        try:
+            await asyncio.wait({result, left}, return_when=asyncio.FIRST_COMPLETED)
+            if not result.done():
+                raise Problem(CLOSED, "the client closed the connection")
+            return result.result()
+        finally:
+            left.cancel()
+            if not result.done():
+                job.drop()
+
+
+def _smaller_batches(served: Served, tokens: int) -> None:
+    """Let a model's own batches be no larger than a step."""
+    own = getattr(served.reranker, "batch_tokens", None)
+    if isinstance(own, int) and own > tokens:
+        served.reranker.batch_tokens = tokens  # type: ignore[attr-defined]
+
+
+def _listed(given: str | Sequence[str] | None) -> list[str]:
+    return [given] if isinstance(given, str) else list(given or ())
+
+
+def _language(language: str | None, confidence: float | None) -> dict[str, Any]:
+    """What was used for a query, and whether it was identified."""
+    if confidence is None:
+        return {"language": language, "identified": False}
+    return {"language": language, "identified": True, "confidence": round(confidence, 6)}
+
+
+def _tei_row(row: dict[str, Any], documents: Sequence[Document], text: bool) -> dict[str, Any]:
+    found = {"index": row["index"], "score": row["relevance_score"]}
+    return {**found, "text": documents[row["index"]].text} if text else found
+
+
+def _about_document(
+    index: int,
+    listed: Listed,
+    documents: Sequence[Document],
+    ids: Sequence[str | int | None],
+    body: RerankBody,
+) -> dict[str, Any]:
+    """What a row says of its document beside the score."""
+    found: dict[str, Any] = {"language": listed.documents[index].language}
+    if documents[index].language is None:
+        found["language_identified"] = True
+    if ids[index] is not None:
+        found["id"] = ids[index]
+    if body.returns_text:
+        found["document"] = {"text": documents[index].text}
+    return found

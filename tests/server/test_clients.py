@@ -1,0 +1,77 @@
+"""The real clients, unmodified: what they read is what `rank` says in process."""
+
+import math
+
+import pytest
+
+from polyrank.rerankers.base import Pointwise
+
+pytestmark = pytest.mark.slow
+
+QUERY = "abc cab"
+TEXTS = ["abc abc abc", "xyz", "a b", "cab", "c"]
+
+
+@pytest.fixture
+def expected(toy):
+    """(index, relevance) of the best three, in process."""
+    hits = Pointwise(toy).rank(QUERY, TEXTS)[:3]
+    return [
+        (int(hit.document_id), pytest.approx(1 / (1 + math.exp(-hit.score)), rel=1e-6))
+        for hit in hits
+    ]
+
+
+def rows(results):
+    return [(row.index, row.relevance_score) for row in results]
+
+
+@pytest.mark.parametrize("version", ["Client", "ClientV2"])
+def test_cohere(server, expected, version):
+    cohere = pytest.importorskip("cohere")
+    client = getattr(cohere, version)("a key", base_url=server.url)
+    answer = client.rerank(model="toy", query=QUERY, documents=TEXTS, top_n=3)
+    assert rows(answer.results) == expected
+    assert answer.meta.billed_units.search_units == 1
+
+
+def test_coheres_errors(server):
+    cohere = pytest.importorskip("cohere")
+    from cohere.errors import NotFoundError, UnprocessableEntityError
+
+    client = cohere.ClientV2("a key", base_url=server.url)
+    with pytest.raises(NotFoundError):
+        client.rerank(model="other", query=QUERY, documents=TEXTS)
+    with pytest.raises(UnprocessableEntityError):
+        client.rerank(model="toy", query="", documents=TEXTS)
+
+
+def test_voyage(server, expected):
+    voyageai = pytest.importorskip("voyageai")
+    client = voyageai.Client(api_key="a key", base_url=server.url + "/v1")
+    answer = client.rerank(QUERY, TEXTS, model="toy", top_k=3)
+    assert rows(answer.results) == expected
+    assert [one.document for one in answer.results] == [TEXTS[i] for i, _ in rows(answer.results)]
+    assert answer.total_tokens > 0
+
+
+def test_infinity(server, expected):
+    pytest.importorskip("infinity_client")
+    from infinity_client import Client
+    from infinity_client.api.default import rerank
+    from infinity_client.models import RerankInput
+
+    body = RerankInput(query=QUERY, documents=TEXTS, model="toy", top_n=3)
+    answer = rerank.sync(client=Client(base_url=server.url), body=body)
+    assert rows(answer.results) == expected
+
+
+def test_langchain_cohere(server, expected):
+    pytest.importorskip("langchain_cohere")
+    from langchain_cohere import CohereRerank
+    from langchain_core.documents import Document
+
+    reranker = CohereRerank(model="toy", cohere_api_key="a key", base_url=server.url, top_n=3)
+    found = reranker.compress_documents([Document(page_content=text) for text in TEXTS], QUERY)
+    scores = [(TEXTS.index(d.page_content), d.metadata["relevance_score"]) for d in found]
+    assert scores == expected
