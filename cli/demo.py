@@ -136,9 +136,9 @@ def _runs(
             keep=rerankers.KEPT,
             seed=0,
         )
-        run, notes = rerank_run(reranker, texts, runs[first])
-        runs[name] = run
-        rerankers.report(notes)
+        reranked = rerank_run(reranker, texts, runs[first])
+        runs[name] = reranked.run
+        rerankers.report(reranked.notes)
     return runs
 
 

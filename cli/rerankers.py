@@ -70,24 +70,41 @@ def scorer_options(
         return {}
     if context.params.get("model") is None:
         raise UsageError("--scorer needs --model: a folder, a Hub id, or the name on a server")
+    if checks.is_given(context, "max-length"):
+        raise UsageError(
+            "--max-length is not for language models; use --scorer-option document_tokens=N"
+        )
+    if engine is not None:
+        checks.not_beside(context, "engine", ("device", "dtype"))
     named = {"scorer": scorer, "prompt": prompt, "window": window, "step": step}
     return {**named, "engine_url": engine, **dict(_pair(scorer, text) for text in more or ())}
 
 
 def _pair(scorer: str, text: str) -> tuple[str, Any]:
-    from polyrank.rerankers.llm.scorers import SCORERS, SHARED
+    """A further option of a scorer or its engine, in its type."""
+    from polyrank.rerankers.llm.scorers import ENGINE, SCORERS, SHARED
 
     name, equals, value = text.partition("=")
     if not equals:
         raise UsageError(f"--scorer-option is NAME=VALUE, not '{text}'")
-    option = {**SCORERS[scorer].options, **SHARED}.get(name)
-    wanted = option.type if option else int if value.isdecimal() else str
-    try:
-        return name, wanted(value)
-    except ValueError:
+    own = ("window", "step")  # of the command line
+    known = {**SCORERS[scorer].options, **SHARED, **ENGINE}
+    if name not in known or name in own:
+        names = ", ".join(sorted(set(known) - set(own)))
         raise UsageError(
-            f"--scorer-option {name} is of type {wanted.__name__}, not '{value}'"
-        ) from None
+            f"--scorer-option has no '{name}' for the scorer '{scorer}'; it has {names}"
+        )
+    wanted = known[name].type
+    try:
+        if wanted is bool:
+            return name, {"true": True, "false": False}[value.lower()]
+        number = wanted(value)
+        if wanted in (int, float) and not (0 <= number < float("inf")):
+            raise ValueError(value)
+    except (KeyError, ValueError):
+        what = {bool: "true or false", int: "a whole number", float: "a number"}.get(wanted, "text")
+        raise UsageError(f"--scorer-option {name} is {what}, not '{value}'") from None
+    return name, number
 
 
 def settings_of(spec: RerankerSpec, reranker: Reranker) -> dict[str, Any]:

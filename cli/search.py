@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,7 +22,10 @@ from .ray_workers import asks_for_ray
 if TYPE_CHECKING:
     from polyrank.collections.records import Collection, Run
     from polyrank.index.multivector import MultiVectorIndex, Pruning
+    from polyrank.rerankers.base import Reranked
     from polyrank.rerankers.load import RerankerSpec
+
+    Details = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
 def search(
@@ -99,6 +102,9 @@ def search(
     if model is not None:
         checks.not_beside(context, "model", options.WITH_MODEL)
     address = ray if asks_for_ray(ray, ray_workers) else None
+    asked_of_model = rerankers.scorer_options(
+        context, scorer and scorer.value, prompt, window, step, engine, scorer_option
+    )
     if not rerank:
         _refuse_unscored(model, address, index)
     if index is not None:
@@ -124,6 +130,7 @@ def search(
         )
         _check_ids(texts, output)
         found = first_stages.search_first(texts, first_stage, base, depth, limit, device, analysis)
+    details: Details = {}
     if rerank:
         from polyrank.rerankers.load import RerankerSpec
 
@@ -134,20 +141,19 @@ def search(
             device=device,
             dtype=dtype,
             seed=seed,
-            options=rerankers.scorer_options(
-                context, scorer and scorer.value, prompt, window, step, engine, scorer_option
-            ),
+            options=asked_of_model,
             keep=rerankers.KEPT if ray is None else 0,
         )
         mix = None if interpolate is None else (interpolate, mixing)
-        found = _reranked(spec, texts, found, mix, (address, ray_workers))
+        reranked = _reranked(spec, texts, found, mix, (address, ray_workers))
+        found, details = reranked.run, reranked.details
     if output is not None:
         from polyrank.collections.trec import write_run
 
-        write_run(found, output)
+        write_run(found, output, details=details)
         note(f"{sum(map(len, found.values()))} candidates of {len(found)} queries")
         return
-    _show(texts, found, top, as_json)
+    _show(texts, found, details, top, as_json)
 
 
 def _refuse_unscored(model: str | None, ray: str | None, index: Path | None) -> None:
@@ -164,14 +170,13 @@ def _reranked(
     found: Run,
     mix: tuple[float, str] | None,
     ray: tuple[str | None, int | None],
-) -> Run:
+) -> Reranked:
     """The candidates in the reranker's order.
 
     Args:
         mix: weight and normalisation of an interpolation with the first stage.
         ray: address and workers.
     """
-    from polyrank.rerankers.base import rerank_run
     from polyrank.rerankers.interpolated import Interpolated
     from polyrank.rerankers.load import load_reranker
     from polyrank.scale_out import scaled_out
@@ -179,12 +184,12 @@ def _reranked(
     with scaled_out(spec, load_reranker(spec), *ray) as reranker:
         if mix is not None:
             reranker = Interpolated(reranker, *mix)
-        run, notes = rerank_run(reranker, texts, found)
-    rerankers.report(notes)
-    return run
+        reranked = rerank_run(reranker, texts, found)
+    rerankers.report(reranked.notes)
+    return reranked
 
 
-def _show(texts: Collection, run: Run, top: int, as_json: bool) -> None:
+def _show(texts: Collection, run: Run, details: Details, top: int, as_json: bool) -> None:
     """The best of each query, on standard output."""
     from rich.console import Console
 
@@ -192,7 +197,7 @@ def _show(texts: Collection, run: Run, top: int, as_json: bool) -> None:
     for query_id, hits in run.items():
         shown, asked = hits[:top], texts.queries[query_id]
         if as_json:
-            print(show.as_json(asked, shown, texts.documents))
+            print(show.as_json(asked, shown, texts.documents, details.get(query_id)))
         else:
             show.ranking(console, asked, shown, texts.documents)
 

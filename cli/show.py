@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,8 +34,13 @@ def ranking(
         console.print(line, overflow="ellipsis", no_wrap=True, crop=True)
 
 
-def as_json(query: Query, hits: Sequence[ScoredDocument], documents: Mapping[str, Document]) -> str:
-    """One JSON object per query."""
+def as_json(
+    query: Query,
+    hits: Sequence[ScoredDocument],
+    documents: Mapping[str, Document],
+    details: Mapping[str, Mapping[str, Any]] | None = None,
+) -> str:
+    """One JSON object per query, with what a reranker says of its documents."""
     rows = [
         {
             "rank": rank,
@@ -44,6 +49,7 @@ def as_json(query: Query, hits: Sequence[ScoredDocument], documents: Mapping[str
             "title": documents[hit.document_id].title,
             "text": documents[hit.document_id].text,
             "language": documents[hit.document_id].language,
+            **(details or {}).get(hit.document_id, {}),
         }
         for rank, hit in enumerate(hits, start=1)
     ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from polyrank.collections import jsonl
 from polyrank.collections.files import has_ending, numbered_lines, writing
@@ -38,10 +39,18 @@ def iter_run(path: str | Path) -> Iterator[ScoredDocument]:
     return (hit for _, hit in numbered_run(path))
 
 
-def write_run(run: Run | Iterable[ScoredDocument], path: str | Path, tag: str = "polyrank") -> None:
+def write_run(
+    run: Run | Iterable[ScoredDocument],
+    path: str | Path,
+    tag: str = "polyrank",
+    details: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
+) -> None:
     """Write a run, complete or not at all; JSONL by suffix, else TREC, gzip by `.gz`.
 
     Ranks count from 1, scores have nine digits (fp32 survives), ties are broken by document id.
+
+    Args:
+        details: query id → document id → further fields of JSON lines.
 
     Raises:
         UsageError: for an id that TREC cannot hold (whitespace or empty), a score that is not
@@ -62,7 +71,8 @@ def write_run(run: Run | Iterable[ScoredDocument], path: str | Path, tag: str = 
                 seen.add(hit.document_id)
                 if layout is TREC:
                     check_words(hit.query_id, hit.document_id)
-                file.write(layout.write(hit, rank, tag, None))
+                said = (details or {}).get(query_id, {}).get(hit.document_id)
+                file.write(layout.write(hit, rank, tag, said))
 
 
 def read_qrels(path: str | Path) -> list[Judgement]:

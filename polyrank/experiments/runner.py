@@ -28,6 +28,8 @@ from polyrank.experiments.specification import (
 from polyrank.experiments.stages import (
     Stages,
     check_candidates,
+    listwise,
+    prompt_hash,
     run_path,
     scorer_name,
     settings_of,
@@ -35,6 +37,7 @@ from polyrank.experiments.stages import (
 from polyrank.modules.card import sha256
 from polyrank.rerankers.base import Request, Reranker, request_of
 from polyrank.runs.fusion import interpolate
+from polyrank.runs.resume import candidates_hash
 
 PerQuery = dict[str, dict[str, float]]  # measure → query → value
 
@@ -216,6 +219,7 @@ class Pair:
             "settings": settings_of(system),
             "base": self.runner.stages.fingerprint(system),
             "modules": fingerprints(system, self.task),
+            **prompt_hash(system),
             **self.hashes,
         }
 
@@ -284,8 +288,9 @@ class Pair:
         candidates = sum(map(len, top.values())) / max(1, len(self.texts.queries))
         per_pair = scores.seconds / scores.pairs if scores.pairs else 0.0
         self._seconds[system.name] = self._seconds[over.name] + candidates * per_pair
-        if scores.queries:
-            self._usage[system.name] = {k: v / scores.queries for k, v in scores.usage.items()}
+        if scores.pairs:
+            shares = {name: value / scores.pairs for name, value in scores.usage.items()}
+            self._usage[system.name] = {k: candidates * v for k, v in shares.items()}
         if system.interpolate is not None:
             w = system.interpolate.weight if weight is None else weight
             assert not isinstance(w, str)
@@ -298,7 +303,13 @@ class Pair:
         A reranker that looks at a whole list ranks the whole list again where one score is missing.
         """
         path = self._path("scores", scorer_name(system), ".jsonl")
-        scores = store.open_scores(path, self._bound(system))
+        bound = self._bound(system)
+        if listwise(system):  # its scores depend on the whole list, in its order
+            bound["candidates"] = candidates_hash(
+                (query, [(hit.document_id, hit.score) for hit in hits])
+                for query, hits in top.items()
+            )
+        scores = store.open_scores(path, bound)
         lacking = {
             query: [h for h in hits if h.document_id not in scores.values.get(query, {})]
             for query, hits in top.items()

@@ -40,10 +40,25 @@ def settings_of(system: System) -> dict[str, Any]:
     """What a system's scores depend on, besides weights and texts."""
     names: tuple[str, ...]
     if system.rerank == "llm":
-        names = _ASKING if SCORERS[system.scorer or "label"].pointwise else (*_ASKING, *_LIST)
+        names = (*_ASKING, *_LIST) if listwise(system) else _ASKING
     else:
         names = _SEARCHING[system.search] if system.search else _SCORING
     return {name: getattr(system, name) for name in names}
+
+
+def listwise(system: System) -> bool:
+    """Whether a document's score depends on the other candidates."""
+    return system.rerank == "llm" and not SCORERS[system.scorer or "label"].pointwise
+
+
+def prompt_hash(system: System) -> dict[str, str]:
+    """Of what a language model is asked, for what its scores depend on; nothing of others."""
+    if system.rerank != "llm":
+        return {}
+    from polyrank.rerankers.llm.prompt import load_prompt
+
+    asked = load_prompt(system.prompt or SCORERS[system.scorer or "label"].prompt)
+    return {"prompt": asked.hash()}
 
 
 def digest(value: Mapping[str, Any]) -> str:
@@ -70,6 +85,7 @@ class Stages:
         self._bases: dict[str, Base] = {}
         self._rerankers: dict[str, Reranker] = {}
         self._late: dict[str, Any] = {}
+        self._engines: dict[tuple[str | None, ...], Any] = {}  # of language models
         self._searches: dict[str, tuple[str, Any]] = {}  # system → index's key, index
 
     def base(self, name: str) -> Base:
@@ -121,6 +137,9 @@ class Stages:
                 if system.rerank == "late"
                 else load_reranker(self._spec(system))
             )
+            if system.rerank == "llm":  # scorers of one model share it
+                engine = getattr(self._rerankers[name], "engine", None)
+                self._engines.setdefault(_engine_of(system), engine)
         return self._rerankers[name]
 
     def _spec(self, system: System) -> RerankerSpec:
@@ -129,7 +148,9 @@ class Stages:
             return replace(spec, model=system.model or "")
         if system.rerank == "llm":
             asked = {"prompt": system.prompt, "window": system.window, "step": system.step}
-            options = {**asked, "scorer": system.scorer, "engine_url": system.engine}
+            running = self._engines.get(_engine_of(system))
+            where = {"engine": running} if running else {"engine_url": system.engine}
+            options = {**asked, "scorer": system.scorer, **where}
             return replace(spec, type="llm", model=system.model or "", options=options)
         late = system.is_late
         kind = (system.ranking_kind if late else system.rerank) or DEFAULT_KIND
@@ -207,6 +228,10 @@ class Stages:
             zoo=system.zoo,
             max_length=system.max_length,
         )
+
+
+def _engine_of(system: System) -> tuple[str | None, ...]:
+    return system.model, system.dtype, system.engine
 
 
 def _whole(kind: str | None) -> bool:

@@ -116,14 +116,13 @@ class Scores:
 
     Attributes:
         values: query id → document id → score.
-        pairs, queries, seconds: that were scored, and the wall-clock time of it.
+        pairs, seconds: that were scored, and the wall-clock time of it.
         usage: what a language model took in all: name → number, such as calls and tokens.
     """
 
     path: Path
     values: dict[str, dict[str, float]] = field(default_factory=dict)
     pairs: int = 0
-    queries: int = 0
     seconds: float = 0.0
     usage: dict[str, float] = field(default_factory=dict)
 
@@ -149,7 +148,6 @@ class Scores:
         for query, found in block["scores"].items():
             self.values.setdefault(query, {}).update(found)
             self.pairs += len(found)
-            self.queries += 1
         self.seconds += block["seconds"]
         for name, number in block.get("usage", {}).items():
             self.usage[name] = self.usage.get(name, 0) + number

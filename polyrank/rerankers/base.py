@@ -185,17 +185,18 @@ class ListReranker:
             first_stage: a run, or a retriever to make one with.
 
         Returns:
-            Query id → every candidate once, best first; ties by document id.
+            Query id → every candidate once, best first; ties by document id. Empty where the
+            first stage found nothing.
 
         Raises:
             UsageError: a candidate that the collection lacks.
         """
         run = (
             first_stage
-            if isinstance(first_stage, dict)
+            if isinstance(first_stage, Mapping)
             else first_stage.search(collection.queries.values(), depth)
         )
-        return rerank_run(self, collection, run, depth, progress)[0]
+        return rerank_run(self, collection, run, depth, progress).run
 
 
 class Pointwise(ListReranker):
@@ -255,23 +256,36 @@ def requests_of(collection: Collection, run: Run, depth: int | None = None) -> I
             ) from error
 
 
+@dataclass(frozen=True)
+class Reranked:
+    """A run in the reranker's order, with what was noted and what was said of documents.
+
+    details: query id → document id → as `Ranking.details`.
+    """
+
+    run: Run
+    notes: Notes
+    details: Mapping[str, Mapping[str, Mapping[str, Any]]]
+
+
 def rerank_run(
     reranker: Reranker | Scorer,
     collection: Collection,
     run: Run,
     depth: int | None = None,
     progress: bool = True,
-) -> tuple[Run, Notes]:
-    """A first stage in memory, every query in the reranker's order, and what was noted.
+) -> Reranked:
+    """A first stage in memory, every query in the reranker's order; empty ones stay empty.
 
     Raises:
         UsageError: a query or candidate that the collection lacks.
     """
     rankings = as_reranker(reranker).rank_all(requests_of(collection, run, depth))
+    reranked: Run = {query_id: [] for query_id in run}
+    notes, details = Notes(), {}
     count = sum(bool(hits) for hits in run.values())
-    reranked: Run = {}
-    notes = Notes()
     for ranking in track(rankings, "reranking", count, show=progress):
         reranked[ranking.query_id] = list(ranking.hits)
         notes += ranking.notes
-    return reranked, notes
+        details[ranking.query_id] = ranking.details
+    return Reranked(reranked, notes, details)

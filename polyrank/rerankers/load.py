@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from importlib import import_module
 from pathlib import Path
@@ -135,13 +136,15 @@ def load_reranker(
     from polyrank.rerankers.base import Reranker, as_reranker
 
     if isinstance(spec, Reranker) or hasattr(spec, "score"):
+        if options:
+            raise UsageError(f"'{min(options)}' is for a spec; this is a reranker already")
         return as_reranker(spec)  # type: ignore[arg-type]
-    spec = spec_of(spec, **options)
+    spec = _typed(spec_of(spec, **options))
     if spec.seed is not None:
         import torch
 
         torch.manual_seed(spec.seed)
-    row = RERANKERS[spec.type or _type_of(spec)]
+    row = RERANKERS[str(spec.type)]
     module, name = row.load.split(":")
     load: Callable[[RerankerSpec], Reranker] = getattr(import_module(module), name)
     return load(spec)
@@ -159,18 +162,47 @@ def spec_of(spec: Any, **options: Any) -> RerankerSpec:
         raise UsageError(
             f"a reranker has no option '{min(unknown)}'; it has {', '.join(sorted(known))}"
         )
-    if isinstance(spec, str | Path):
+    if isinstance(spec, str | Path) and str(spec):
         made = _named(str(spec))
     elif isinstance(spec, RerankerSpec):
         made = spec
     elif isinstance(spec, Mapping):
         made = RerankerSpec(**given)
-    else:
+    elif hasattr(spec, "composition"):
         made = RerankerSpec(composition=spec)
-    made = replace(made, **options)
-    if made.type is not None and made.type not in RERANKERS:
-        raise UsageError(f"unknown reranker '{made.type}'; use one of {', '.join(RERANKERS)}")
-    return made
+    else:
+        raise UsageError(
+            f"a reranker is a name, a folder, a mapping or a spec, not {spec!r}; such as 'e5-small'"
+        )
+    return _checked(replace(made, **options))
+
+
+def _checked(spec: RerankerSpec) -> RerankerSpec:
+    """The spec with paths as texts.
+
+    Raises:
+        UsageError: an unknown type, fields that exclude each other, or one that is missing.
+    """
+    paths = {
+        n: str(v) for n in ("model", "base", "ranking") if isinstance(v := getattr(spec, n), Path)
+    }
+    spec = replace(spec, **paths)
+    if spec.type is not None and spec.type not in RERANKERS:
+        raise UsageError(f"unknown reranker '{spec.type}'; use one of {', '.join(RERANKERS)}")
+    for kind, needed in (
+        ("composition", "composition"),
+        ("cross-encoder", "model"),
+        ("llm", "model"),
+    ):
+        if spec.type == kind and not getattr(spec, needed):
+            raise UsageError(f"a reranker of type '{kind}' needs '{needed}'")
+    if spec.model is not None and spec.composition is not None:
+        raise UsageError("give 'model' or 'composition', not both")
+    if spec.max_length < 1:
+        raise UsageError(f"max_length is {spec.max_length}; give 1 or more")
+    if spec.options and spec.type is None and "scorer" not in spec.options:
+        raise UsageError("'options' are those of one type of reranker; give its 'type'")
+    return spec
 
 
 def _named(name: str) -> RerankerSpec:
@@ -221,21 +253,30 @@ def _architectures(folder: Path) -> list[str]:
     return [str(one) for one in named or ()]
 
 
-def _type_of(spec: RerankerSpec) -> str:
-    """The family that a spec without a type means."""
+def _typed(spec: RerankerSpec) -> RerankerSpec:
+    """The spec with the family that it means; a base that is loaded to find out stays loaded."""
     from polyrank.late_interaction.checkpoints import is_checkpoint
+    from polyrank.rerankers.llm.logit_score import is_logit_score
 
+    if spec.type is not None:
+        return spec
     if spec.composition is not None:
-        return "composition"
-    if spec.model is not None and ("scorer" in spec.options or _is_language_model(spec.model)):
-        return "llm"
-    if spec.model is not None:
-        return "late-interaction" if is_checkpoint(spec.model) else "cross-encoder"
-    return "late-interaction" if _is_late(spec) else "modular"
+        return replace(spec, type="composition")
+    if spec.model is None:
+        return _of_modules(spec)
+    if "scorer" in spec.options or is_logit_score(spec.model):
+        return replace(spec, type="llm")
+    if _is_language_model(spec.model):
+        raise UsageError(
+            f"'{spec.model}' is a language model; say how it scores, such as --scorer label (in "
+            "Python options={'scorer': 'label'})"
+        )
+    return replace(spec, type="late-interaction" if is_checkpoint(spec.model) else "cross-encoder")
 
 
-def _is_late(spec: RerankerSpec) -> bool:
-    """Whether the ranking module scores by MaxSim; a missing one is reported by the reranker."""
+def _of_modules(spec: RerankerSpec) -> RerankerSpec:
+    """Late interaction where the ranking module scores by MaxSim, else a cross-encoder. A missing
+    module is reported by the reranker."""
     from polyrank.base import base_name, load_base
     from polyrank.late_interaction.checkpoints import is_checkpoint
     from polyrank.modules.projection import NO_RANKING, is_late_interaction
@@ -244,14 +285,15 @@ def _is_late(spec: RerankerSpec) -> bool:
     base = spec.base or DEFAULT_BASE
     if spec.ranking is None:
         loaded = load_base(base) if isinstance(base, str) else base
-        return loaded.card.vectors
-    if spec.ranking == NO_RANKING or is_checkpoint(spec.ranking):
-        return True
-    name = base_name(base) if isinstance(base, str) else base.name
-    try:
-        return is_late_interaction(find(name, "ranking", spec.of_ranking, spec.ranking, spec.zoo))
-    except ModuleError:
-        return False
+        family = "late-interaction" if loaded.card.vectors else "modular"
+        return replace(spec, base=loaded, type=family)
+    late = spec.ranking == NO_RANKING or is_checkpoint(spec.ranking)
+    if not late:
+        name = base_name(base) if isinstance(base, str) else base.name
+        with suppress(ModuleError):
+            folder = find(name, "ranking", spec.of_ranking, spec.ranking, spec.zoo)
+            late = is_late_interaction(folder)
+    return replace(spec, type="late-interaction" if late else "modular")
 
 
 # --- families ------------------------------------------------------------------------------------
@@ -339,9 +381,12 @@ def cross_encoder(spec: RerankerSpec) -> Reranker:
 
 
 def llm(spec: RerankerSpec) -> Reranker:
-    """A language model with one of the scorers of `polyrank.rerankers.llm.SCORERS`."""
+    """A language model with one of the scorers of `polyrank.rerankers.llm.SCORERS`; the option
+    `engine` is one that runs already."""
     from polyrank.rerankers.llm.load import load_llm_reranker
 
-    if spec.model is None:
-        raise UsageError("a language model needs a model: a folder, a Hub id, or a server's name")
-    return load_llm_reranker(spec.model, device=spec.device, dtype=spec.dtype, **spec.options)
+    options = {name: value for name, value in spec.options.items() if value is not None}
+    engine = options.pop("engine", spec.model)
+    if spec.seed is not None:
+        options.setdefault("seed", spec.seed)
+    return load_llm_reranker(engine, device=spec.device, dtype=spec.dtype, **options)

@@ -1,10 +1,10 @@
-"""Rerank a first-stage run query by query, so that a kill loses at most the query in hand.
+"""Rerank a first-stage run query by query, so that a kill loses at most the queries in hand.
 
 Each query's complete ranking is written and flushed before the next is scored. Beside the output
 stands OUTPUT.resume.json with what the scores depend on, until the last query is written. A resumed
-run cuts an unfinished last query off and goes on; it refuses to go on with other settings. Queries
-are scored one at a time, so a resumed run forms the same batches as an uninterrupted one and ends
-with the same bytes.
+run cuts an unfinished last query off and goes on; it refuses to go on with other settings. Modules
+score one query at a time, so a resumed run forms the same batches as an uninterrupted one and ends
+with the same bytes. A language model may have several queries in hand (`at_once`).
 """
 
 from __future__ import annotations

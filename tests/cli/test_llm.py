@@ -5,6 +5,7 @@ import json
 import pytest
 
 from polyrank.collections.records import Document, Query
+from polyrank.errors import UsageError
 from polyrank.rerankers.llm.letters import LetterReranker
 from polyrank.rerankers.load import RerankerSpec, load_reranker
 
@@ -59,9 +60,24 @@ def test_details_stand_in_json(llama, texts, polyrank, tmp_path):  # noqa: F811
     assert len(rows) == 8 and all(len(row) > 3 for row in rows)
 
 
-def test_a_folder_of_a_language_model_needs_no_scorer(llama):  # noqa: F811
-    reranker = load_reranker(llama, device="cpu")
-    assert type(reranker).__name__ == "LabelReranker" and reranker.pointwise
+def test_a_language_model_is_asked_how_it_scores(llama):  # noqa: F811
+    with pytest.raises(UsageError, match="say how it scores, such as --scorer label"):
+        load_reranker(llama, device="cpu")
+
+
+def test_search_shows_details(llama, texts, polyrank):  # noqa: F811
+    done = polyrank(
+        "search", *texts[:4], "--first-stage", "bm25", "--model", llama, "--scorer", "integers",
+        "--device", "cpu", "--query-language", "en", "--document-language", "en", "--json",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    hit = json.loads(done.stdout.splitlines()[0])["hits"][0]
+    assert set(hit) > {"rank", "document_id", "score", "title", "text", "language"}
+
+
+def test_insertrank_is_bound_to_first_stage_scores(llama):  # noqa: F811
+    reranker = load_reranker({"model": str(llama), "options": {"scorer": "insertrank"}})
+    assert reranker.reads_first_stage and reranker.device.type == "cpu"
 
 
 def test_a_spec_with_options_is_a_value(llama):  # noqa: F811
@@ -79,6 +95,18 @@ def test_a_spec_with_options_is_a_value(llama):  # noqa: F811
         (["--model", "x", "--scorer", "groupwise", "--scorer-option", "repeats=x"], "type int"),
         (["--model", "x", "--scorer", "label", "--kind", "mask"], "--model says that already"),
         (["--model", "x", "--scorer", "label", "--window", "3"], "has no option 'window'"),
+        (["--model", "x", "--scorer", "label", "--max-length", "99"], "not for language models"),
+        (["--model", "x", "--scorer", "label", "--scorer-option", "device=cpu"], "has no 'device'"),
+        (
+            ["--model", "x", "--scorer", "label", "--scorer-option", "scorer=listwise"],
+            "no 'scorer'",
+        ),
+        (["--model", "x", "--scorer", "label", "--scorer-option", "temperature=nan"], "a number"),
+        (["--model", "x", "--scorer", "label", "--scorer-option", "share_prefix=0"], "true or"),
+        (
+            ["--model", "x", "--scorer", "label", "--engine", "u", "--dtype", "x"],
+            "leave out --dtype",
+        ),
     ],
 )
 def test_options_that_do_not_fit(options, message, texts, polyrank):

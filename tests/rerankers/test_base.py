@@ -92,8 +92,10 @@ def test_a_scorer_of_pairs_is_a_reranker():
     reranker = as_reranker(Lengths())
     assert isinstance(reranker, Pointwise) and reranker.pointwise
     assert as_reranker(reranker) is reranker
-    run, notes = rerank_run(Lengths(), TEXTS, RUN)
-    assert [hit.document_id for hit in run["q"]] == ["b", "a"] and "empty" not in run and not notes
+    reranked = rerank_run(Lengths(), TEXTS, RUN)
+    run, notes = reranked.run, reranked.notes
+    assert [hit.document_id for hit in run["q"]] == ["b", "a"] and not notes
+    assert run["empty"] == []  # a query without candidates stays there
 
 
 def test_a_listwise_reranker_sees_one_query_at_a_time_everywhere(tmp_path):

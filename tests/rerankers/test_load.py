@@ -68,6 +68,11 @@ def test_a_spec_is_a_value():
     [
         ({"rank": "x"}, {}, "no option 'rank'; it has base"),
         ("e5-small", {"roting": "x"}, "no option 'roting'"),
+        ({"type": "composition"}, {}, "needs 'composition'"),
+        ({"type": "cross-encoder"}, {}, "needs 'model'"),
+        ({"options": {"foo": 1}}, {}, "give its 'type'"),
+        ("", {}, "a reranker is a name, a folder"),
+        (3, {}, "not 3"),
         ({"type": "oracle"}, {}, "unknown reranker 'oracle'; use one of modular"),
         ("e5-small/language/adapter/ky", {}, "is a language module; give a ranking module"),
     ],

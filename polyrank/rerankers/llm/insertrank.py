@@ -25,6 +25,7 @@ class InsertRankReranker(ListwiseReranker):
 
     scorer = "insertrank"
     default_prompt = "insertrank"
+    reads_first_stage = True
 
     def _shown_scores(self, request: Request) -> list[str]:
         if request.first_stage is None:

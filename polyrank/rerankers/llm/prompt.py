@@ -119,7 +119,11 @@ def load_prompt(name: str | Path | Prompt) -> Prompt:
     if path.suffix in (".yaml", ".yml") or path.is_file():
         if not path.is_file():
             raise UsageError(f"there is no file '{name}'; 'polyrank prompts list' shows prompts")
-        return _parsed(path.read_text(encoding="utf-8"), path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise DataError(path, None, "not UTF-8 text; a prompt is a YAML file") from None
+        return _parsed(text, path)
     if str(name) not in prompt_names():
         raise UsageError(
             f"unknown prompt '{name}'; use one of {', '.join(prompt_names())}, or a .yaml file"
@@ -161,6 +165,10 @@ def _parsed(text: str, path: Path) -> Prompt:
     for key in ("labels", "identifiers", "stop"):
         if isinstance(row.get(key), list):
             row[key] = tuple(str(item) for item in row[key])
+    for key in ("max_tokens", "document_tokens"):
+        value = row.get(key)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+            raise DataError(path, None, f"'{key}' is a whole number, not {value!r}")
     prompt = Prompt(**row)
     _check(prompt, path)
     return prompt

@@ -103,8 +103,14 @@ class LLMReranker(ListReranker):
         at_once: int = 1,
         **options: Any,
     ) -> None:
-        if at_once < 1:
-            raise UsageError(f"{at_once} queries at once: take 1 or more")
+        for name, value, least in (
+            ("at_once", at_once, 1),
+            ("max_tokens", max_tokens, 1),
+            ("document_tokens", document_tokens, 1),
+            ("temperature", temperature, 0),
+        ):
+            if value is not None and not value >= least:  # nan, too
+                raise UsageError(f"{name} is {value}; give {least} or more")
         self.engine, self.at_once = engine, at_once
         self.prompt: Prompt = load_prompt(prompt or self.default_prompt)
         if max_tokens is not None:
@@ -122,6 +128,11 @@ class LLMReranker(ListReranker):
         }
         self.costs: dict[str, Usage] = {}
         self._identity: Mapping[str, str] | None = None
+
+    @property
+    def device(self) -> Any:
+        """Where the model runs; None behind a server."""
+        return getattr(self.engine, "device", None)
 
     def rank_request(self, request: Request) -> Ranking:
         """The candidates of one query in order, with details, notes and, in `costs`, the cost."""

@@ -53,6 +53,19 @@ SHARED: Mapping[str, Option] = {
     "at_once": Option(int, 1, "Queries whose prompts are run together."),
 }
 
+# Options of what runs the model, besides its own options of the command line.
+ENGINE: Mapping[str, Option] = {
+    "instruction": Option(str, None, "In place of the prompt's {instruction}."),
+    "tokenizer": Option(str, None, "Behind a server: folder or Hub id of the tokenizer."),
+    "context": Option(int, None, "Tokens of a prompt and its answer."),
+    "concurrency": Option(int, 8, "Requests to a server at a time."),
+    "timeout": Option(float, 120.0, "Seconds that a server may take."),
+    "retries": Option(int, 5, "Tries after a server failed."),
+    "top_logprobs": Option(int, 20, "Log-probabilities that a server gives."),
+    "batch_tokens": Option(int, 16384, "Tokens in a batch, in this process."),
+    "share_prefix": Option(bool, True, "Whether a shared beginning is computed once."),
+}
+
 SCORERS: Mapping[str, ScorerEntry] = {
     "label": ScorerEntry(
         "logit of a word for relevant, less that of one for not relevant",
