@@ -105,10 +105,9 @@ def render(
       polyrank prompts render letters --query "Does water boil?" \\
           --passage "Water boils at 100 degrees." --passage "The river is long."
     """
-    from polyrank.messages import note
-
     from polyrank.collections.files import open_text
     from polyrank.collections.records import Document, Query
+    from polyrank.progress import note
     from polyrank.rerankers.llm.prompt import load_prompt, with_options
     from polyrank.rerankers.llm.rendering import Renderer, turns
 

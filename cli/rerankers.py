@@ -91,9 +91,7 @@ def _pair(scorer: str, text: str) -> tuple[str, Any]:
     known = {**SCORERS[scorer].options, **SHARED, **ENGINE}
     if name not in known or name in own:
         names = ", ".join(sorted(set(known) - set(own)))
-        raise UsageError(
-            f"--scorer-option has no '{name}' for the scorer '{scorer}'; it has {names}"
-        )
+        raise UsageError(f"the scorer '{scorer}' has no option '{name}'; it has {names}")
     wanted = known[name].type
     try:
         if wanted is bool:

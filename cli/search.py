@@ -177,6 +177,7 @@ def _reranked(
         mix: weight and normalisation of an interpolation with the first stage.
         ray: address and workers.
     """
+    from polyrank.rerankers.base import rerank_run
     from polyrank.rerankers.interpolated import Interpolated
     from polyrank.rerankers.load import load_reranker
     from polyrank.scale_out import scaled_out

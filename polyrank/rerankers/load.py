@@ -183,19 +183,18 @@ def _checked(spec: RerankerSpec) -> RerankerSpec:
     Raises:
         UsageError: an unknown type, fields that exclude each other, or one that is missing.
     """
-    paths = {
-        n: str(v) for n in ("model", "base", "ranking") if isinstance(v := getattr(spec, n), Path)
-    }
+    paths: dict[str, Any] = {}
+    for name in ("model", "base", "ranking"):
+        if isinstance(getattr(spec, name), Path):
+            paths[name] = str(getattr(spec, name))
     spec = replace(spec, **paths)
     if spec.type is not None and spec.type not in RERANKERS:
         raise UsageError(f"unknown reranker '{spec.type}'; use one of {', '.join(RERANKERS)}")
-    for kind, needed in (
-        ("composition", "composition"),
-        ("cross-encoder", "model"),
-        ("llm", "model"),
-    ):
-        if spec.type == kind and not getattr(spec, needed):
-            raise UsageError(f"a reranker of type '{kind}' needs '{needed}'")
+    needed = {"composition": "composition", "cross-encoder": "model", "llm": "model"}.get(
+        spec.type or ""
+    )
+    if needed is not None and not getattr(spec, needed):
+        raise UsageError(f"a reranker of type '{spec.type}' needs '{needed}'")
     if spec.model is not None and spec.composition is not None:
         raise UsageError("give 'model' or 'composition', not both")
     if spec.max_length < 1:

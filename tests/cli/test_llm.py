@@ -86,27 +86,24 @@ def test_a_spec_with_options_is_a_value(llama):  # noqa: F811
     assert one.identity() == other.identity() and not one.pointwise
 
 
+LABEL = ["--model", "x", "--scorer", "label"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--window", "3"], "--window goes with --scorer"),
         (["--scorer", "letters"], "--scorer needs --model"),
-        (["--model", "x", "--scorer", "letters", "--scorer-option", "repeats"], "NAME=VALUE"),
-        (["--model", "x", "--scorer", "groupwise", "--scorer-option", "repeats=x"], "type int"),
-        (["--model", "x", "--scorer", "label", "--kind", "mask"], "--model says that already"),
-        (["--model", "x", "--scorer", "label", "--window", "3"], "has no option 'window'"),
-        (["--model", "x", "--scorer", "label", "--max-length", "99"], "not for language models"),
-        (["--model", "x", "--scorer", "label", "--scorer-option", "device=cpu"], "has no 'device'"),
-        (
-            ["--model", "x", "--scorer", "label", "--scorer-option", "scorer=listwise"],
-            "no 'scorer'",
-        ),
-        (["--model", "x", "--scorer", "label", "--scorer-option", "temperature=nan"], "a number"),
-        (["--model", "x", "--scorer", "label", "--scorer-option", "share_prefix=0"], "true or"),
-        (
-            ["--model", "x", "--scorer", "label", "--engine", "u", "--dtype", "x"],
-            "leave out --dtype",
-        ),
+        ([*LABEL, "--scorer-option", "seed"], "NAME=VALUE"),
+        ([*LABEL, "--scorer-option", "seed=x"], "is a whole number, not 'x'"),
+        ([*LABEL, "--kind", "mask"], "--model says that already"),
+        ([*LABEL, "--window", "3"], "has no option 'window'"),
+        ([*LABEL, "--max-length", "99"], "not for language models"),
+        ([*LABEL, "--scorer-option", "device=cpu"], "has no option 'device'"),
+        ([*LABEL, "--scorer-option", "scorer=listwise"], "has no option 'scorer'"),
+        ([*LABEL, "--scorer-option", "temperature=nan"], "is a number, not 'nan'"),
+        ([*LABEL, "--scorer-option", "share_prefix=0"], "is true or false, not '0'"),
+        ([*LABEL, "--engine", "u", "--dtype", "x"], "leave out --dtype"),
     ],
 )
 def test_options_that_do_not_fit(options, message, texts, polyrank):

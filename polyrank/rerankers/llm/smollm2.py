@@ -18,7 +18,7 @@ from pathlib import Path
 
 from polyrank.base.quiet import quiet_transformers
 from polyrank.errors import PolyrankError, UsageError
-from polyrank.messages import note
+from polyrank.progress import note
 
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 END = "<|im_end|>"  # the GGUF file names <|im_start|> as the end of an answer, which never comes
