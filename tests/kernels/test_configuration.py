@@ -93,9 +93,10 @@ import torch, triton
 from triton.backends.nvidia.compiler import get_ptxas
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from polyrank.kernels import compressed, int8, int8_triton, residual, residual_scoring
-from polyrank.kernels import residual_triton, routed_adapter, routed_adapter_triton
-from polyrank.kernels import triton_backward, triton_forward
+from polyrank.kernels import routed_adapter
+from polyrank.kernels.codecs import compressed, int8, residual, residual_scoring
+from polyrank.kernels.triton import int8_kernel, maxsim_backward, maxsim_forward
+from polyrank.kernels.triton import residual_kernel, routed_adapter_kernel
 from polyrank.kernels.contract import Layout, Problem
 
 TYPES = {torch.float32: "*fp32", torch.float16: "*fp16", torch.bfloat16: "*bf16", torch.bool: "*i1",
@@ -123,8 +124,8 @@ def compile_it(kernel, programs, tensors, sizes, constants, warps, stages):
     print(kernel.fn.__module__, made.metadata.shared, made.asm["ptx"].count("wgmma.mma_async"),
           made.asm["ptx"].count("mma.sync"))
 
-plain, both = [triton_forward, triton_backward], [routed_adapter_triton]
-for module in (*plain, *both, int8_triton, residual_triton):
+plain, both = [maxsim_forward, maxsim_backward], [routed_adapter_kernel]
+for module in (*plain, *both, int8_kernel, residual_kernel):
     module.launch = compile_it
 for module in (*plain, *both, compressed, routed_adapter):
     module.architecture = lambda device: "sm_90"
@@ -134,27 +135,27 @@ queries, documents = torch.ones(4 * 32, 128, **half), torch.ones(3 * 180, 128, *
 offsets = torch.arange(4) * 180
 problem = Problem(Layout(4, 32), Layout(3, 180, offsets, torch.ones(540).bool()), 3)
 for winners in (False, True):
-    triton_forward.forward(queries, documents, problem, winners)
-    triton_forward.forward(queries.float(), documents.float(), problem, winners)
+    maxsim_forward.forward(queries, documents, problem, winners)
+    maxsim_forward.forward(queries.float(), documents.float(), problem, winners)
 for own in (False, True):
     lists = replace(problem, own=own, documents=Layout(12 if own else 3, 180))
     met = torch.ones(lists.documents.count * 180, 128, **half)
     winners = torch.ones(lists.columns, 128, dtype=torch.int32).t()
-    triton_backward.backward(torch.ones(4, 3), queries, met, winners, lists, (True, True))
-triton_backward.weighted_sum(documents, torch.arange(9), torch.ones(9), torch.tensor([0, 3, 9]))
+    maxsim_backward.backward(torch.ones(4, 3), queries, met, winners, lists, (True, True))
+maxsim_backward.weighted_sum(documents, torch.arange(9), torch.ones(9), torch.tensor([0, 3, 9]))
 for dtype in (torch.float16, torch.float32):
     asked = torch.ones(4, 32, 128, dtype=dtype)
-    int8_triton.score(asked, int8.encode_int8(documents, offsets), torch.ones(540).bool())
+    int8_kernel.score(asked, int8.encode_int8(documents, offsets), torch.ones(540).bool())
     for bits in (1, 2, 4, 8):
         buckets = torch.linspace(-1, 1, 2**bits)
         codec = residual.ResidualCodec(torch.ones(5, 128), buckets[1:], buckets)
         packed = residual_scoring.pack_documents(codec, *codec.encode(documents), offsets)
-        residual_triton.score(asked, packed, None)
+        residual_kernel.score(asked, packed, None)
     linear = lambda out, into: (torch.ones(out, into, dtype=dtype), torch.ones(out, dtype=dtype))
     stack = routed_adapter.stack_adapters([(linear(96, 384), linear(384, 96))], "gelu")
     tokens = torch.ones(200, 384, dtype=dtype)
     assignment = routed_adapter.assign(torch.zeros(200, dtype=torch.int64), 1)
-    routed_adapter_triton.add_adapters(tokens, tokens.clone(), stack, assignment)
+    routed_adapter_kernel.add_adapters(tokens, tokens.clone(), stack, assignment)
 """
 
 
@@ -170,5 +171,5 @@ def test_every_kernel_compiles_for_hopper_without_one(tmp_path):
     assert done.returncode == 0, done.stderr
     made = [line.split() for line in done.stdout.splitlines()]
     assert len(made) == 4 + 2 * 2 + 1 + 2 * (1 + 4 + 1)
-    forward = [int(line[2]) for line in made if line[0].endswith("triton_forward")]
+    forward = [int(line[2]) for line in made if line[0].endswith("maxsim_forward")]
     assert min(forward[::2]) > 0, "no tensor cores"  # those in half precision
