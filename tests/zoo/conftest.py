@@ -254,12 +254,6 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
 
-@pytest.fixture(scope="session")
-def tiny_folder(tiny_bert):
-    """One base is enough here: what differs between bases is tested with the rerankers."""
-    return tiny_bert
-
-
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     """A Hub of this test's own, with the client of this process and its children turned to it."""
