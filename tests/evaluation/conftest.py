@@ -7,12 +7,6 @@ from polyrank.evaluation import Pool
 LANGUAGES = ("en", "sw", "tr")
 
 
-@pytest.fixture(scope="session")
-def tiny_folder(tiny_bert):
-    """One base is enough here: what differs between bases is tested with the rerankers."""
-    return tiny_bert
-
-
 @pytest.fixture
 def pool():
     """Groups g and h, each in en, sw and tr: documents g.en … h.tr; a query in each language."""
