@@ -97,6 +97,6 @@ def bench(
     named = [Named(one.name, one.reranker, one.parameters, one.megabytes) for one in beside]
     report = side_by_side(named, texts, found, TEACHER, measure, passes)
     for one in beside:
-        for message, times in one.reranker.notes.items():
-            note(f"{one.name}: {message} ({times} times)")
+        for line in one.reranker.notes.lines():
+            note(f"{one.name}: {line}")
     print(report.json() if as_json else report)

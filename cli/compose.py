@@ -111,6 +111,7 @@ def _probe(plan: Composition, base: Base) -> list[dict[str, Any]]:
     stands in for a language that Flores lacks."""
     from polyrank.collections.catalogue import collection_card
     from polyrank.collections.load import load_collection
+    from polyrank.encoders.tokens import position_limit
     from polyrank.modules.storage import PROBE
 
     card = collection_card("flores")
@@ -122,7 +123,7 @@ def _probe(plan: Composition, base: Base) -> list[dict[str, Any]]:
     texts = load_collection("flores", queries=pair[0], documents=pair[1], limit=16 * PROBE)
     queries = [query.text for query in texts.queries.values()]
     documents = [document.full_text for document in texts.documents.values()][: len(queries)]
-    length = min(160, base.model.config.max_position_embeddings - 2)  # RoBERTa: two for padding
+    length = min(160, position_limit(base.model.config))
     found = []
     for start in range(0, 16 * PROBE, 16):
         asked, told = queries[start : start + 16], documents[start : start + 16]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from polyrank.index.first_stages import FIRST_STAGES
 from polyrank.progress import note
 
 from .options import Analysis, FirstStage
+from .rerankers import report
 
 if TYPE_CHECKING:
     from polyrank.collections.records import Collection, Run
@@ -22,29 +25,24 @@ def search_first(
     analysis: Analysis = Analysis.stems,
 ) -> Run:
     """The first stage's candidates for the first `limit` queries; how BM25 read them, on stderr."""
+    from polyrank.index.dense import Dense
     from polyrank.index.lexical import BM25
+    from polyrank.index.modular_dense import ModularDense
+    from polyrank.pipeline import Fusion
 
     queries = list(collection.queries.values())[:limit]
     documents = list(collection.documents.values())
-    retrievers: list[Any] = []
-    if stage in (FirstStage.bm25, FirstStage.fused):
-        retrievers.append(BM25(documents, analysis=analysis.value, base=base))
-        note(repr(retrievers[-1]))
-    if stage in (FirstStage.dense, FirstStage.fused):
-        from polyrank.index.dense import Dense
-
-        retrievers.append(Dense(documents, base=base, device=device))
-    if stage is FirstStage.modular:
-        from polyrank.index.modular_dense import ModularDense
-
-        retrievers.append(ModularDense(documents, base=base, device=device))
-    if stage is FirstStage.fused:
-        from polyrank.pipeline import Fusion
-
-        run: Run = Fusion(retrievers).search(queries, depth)
-    else:
-        run = retrievers[0].search(queries, depth)
+    made: dict[str, Callable[[], Any]] = {
+        "bm25": lambda: BM25(documents, analysis=analysis.value, base=base),
+        "dense": lambda: Dense(documents, base=base, device=device),
+        "modular": lambda: ModularDense(documents, base=base, device=device),
+    }
+    retrievers = [made[name]() for name in FIRST_STAGES[stage.value]]
     for retriever in retrievers:
-        for message, times in getattr(retriever, "notes", {}).items():
-            note(f"{message} ({times} texts)")
+        if isinstance(retriever, BM25):
+            note(repr(retriever))
+    found = retrievers[0] if len(retrievers) == 1 else Fusion(retrievers)
+    run: Run = found.search(queries, depth)
+    for retriever in retrievers:
+        report(retriever)
     return run

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from polyrank.errors import UsageError
+from polyrank.notes import Notes
 from polyrank.progress import note
 
 from . import checks
@@ -18,13 +19,6 @@ if TYPE_CHECKING:
     from polyrank.rerankers.load import RerankerSpec
 
 KEPT = 1 << 28  # bytes of document vectors, where one process reranks several queries
-
-
-def routing_for(kind: Kind, routing: Routing | None, ranking_kind: Kind | None = None) -> str:
-    """The routing that was asked for, or the usual one of the kinds."""
-    from polyrank.composition.routing import usual_routing
-
-    return routing.value if routing else usual_routing(kind.value, (ranking_kind or kind).value)
 
 
 def module_options(
@@ -133,6 +127,6 @@ def settings_of(spec: RerankerSpec, reranker: Reranker) -> dict[str, Any]:
 
 def report(noted: Any) -> None:
     """What was assumed or cut, on stderr: of notes, or of what has some."""
-    notes = noted if isinstance(noted, Mapping) else getattr(noted, "notes", {})
-    for message, times in notes.items():
-        note(f"{message} ({times} times)" if times > 1 else message)
+    notes = noted if isinstance(noted, Notes) else getattr(noted, "notes", Notes())
+    for line in notes.lines():
+        note(line)

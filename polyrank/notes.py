@@ -89,9 +89,6 @@ class Notes(Mapping[Note, int]):
         """How many there are, each as often as it was made."""
         return sum(self.values())
 
-    def __str__(self) -> str:
-        return "\n".join(self.lines())
-
     def __repr__(self) -> str:
         return f"Notes({self._counts!r})"
 

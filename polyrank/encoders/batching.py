@@ -45,7 +45,7 @@ class Batcher:
         results: dict[R, T] = {}
         place = 0
         while place < len(todo):
-            longest = length(todo[place])
+            longest = max(1, length(todo[place]))
             batch = todo[place : place + max(1, self.tokens // longest)]
             try:
                 values = forward(batch)

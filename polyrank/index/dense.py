@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -254,8 +254,8 @@ def encode(
 ) -> Vectors:
     """Last hidden states of texts, pooled as the base's card says, scaled to length 1.
 
-    No prefix is added. Texts are sorted by length and batched under a token budget; when memory
-    runs out, a batch is halved, down to one text.
+    No prefix is added. Texts are sorted by length and batched under a token budget, which is halved
+    when memory runs out, down to one text.
 
     Args:
         progress: what to write before the bar; None for no bar.
@@ -265,33 +265,34 @@ def encode(
     """
     import torch
 
+    from polyrank.encoders.batching import Batcher
+    from polyrank.notes import Notebook
+
     where = device_of(device)
     model = base.model.to(where)
     tokens = _tokenise(base, texts, max_length)
-    vectors: Vectors = np.zeros((len(texts), model.config.hidden_size), dtype=np.float32)
-    todo = list(_batches([len(ids) for ids in tokens], batch_tokens))[::-1]
     with bar(progress or "", len(texts), progress is not None) as drawn, torch.inference_mode():
-        while todo:
-            rows = todo.pop()
-            try:
-                vectors[rows] = _pooled(base, [tokens[row] for row in rows], where)
-            except torch.OutOfMemoryError:
-                if len(rows) == 1:
-                    raise
-                torch.cuda.empty_cache()
-                todo += [rows[len(rows) // 2 :], rows[: len(rows) // 2]]
-                continue
+
+        def forward(rows: Sequence[int]) -> list[Vectors]:
+            vectors = _pooled(base, [tokens[row] for row in rows], where)
             drawn.advance(len(rows))
-    return vectors
+            return list(vectors)
+
+        batcher = Batcher(batch_tokens, Notebook())
+        vectors: list[Vectors] = batcher.run(
+            range(len(texts)), lambda row: len(tokens[row]), forward
+        )
+    nothing: Vectors = np.zeros((0, model.config.hidden_size), dtype=np.float32)
+    return np.stack(vectors) if vectors else nothing
 
 
 def _tokenise(base: Base, texts: Sequence[str], max_length: int) -> list[list[int]]:
-    positions = getattr(base.model.config, "max_position_embeddings", max_length + 2)
-    longest = min(max_length, positions - 2)  # RoBERTa-like bases keep two positions for padding
+    from polyrank.encoders.tokens import position_limit
+
     encoded = base.tokenizer(
         list(texts),
         truncation=True,
-        max_length=longest,
+        max_length=min(max_length, position_limit(base.model.config)),
         padding=False,
         return_attention_mask=False,
         return_token_type_ids=False,
@@ -300,26 +301,15 @@ def _tokenise(base: Base, texts: Sequence[str], max_length: int) -> list[list[in
     return ids
 
 
-def _batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
-    """Rows, longest first, so that rows × longest stays within the budget (or one row alone)."""
-    order = sorted(range(len(lengths)), key=lambda row: (-lengths[row], row))
-    start = 0
-    while start < len(order):
-        size = max(1, batch_tokens // max(1, lengths[order[start]]))
-        yield order[start : start + size]
-        start += size
-
-
 def _pooled(base: Base, rows: Sequence[Sequence[int]], where: Any) -> Vectors:
     """Unit vectors of one batch, (rows, hidden size)."""
     import torch
 
     from polyrank.base.pooling import pooled
+    from polyrank.encoders.tokens import padded
 
-    longest = max(map(len, rows))
-    pad = base.tokenizer.pad_token_id or 0
-    ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows], device=where)
-    mask = torch.tensor([[1] * len(r) + [0] * (longest - len(r)) for r in rows], device=where)
+    ids = padded(rows, base.tokenizer.pad_token_id or 0, where)  # (B, T)
+    mask = padded([[1] * len(row) for row in rows], 0, where)
     states = base.model(input_ids=ids, attention_mask=mask).last_hidden_state.float()  # (B, T, H)
     mean = pooled(states, mask, base.card.pooling)  # (B, H)
     vectors: Vectors = torch.nn.functional.normalize(mean, dim=1).cpu().numpy()

@@ -12,6 +12,7 @@ from polyrank.collections.records import Document, Query, Run, ScoredDocument
 from polyrank.errors import UsageError
 from polyrank.index.analysis import ANALYSES, Analyser, Tokenizer, analyser
 from polyrank.languages import tags
+from polyrank.notes import Notebook
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,8 +71,9 @@ class BM25:
         if tokenizer is not None and analysis is not None:
             raise UsageError("give BM25 a tokenizer or an analysis, not both")
         self.ids = [document.id for document in ordered]
-        self.notes: Counter[str] = Counter()
-        chosen = _analysers(ordered, tokenizer, analysis, base, self.notes)
+        notebook = Notebook()
+        chosen = _analysers(ordered, tokenizer, analysis, base, notebook)
+        self.notes = notebook.notes
         self.languages = Counter(chosen)  # (language, analyser) -> documents
         of_row = [by.name for _, by in chosen]
         self._groups = [  # every analyser once, with the rows of its documents
@@ -134,7 +136,7 @@ def _analysers(
     tokenizer: Tokenizer | None,
     analysis: str | Mapping[str, str] | None,
     base: str,
-    notes: Counter[str],
+    notebook: Notebook,
 ) -> list[tuple[str | None, Analyser]]:
     """Per document its language, where that matters, and its analyser."""
     if tokenizer is not None:
@@ -142,7 +144,7 @@ def _analysers(
     if analysis in ("words", "subwords"):
         return [(None, analyser(None, analysis, base))] * len(documents)
     by_language = _by_language("stems" if analysis is None else analysis)
-    found = _languages(documents, notes)
+    found = _languages(documents, notebook)
     chosen = {
         language: analyser(language, by_language.get(language or "", "stems"), base)
         for language in dict.fromkeys(found)
@@ -159,15 +161,14 @@ def _by_language(analysis: str | Mapping[str, str]) -> dict[str, str]:
     return {tags.normalise(language): name for language, name in analysis.items()}
 
 
-def _languages(documents: Sequence[Document], notes: Counter[str]) -> list[str | None]:
+def _languages(documents: Sequence[Document], notebook: Notebook) -> list[str | None]:
     """Each document's own language, or the one identified; None where that fails."""
     unknown = [document for document in documents if document.language is None]
     identified = tags.identify(document.full_text for document in unknown)
     found = {d.id: i.language for d, i in zip(unknown, identified, strict=True)}
     for language in found.values():
-        notes[
-            f"language identified as '{language}'"
-            if language
-            else "no language could be identified: analysed as words"
-        ] += 1
+        if language:
+            notebook.add("identified", f"language identified as '{language}'")
+        else:
+            notebook.add("unidentified", "no language could be identified: analysed as words")
     return [tags.normalise(d.language) if d.language else found[d.id] for d in documents]

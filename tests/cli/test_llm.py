@@ -29,7 +29,7 @@ def texts(tmp_path):
     return ["--queries", queries, "--documents", documents, "--run", run]
 
 
-def test_rerank_equals_the_api_and_resumes(llama, texts, polyrank, tmp_path):  # noqa: F811
+def test_rerank_equals_the_api_and_resumes(llama, texts, polyrank, tmp_path, monkeypatch):  # noqa: F811
     output = tmp_path / "out.trec"
     asked = ["rerank", *texts, "--model", llama, "--scorer", "letters", "--window", "3"]
     asked += ["--device", "cpu", "--output", output]
@@ -43,10 +43,21 @@ def test_rerank_equals_the_api_and_resumes(llama, texts, polyrank, tmp_path):  #
     assert [row[2] for row in written if row[0] == "q0"] == first
     whole = output.read_bytes()
 
-    cut = whole[: whole.index(b"q1")]
-    output.write_bytes(cut)
-    again = polyrank(*asked, "--resume")
-    assert again.exit_code == 2 and "is finished" in again.stderr  # nothing says how it was made
+    ranked = LetterReranker.rank_all
+
+    def stopped(self, requests):
+        yield next(ranked(self, requests))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LetterReranker, "rank_all", stopped)
+        assert polyrank(*asked).exit_code == 130
+    assert b"q1" not in output.read_bytes()
+    refused = polyrank(*asked, "--resume", "--step", "2")
+    assert refused.exit_code == 2 and "cannot be resumed" in refused.stderr
+    resumed = polyrank(*asked, "--resume")
+    assert resumed.exit_code == 0 and "1 queries were already there" in resumed.stderr
+    assert output.read_bytes() == whole
 
 
 def test_details_stand_in_json(llama, texts, polyrank, tmp_path):  # noqa: F811

@@ -11,7 +11,6 @@ from polyrank.notes import Note, Notes
 from polyrank.rerankers.base import (
     ListReranker,
     Pointwise,
-    Ranking,
     Request,
     as_reranker,
     best_first,
@@ -163,7 +162,3 @@ def test_the_mean_of_members_by_hand():
     assert [hit.score for hit in reranker.rank_request(request).hits] == [-1.0, -2.0, -3.0]
     assert reranker.identity() == {"0 factor": "1.0", "1 factor": "-3.0", "scale": "raw"}
     assert averaged([[0.0, 1.0], [4.0, 2.0]], "min-max") == (0.5, 0.5)
-
-
-def test_a_ranking_is_a_value():
-    assert Ranking("q", ()) == Ranking("q", ()) and not Ranking("q", ()).notes

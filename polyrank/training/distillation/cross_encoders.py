@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from polyrank.base import Base
+from polyrank.encoders.tokens import position_limit
 from polyrank.errors import UsageError
 from polyrank.modules.adapter.tensors import Head
 from polyrank.modules.full import head_of
@@ -43,8 +44,7 @@ def read_judge(name: str, length: int) -> Judge:
         ModuleError, HubError: it is missing, or no such model.
     """
     model, tokenizer = read_classifier(name, attention="eager")
-    positions = getattr(model.config, "max_position_embeddings", None) or 2**31
-    if length > (longest := int(positions - 2)):
+    if length > (longest := position_limit(model.config)):
         raise UsageError(
             f"--pair-length {length} is more than the teacher '{name}' reads: {longest}"
         )

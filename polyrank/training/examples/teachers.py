@@ -152,8 +152,8 @@ def _scores_of(
                 file.write(json.dumps({"id": example.query.id, "scores": scores}) + "\n")
                 file.flush()
             drawn.advance()
-    for message, times in notes.items():
-        note(f"teacher {name}: {message} ({times} times)")
+    for line in notes.lines():
+        note(f"teacher {name}: {line}")
     return [done[example.query.id] for example in examples]
 
 

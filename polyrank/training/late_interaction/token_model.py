@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import _IncompatibleKeys
 
 from polyrank.base import Base, load_base
-from polyrank.encoders.token_encoders import xmod_hidden, xmod_languages
+from polyrank.encoders.xmod import xmod_hidden, xmod_languages
 from polyrank.errors import UsageError
 from polyrank.modules.card import Parent
 from polyrank.modules.projection import Projection, TokenRules, embed, project, untrained

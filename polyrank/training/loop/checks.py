@@ -17,7 +17,9 @@ def check_name(name: str) -> None:
 
 def check_length(length: int, base: Base, option: str = "--length") -> None:
     """Raise UsageError for sequences longer than the base's positions."""
-    longest = base.model.config.max_position_embeddings - 2  # RoBERTa keeps two for padding
+    from polyrank.encoders.tokens import position_limit
+
+    longest = position_limit(base.model.config)
     if length > longest:
         raise UsageError(f"{option} {length} is more than the base '{base.name}' reads: {longest}")
 

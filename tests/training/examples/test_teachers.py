@@ -15,6 +15,8 @@ from polyrank.training.examples import teachers
 from polyrank.training.examples.negatives import Example, read_examples, write_examples
 from polyrank.training.examples.teachers import check_teachers, scored_by
 
+from ...late_interaction.conftest import late_zoo  # noqa: F401
+
 DOCUMENTS = {i: Document(i, text, language="en") for i, text in {"a": "ice", "b": "sea"}.items()}
 EXAMPLES = [
     Example(Query("q", "ice melts"), ("a",), ("b",)),
@@ -84,6 +86,19 @@ def test_a_composition_is_a_teacher(tiny_zoo, tiny_base, tmp_path, monkeypatch):
         [(Query("q", "ice melts", "en"), DOCUMENTS[i]) for i in "ab"]
     )
     assert found.teacher == pytest.approx(expected, abs=1e-6)
+
+
+def test_late_interaction_is_a_teacher(late_zoo, tiny_base, tmp_path):  # noqa: F811
+    from polyrank import LateInteraction
+
+    found = scored_by(("li",), EXAMPLES, DOCUMENTS, tiny_base, tmp_path, "en", late_zoo)
+    model = LateInteraction(
+        tiny_base, "li", zoo=late_zoo, fallback="none", document_length=256, device="cpu"
+    )
+    for example in found:
+        query = Query(example.query.id, example.query.text, "en")
+        expected = model.score([(query, DOCUMENTS[i]) for i in example.candidates])
+        assert example.teacher == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("layout", ["tiny_bert", "tiny_xlmr"])
