@@ -130,7 +130,7 @@ def render(
             for turn in turns(prompt, asked, group, names, scores):
                 print(f"--- {turn['role']}\n{turn['content']}")
             continue
-        from polyrank.rerankers.llm.engines.local import read_tokenizer
+        from polyrank.rerankers.llm.engines.reading import read_tokenizer
 
         renderer = Renderer(prompt, read_tokenizer(tokenizer), context)
         rendered = renderer.render(asked, group, names, scores, prompt.max_tokens)

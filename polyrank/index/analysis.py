@@ -154,13 +154,15 @@ def subwords(tokenizer: Any, name: str) -> Analyser:
 @lru_cache(maxsize=4)
 def _subwords_of(base: str) -> Analyser:
     """By a base's tokenizer alone; its weights are not read."""
-    from transformers import AutoTokenizer
-
-    from polyrank.base import base_name, resolve_base
+    from polyrank.base import base_name, load_tokenizer, only_cached, resolve_base
+    from polyrank.base.trusted import refuse_code_of
     from polyrank.errors import ModuleError
 
     try:
-        return subwords(AutoTokenizer.from_pretrained(resolve_base(base)), base_name(base))
+        source = resolve_base(base)
+        cached = only_cached(source)
+        refuse_code_of(source, cached)
+        return subwords(load_tokenizer(source, cached), base_name(base))
     except (OSError, ValueError) as error:
         raise ModuleError(
             f"the vocabulary of base '{base}' cannot be read: {str(error).splitlines()[0]}\n"

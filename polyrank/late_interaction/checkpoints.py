@@ -22,6 +22,7 @@ from torch import Tensor
 
 from polyrank.base import load_tokenizer
 from polyrank.base.quiet import quiet_transformers
+from polyrank.base.trusted import refuse_code
 from polyrank.errors import ModuleError
 from polyrank.late_interaction.multi_vector import Part, check_chain, is_multi_vector, rules_of
 from polyrank.late_interaction.skiplist import skipped_ids
@@ -298,6 +299,7 @@ def _load(folder: Path) -> tuple[Any, Any]:
     from transformers import AutoConfig, AutoModel
 
     with quiet_transformers():  # the projection is not part of the encoder, as it says
+        refuse_code(folder)
         config = AutoConfig.from_pretrained(folder)
         pooler = {} if config.model_type == "modernbert" else {"add_pooling_layer": False}
         encoder, report = AutoModel.from_pretrained(

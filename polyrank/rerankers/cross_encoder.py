@@ -12,6 +12,7 @@ from torch import Tensor
 
 from polyrank.base import device_of, expanded, load_tokenizer, only_cached
 from polyrank.base.quiet import quiet_transformers
+from polyrank.base.trusted import refuse_code_of
 from polyrank.collections.records import Document, Query
 from polyrank.encoders.batching import as_dtype
 from polyrank.encoders.routed import RoutedEncoder, score
@@ -19,9 +20,10 @@ from polyrank.encoders.tokens import encode_pairs, padded, position_limit
 from polyrank.errors import ModuleError
 from polyrank.modules.adapter.adapter_folder import load_adapter_module
 from polyrank.modules.adapter.tensors import tensors_of
-from polyrank.modules.card import CARD_FILE, read_card, sha256
+from polyrank.modules.card import CARD_FILE, read_card
 from polyrank.modules.full import prefixes_of
 from polyrank.rerankers.distilled_folder import RANKING, verify
+from polyrank.rerankers.identity import weights_of
 from polyrank.rerankers.pairs import BATCH_TOKENS, PairScorer
 
 Row = tuple[tuple[int, ...], tuple[int, ...]]  # token ids, token types
@@ -103,15 +105,6 @@ class CrossEncoder(PairScorer):
 Loaded = tuple[Any, Any, Callable[[dict[str, Tensor]], Tensor], list[Tensor], tuple[str, str]]
 
 
-def weights_of(name: str | Path, model: Any) -> str:
-    """What tells whether a folder's weights and tokenizer, or those of a Hub id, are the same."""
-    folder = expanded(name)
-    if not folder.is_dir():
-        return f"{name} {model.config._commit_hash}"
-    files = sorted(folder.rglob("*.safetensors")) + sorted(folder.glob("tokenizer*.json"))
-    return ", ".join(f"{f.name} {sha256(f)[:12]}" for f in files)
-
-
 def _whole(name: str, device: torch.device, dtype: torch.dtype) -> Loaded:
     model, tokenizer = read_classifier(name)
     model = model.to(device, dtype)
@@ -163,6 +156,7 @@ def read_classifier(name: str | Path, attention: str | None = None) -> tuple[Any
     try:
         with quiet_transformers():
             cached = only_cached(source)
+            refuse_code_of(source, cached)
             options = {"trust_remote_code": False, "local_files_only": cached}
             config = AutoConfig.from_pretrained(source, **options)
             if config.num_labels != 1:

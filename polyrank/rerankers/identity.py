@@ -1,12 +1,14 @@
-"""What the scores of a composition depend on: hashes for resume and caches."""
+"""What scores depend on: hashes of weights, for resume and caches."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from polyrank.base import Base
+from polyrank.base import Base, expanded
+from polyrank.modules.card import sha256
 from polyrank.zoo.find import list_modules
 
 
@@ -32,3 +34,12 @@ def composition_identity(
         digest = hashlib.sha256("\n".join(every).encode()).hexdigest()[:12]
         identity["language weights"] = f"{len(every)} modules {digest}"
     return identity
+
+
+def weights_of(name: str | Path, model: Any) -> str:
+    """What tells whether a folder's weights and tokenizer, or those of a Hub id, are the same."""
+    folder = expanded(name)
+    if not folder.is_dir():
+        return f"{name} {model.config._commit_hash}"
+    files = sorted(folder.rglob("*.safetensors")) + sorted(folder.glob("tokenizer*.json"))
+    return ", ".join(f"{f.name} {sha256(f)[:12]}" for f in files)

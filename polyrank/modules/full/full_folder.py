@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from polyrank.base.trusted import refuse_code
 from polyrank.errors import ModuleError
 from polyrank.modules.adapter.tensors import Head
 from polyrank.modules.card import ModuleCard, write_card
@@ -67,6 +68,7 @@ def load_full_module(folder: str | Path) -> tuple[Any, Head]:
     import torch
     from transformers import AutoModelForSequenceClassification
 
+    refuse_code(folder)
     try:
         model = AutoModelForSequenceClassification.from_pretrained(
             folder, trust_remote_code=False, dtype=torch.float32
@@ -101,6 +103,7 @@ def load_full_encoder(folder: str | Path) -> Any:
     import torch
     from transformers import AutoModel
 
+    refuse_code(folder)
     try:
         return AutoModel.from_pretrained(
             folder, add_pooling_layer=False, dtype=torch.float32, trust_remote_code=False

@@ -15,7 +15,8 @@ from polyrank.encoders.tokens import position_limit
 from polyrank.errors import UsageError
 from polyrank.modules.adapter.tensors import Head
 from polyrank.modules.full import head_of
-from polyrank.rerankers.cross_encoder import read_classifier, weights_of
+from polyrank.rerankers.cross_encoder import read_classifier
+from polyrank.rerankers.identity import weights_of
 from polyrank.rerankers.mean import averaged
 from polyrank.training.distillation.state_alignment import States
 from polyrank.training.distillation.vocabulary import trimmed_embeddings

@@ -103,7 +103,10 @@ def _model_type(base: str) -> str:
         return str(json.loads(path.read_text(encoding="utf-8")).get("model_type"))
     from transformers import AutoConfig
 
+    from polyrank.base.trusted import refuse_code_of
+
     try:
+        refuse_code_of(base)
         return str(AutoConfig.from_pretrained(base).model_type)
     except (OSError, ValueError) as error:
         raise ModuleError(

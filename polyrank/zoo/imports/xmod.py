@@ -28,7 +28,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from polyrank.base import Base, load_base
+from polyrank.base import Base, load_base, load_tokenizer
+from polyrank.base.trusted import refuse_code
 from polyrank.errors import LanguageError, ModuleError, UsageError
 from polyrank.kernels.activations import ACTIVATIONS
 from polyrank.languages import tags
@@ -197,10 +198,11 @@ def _trunk(
     folder: Path, config: Mapping[str, Any], weights: Mapping[str, Tensor], zoo: Path, name: str
 ) -> tuple[Base, bool]:
     """XMOD without its language modules, as a base of the zoo; and whether it is new there."""
-    from transformers import AutoTokenizer, XLMRobertaConfig, XLMRobertaModel
+    from transformers import XLMRobertaConfig, XLMRobertaModel
 
     from polyrank.modules.folder import replaced
 
+    refuse_code(folder)
     target = zoo / name / "base"
     plain = {key: value for key, value in config.items() if key not in (*_OF_XMOD, "model_type")}
     model = XLMRobertaModel(
@@ -209,7 +211,7 @@ def _trunk(
     own = {key: value for key, value in weights.items() if ".adapter_modules." not in key}
     try:
         model.load_state_dict(own)
-        tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True)
+        tokenizer = load_tokenizer(str(folder), True)
     except (RuntimeError, OSError, ValueError) as error:
         raise ModuleError(f"'{folder}' is not a whole XMOD checkpoint: {error}.") from error
     new = not (target / CONFIG_FILE).is_file()

@@ -85,7 +85,7 @@ class HTTPEngine:
         self._host, self._port, self._secure = parts.hostname, parts.port, parts.scheme == "https"
         self._path = parts.path.rstrip("/").removesuffix("/v1") + "/v1/completions"
         if tokenizer is None or isinstance(tokenizer, str | os.PathLike):
-            from polyrank.rerankers.llm.engines.local import read_tokenizer
+            from polyrank.rerankers.llm.engines.reading import read_tokenizer
 
             tokenizer = read_tokenizer(str(tokenizer or model))
         self.tokenizer, self.context, self.concurrency = tokenizer, context, concurrency

@@ -15,15 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from polyrank.base import device_of, expanded, load_tokenizer, only_cached
-from polyrank.base.quiet import quiet_transformers
-from polyrank.base.trusted import refuse_code_of
-from polyrank.errors import ModuleError, UsageError
+from polyrank.base import device_of
+from polyrank.encoders.batching import as_dtype
 from polyrank.notes import Notebook
+from polyrank.rerankers.identity import weights_of
 from polyrank.rerankers.llm.engines.base import Generation, PromptIds, Sampling, Token, Usage
 from polyrank.rerankers.llm.engines.base import pieces_of as _pieces_of
+from polyrank.rerankers.llm.engines.reading import read_language_model
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 SHORTEST_PREFIX = 8  # tokens: below that a pass of its own costs more than it saves
 
 T = TypeVar("T")
@@ -100,12 +99,10 @@ class TransformersEngine:
         share_prefix: bool = True,
         context: int | None = None,
     ) -> None:
-        if dtype is not None and dtype not in DTYPES:
-            raise UsageError(f"unknown dtype '{dtype}'; use one of {', '.join(DTYPES)}")
         self.name, self.device = str(model), device_of(device)
         self.batch_tokens, self.share_prefix = batch_tokens, share_prefix
         self.dtype = dtype or "float32"
-        loaded, self.tokenizer = read_language_model(str(model), DTYPES[self.dtype])
+        loaded, self.tokenizer = read_language_model(str(model), as_dtype(self.dtype))
         self.model = loaded.to(self.device)
         self.head = Head(self.model.get_output_embeddings())
         self.model.set_output_embeddings(self.head)
@@ -127,7 +124,7 @@ class TransformersEngine:
 
     def identity(self) -> dict[str, str]:
         """The weights; their type only where it is not fp32."""
-        found = {"model weights": _weights_of(self.name, self.model)}
+        found = {"model weights": weights_of(self.name, self.model)}
         return found if self.dtype == "float32" else {**found, "dtype": self.dtype}
 
     def logits(self, prompts: Sequence[PromptIds], tokens: Sequence[Token]) -> list[list[float]]:
@@ -379,80 +376,3 @@ def _ends_of(model: Any, tokenizer: Any) -> set[int]:
         listed = found if isinstance(found, list | tuple) else [found]
         ends |= {int(token) for token in listed if token is not None}
     return ends
-
-
-def _weights_of(name: str, model: Any) -> str:
-    """What tells whether a folder's weights and tokenizer, or those of a Hub id, are the same."""
-    from polyrank.modules.card import sha256
-
-    folder = expanded(name)
-    if not folder.is_dir():
-        return f"{name} {model.config._commit_hash}"
-    files = sorted(folder.glob("*.safetensors")) + sorted(folder.glob("tokenizer*.json"))
-    return ", ".join(f"{f.name} {sha256(f)[:12]}" for f in files)
-
-
-def read_language_model(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
-    """A language model in eval mode, and its fast tokenizer.
-
-    Raises:
-        ModuleError: no such model, weights that are not safetensors or lack tensors, code of its
-            own, or no fast tokenizer.
-    """
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
-
-    folder = expanded(name)
-    source = str(folder) if folder.is_dir() else name
-    try:
-        with quiet_transformers():
-            cached = only_cached(source)
-            refuse_code_of(source, cached)
-            options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": cached}
-            config = AutoConfig.from_pretrained(source, **options)
-            auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-            loaded: Any = auto.from_pretrained(
-                source,
-                config=config,
-                dtype=dtype,
-                use_safetensors=True,
-                output_loading_info=True,
-                **options,
-            )
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ModuleError(_unreadable(name, error)) from error
-    model, report = loaded
-    if missing := report["missing_keys"]:
-        raise ModuleError(
-            f"the model '{name}' lacks {len(missing)} tensors, e.g. '{sorted(missing)[0]}', so it "
-            "is not a language model with its output layer.\nGive a complete checkpoint."
-        )
-    return model.eval(), read_tokenizer(name)
-
-
-def read_tokenizer(name: str) -> Any:
-    """The fast tokenizer of a model.
-
-    Raises:
-        ModuleError: no such tokenizer, or only a slow one.
-    """
-    folder = expanded(name)
-    source = str(folder) if folder.is_dir() else name
-    try:
-        with quiet_transformers():
-            tokenizer = load_tokenizer(source, only_cached(source))
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ModuleError(_unreadable(name, error, "tokenizer")) from error
-    if not tokenizer.is_fast:
-        raise ModuleError(
-            f"the model '{name}' has no fast tokenizer, which is needed to cut documents.\n"
-            "Convert its tokenizer and save it again."
-        )
-    return tokenizer
-
-
-def _unreadable(name: str, error: Exception, what: str = "language model") -> str:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-    return (
-        f"the {what} '{name}' cannot be read: {reason}\nGive a folder that save_pretrained wrote, "
-        "or a Hub id, with safetensors and without code of its own."
-    )
