@@ -110,7 +110,7 @@ def rerank(
     """
     from polyrank.rerankers.load import RerankerSpec, load_reranker
     from polyrank.runs.rerank import rerank_stream
-    from polyrank.scale_out import scaled_out
+    from polyrank.scale_out.reranking import scaled_out
 
     if model is not None:
         checks.not_beside(context, "model", ("composition", *options.WITH_MODEL))

@@ -180,7 +180,7 @@ def _reranked(
     from polyrank.rerankers.base import rerank_run
     from polyrank.rerankers.interpolated import Interpolated
     from polyrank.rerankers.load import load_reranker
-    from polyrank.scale_out import scaled_out
+    from polyrank.scale_out.reranking import scaled_out
 
     with scaled_out(spec, load_reranker(spec), *ray) as reranker:
         if mix is not None:
@@ -239,7 +239,7 @@ def _search_index(
     if address is None:
         found = opened.search(queries, *where)
     else:
-        from polyrank.scale_out import RayIndex
+        from polyrank.scale_out.indexing import RayIndex
 
         with worker_pool(again, opened.encoder, address, workers) as pool:
             scaled = RayIndex(pool)

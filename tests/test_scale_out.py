@@ -11,7 +11,8 @@ from polyrank.collections.records import Collection, Document, Query, ScoredDocu
 from polyrank.errors import PolyrankError, UsageError
 from polyrank.rerankers.base import Request
 from polyrank.runs.rerank import rerank_stream
-from polyrank.scale_out import RETRIES, RayPool, RayReranker, _fitting
+from polyrank.scale_out.pool import RETRIES, RayPool, _fitting
+from polyrank.scale_out.reranking import RayReranker
 
 QUERIES = 10
 

@@ -13,7 +13,7 @@ from ..ray_workers import asks_for_ray
 
 if TYPE_CHECKING:
     from polyrank.index.multivector import Encoder, MultiVectorIndex
-    from polyrank.scale_out import RayPool
+    from polyrank.scale_out.pool import RayPool
 
 
 def open_index(
@@ -43,7 +43,7 @@ def scaled_out(
     if not asks_for_ray(ray, workers):
         yield local
         return
-    from polyrank.scale_out import RayEncoder
+    from polyrank.scale_out.indexing import RayEncoder
 
     with worker_pool(build, local, ray, workers) as pool:
         yield RayEncoder(local, pool)
@@ -51,7 +51,7 @@ def scaled_out(
 
 def worker_pool(build: Callable[[], Any], local: Encoder, ray: str, workers: int | None) -> RayPool:
     """Workers whose encoder, or index, has the local encoder's model and modules."""
-    from polyrank.scale_out import pool_of
+    from polyrank.scale_out.pool import pool_of
 
     expected = local.binding
     device = getattr(getattr(local, "model", None), "device", None)

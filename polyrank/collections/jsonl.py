@@ -147,11 +147,11 @@ def dump_scored(hit: ScoredDocument, details: Mapping[str, Any] | None = None) -
         details: further fields of the line, which readers of runs leave alone.
     """
     row = {
-        **(details or {}),
         "query_id": hit.query_id,
         "document_id": hit.document_id,
         "score": float(f"{hit.score:.9g}"),
     }
+    row = {**row, **{key: value for key, value in (details or {}).items() if key not in row}}
     return json.dumps(row, ensure_ascii=False) + "\n"
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from polyrank.errors import PolyrankError
 from polyrank.index.multivector import MultiVectorIndex, Plan, build
-from polyrank.scale_out import RayEncoder, RayIndex, RayPool
+from polyrank.scale_out.indexing import RayEncoder, RayIndex
+from polyrank.scale_out.pool import RayPool
 
 PLAN = Plan("residual-2", 6, shard=8)  # 40 documents: 5 shards
 
