@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +21,7 @@ from .options import Analysis, Fallback, FirstStage, Kind
 from .ray_workers import asks_for_ray
 
 if TYPE_CHECKING:
-    from polyrank.collections.records import Document, Run
+    from polyrank.collections.records import Collection, Document, Run
     from polyrank.composition.saved import SavedComposition
     from polyrank.rerankers.base import Ranking, Request
     from polyrank.rerankers.load import RerankerSpec
@@ -108,9 +109,7 @@ def rerank(
       polyrank rerank --query "Su kaç derecede kaynar?" --passages passages.txt \\
           --query-language tr --document-language en
     """
-    from polyrank.rerankers.load import RerankerSpec, load_reranker
-    from polyrank.runs.rerank import rerank_stream
-    from polyrank.scale_out.reranking import scaled_out
+    from polyrank.rerankers.load import RerankerSpec
 
     if model is not None:
         checks.not_beside(context, "model", ("composition", *options.WITH_MODEL))
@@ -138,21 +137,18 @@ def rerank(
     mixing = checks.normalisation(interpolate, normalise)
     if query is not None or passages is not None:
         _check_typed(context, query, passages)
-        assert query is not None and passages is not None
-        listed = loading.read_passages(passages, document_language)
-        _rank_typed(spec, query, query_language, listed, depth, as_json)
-        return
+        listed = loading.read_passages(passages or Path(), document_language)
+        return _rank_typed(spec, query or "", query_language, listed, depth, as_json)
 
     checks.one_of(run=run, first_stage=first_stage)
     checks.writable(output, run, queries, documents)
     texts = loading.load(collection, queries, documents, query_language, document_language, split)
     stage = None if run is not None else first_stage or FirstStage.dense
 
-    def searched() -> Run:
-        return first_stages.search_first(
-            texts, stage or FirstStage.dense, base, depth or 100, limit, device, analysis
-        )
-
+    search = partial(
+        first_stages.search_first,
+        texts, stage or FirstStage.dense, str(spec.base), depth or 100, limit, device, analysis,
+    )  # fmt: skip
     asked = {
         "split": split,
         "query-language": query_language,
@@ -172,11 +168,35 @@ def rerank(
         "normalise": mixing,
     }
     address = ray if asks_for_ray(ray, ray_workers) else None
+    _rerank_run(spec, texts, run or search, output, asked, written, (address, ray_workers))
+
+
+def _rerank_run(
+    spec: RerankerSpec,
+    texts: Collection,
+    first: Path | Callable[[], Run],
+    output: Path,
+    asked: dict[str, Any],
+    written: dict[str, Any],
+    ray: tuple[str | None, int | None],
+) -> None:
+    """Rerank a run and write it as it comes.
+
+    Args:
+        first: the run, or the search that makes one.
+        asked: options that scores depend on, beyond those in the spec.
+        written: options of `rerank_stream`.
+        ray: address and workers.
+    """
+    from polyrank.rerankers.load import load_reranker
+    from polyrank.runs.rerank import rerank_stream
+    from polyrank.scale_out.reranking import scaled_out
+
     reranker = load_reranker(spec)  # before the search, so that what is wrong is said first
     settings = {**rerankers.settings_of(spec, reranker), **asked}
     with (
-        _candidates(run, searched, output, resume) as candidates,
-        scaled_out(spec, reranker, address, ray_workers) as scaled,
+        _candidates(first, output, written["resume"]) as candidates,
+        scaled_out(spec, reranker, *ray) as scaled,
     ):
         summary = rerank_stream(scaled, texts, candidates, output, settings=settings, **written)
     rerankers.report(summary.notes)
@@ -237,18 +257,20 @@ def _rank_typed(
 
 @contextmanager
 def _candidates(
-    run: Path | None, search: Callable[[], Run], output: Path, resume: bool
+    first: Path | Callable[[], Run], output: Path, resume: bool
 ) -> Iterator[Path | Run]:
     """The run that was given, or what a search finds, which --resume does not repeat."""
     from polyrank.runs.resume import first_stage_file, kept_first_stage
 
-    if run is not None or str(output) == "-":
-        yield run or search()
-        return
-    with kept_first_stage(output, resume, search) as (found, again):
-        if again:
-            note(f"the first stage is that of {first_stage_file(output)}; nothing was searched")
-        yield found
+    if isinstance(first, Path):
+        yield first
+    elif str(output) == "-":
+        yield first()
+    else:
+        with kept_first_stage(output, resume, first) as (found, again):
+            if again:
+                note(f"the first stage is that of {first_stage_file(output)}; nothing was searched")
+            yield found
 
 
 def _show(ranking: Ranking, request: Request, depth: int | None, as_json: bool) -> None:

@@ -27,8 +27,10 @@ def test_json_is_what_the_file_holds(polyrank, tiny, plan):
     assert json.loads(plan.read_text())["composition"]["query_module"] == "tr"
 
 
-def test_rerank_runs_the_plan(polyrank, tiny, source, plan, tmp_path):
-    common = [*source, "--first-stage", "bm25", "--depth", "3"]
+@pytest.mark.parametrize("stage", ["bm25", "dense"])
+def test_rerank_runs_the_plan(stage, polyrank, tiny, source, plan, tmp_path):
+    """With its base, for the first stage, too: the default base is not here."""
+    common = [*source, "--first-stage", stage, "--depth", "3"]
     one, other = tmp_path / "one.trec", tmp_path / "other.trec"
     assert polyrank("rerank", *common, "--composition", plan, "--output", one).exit_code == 0
     assert polyrank("rerank", *common, *tiny, *PAIR, "--output", other).exit_code == 0
