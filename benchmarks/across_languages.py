@@ -26,7 +26,7 @@ from polyrank.collections.records import ScoredDocument
 from polyrank.kernels import maxsim_packed
 from polyrank.late_interaction.model import LateInteraction
 from polyrank.late_interaction.pooled_vectors import PooledVectors
-from polyrank.training.loop.steps import machine
+from polyrank.machine import machine
 
 MEASURE = "nDCG@10"
 

@@ -39,8 +39,8 @@ from polyrank.evaluation.loyalty import MEASURES, loyalty
 from polyrank.evaluation.side_by_side import Named, side_by_side
 from polyrank.evaluation.significance import bootstrap_interval, holm, randomisation_test
 from polyrank.index.dense import Dense
+from polyrank.machine import machine
 from polyrank.rerankers.distilled_folder import verify
-from polyrank.training.loop.steps import machine
 
 FIRST = "dense"
 MEASURE = "nDCG@10"

@@ -43,7 +43,7 @@ from polyrank.index.multivector import (
     Pruning,
     build,
 )
-from polyrank.training.loop.steps import machine
+from polyrank.machine import machine
 
 DEPTH, SAMPLE = 100, 256
 CODECS = ("fp16", "int8", "residual-4", "residual-2", "residual-1")

@@ -27,7 +27,7 @@ from polyrank.collections.records import Collection, Document, Judgement, Query,
 from polyrank.evaluation import evaluate
 from polyrank.evaluation.significance import holm
 from polyrank.index.dense import Dense
-from polyrank.training.loop.steps import machine
+from polyrank.machine import machine
 from polyrank.zoo import list_modules
 
 SETTINGS = ("language", "ranking", "depth", "max_length", "dtype", "seed")

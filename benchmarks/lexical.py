@@ -18,7 +18,7 @@ from polyrank.collections.load import load_collection
 from polyrank.evaluation import evaluate
 from polyrank.index.analysis import ANALYSES
 from polyrank.index.lexical import BM25
-from polyrank.training.loop.steps import machine
+from polyrank.machine import machine
 
 TASKS = {
     "xquad": ["en", "de", "es", "ru", "tr", "zh"],

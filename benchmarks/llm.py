@@ -27,10 +27,10 @@ from polyrank.collections.jsonl import iter_documents, iter_queries
 from polyrank.collections.records import Collection, Judgement
 from polyrank.evaluation import evaluate
 from polyrank.index.lexical import BM25
+from polyrank.machine import machine
 from polyrank.rerankers.base import Request, requests_of
 from polyrank.rerankers.llm import SCORERS, load_llm_reranker
 from polyrank.rerankers.llm.engines.local import TransformersEngine
-from polyrank.training.loop.steps import machine
 
 # Settings for a small model on a few cores: shorter documents and answers than the prompts allow.
 EACH = {"document_tokens": 128}

@@ -30,9 +30,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from polyrank.machine import machine
 from polyrank.modules.mask.sparse import Differences, SparseDifference, added, apply, revert
 from polyrank.modules.mask.sums import MaskSums, nbytes
-from polyrank.training.loop.steps import machine
 
 LAYERS, WIDTH, VOCABULARY = 12, 768, 18_200
 SHARE = 0.0441  # of the coordinates, as ModularCLIR's masks of mBERT have it

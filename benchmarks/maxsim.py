@@ -615,7 +615,7 @@ def versions() -> dict[str, str]:
 
 
 def main() -> int:
-    from polyrank.training.loop.steps import machine  # loads transformers
+    from polyrank.machine import machine
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=50 if GPU else 11)

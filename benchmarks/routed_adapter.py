@@ -33,8 +33,8 @@ from torch import Tensor
 from polyrank.base import DEFAULT_BASE, load_base
 from polyrank.encoders.routed import RoutedEncoder, score
 from polyrank.kernels.routed_adapter import add_adapters, assign, stack_adapters
+from polyrank.machine import machine
 from polyrank.modules.adapter.adapter_folder import load_adapter_module
-from polyrank.training.loop.steps import machine
 from polyrank.zoo.find import find
 
 LANGUAGES = ("de", "en", "es", "fi", "ky", "ru", "sw", "tr", "ug", "zh")

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from polyrank.training.loop.steps import machine
+from polyrank.machine import machine
 
 CONNECTIONS = (1, 8, 64)
 TEXT = (

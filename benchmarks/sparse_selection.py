@@ -23,8 +23,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from polyrank.machine import machine
 from polyrank.training.loop.selection import select_largest
-from polyrank.training.loop.steps import machine
 
 Tensors = dict[str, Tensor]
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import platform
 import shutil
 import sys
 import time
@@ -27,6 +26,7 @@ from torch.utils.data import Dataset, SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from polyrank.errors import DataError, Interrupted
+from polyrank.machine import machine
 from polyrank.training.loop import processes
 
 Batch = Mapping[str, Any]
@@ -182,18 +182,6 @@ def fast_bf16() -> bool:
     except OSError:
         return False
     return "amx_bf16" in features or ("AuthenticAMD" in features and "avx512_bf16" in features)
-
-
-def machine() -> str:
-    """The machine in words, for cards: `2 cores AMD EPYC` or the name of the GPU."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        name = platform.machine()
-    return f"{torch.get_num_threads()} CPU threads, {name}"
 
 
 def fit(
