@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import torch
-
 from polyrank.collections.records import Document
+from polyrank.training.examples.drawing import draw, existing_candidates, teacher_scores
 from polyrank.training.examples.negatives import Example
 from polyrank.training.loop.steps import Batch
 
@@ -36,18 +34,11 @@ class Batches:
         self.prefixes = prefixes
 
     def __call__(self, step: int) -> Batch:
-        random = np.random.default_rng([self.seed, step])
-        turn = step * self.queries + np.arange(self.queries)
-        epoch, place = turn // len(self.examples), turn % len(self.examples)
-        rows, firsts, seconds = [], [], []
-        for lap, index in zip(epoch, place, strict=True):
-            order = np.random.default_rng([self.seed, 7, int(lap)]).permutation(len(self.examples))
-            example = self.examples[order[index]]
-            chosen = random.permutation(len(example.negatives))[: self.negatives]
-            positive = example.positives[random.integers(len(example.positives))]
-            rows.append((example, positive, chosen))
-            for document in [positive, *(example.negatives[c] for c in chosen)]:
-                firsts.append(self.prefixes[0] + example.query.text)
+        drawn = draw(self.examples, step, self.queries, self.negatives, self.seed)
+        firsts, seconds = [], []
+        for each in drawn:
+            for document in each.candidates:
+                firsts.append(self.prefixes[0] + each.example.query.text)
                 seconds.append(self.prefixes[1] + self.passages[document].full_text)
         encoded = self.tokenizer(
             firsts,
@@ -57,13 +48,8 @@ class Batches:
             padding=True,
             return_tensors="pt",
         )
-        width = 1 + max(len(chosen) for _, _, chosen in rows)
-        mask = torch.tensor([[c <= len(chosen) for c in range(width)] for _, _, chosen in rows])
+        mask = existing_candidates(drawn)
         batch: dict[str, Any] = {"pairs": dict(encoded), "mask": mask}
-        if all(example.teacher is not None for example, _, _ in rows):
-            teacher = torch.zeros(mask.shape)
-            for row, (example, positive, chosen) in enumerate(rows):
-                scores = example.scores(positive, chosen)
-                teacher[row, : len(scores)] = torch.tensor(scores)
-            batch["teacher"] = teacher
+        if all(each.example.teacher is not None for each in drawn):
+            batch["teacher"] = teacher_scores(drawn, mask.shape[1])
         return batch
