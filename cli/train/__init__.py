@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from . import head, labels, language, late_interaction, losses, ranking
+from . import head, labels, language, late_interaction, llm, losses, ranking
 
 app = typer.Typer(
     help="Train a language module, a ranking module, or a masked-language head. On several GPUs: "
@@ -15,5 +15,6 @@ app.command("head")(head.head)
 app.command("language")(language.language)
 app.command("ranking")(ranking.ranking)
 app.command("late-interaction")(late_interaction.late_interaction)
+app.command("llm")(llm.llm)
 app.command("losses")(losses.losses)
 app.command("labels")(labels.labels)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from polyrank.collections.conversation import query_text
 from polyrank.collections.files import numbered_lines, parse_json
 from polyrank.collections.records import Document, Query, ScoredDocument
 from polyrank.errors import DataError, LanguageError
@@ -50,10 +51,14 @@ def iter_documents(path: str | Path, language: str | None = None) -> Iterator[Do
 
 
 def iter_queries(path: str | Path, language: str | None = None) -> Iterator[Query]:
-    """Queries of a JSONL file; fields and errors as for `iter_documents`."""
+    """Queries of a JSONL file; fields and errors as for `iter_documents`. In place of the text a row
+    may have `turns`, see `conversation`."""
     default = normalise(language) if language else None
     for number, row in _rows(path):
-        text = _text(row, (*TEXT, "query"), path, number)
+        if "turns" in row:
+            text = _conversation(row, path, number)
+        else:
+            text = _text(row, (*TEXT, "query"), path, number)
         yield Query(_id(row, path, number), text, _language(row, path, number) or default)
 
 
@@ -109,6 +114,13 @@ def _text(row: dict[str, Any], names: tuple[str, ...], path: str | Path, number:
     if not isinstance(value, str):
         raise DataError(path, number, f"the text is a {type(value).__name__}, not a string")
     return value
+
+
+def _conversation(row: dict[str, Any], path: str | Path, number: int) -> str:
+    try:
+        return query_text(row)
+    except ValueError as error:
+        raise DataError(path, number, str(error)) from None
 
 
 def _optional(row: dict[str, Any], name: str, path: str | Path, number: int) -> str | None:

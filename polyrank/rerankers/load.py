@@ -235,11 +235,13 @@ def _in_one_piece(folder: Path) -> bool:
 
 def _is_language_model(model: str | Path) -> bool:
     """Whether a folder holds a model that writes, or such a model with its scoring tokens."""
+    from polyrank.rerankers.llm.card import has_card
     from polyrank.rerankers.llm.logit_score import is_logit_score
 
     folder = Path(model).expanduser()
     writers = ("ForCausalLM", "ForConditionalGeneration")
-    return is_logit_score(folder) or any(one.endswith(writers) for one in _architectures(folder))
+    trained = is_logit_score(folder) or has_card(folder)
+    return trained or any(one.endswith(writers) for one in _architectures(folder))
 
 
 def _architectures(folder: Path) -> list[str]:
@@ -255,6 +257,7 @@ def _architectures(folder: Path) -> list[str]:
 def _typed(spec: RerankerSpec) -> RerankerSpec:
     """The spec with the family that it means; a base that is loaded to find out stays loaded."""
     from polyrank.late_interaction.checkpoints import is_checkpoint
+    from polyrank.rerankers.llm.card import has_card
     from polyrank.rerankers.llm.logit_score import is_logit_score
 
     if spec.type is not None:
@@ -263,7 +266,7 @@ def _typed(spec: RerankerSpec) -> RerankerSpec:
         return replace(spec, type="composition")
     if spec.model is None:
         return _of_modules(spec)
-    if "scorer" in spec.options or is_logit_score(spec.model):
+    if "scorer" in spec.options or is_logit_score(spec.model) or has_card(spec.model):
         return replace(spec, type="llm")
     if _is_language_model(spec.model):
         raise UsageError(

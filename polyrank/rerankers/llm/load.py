@@ -7,6 +7,7 @@ from typing import Any
 
 from polyrank.errors import UsageError
 from polyrank.rerankers.base import ListReranker
+from polyrank.rerankers.llm.card import LLMCard, has_card, read_llm_card
 from polyrank.rerankers.llm.engines.base import Engine
 from polyrank.rerankers.llm.prompt import Prompt, load_prompt, with_options
 from polyrank.rerankers.llm.scorers import SCORERS, SHARED, ScorerEntry
@@ -14,7 +15,7 @@ from polyrank.rerankers.llm.scorers import SCORERS, SHARED, ScorerEntry
 
 def load_llm_reranker(
     model_or_engine: str | Path | Engine,
-    scorer: str = "label",
+    scorer: str | None = None,
     prompt: str | Path | Prompt | None = None,
     window: int | None = None,
     step: int | None = None,
@@ -39,7 +40,7 @@ def load_llm_reranker(
         model_or_engine: a folder or Hub id, with `engine_url` the name that the server knows, or an
             engine. A folder of sentence-transformers with a LogitScore module brings its prompt and
             labels.
-        scorer: a name of `SCORERS`.
+        scorer: a name of `SCORERS`; else the one that the folder was trained for, or 'label'.
         prompt: a name of 'polyrank prompts list', a YAML file, or a `Prompt`; else the scorer's.
         window, step: of scorers with windows; 20 and 10.
         instruction: in place of the prompt's {instruction}.
@@ -55,6 +56,16 @@ def load_llm_reranker(
             do not fit together.
         ModuleError: a model or tokenizer that cannot be read.
     """
+    card = _card(model_or_engine)
+    scorer = scorer or (card.scorer if card else "label")
+    if card is not None and scorer == card.scorer:
+        prompt = card.prompt if prompt is None else prompt
+        learnt = dict(card.options)
+        if window is None:
+            window, step = learnt.get("window"), learnt.get("step") if step is None else step
+        options = {**learnt, **options}
+        for name in ("window", "step"):
+            options.pop(name, None)
     if scorer not in SCORERS:
         raise UsageError(f"unknown scorer '{scorer}'; use one of {', '.join(SCORERS)}")
     entry = SCORERS[scorer]
@@ -98,6 +109,11 @@ def load_llm_reranker(
         engine, with_options(asked, instruction=instruction), **chosen
     )
     return reranker
+
+
+def _card(model: Any) -> LLMCard | None:
+    """What a folder says of its training to rank; None for another model."""
+    return read_llm_card(model) if isinstance(model, str | Path) and has_card(model) else None
 
 
 def _options(scorer: str, entry: ScorerEntry, given: dict[str, Any]) -> dict[str, Any]:

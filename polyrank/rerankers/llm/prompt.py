@@ -152,6 +152,15 @@ def _parsed(text: str, path: Path) -> Prompt:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise DataError(path, mark.line + 1 if mark else None, f"not YAML: {error}") from error
+    return prompt_from(row, path)
+
+
+def prompt_from(row: Any, path: Path) -> Prompt:
+    """A prompt from the keys and values of a file.
+
+    Raises:
+        DataError: what does not describe a prompt, with what is wrong.
+    """
     if not isinstance(row, dict):
         raise DataError(path, None, "a mapping of keys is expected, with 'document' and 'scorer'")
     known = {f.name for f in fields(Prompt)}

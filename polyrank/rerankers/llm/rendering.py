@@ -121,11 +121,9 @@ class Renderer:
             UsageError: a label that is several tokens here, unknown, or the same token as another.
         """
         found: dict[str, int] = {}
-        tail = "" if self.encoder_decoder else self._tail_text(names)
-        before = self._ids(tail, False)
         for label in labels:
-            ids = self._ids(tail + label, False)
-            if ids[: len(before)] != before or len(ids) != len(before) + 1:
+            ids = self._after(label, names)
+            if ids is None or len(ids) != 1:
                 split = self._ids(label, False)
                 shown = " ".join(repr(t) for t in self.tokenizer.convert_ids_to_tokens(split))
                 raise UsageError(
@@ -134,7 +132,7 @@ class Renderer:
                     f"'{self.prompt.name}' (single letters and 0 to 9 are one token mostly), or "
                     "a scorer that generates."
                 )
-            token = ids[-1]
+            (token,) = ids
             if token == self.tokenizer.unk_token_id:
                 raise UsageError(
                     f"the label {label!r} is unknown to this tokenizer; use another one in the "
@@ -144,6 +142,24 @@ class Renderer:
                 raise UsageError(f"the label {label!r} is the same token as another label")
             found[label] = token
         return tuple(Token(label, token) for label, token in found.items())
+
+    def text(self, query: Query, document: Document) -> str:
+        """The whole text of a prompt about one document, neither guarded nor cut, with the first
+        token of the tokenizer where the prompt has it."""
+        fields = around(self.prompt, query, [document], query.text, (), 1)
+        messages = filled(self.prompt, fields, [document], [document.full_text], (), ())
+        first = (self.tokenizer.bos_token or "") if self.prompt.special else ""
+        return first + self._framed(messages, ())
+
+    def answer(self, text: str, names: Sequence[str] = ()) -> Ids:
+        """The tokens that say a text right after the prompt, without an end.
+
+        Args:
+            text: what comes after the beginning that the prompt gives an answer.
+            names: of the documents in the prompt.
+        """
+        ids = self._after(text, names)
+        return self._ids(text, False) if ids is None else ids
 
     def safe(self, text: str) -> str:
         """A text from outside, with nothing in it that could end its block."""
@@ -199,6 +215,12 @@ class Renderer:
         fields = around(self.prompt, Query("", ""), documents, "", names, 1)
         shown = [""] * len(documents)
         return self._framed(filled(self.prompt, fields, documents, shown, names, ()), names)
+
+    def _after(self, text: str, names: Sequence[str]) -> Ids | None:
+        """What a text adds to the tokens of the prompt's end; None where it changes them."""
+        tail = "" if self.encoder_decoder else self._tail_text(names)
+        before, ids = self._ids(tail, False), self._ids(tail + text, False)
+        return ids[len(before) :] if ids[: len(before)] == before else None
 
     def _length(self, text: str) -> int:
         return len(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])

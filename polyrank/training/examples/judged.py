@@ -91,13 +91,18 @@ class JudgedRows:
         self,
         read: list[Example],
         documents: dict[str, Document],
-        base: Base,
+        base: Base | None,
         work: Path,
         count: int,
         seed: int,
         zoo: str | Path | None = None,
     ) -> list[Example]:
-        """`count` of the examples, with negatives and scores; kept in `work` for a resumed run."""
+        """`count` of the examples, with negatives and scores; kept in `work` for a resumed run.
+
+        Args:
+            base: what mines negatives, and what teachers may share; None where nothing is mined
+                and nobody teaches.
+        """
         from polyrank.training.examples.negatives import sample
         from polyrank.training.examples.prepared import prepared
         from polyrank.training.loop import processes

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from polyrank.base import Base
+from polyrank.collections.conversation import query_text
 from polyrank.collections.files import lacking, numbered_lines, parse_json, writing
 from polyrank.collections.records import Document, Query
 from polyrank.errors import DataError
+
+TEXTS = ("reasoning", "pseudo_answer", "contribution", "evidence")
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class Example:
     """A question, its answering passages, and passages that do not answer it.
 
     `teacher` holds a teacher's scores of `candidates`, (positives..., negatives...), when there are
-    some.
+    some. `texts` holds what a language model is to write, by the names in `TEXTS`: one text, or one
+    for each passage that has one.
     """
 
     query: Query
@@ -30,6 +34,7 @@ class Example:
     negatives: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
     teacher: tuple[float, ...] | None = None
+    texts: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def candidates(self) -> tuple[str, ...]:
@@ -47,8 +52,9 @@ class Example:
 def read_examples(
     path: str | Path, passages: Container[str] | None = None, teacher: bool = False
 ) -> list[Example]:
-    """JSON lines of `_id`, `text`, `pos` (one id or several), optionally `neg`, `answers`, and the
-    teacher's `pos_score` (or `pos_scores`, one for each) with `neg_scores`.
+    """JSON lines of `_id`, `text`, `pos` (one id or several), optionally `neg`, `answers`, the
+    teacher's `pos_score` (or `pos_scores`, one for each) with `neg_scores`, and what `TEXTS` names.
+    In place of `text` a row may have `turns`, see `polyrank.collections.conversation`.
 
     Args:
         passages: ids that there are; None to trust the file.
@@ -90,8 +96,23 @@ def _example(row: dict[str, Any]) -> Example:
     if "neg_scores" in row:
         first = row["pos_scores"] if "pos_scores" in row else [row["pos_score"]]
         scores = checked_scores((*first, *row["neg_scores"]), len(positives), len(negatives))
-    query = Query(str(row["_id"]), row["text"])
-    return Example(query, positives, negatives, tuple(a for a in answers if a.strip()), scores)
+    query = Query(str(row["_id"]), query_text(row))
+    said = tuple(answer for answer in answers if answer.strip())
+    return Example(query, positives, negatives, said, scores, _texts(row))
+
+
+def _texts(row: dict[str, Any]) -> dict[str, str | dict[str, str]]:
+    """What a language model is to write; ValueError for what is no text."""
+    texts: dict[str, str | dict[str, str]] = {}
+    for name in TEXTS:
+        value = row.get(name)
+        each = list(value.values()) if isinstance(value, dict) else [value]
+        if value is None:
+            continue
+        if not all(isinstance(text, str) for text in each):
+            raise ValueError(f"'{name}' must be a text, or an object from passage id to text")
+        texts[name] = value
+    return texts
 
 
 def checked_scores(values: Iterable[Any], positives: int, negatives: int) -> tuple[float, ...]:
@@ -177,6 +198,7 @@ def write_examples(path: str | Path, examples: Sequence[Example]) -> None:
                 count = len(example.positives)
                 scores = list(example.teacher)
                 row |= {"pos_scores": scores[:count], "neg_scores": scores[count:]}
+            row |= example.texts
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 

@@ -25,7 +25,7 @@ from polyrank.training.loop.steps import fast_bf16
 def prepared(
     examples: list[Example],
     documents: dict[str, Document],
-    base: Base,
+    base: Base | None,
     work: Path,
     mine: int,
     queries: Path,
@@ -47,7 +47,7 @@ def prepared(
             note(f"the scores in {replaced} rows are replaced by the teacher's")
             examples = [replace(example, teacher=None) for example in examples]
         write_examples(mined, with_negatives(examples, documents, base, mine, queries))
-    if not teachers:
+    if not teachers or base is None:
         return read_examples(mined)
     write_examples(
         scored,
@@ -57,10 +57,14 @@ def prepared(
 
 
 def with_negatives(
-    examples: list[Example], documents: dict[str, Document], base: Base, mine: int, source: Path
+    examples: list[Example],
+    documents: dict[str, Document],
+    base: Base | None,
+    mine: int,
+    source: Path,
 ) -> list[Example]:
     """The examples with mined negatives; those that still have none are left out and counted."""
-    if mine:
+    if mine and base is not None:
         fast = load_base(base.folder, torch.bfloat16) if fast_bf16() else base
         if spoken := getattr(base.model.config, "default_language", None):  # of an XMOD
             fast.model.set_default_language(spoken)

@@ -51,6 +51,7 @@ class Schedule:
 
     steps: optimizer steps. rate: peak learning rate, linear warm-up then linear decay to 0.
     rates: learning rates of parameters by a prefix of their name. seed: of everything random.
+    accumulate: batches whose gradients make one step; batch i is then the i-th of all.
     save_every, save_minutes: a checkpoint after so many steps, and after so many minutes, so that a
     kill costs little whether steps are fast or slow. bf16: None takes it where the machine has it.
     """
@@ -64,6 +65,7 @@ class Schedule:
     save_every: int = 200
     save_minutes: float = 3.0
     bf16: bool | None = None
+    accumulate: int = 1
 
 
 class StepTrainer(Trainer):
@@ -86,7 +88,8 @@ class StepTrainer(Trainer):
     def training_step(self, model: nn.Module, *arguments: Any, **kw: Any) -> Tensor:
         """Loss and gradients, which the processes add up."""
         loss: Tensor = super().training_step(model, *arguments, **kw)
-        processes.add_gradients(model)
+        if self.accelerator.sync_gradients:
+            processes.add_gradients(model)
         return loss
 
     def floating_point_ops(self, inputs: Batch) -> int:
@@ -220,7 +223,7 @@ def fit(
         trainer = StepTrainer(
             model=model,
             args=arguments,
-            train_dataset=Steps(make, schedule.steps),
+            train_dataset=Steps(make, schedule.steps * schedule.accumulate),
             data_collator=_only,
             loss=loss,
             schedule=schedule,
@@ -259,6 +262,7 @@ def _arguments(schedule: Schedule, work: Path, bf16: bool) -> TrainingArguments:
         output_dir=str(work),
         max_steps=schedule.steps,
         per_device_train_batch_size=1,
+        gradient_accumulation_steps=schedule.accumulate,
         learning_rate=schedule.rate,
         warmup_steps=math.ceil(schedule.warmup * schedule.steps),
         lr_scheduler_type="linear",

@@ -15,6 +15,7 @@ from polyrank.training.losses.partial_ranking import partial_ranking
 from polyrank.training.losses.pointwise import pointwise, soft_pointwise
 from polyrank.training.losses.rank_gap_hinge import rank_gap_hinge
 from polyrank.training.losses.rank_net import rank_net, weighted_rank_net
+from polyrank.training.losses.sigmoid_mse import sigmoid_mse
 from polyrank.training.losses.soft_cross_entropy import soft_cross_entropy
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "pointwise",
     "rank_gap_hinge",
     "rank_net",
+    "sigmoid_mse",
     "soft_cross_entropy",
     "soft_pointwise",
     "weighted_rank_net",

@@ -22,6 +22,7 @@ from polyrank.training.losses.partial_ranking import PARTIAL_RANKING
 from polyrank.training.losses.pointwise import POINTWISE, SOFT_POINTWISE
 from polyrank.training.losses.rank_gap_hinge import RANK_GAP_HINGE
 from polyrank.training.losses.rank_net import RANK_NET, WEIGHTED_RANK_NET
+from polyrank.training.losses.sigmoid_mse import SIGMOID_MSE
 from polyrank.training.losses.soft_cross_entropy import SOFT_CROSS_ENTROPY
 from polyrank.training.losses.sums import Aliases, number, read_sum, typed
 
@@ -38,6 +39,7 @@ LOSSES: dict[str, Named] = {
         MIN_MAX_KL,
         SOFT_CROSS_ENTROPY,
         SOFT_POINTWISE,
+        SIGMOID_MSE,
         LIST_NET,
         LIST_MLE,
         RANK_NET,
