@@ -16,6 +16,11 @@ if not os.path.exists("/dev/nvidiactl"):  # no GPU: Triton's kernels run in its 
 
 LANGUAGES = ("de", "en", "fi", "ky", "tr", "zh")
 LETTERS = string.ascii_lowercase
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}"
+    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+CHAT_WORDS = "yes no Yes No true false passage question the water boils at hundred degrees river"
 STD = 0.15  # ten times the usual scale, so that wrong routing shows in the third digit or before
 
 
@@ -276,6 +281,84 @@ def as_bundled(monkeypatch):
             monkeypatch.setattr(import_module(name), "bundled_zoo", lambda: root)
 
     return place
+
+
+@pytest.fixture(scope="session")
+def chat_tokenizer():
+    """A byte-level tokenizer with the control tokens of ChatML; digits are tokens of their own."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=360,
+        special_tokens=specials,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([CHAT_WORDS, *CHAT_WORDS.split()] * 20, trainer)
+    tokenizer.add_tokens([AddedToken("<think>"), AddedToken("</think>")])
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        additional_special_tokens=["<|im_start|>"],
+        model_max_length=4096,
+        clean_up_tokenization_spaces=False,
+    )
+    fast.chat_template = CHATML
+    return fast
+
+
+@pytest.fixture(scope="session")
+def language_model_sizes(chat_tokenizer):
+    """Of a decoder of 2 layers, width 32, for that tokenizer."""
+    return {
+        "vocab_size": len(chat_tokenizer),
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "intermediate_size": 48,
+        "max_position_embeddings": 4096,
+        "initializer_range": 0.2,
+        "bos_token_id": None,
+        "eos_token_id": chat_tokenizer.eos_token_id,
+        "tie_word_embeddings": True,
+    }
+
+
+@pytest.fixture(scope="session")
+def save_language_model(tmp_path_factory):
+    """save(class, config, tokenizer) → the folder of a random model of that class."""
+    import torch
+
+    def save(model_class, config, tokenizer):
+        folder = tmp_path_factory.mktemp(config.model_type)
+        with torch.random.fork_rng():
+            torch.manual_seed(5)
+            model = model_class(config)
+        model.generation_config.eos_token_id = tokenizer.eos_token_id
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return folder
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def llama(chat_tokenizer, language_model_sizes, save_language_model):
+    """Folder of a random Llama."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    return save_language_model(
+        LlamaForCausalLM, LlamaConfig(**language_model_sizes), chat_tokenizer
+    )
 
 
 @pytest.fixture

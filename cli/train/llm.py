@@ -7,10 +7,13 @@ from typing import Annotated
 
 import typer
 
+from polyrank.errors import UsageError
 from polyrank.training.examples.judged import JudgedRows
 from polyrank.training.llm.objectives import OBJECTIVES
-from polyrank.training.llm.recipe import LLMRecipe, LowRank
+from polyrank.training.llm.recipe import LLMRecipe, LowRank, Policy
+from polyrank.training.llm.rewards.by_name import REWARDS
 
+from .. import checks
 from ..options import Seed
 from . import options
 from .output import command_line, not_there, tell
@@ -18,7 +21,11 @@ from .output import command_line, not_there, tell
 ABOUT = "; ".join(f"{name}: {entry.help}" for name, entry in OBJECTIVES.items())
 
 
+REWARDED = ("answers", "answer-tokens", "temperature", "beta")
+
+
 def llm(
+    context: typer.Context,
     model: Annotated[str, typer.Option(help="Folder or Hub id of a decoder-only language model.")],
     queries: options.Rows,
     output: options.Output,
@@ -90,6 +97,27 @@ def llm(
     held_out: Annotated[
         int, typer.Option(min=0, help="Questions kept apart, and ranked in the end for the card.")
     ] = 0,
+    reward: Annotated[
+        str | None,
+        typer.Option(
+            **options.choice(REWARDS),
+            help="Draw answers, and make the better ones likelier (GRPO), in place of imitating. "
+            + "; ".join(f"{name}: {each.help}" for name, each in REWARDS.items())
+            + ".",
+        ),
+    ] = None,
+    answers: Annotated[
+        int, typer.Option(min=2, help="With --reward: answers drawn for each prompt.")
+    ] = Policy.answers,
+    answer_tokens: Annotated[
+        int, typer.Option(min=1, help="With --reward: tokens of an answer, at most.")
+    ] = Policy.tokens,
+    temperature: Annotated[
+        float, typer.Option(min=0.01, help="With --reward: of the draw.")
+    ] = Policy.temperature,
+    beta: Annotated[
+        float, typer.Option(min=0, help="With --reward: weight of staying near the start.")
+    ] = Policy.beta,
     sources: options.Sources = None,
     seed: Seed = LLMRecipe.seed,
     resume: options.Resume = False,
@@ -108,8 +136,11 @@ def llm(
       polyrank train llm --model runs/smollm2 --queries queries.jsonl --passages passages.jsonl \\
           --steps 2 --output models/toy
     """
-    from polyrank.training.llm import train_llm_reranker
+    from polyrank.training.llm.train_llm import train_llm_reranker
 
+    for option in REWARDED if reward is None else ():
+        if checks.is_given(context, option):
+            raise UsageError(f"--{option} goes with --reward; leave it out, or give a reward")
     not_there(output, resume)
     card = train_llm_reranker(
         model,
@@ -135,6 +166,7 @@ def llm(
         checkpointing=checkpointing,
         mine=mine,
         held_out=held_out,
+        policy=Policy(reward, answers, answer_tokens, temperature, beta),
         seed=seed,
         resume=resume,
         data=options.sources_of(sources),

@@ -51,8 +51,10 @@ def iter_documents(path: str | Path, language: str | None = None) -> Iterator[Do
 
 
 def iter_queries(path: str | Path, language: str | None = None) -> Iterator[Query]:
-    """Queries of a JSONL file; fields and errors as for `iter_documents`. In place of the text a row
-    may have `turns`, see `conversation`."""
+    """Queries of a JSONL file; fields and errors as for `iter_documents`.
+
+    A row may have `turns` in place of the text, see `polyrank.collections.conversation`.
+    """
     default = normalise(language) if language else None
     for number, row in _rows(path):
         if "turns" in row:

@@ -30,6 +30,7 @@ class LLMCard:
         model: name of the model that it was trained from.
         language: of the questions and passages.
         options: of the scorer, as in training: `document_tokens`.
+        chat_template: of the model, where the folder's own is that for sentence-transformers.
         recipe, figures, data, licence: how, with what result, on what, under which licence.
     """
 
@@ -38,6 +39,7 @@ class LLMCard:
     model: str
     language: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    chat_template: str | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
     figures: Mapping[str, Any] = field(default_factory=dict)
     data: tuple[Mapping[str, Any], ...] = ()

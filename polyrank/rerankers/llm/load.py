@@ -92,7 +92,7 @@ def load_llm_reranker(
         from polyrank.rerankers.llm.engines.local import TransformersEngine
         from polyrank.rerankers.llm.logit_score import is_logit_score, read_logit_score
 
-        if is_logit_score(model_or_engine) and scorer == "label" and prompt is None:
+        if card is None and is_logit_score(model_or_engine) and scorer == "label" and not prompt:
             folder = read_logit_score(model_or_engine)
             engine = TransformersEngine(
                 folder.model, device, dtype, batch_tokens, share_prefix, context
@@ -104,6 +104,8 @@ def load_llm_reranker(
         engine = TransformersEngine(
             model_or_engine, device, dtype, batch_tokens, share_prefix, context
         )
+    if card is not None and card.chat_template is not None:
+        engine.tokenizer.chat_template = card.chat_template or None
     asked = load_prompt(prompt or entry.prompt)
     reranker: ListReranker = entry.load()(
         engine, with_options(asked, instruction=instruction), **chosen

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import string
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
@@ -79,6 +80,11 @@ class Prompt:
         """Twelve digits that change with anything in the prompt."""
         text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def tagged(self) -> bool:
+        """Whether what is read of an answer stands between <answer> and </answer>."""
+        return re.search(r"(?<!\?P)<answer>", self.output) is not None
 
     def named(self, count: int) -> tuple[str, ...]:
         """Names for so many documents.

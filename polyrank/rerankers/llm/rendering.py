@@ -37,9 +37,10 @@ _FIELD = re.compile(r"\{\w+\}")
 
 @dataclass(frozen=True)
 class Rendered:
-    """A prompt as token ids, and how many of its texts were cut."""
+    """A prompt as token ids and as text, and how many of its texts were cut."""
 
     ids: Ids
+    text: str = ""
     cut: int = 0
 
 
@@ -99,12 +100,13 @@ class Renderer:
         fields = around(self.prompt, query, documents, question, names, top)
         for _ in range(16):
             shown = [self._cut(text, budget)[0] for text in texts]
-            ids = self._encode(fields, documents, shown, names, scores)
+            text = self._written(fields, documents, shown, names, scores)
+            ids = self._ids(text, self.prompt.special)
             over = len(ids) - room
             if over <= 0:
                 self._count(ids, len(documents), names, scores)
                 short = sum(length > budget for length in lengths)
-                return Rendered(ids, int(cut_query) + max(short, sum(c for _, c in cuts)))
+                return Rendered(ids, text, int(cut_query) + max(short, sum(c for _, c in cuts)))
             if budget == 0:
                 break
             budget = _fair(lengths, sum(min(n, budget) for n in lengths) - over, budget)
@@ -165,16 +167,16 @@ class Renderer:
         """A text from outside, with nothing in it that could end its block."""
         return guarded(text, self.prompt, self._markers)
 
-    def _encode(
+    def _written(
         self,
         fields: Mapping[str, str],
         documents: Sequence[Document],
         texts: Sequence[str],
         names: Sequence[str],
         scores: Sequence[str],
-    ) -> Ids:
+    ) -> str:
         messages = filled(self.prompt, fields, documents, texts, names, scores)
-        return self._ids(self._framed(messages, names), self.prompt.special)
+        return self._framed(messages, names)
 
     def _framed(self, messages: list[dict[str, str]], names: Sequence[str]) -> str:
         """The turns in the model's own template, and the beginning of the answer."""
@@ -254,7 +256,8 @@ class Renderer:
     def _count_empty(self, count: int, names: tuple[str, ...]) -> int:
         documents = [Document("", "")] * count
         fields = around(self.prompt, Query("", ""), documents, "", names, 1)
-        ids = self._encode(fields, documents, [""] * count, names, ())
+        text = self._written(fields, documents, [""] * count, names, ())
+        ids = self._ids(text, self.prompt.special)
         return sum(token in self._control_ids for token in ids)
 
 

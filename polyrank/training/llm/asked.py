@@ -13,8 +13,9 @@ from typing import Any
 
 from polyrank.collections.records import Document, Query
 from polyrank.errors import DataError, UsageError
+from polyrank.rerankers.llm.prompt import Prompt
 from polyrank.rerankers.llm.rendering import Renderer
-from polyrank.training.llm.sample import Ids, Sample
+from polyrank.training.llm.sample import Ids, Reading, Sample
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,15 @@ class LLMObjective:
     Args:
         renderer: of the prompt, for the model's tokenizer.
         seen: documents of a question, at most.
+        room: tokens to leave for an answer that the model is to find itself.
     """
 
+    pointwise = False  # whether each document has a prompt of its own
     scale: Scale | None = None  # that scores must be on; None for any
 
-    def __init__(self, renderer: Renderer, seen: int) -> None:
-        self.renderer, self.prompt, self.seen = renderer, renderer.prompt, seen
+    def __init__(self, renderer: Renderer, seen: int, room: int = 1) -> None:
+        self.renderer, self.prompt = renderer, renderer.prompt
+        self.seen, self.room = seen, room
         tokenizer = renderer.tokenizer
         if tokenizer.eos_token_id is None:
             raise UsageError(
@@ -99,18 +103,49 @@ class LLMObjective:
             )
         self.end = int(tokenizer.eos_token_id)
         self.pad = int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end)
+        if not self.pointwise:
+            self.prompt.named(seen)  # refused here when there are too few names
 
-    def samples(self, question: Question, random: Any) -> list[Sample]:
-        """The prompts of a question; `random` is a NumPy generator of the step."""
-        raise NotImplementedError
+    def answer(self, question: Question, shown: Sequence[int], names: Sequence[str]) -> str:
+        """What the model is to say after a prompt; empty for nothing.
 
-    def asked(
-        self, question: Question, places: Sequence[int], names: Sequence[str] = (), answer: Ids = ()
-    ) -> Ids:
-        """A prompt about the documents at some places, with room for the answer."""
-        documents = [question.documents[place] for place in places]
-        room = max(1, len(answer))
-        return self.renderer.render(question.query, documents, names, answer_tokens=room).ids
+        Args:
+            shown: the places of the documents, in the order of the prompt.
+            names: that the prompt gives them.
+        """
+        return ""
+
+    def readings(self, shown: Sequence[int]) -> list[Reading]:
+        """The scores that are read after a prompt."""
+        return []
+
+    def samples(self, question: Question, random: Any, answered: bool = True) -> list[Sample]:
+        """The prompts of a question.
+
+        Args:
+            random: a NumPy generator of the step: lists are shown in an order of their own, so that
+                a place tells nothing.
+            answered: whether with answers to imitate.
+        """
+        places = range(len(question.documents))
+        if self.pointwise:
+            return [self._sample(question, [place], (), answered) for place in places]
+        shown = [int(place) for place in random.permutation(len(places))]
+        return [self._sample(question, shown, self.prompt.named(len(shown)), answered)]
+
+    def _sample(
+        self, question: Question, shown: Sequence[int], names: Sequence[str], answered: bool
+    ) -> Sample:
+        text = self.answer(question, shown, names) if answered else ""
+        answer = self.said(text, names) if text else ()
+        rendered = self.renderer.render(
+            question.query,
+            [question.documents[place] for place in shown],
+            names,
+            answer_tokens=max(len(answer), self.room),
+        )
+        readings = tuple(self.readings(shown))
+        return Sample(rendered.ids, answer, readings, tuple(shown), tuple(names), rendered.text)
 
     def said(self, text: str, names: Sequence[str] = ()) -> Ids:
         """The tokens of a whole answer and its end, after the beginning that the prompt gives."""
@@ -122,12 +157,8 @@ class LLMObjective:
             )
         return (*self.renderer.answer(text[len(begin) :], names), self.end)
 
-    def shuffled(self, question: Question, random: Any) -> list[int]:
-        """The places of the documents in the order in which a prompt shows them."""
-        return [int(place) for place in random.permutation(len(question.documents))]
 
-
-def tagged(prompt_output: str, reasoning: str, answer: str) -> str:
-    """An answer in the form that a prompt's `output` reads: between tags where it has some."""
-    form = f"<answer>{answer}</answer>" if "<answer>" in prompt_output else answer
+def reasoned(prompt: Prompt, reasoning: str, answer: str) -> str:
+    """An answer after its reasoning, in the form that the prompt's `output` reads."""
+    form = f"<answer>{answer}</answer>" if prompt.tagged else answer
     return f"{reasoning.strip()}\n{form}" if reasoning.strip() else form

@@ -9,24 +9,26 @@ has both. The verdict is part of what is imitated.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from polyrank.errors import UsageError
 from polyrank.rerankers.llm.rendering import Renderer
 from polyrank.training.llm.asked import Question, Scale
 from polyrank.training.llm.label import LabelObjective
-from polyrank.training.llm.sample import Ids, Sample
+from polyrank.training.llm.sample import Sample
 
 RATIO = 0.3  # of documents that are answered
 
 
 class EvidenceObjective(LabelObjective):
-    """A prompt for each document, with its score, its answer, or both."""
+    """A prompt for each document, with its score, and of some with an answer."""
 
     scale = Scale(0, 1, whole=False, form="chances")
 
-    def __init__(self, renderer: Renderer, seen: int, ratio: float = RATIO) -> None:
-        super().__init__(renderer, seen)
+    def __init__(self, renderer: Renderer, seen: int, room: int = 1, ratio: float = RATIO) -> None:
+        super().__init__(renderer, seen, room)
         if len(self.labels) != 2:
             raise UsageError(
                 f"the prompt '{self.prompt.name}' needs two labels, for yes and no, since both are "
@@ -34,28 +36,25 @@ class EvidenceObjective(LabelObjective):
             )
         self.ratio = ratio
 
-    def samples(self, question: Question, random: Any) -> list[Sample]:
-        answered = random.random(len(question.documents)) < self.ratio
-        samples = []
-        for place in range(len(question.documents)):
-            answer = self._answer(question, place) if answered[place] else ()
-            prompt = self.asked(question, [place], answer=answer)
-            samples.append(Sample(prompt, answer, (self.reading(place),)))
-        return samples
-
-    def _answer(self, question: Question, place: int) -> Ids:
-        """What the model is to say of a document; nothing where the row does not know."""
+    def answer(self, question: Question, shown: Sequence[int], names: Sequence[str]) -> str:
         yes, no = self.prompt.labels
+        (place,) = shown
         if place:
-            return self.said(no)
-        document = question.documents[place]
-        texts = [
-            self.renderer.safe(question.text(name, document)).strip()
+            return no
+        contribution, evidence = (
+            self.renderer.safe(question.text(name, question.documents[place])).strip()
             for name in ("contribution", "evidence")
-        ]
-        if not all(texts):
-            return ()
-        contribution, evidence = texts
-        return self.said(
+        )
+        if not (contribution and evidence):
+            return ""  # the row does not know
+        return (
             f"{yes}\n<contribution>{contribution}</contribution>\n<evidence>{evidence}</evidence>"
         )
+
+    def samples(self, question: Question, random: Any, answered: bool = True) -> list[Sample]:
+        samples = super().samples(question, random, answered)
+        chosen = random.random(len(samples)) < self.ratio
+        return [
+            sample if keep else replace(sample, answer=())
+            for sample, keep in zip(samples, chosen, strict=True)
+        ]

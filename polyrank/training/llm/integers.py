@@ -5,19 +5,20 @@ The row's scores are the grades; `polyrank train labels --form grades` makes the
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from polyrank.errors import UsageError
 from polyrank.rerankers.llm.rendering import Renderer
-from polyrank.training.llm.asked import LLMObjective, Question, Scale, tagged
-from polyrank.training.llm.sample import Sample
+from polyrank.training.llm.asked import LLMObjective, Question, Scale, reasoned
 
 
 class IntegersObjective(LLMObjective):
     """A prompt for each document, with its grade as the answer."""
 
-    def __init__(self, renderer: Renderer, seen: int) -> None:
-        super().__init__(renderer, seen)
+    pointwise = True
+
+    def __init__(self, renderer: Renderer, seen: int, room: int = 1) -> None:
+        super().__init__(renderer, seen, room)
         try:
             levels = [int(label) for label in self.prompt.labels]
         except ValueError:
@@ -31,11 +32,8 @@ class IntegersObjective(LLMObjective):
         if not self.prompt.output:
             renderer.tokens(self.prompt.labels)  # refused here when one is several tokens
 
-    def samples(self, question: Question, random: Any) -> list[Sample]:
+    def answer(self, question: Question, shown: Sequence[int], names: Sequence[str]) -> str:
         assert question.scores is not None  # rows without are refused before
-        samples = []
-        for place, score in enumerate(question.scores):
-            reasoning = question.text("reasoning", question.documents[place])
-            answer = self.said(tagged(self.prompt.output, reasoning, str(int(score))))
-            samples.append(Sample(self.asked(question, [place], answer=answer), answer))
-        return samples
+        (place,) = shown
+        reasoning = question.text("reasoning", question.documents[place])
+        return reasoned(self.prompt, reasoning, str(int(question.scores[place])))

@@ -9,19 +9,21 @@ Binary cross-entropy is ProRank's second stage (arXiv 2506.03487), `soft_pointwi
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from polyrank.errors import UsageError
 from polyrank.rerankers.llm.rendering import Renderer
-from polyrank.training.llm.asked import LLMObjective, Question
-from polyrank.training.llm.sample import Reading, Sample
+from polyrank.training.llm.asked import LLMObjective
+from polyrank.training.llm.sample import Reading
 
 
 class LabelObjective(LLMObjective):
     """A prompt for each document, with its score read after it."""
 
-    def __init__(self, renderer: Renderer, seen: int) -> None:
-        super().__init__(renderer, seen)
+    pointwise = True
+
+    def __init__(self, renderer: Renderer, seen: int, room: int = 1) -> None:
+        super().__init__(renderer, seen, room)
         labels = self.prompt.labels
         if not 1 <= len(labels) <= 2:
             raise UsageError(
@@ -30,12 +32,5 @@ class LabelObjective(LLMObjective):
             )
         self.labels = [token.id for token in renderer.tokens(labels)]
 
-    def reading(self, column: int) -> Reading:
-        """The score of the document in a column."""
-        return Reading(column, *self.labels)
-
-    def samples(self, question: Question, random: Any) -> list[Sample]:
-        return [
-            Sample(self.asked(question, [place]), readings=(self.reading(place),))
-            for place in range(len(question.documents))
-        ]
+    def readings(self, shown: Sequence[int]) -> list[Reading]:
+        return [Reading(place, *self.labels) for place in shown]

@@ -6,25 +6,15 @@ second stage of DeAR (arXiv 2508.16998).
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
-from polyrank.rerankers.llm.rendering import Renderer
-from polyrank.training.llm.asked import LLMObjective, Question, tagged
-from polyrank.training.llm.sample import Sample
+from polyrank.training.llm.asked import LLMObjective, Question, reasoned
+from polyrank.training.llm.letters import permutation
 
 
 class ListwiseObjective(LLMObjective):
     """A prompt for each question, with the teacher's order as its answer."""
 
-    def __init__(self, renderer: Renderer, seen: int) -> None:
-        super().__init__(renderer, seen)
-        self.prompt.named(seen)  # refused here when there are too few names
-
-    def samples(self, question: Question, random: Any) -> list[Sample]:
-        shown = self.shuffled(question, random)
-        names = self.prompt.named(len(shown))
-        name_of = dict(zip(shown, names, strict=True))
-        order = " > ".join(f"[{name_of[place]}]" for place in question.order)
-        text = tagged(self.prompt.output, question.text("reasoning"), order)
-        answer = self.said(text, names)
-        return [Sample(self.asked(question, shown, names, answer), answer)]
+    def answer(self, question: Question, shown: Sequence[int], names: Sequence[str]) -> str:
+        order = permutation(question, shown, names)
+        return reasoned(self.prompt, question.text("reasoning"), order)

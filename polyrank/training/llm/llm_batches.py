@@ -13,7 +13,7 @@ from polyrank.collections.records import Document
 from polyrank.training.examples.drawing import Drawn, draw, existing_candidates, teacher_scores
 from polyrank.training.examples.negatives import Example
 from polyrank.training.llm.asked import LLMObjective, Question
-from polyrank.training.llm.sample import collated
+from polyrank.training.llm.sample import Sample, collated
 from polyrank.training.loop.steps import Batch
 
 
@@ -41,9 +41,8 @@ class LLMBatches:
         self.seed, self.switch = seed, switch
 
     def __call__(self, step: int) -> Batch:
-        drawn = draw(self.examples, step, self.queries, self.negatives, self.seed)
-        random = np.random.default_rng([self.seed, 11, step])  # what an objective shuffles
-        asked = [self.objective.samples(self._question(each), random) for each in drawn]
+        drawn = self._drawn(step)
+        asked = [samples for _, samples in self.asked(step)]
         mask = existing_candidates(drawn)
         taught = torch.tensor([each.example.teacher is not None for each in drawn])
         batch: dict[str, Any] = {
@@ -57,6 +56,17 @@ class LLMBatches:
             if each.example.teacher is not None:
                 batch["teacher"][row] = teacher_scores([each], mask.shape[1])[0]
         return batch
+
+    def asked(self, step: int, answered: bool = True) -> list[tuple[Question, list[Sample]]]:
+        """The questions of a step with their prompts, with answers to imitate or without."""
+        random = np.random.default_rng([self.seed, 11, step])  # what an objective shuffles
+        questions = [self._question(each) for each in self._drawn(step)]
+        return [
+            (question, self.objective.samples(question, random, answered)) for question in questions
+        ]
+
+    def _drawn(self, step: int) -> list[Drawn]:
+        return draw(self.examples, step, self.queries, self.negatives, self.seed)
 
     def _question(self, drawn: Drawn) -> Question:
         example = drawn.example

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from polyrank.training.losses import Loss
 
 NO_LOSS = "none"  # as typed: no loss of scores
-FULL_RATE, LORA_RATE = 2e-5, 1e-4
+FULL_RATE, LORA_RATE, REWARD_RATE = 2e-5, 1e-4, 1e-6
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,25 @@ class LowRank:
     alpha: int = 32
     dropout: float = 0.05
     merge: bool = False
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How answers are drawn that a reward judges.
+
+    Attributes:
+        reward: a name of `REWARDS`; None to learn from rows alone.
+        answers: drawn for each prompt (G); the reward of one counts against their mean.
+        tokens: of an answer, at most.
+        temperature: of the draw.
+        beta: weight of staying near the model of the start (KL).
+    """
+
+    reward: str | None = None
+    answers: int = 8
+    tokens: int = 256
+    temperature: float = 1.0
+    beta: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -58,11 +77,10 @@ class LLMRecipe:
     lora: LowRank = LowRank()
     checkpointing: bool = False
     held_out: int = 0
+    policy: Policy = Policy()
     seed: int = 13
 
     def __post_init__(self) -> None:
-        from polyrank.training.examples.teachers import check_teachers
-
         entry = self.entry
         if self.loss not in (None, NO_LOSS) and not entry.loss:
             raise UsageError(
@@ -74,6 +92,16 @@ class LLMRecipe:
                 f"--generation would be ignored: the objective '{self.objective}' has no answers "
                 "to imitate; leave it out"
             )
+        if self.policy.reward is None:
+            self._check_losses()
+        else:
+            self._check_reward(self.policy.reward)
+        if self.lora.merge and not self.lora.rank:
+            raise UsageError("--merge is for LoRA; give --lora RANK, or leave it out")
+
+    def _check_losses(self) -> None:
+        from polyrank.training.examples.teachers import check_teachers
+
         if self.losses == (None, None) and not self.weight:
             raise UsageError(
                 "there is nothing to learn: neither a loss of scores nor answers to imitate; give "
@@ -81,8 +109,23 @@ class LLMRecipe:
             )
         names = " and ".join(loss.name for loss in filter(None, self.losses)) or self.objective
         check_teachers(self.rows.teachers, self.rows.scale, self.needs_scores, names)
-        if self.lora.merge and not self.lora.rank:
-            raise UsageError("--merge is for LoRA; give --lora RANK, or leave it out")
+
+    def _check_reward(self, name: str) -> None:
+        from polyrank.training.llm.rewards.by_name import reward_of
+
+        reward = reward_of(name)
+        if reward.objective != self.objective:
+            raise UsageError(
+                f"the reward '{name}' judges answers to the prompts of the objective "
+                f"'{reward.objective}', not '{self.objective}'; give --objective {reward.objective}"
+            )
+        for option in ("loss", "then", "generation"):
+            if getattr(self, option) is not None:
+                raise UsageError(f"--{option} would be ignored beside --reward; leave it out")
+        if self.policy.answers < 2:
+            raise UsageError(
+                "--answers must be 2 or more: the reward of an answer counts against the others"
+            )
 
     @property
     def entry(self) -> ObjectiveEntry:
@@ -102,14 +145,27 @@ class LLMRecipe:
         return (self.entry.generation or 0.0) if self.generation is None else self.generation
 
     @property
+    def asks(self) -> str:
+        """The name of the prompt."""
+        from polyrank.training.llm.rewards.by_name import reward_of
+
+        reward = self.policy.reward
+        return self.prompt or (reward_of(reward).prompt if reward else self.entry.prompt)
+
+    @property
     def needs_scores(self) -> bool:
         """Whether a teacher's scores are of use."""
+        return self.policy.reward is None and self._compares
+
+    @property
+    def _compares(self) -> bool:
         return self.entry.scored or any(loss.needs_teacher for loss in filter(None, self.losses))
 
     @property
     def peak_rate(self) -> float:
         """The rate, or the usual one."""
-        return self.rate or (LORA_RATE if self.lora.rank else FULL_RATE)
+        usual = LORA_RATE if self.lora.rank else FULL_RATE
+        return self.rate or (REWARD_RATE if self.policy.reward and not self.lora.rank else usual)
 
 
 def _loss(text: str) -> Loss | None:

@@ -42,11 +42,20 @@ class Reading:
 
 @dataclass(frozen=True)
 class Sample:
-    """A prompt, the answer to imitate (none where empty), and the scores that are read after it."""
+    """A prompt, and what the model learns after it.
+
+    answer: to imitate; none where empty. readings: the scores that are read.
+    shown, names: the places of the documents in the question's list, in the order of the prompt,
+        and what the prompt calls them.
+    text: the prompt before it became tokens.
+    """
 
     prompt: Ids
     answer: Ids = ()
     readings: tuple[Reading, ...] = ()
+    shown: tuple[int, ...] = ()
+    names: tuple[str, ...] = ()
+    text: str = ""
 
 
 def collated(questions: Sequence[Sequence[Sample]], pad: int) -> dict[str, Tensor]:

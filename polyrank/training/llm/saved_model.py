@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from polyrank.rerankers.llm.rendering import Renderer
 from polyrank.rerankers.llm.roles_template import roles_template
 
 
-def save(model: Any, tokenizer: Any, renderer: Renderer, card: LLMCard, output: Path) -> None:
-    """Write a reranker by a language model.
+def save(model: Any, tokenizer: Any, renderer: Renderer, card: LLMCard, output: Path) -> LLMCard:
+    """Write a reranker by a language model; return the card as written.
 
     One that scores by label tokens, with whole weights, is a folder that sentence-transformers
     reads, too.
@@ -27,6 +28,7 @@ def save(model: Any, tokenizer: Any, renderer: Renderer, card: LLMCard, output: 
     if card.scorer == "label" and not hasattr(model, "peft_config"):
         true, *false = (token.id for token in renderer.tokens(card.prompt.labels))
         template = roles_template(renderer, card.language)
+        card = replace(card, chat_template=tokenizer.chat_template or "")
         write_logit_score(model, tokenizer, partial, true, false[0] if false else None, template)
     else:
         partial.mkdir()
@@ -34,3 +36,4 @@ def save(model: Any, tokenizer: Any, renderer: Renderer, card: LLMCard, output: 
         tokenizer.save_pretrained(partial)
     write_llm_card(partial, card)
     partial.rename(output)
+    return card

@@ -6,26 +6,15 @@ row's `answers`.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
-from polyrank.rerankers.llm.rendering import Renderer
 from polyrank.training.llm.asked import LLMObjective, Question
-from polyrank.training.llm.sample import Sample
-
-SELECTED = "Selected:"
 
 
 class SelectorObjective(LLMObjective):
     """A prompt for each question, with the choice as its answer."""
 
-    def __init__(self, renderer: Renderer, seen: int) -> None:
-        super().__init__(renderer, seen)
-        self.prompt.named(seen)
-
-    def samples(self, question: Question, random: Any) -> list[Sample]:
-        shown = self.shuffled(question, random)
-        names = self.prompt.named(len(shown))
-        chosen = f"{SELECTED} [{names[shown.index(0)]}]"
+    def answer(self, question: Question, shown: Sequence[int], names: Sequence[str]) -> str:
+        chosen = f"Selected: [{names[list(shown).index(0)]}]"
         pseudo = self.renderer.safe(question.text("pseudo_answer")).strip()
-        answer = self.said(f"{pseudo}\n{chosen}" if pseudo else chosen, names)
-        return [Sample(self.asked(question, shown, names, answer), answer)]
+        return f"{pseudo}\n{chosen}" if pseudo else chosen

@@ -24,11 +24,13 @@ from polyrank.training.examples.judged import JudgedRows
 from polyrank.training.examples.negatives import Example
 from polyrank.training.examples.teachers import as_names
 from polyrank.training.kinds.contract import Fitted
+from polyrank.training.llm.by_reward import enough_negatives, fit_by_reward, needed_library
 from polyrank.training.llm.held_out import figures_of
 from polyrank.training.llm.llm_batches import LLMBatches
 from polyrank.training.llm.llm_loss import LLMLoss
 from polyrank.training.llm.low_rank import merged, with_lora
-from polyrank.training.llm.recipe import LLMRecipe, LowRank
+from polyrank.training.llm.recipe import LLMRecipe, LowRank, Policy
+from polyrank.training.llm.rewards.by_name import reward_of
 from polyrank.training.llm.saved_model import save
 from polyrank.training.loop.run import Lesson, Place, train
 from polyrank.training.loop.steps import Schedule
@@ -58,6 +60,7 @@ def train_llm_reranker(
     checkpointing: bool = False,
     mine: int = 0,
     held_out: int = 0,
+    policy: Policy = LLMRecipe.policy,
     seed: int = LLMRecipe.seed,
     resume: bool = False,
     zoo: str | Path | None = None,
@@ -93,6 +96,8 @@ def train_llm_reranker(
         checkpointing: compute activations again backward, which saves memory and costs a third.
         mine: negatives mined a question by BM25 and by the default base each; 0 takes the rows'.
         held_out: questions of the rows that are kept apart and ranked in the end, for the card.
+        policy: a reward, and how the answers are drawn that it judges; without one the rows are
+            imitated.
         seed, resume, zoo, data, command: as for `train_ranking_module`.
 
     Returns:
@@ -109,7 +114,7 @@ def train_llm_reranker(
     )  # fmt: skip
     recipe = LLMRecipe(
         model, judged, objective, prompt, loss, then, generation, steps, batch_queries, negatives,
-        accumulate, length, document_tokens, rate, lora, checkpointing, held_out, seed,
+        accumulate, length, document_tokens, rate, lora, checkpointing, held_out, policy, seed,
     )  # fmt: skip
     place = Place(Path(output), resume, zoo, tuple(data), command)
     return train(LLMTraining, recipe, place)
@@ -120,7 +125,9 @@ class LLMTraining:
 
     def __init__(self, recipe: LLMRecipe, place: Place) -> None:
         self.recipe, self.rows, entry = recipe, recipe.rows, recipe.entry
-        prompt = load_prompt(recipe.prompt or entry.prompt)
+        if recipe.policy.reward:
+            needed_library()
+        prompt = load_prompt(recipe.asks)
         if prompt.scorer != entry.scorer:
             raise UsageError(
                 f"the prompt '{prompt.name}' is for the scorer '{prompt.scorer}', but the "
@@ -133,7 +140,8 @@ class LLMTraining:
                 f"'{recipe.model}' is an encoder–decoder; only decoder-only models can be trained"
             )
         self.renderer = Renderer(prompt, self.tokenizer, recipe.length, recipe.document_tokens)
-        self.objective = entry.load()(self.renderer, 1 + recipe.negatives)
+        room = recipe.policy.tokens if recipe.policy.reward else 1
+        self.objective = entry.load()(self.renderer, 1 + recipe.negatives, room)
         wanted = recipe.needs_scores and not self.rows.teachers and not entry.mixed
         read, self.documents = self.rows.read(scored=wanted)
         self.read, self.apart = _split(read, recipe.held_out, recipe.seed)
@@ -167,7 +175,7 @@ class LLMTraining:
             **self.rows.settings(),
         }
 
-    def prepare(self, model: Any, place: Place) -> Lesson:
+    def prepare(self, model: Any, place: Place) -> Lesson | Fitted:
         recipe = self.recipe
         base = load_base(DEFAULT_BASE) if self.rows.mine or self.rows.teachers else None
         batches = recipe.steps * recipe.accumulate
@@ -175,15 +183,22 @@ class LLMTraining:
             self.read, self.documents, base, place.work, batches * recipe.batch_queries,
             recipe.seed, place.zoo,
         )  # fmt: skip
-        if self.objective.scale is not None:
+        if self.objective.scale is not None and recipe.needs_scores:
             for example in self.examples:
                 self.objective.scale.check(
                     example.query.id, example.teacher or (), self.rows.queries
                 )
+        if recipe.policy.reward:
+            self.examples = enough_negatives(self.examples, recipe.negatives)
         made = LLMBatches(
             self.examples, self.documents, self.objective, self.rows.source, recipe.batch_queries,
             recipe.negatives, recipe.seed, switch=batches // 2,
         )  # fmt: skip
+        if recipe.policy.reward:
+            return fit_by_reward(
+                model, self.tokenizer, made, reward_of(recipe.policy.reward), recipe,
+                place.work / "checkpoints", place.resume,
+            )  # fmt: skip
         schedule = Schedule(
             steps=recipe.steps, rate=recipe.peak_rate, warmup=0.1, seed=recipe.seed,
             accumulate=recipe.accumulate,
@@ -216,13 +231,15 @@ class LLMTraining:
             recipe=about,
             data=tuple(asdict(source) for source in place.data),
         )
-        save(model, self.tokenizer, self.renderer, card, place.output)
+        card = save(model, self.tokenizer, self.renderer, card, place.output)
         if self.apart:
             card = replace(card, figures=figures_of(place.output, self.apart, self.documents, card))
             write_llm_card(place.output, card)
         return card
 
     def _learnt(self) -> dict[str, Any]:
+        if self.recipe.policy.reward:
+            return asdict(self.recipe.policy)
         first, second = (loss.name if loss else "none" for loss in self.recipe.losses)
         return {
             "loss": first if first == second else f"{first}, then {second}",
@@ -237,6 +254,8 @@ class LLMTraining:
             options["window"] = self.objective.seen
         if "step" in scorer:
             options["step"] = max(1, self.objective.seen // 2)
+        if "carry" in scorer:
+            options["carry"] = max(1, self.objective.seen // 2)
         return options
 
 

@@ -1,4 +1,4 @@
-"""Tiny random language models of the real classes, and an engine whose answers a test writes."""
+"""Further random language models, and an engine whose answers a test writes."""
 
 from __future__ import annotations
 
@@ -11,94 +11,20 @@ from polyrank.notes import Notebook
 from polyrank.rerankers.base import Request
 from polyrank.rerankers.llm.engines.base import Generation, Usage
 
-CHATML = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}"
-    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
 WORDS = "yes no Yes No true false passage question the water boils at hundred degrees river"
 
 
 @pytest.fixture(scope="session")
-def chat_tokenizer():
-    """A byte-level tokenizer with the control tokens of ChatML; digits are tokens of their own."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(False)]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    trainer = trainers.BpeTrainer(
-        vocab_size=360,
-        special_tokens=specials,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator([WORDS, *WORDS.split()] * 20, trainer)
-    tokenizer.add_tokens([AddedToken("<think>"), AddedToken("</think>")])
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        eos_token="<|im_end|>",
-        pad_token="<|endoftext|>",
-        additional_special_tokens=["<|im_start|>"],
-        model_max_length=4096,
-        clean_up_tokenization_spaces=False,
-    )
-    fast.chat_template = CHATML
-    return fast
-
-
-def _folder(model_class, config, tokenizer, folder):
-    import torch
-
-    with torch.random.fork_rng():
-        torch.manual_seed(5)
-        model = model_class(config)
-    model.generation_config.eos_token_id = tokenizer.eos_token_id
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-def _sizes(tokenizer):
-    return {
-        "vocab_size": len(tokenizer),
-        "hidden_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "intermediate_size": 48,
-        "max_position_embeddings": 4096,
-        "initializer_range": 0.2,
-        "bos_token_id": None,
-        "eos_token_id": tokenizer.eos_token_id,
-        "tie_word_embeddings": True,
-    }
-
-
-@pytest.fixture(scope="session")
-def llama(chat_tokenizer, tmp_path_factory):
-    """Folder of a random Llama: 2 layers, width 32."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    folder = tmp_path_factory.mktemp("llama")
-    return _folder(LlamaForCausalLM, LlamaConfig(**_sizes(chat_tokenizer)), chat_tokenizer, folder)
-
-
-@pytest.fixture(scope="session")
-def qwen3(chat_tokenizer, tmp_path_factory):
+def qwen3(chat_tokenizer, language_model_sizes, save_language_model):
     """Folder of a random Qwen3: as the Llama, with normalised queries and keys."""
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    folder = tmp_path_factory.mktemp("qwen3")
-    config = Qwen3Config(**_sizes(chat_tokenizer), head_dim=8)
-    return _folder(Qwen3ForCausalLM, config, chat_tokenizer, folder)
+    config = Qwen3Config(**language_model_sizes, head_dim=8)
+    return save_language_model(Qwen3ForCausalLM, config, chat_tokenizer)
 
 
 @pytest.fixture(scope="session")
-def t5(tmp_path_factory):
+def t5(save_language_model):
     """Folder of a random T5 with a word-piece tokenizer that ends texts with </s>."""
     import string
 
@@ -121,7 +47,7 @@ def t5(tmp_path_factory):
         vocab_size=len(fast), d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4,
         initializer_factor=1.0, decoder_start_token_id=0, pad_token_id=0, eos_token_id=1,
     )  # fmt: skip
-    return _folder(T5ForConditionalGeneration, config, fast, tmp_path_factory.mktemp("t5"))
+    return save_language_model(T5ForConditionalGeneration, config, fast)
 
 
 @pytest.fixture(scope="session", params=["llama", "qwen3", "t5"])
