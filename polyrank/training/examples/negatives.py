@@ -187,19 +187,23 @@ def write_examples(path: str | Path, examples: Sequence[Example]) -> None:
     """The form that `read_examples` reads."""
     with writing(path) as file:
         for example in examples:
-            row: dict[str, Any] = {
-                "_id": example.query.id,
-                "text": example.query.text,
-                "pos": list(example.positives),
-                "neg": list(example.negatives),
-                "answers": list(example.answers),
-            }
-            if example.teacher is not None:
-                count = len(example.positives)
-                scores = list(example.teacher)
-                row |= {"pos_scores": scores[:count], "neg_scores": scores[count:]}
-            row |= example.texts
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            file.write(json.dumps(row_of(example), ensure_ascii=False) + "\n")
+
+
+def row_of(example: Example) -> dict[str, Any]:
+    """An example as a row."""
+    row: dict[str, Any] = {
+        "_id": example.query.id,
+        "text": example.query.text,
+        "pos": list(example.positives),
+        "neg": list(example.negatives),
+        "answers": list(example.answers),
+    }
+    if example.teacher is not None:
+        count = len(example.positives)
+        scores = list(example.teacher)
+        row |= {"pos_scores": scores[:count], "neg_scores": scores[count:]}
+    return row | dict(example.texts)
 
 
 def sample(examples: Sequence[Example], count: int, seed: int) -> list[Example]:

@@ -3,9 +3,10 @@
 A teacher is a ranking module of the zoo by its name ('squad', 'mask/squad', 'full/squad'; without
 the kind, an adapter), a module's folder, a file of `polyrank compose`, or a cross-encoder in one
 piece: a folder or Hub id of a Hugging Face sequence classifier of one logit, a ColBERT checkpoint,
-or the folder of a language model. A module works over
-the language modules of the examples' language where there are some; a composition says itself what
-is active. A module for another base than the student's brings its own.
+the folder of a language model that was trained to rank, or a retriever, 'bm25' or 'dense'.
+
+A module works over the language modules of the examples' language where there are some; a
+composition says itself what is active. A module for another base than the student's brings its own.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from polyrank.progress import bar, note
 from polyrank.rerankers.base import Request, Reranker
 from polyrank.rerankers.load import RerankerSpec, load_reranker
 from polyrank.rerankers.mean import SCALES, averaged
+from polyrank.training.examples.first_stage_teachers import FIRST_STAGE_TEACHERS
 from polyrank.training.examples.negatives import Example
 from polyrank.training.loop.steps import digest
 from polyrank.zoo.find import find
@@ -75,14 +77,36 @@ def scored_by(
         UsageError: a cache that was made by other weights.
         ModuleError, CompositionError: a teacher that is missing or does not fit.
     """
-    columns = [
-        _scores_of(name, examples, documents, base, work / f"teacher-{place}.jsonl", source, zoo)
-        for place, name in enumerate(teachers)
-    ]
+    columns = columns_of(teachers, examples, documents, base, work, source, zoo)
     return [
         replace(example, teacher=averaged([column[i] for column in columns], scale))
         for i, example in enumerate(examples)
     ]
+
+
+def columns_of(
+    teachers: Sequence[str],
+    examples: Sequence[Example],
+    documents: dict[str, Document],
+    base: Base,
+    work: Path,
+    source: str,
+    zoo: str | Path | None = None,
+) -> list[list[tuple[float, ...]]]:
+    """Each teacher's scores of each example's candidates; see `scored_by`."""
+    return [
+        _scores_of(name, examples, documents, base, work / f"teacher-{place}.jsonl", source, zoo)
+        for place, name in enumerate(teachers)
+    ]
+
+
+def identities_of(work: Path, count: int) -> list[dict[str, str]]:
+    """What the caches in a folder say of their teachers: name and weights."""
+    heads = []
+    for place in range(count):
+        with (work / f"teacher-{place}.jsonl").open(encoding="utf-8") as file:
+            heads.append(json.loads(next(file)))
+    return heads
 
 
 def load_teacher(name: str, base: Base, zoo: str | Path | None = None) -> tuple[Reranker, str]:
@@ -136,7 +160,12 @@ def _scores_of(
     zoo: str | Path | None,
 ) -> list[tuple[float, ...]]:
     """One teacher's scores; each example's is written as it is found."""
-    reranker, weights = load_teacher(name, base, zoo)
+    reranker: Reranker
+    if name in FIRST_STAGE_TEACHERS:
+        reranker = FIRST_STAGE_TEACHERS[name](documents, base)
+        weights = json.dumps(dict(reranker.identity()))
+    else:
+        reranker, weights = load_teacher(name, base, zoo)
     done = _read(cache, {"teacher": name, "weights": weights})
     notes = Notes()
     with cache.open("a", encoding="utf-8") as file, bar("scoring", len(examples)) as drawn:

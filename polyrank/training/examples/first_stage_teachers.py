@@ -1,0 +1,56 @@
+"""Retrievers as teachers: their scores of a question's candidates, under the whole collection."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+
+from polyrank.base import Base
+from polyrank.collections.records import Document, ScoredDocument
+from polyrank.rerankers.base import ListReranker, Ranking, Request, best_first
+
+Passages = Mapping[str, Document]
+
+
+class BM25Teacher(ListReranker):
+    """BM25 over all passages, of which the candidates' scores are read."""
+
+    def __init__(self, passages: Passages, base: Base) -> None:
+        from polyrank.index.lexical import BM25
+
+        self.index = BM25(passages.values())
+        self.places = {name: place for place, name in enumerate(self.index.ids)}
+        joined = "\n".join(f"{name} {passages[name].full_text}" for name in self.index.ids)
+        self.passages = hashlib.sha256(joined.encode()).hexdigest()[:12]
+
+    def rank_request(self, request: Request) -> Ranking:
+        scores = self.index.scores(request.query.text)  # (all passages,)
+        own = [float(scores[self.places[document.id]]) for document in request.documents]
+        return best_first(request, own)
+
+    def identity(self) -> Mapping[str, str]:
+        return {"bm25": f"{len(self.index.ids)} passages {self.passages}"}
+
+
+class DenseTeacher(ListReranker):
+    """The base's own vectors: the cosine of question and passage."""
+
+    def __init__(self, passages: Passages, base: Base) -> None:
+        self.base = base
+
+    def rank_request(self, request: Request) -> Ranking:
+        from polyrank.index.dense import Dense
+
+        index = Dense(request.documents, base=self.base, progress=False)
+        run = index.search([request.query], len(request.documents))
+        hits: list[ScoredDocument] = run[request.query.id]
+        return Ranking(request.query.id, tuple(hits))
+
+    def identity(self) -> Mapping[str, str]:
+        return {"dense": str(self.base.fingerprint)}
+
+
+FIRST_STAGE_TEACHERS: Mapping[str, Callable[[Passages, Base], ListReranker]] = {
+    "bm25": BM25Teacher,
+    "dense": DenseTeacher,
+}
