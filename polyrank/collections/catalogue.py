@@ -20,6 +20,7 @@ SOURCES: dict[str, str] = {
     "irds": "polyrank.collections.irds:SOURCE",
     "hf": "polyrank.collections.columns:SOURCE",
     "clef": "polyrank.collections.clef:SOURCE",
+    "futurequeryeval": "polyrank.collections.future_query_eval:SOURCE",
     "beir": "polyrank.collections.beir:SOURCE",
 }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from polyrank.collections.conversation import query_text
+from polyrank.collections.dates import checked_date
 from polyrank.collections.files import numbered_lines, parse_json
 from polyrank.collections.records import Document, Query, ScoredDocument
 from polyrank.errors import DataError, LanguageError
@@ -53,7 +54,8 @@ def iter_documents(path: str | Path, language: str | None = None) -> Iterator[Do
 def iter_queries(path: str | Path, language: str | None = None) -> Iterator[Query]:
     """Queries of a JSONL file; fields and errors as for `iter_documents`.
 
-    A row may have `turns` in place of the text, see `polyrank.collections.conversation`.
+    A row may have `turns` in place of the text, see `polyrank.collections.conversation`, and a
+    `date`.
     """
     default = normalise(language) if language else None
     for number, row in _rows(path):
@@ -61,7 +63,8 @@ def iter_queries(path: str | Path, language: str | None = None) -> Iterator[Quer
             text = _conversation(row, path, number)
         else:
             text = _text(row, (*TEXT, "query"), path, number)
-        yield Query(_id(row, path, number), text, _language(row, path, number) or default)
+        date = checked_date(row["date"], path, number) if row.get("date") is not None else None
+        yield Query(_id(row, path, number), text, _language(row, path, number) or default, date)
 
 
 def _rows(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -10,11 +10,12 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked, with its language as a normalised tag where it is known."""
+    """What is asked, with its language as a normalised tag, and its date, where they are known."""
 
     id: str
     text: str
     language: str | None = None
+    date: str | None = None  # YYYY-MM-DD
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from polyrank.collections.catalogue import is_parallel
+from polyrank.collections.dates import iso_date
 from polyrank.errors import LanguageError, UsageError
 from polyrank.experiments.matrix import DEFAULTS, systems_of
 from polyrank.experiments.specification import (
@@ -24,7 +25,9 @@ from polyrank.languages.tags import normalise
 _TOP = ("title", "about", "seed", "measures", "cut", "search_depth", "defaults", "collections")
 TOP = (*_TOP, "development", "groups", "systems", "compare", "heat_maps")
 _COLLECTION = ("source", "pairs", "queries", "parallel", "spelling", "split", "licence", "get")
-_GROUP = ("collections", "languages", "without", "queries", "documents")
+_SIDES = ("languages", "without", "queries", "documents")
+_DATES = ("queries_after", "queries_until")
+_GROUP = ("collections", *_SIDES, *_DATES)
 
 
 def read_specification(path: str | Path) -> Specification:
@@ -170,15 +173,22 @@ def _groups(fields: Fields, collections: tuple[Collection, ...]) -> tuple[Group,
     found = []
     for name, node in _entries(fields, "groups"):
         own = Fields(node, f"the group {name!r}", _GROUP)
-        sides = {key: _languages(own.values[key]) if key in own else None for key in _GROUP[1:]}
+        sides = {key: _languages(own.values[key]) if key in own else None for key in _SIDES}
         without = sides.pop("without") or ()
-        group = Group(
-            name, _known(own, "collections", names) or tuple(names), without=without, **sides
-        )
+        dates = {key: _date(own.values[key]) for key in _DATES if key in own}
+        chosen = _known(own, "collections", names) or tuple(names)
+        group = Group(name, chosen, without=without, **sides, **dates)
         if not any(task in group for c in collections for task in _tasks(c)):
             node.wrong(f"no pair of languages is in the group {name!r}")
         found.append(group)
     return tuple(found)
+
+
+def _date(node: Node) -> str:
+    try:
+        return iso_date(str(node.value))
+    except ValueError:
+        node.wrong(f"{node.value!r} is not a date; write YYYY-MM-DD")
 
 
 def _tasks(collection: Collection) -> list[Task]:

@@ -67,12 +67,14 @@ class Found:
 
     Attributes:
         cells: system → task → cell.
+        dates: task → query → date, where a group asks for it.
         texts: task → what its collection held: documents, queries, licence.
         weights: system → the weight that was chosen for it, and the value at each that was tried.
     """
 
     cells: dict[str, dict[Task, Cell]] = field(default_factory=dict)
     texts: dict[Task, dict[str, Any]] = field(default_factory=dict)
+    dates: dict[Task, dict[str, str | None]] = field(default_factory=dict)
     weights: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -117,6 +119,7 @@ class Runner:
             for name, cell in cells.items():
                 found.cells[name][task] = cell
             found.texts[task] = pair.described()
+            found.dates[task] = pair.dates()
             shown = ", ".join(f"{name} {self._first(cell):.3f}" for name, cell in cells.items())
             tell(f"{number}/{len(order)} {task.name}: {shown}")
         return found
@@ -190,6 +193,23 @@ class Pair:
         self._runs: dict[str, Run] = {}
         self._seconds: dict[str, float] = {}  # of a query
         self._usage: dict[str, dict[str, float]] = {}  # of a query
+
+    def dates(self) -> dict[str, str | None]:
+        """Query → date.
+
+        Raises:
+            DataError: a group takes questions by their date, and some have none.
+        """
+        dates = {query.id: query.date for query in self.texts.queries.values()}
+        without = [query for query, date in dates.items() if date is None]
+        groups = self.runner.specification.groups
+        if without and any(self.task in group and group.dated for group in groups):
+            raise DataError(
+                self.runner.specification.path, self.task.collection.line,
+                f"{len(without)} questions of {self.task.name} have no date, e.g. '{without[0]}', "
+                "but a group takes them by their date; give each query a field 'date'",
+            )  # fmt: skip
+        return dates
 
     def described(self) -> dict[str, Any]:
         texts = self.texts

@@ -85,6 +85,8 @@ class Group:
         languages: one of the pair's is among these; None for any.
         without: neither of the pair's is among these.
         queries, documents: the pair's language on that side is among these; None for any.
+        queries_after, queries_until: only questions whose date is later than that day, or not
+            later; None for all. A model knows less of what came after its training.
     """
 
     name: str
@@ -93,6 +95,22 @@ class Group:
     without: tuple[str, ...] = ()
     queries: tuple[str, ...] | None = None
     documents: tuple[str, ...] | None = None
+    queries_after: str | None = None
+    queries_until: str | None = None
+
+    @property
+    def dated(self) -> bool:
+        """Whether it takes questions by their date."""
+        return self.queries_after is not None or self.queries_until is not None
+
+    def takes(self, date: str | None) -> bool:
+        """Whether a question of that date is in the group; where it counts, none is without."""
+        if not self.dated:
+            return True
+        assert date is not None
+        return (self.queries_after is None or date > self.queries_after) and (
+            self.queries_until is None or date <= self.queries_until
+        )
 
     def __contains__(self, task: Task) -> bool:
         pair = {task.queries, task.documents}

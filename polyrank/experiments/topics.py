@@ -32,6 +32,8 @@ def topic_means(
     values: dict[Topic, list[float]] = {}
     for task in tasks:
         for query, value in cells[task].per_query[measure].items():
+            if not group.takes(found.dates.get(task, {}).get(query)):
+                continue
             values.setdefault(topic_of(task, query), []).append(value)
     return {topic: mean(row) for topic, row in sorted(values.items())}
 

@@ -9,8 +9,6 @@ from polyrank.errors import UsageError
 from polyrank.rerankers.llm.letters import LetterReranker
 from polyrank.rerankers.load import RerankerSpec, load_reranker
 
-from ..rerankers.llm.conftest import chat_tokenizer, llama  # noqa: F401
-
 PASSAGES = ["water boils at a hundred degrees", "the river is long", "iron", "salt and water"]
 
 
@@ -29,7 +27,7 @@ def texts(tmp_path):
     return ["--queries", queries, "--documents", documents, "--run", run]
 
 
-def test_rerank_equals_the_api_and_resumes(llama, texts, polyrank, tmp_path, monkeypatch):  # noqa: F811
+def test_rerank_equals_the_api_and_resumes(llama, texts, polyrank, tmp_path, monkeypatch):
     output = tmp_path / "out.trec"
     asked = ["rerank", *texts, "--model", llama, "--scorer", "letters", "--window", "3"]
     asked += ["--device", "cpu", "--output", output]
@@ -60,7 +58,7 @@ def test_rerank_equals_the_api_and_resumes(llama, texts, polyrank, tmp_path, mon
     assert output.read_bytes() == whole
 
 
-def test_details_stand_in_json(llama, texts, polyrank, tmp_path):  # noqa: F811
+def test_details_stand_in_json(llama, texts, polyrank, tmp_path):
     output = tmp_path / "out.jsonl"
     done = polyrank(
         "rerank", *texts, "--model", llama, "--scorer", "integers", "--device", "cpu",
@@ -71,12 +69,12 @@ def test_details_stand_in_json(llama, texts, polyrank, tmp_path):  # noqa: F811
     assert len(rows) == 8 and all(len(row) > 3 for row in rows)
 
 
-def test_a_language_model_is_asked_how_it_scores(llama):  # noqa: F811
+def test_a_language_model_is_asked_how_it_scores(llama):
     with pytest.raises(UsageError, match="say how it scores, such as --scorer label"):
         load_reranker(llama, device="cpu")
 
 
-def test_search_shows_details(llama, texts, polyrank):  # noqa: F811
+def test_search_shows_details(llama, texts, polyrank):
     done = polyrank(
         "search", *texts[:4], "--first-stage", "bm25", "--model", llama, "--scorer", "integers",
         "--device", "cpu", "--query-language", "en", "--document-language", "en", "--json",
@@ -86,12 +84,12 @@ def test_search_shows_details(llama, texts, polyrank):  # noqa: F811
     assert set(hit) > {"rank", "document_id", "score", "title", "text", "language"}
 
 
-def test_insertrank_is_bound_to_first_stage_scores(llama):  # noqa: F811
+def test_insertrank_is_bound_to_first_stage_scores(llama):
     reranker = load_reranker({"model": str(llama), "options": {"scorer": "insertrank"}})
     assert reranker.reads_first_stage and reranker.device.type == "cpu"
 
 
-def test_a_spec_with_options_is_a_value(llama):  # noqa: F811
+def test_a_spec_with_options_is_a_value(llama):
     spec = RerankerSpec(type="llm", model=str(llama), device="cpu", options={"scorer": "setwise"})
     one, other = load_reranker(spec), load_reranker(spec)
     assert one.identity() == other.identity() and not one.pointwise

@@ -1,11 +1,13 @@
 """A language model as a system of an experiment: its lists, its cost, and what is missing."""
 
+import pytest
+
 from polyrank.collections.trec import read_run
+from polyrank.errors import DataError
 from polyrank.experiments.experiment import run_experiment
+from polyrank.experiments.reader import read_specification
 from polyrank.experiments.tables import cost_table
 from polyrank.rerankers.llm.letters import LetterReranker
-
-from ..rerankers.llm.conftest import chat_tokenizer, llama  # noqa: F401
 
 EXPERIMENT = """\
 title: A test
@@ -18,7 +20,7 @@ systems:
 """
 
 
-def test_lists_costs_and_a_second_run(llama, beir, written, tmp_path, monkeypatch):  # noqa: F811
+def test_lists_costs_and_a_second_run(llama, beir, written, tmp_path, monkeypatch):
     lists, rank = [], LetterReranker.rank_all
 
     def watched(self, requests):
@@ -51,3 +53,51 @@ def test_a_model_that_is_absent_is_named(beir, written, tmp_path):
     results = run_experiment(written(text), work=tmp_path / "w", output=tmp_path / "o", tell=str)
     (lacking,) = results["systems"]["label"]["missing"]
     assert "absent" in lacking["what"] and "make llm-model" in lacking["command"]
+
+
+DATED = """\
+title: A test
+search_depth: 6
+collections: {{small: {{source: {folder}, pairs: [[tr, en]]}}}}
+groups:
+  all: {{}}
+  before: {{queries_until: 2025-04-30}}
+  novel: {{queries_after: 2025-04-30}}
+systems:
+  BM25: {{search: bm25, analysis: words}}
+  dense: {{search: dense, base: {base}}}
+compare: [{{system: dense, against: BM25, groups: [before, novel]}}]
+"""
+
+
+def test_groups_by_the_date_of_questions(beir, written, tiny_folder, tmp_path):
+    import json
+    import shutil
+
+    folder = shutil.copytree(beir, tmp_path / "dated")
+    rows = [json.loads(line) for line in (folder / "queries.jsonl").read_text().splitlines()]
+    for place, row in enumerate(rows):
+        row["date"] = "2025-03" if place < 2 else "2025-06-10"
+    (folder / "queries.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    path = written(DATED.format(folder=folder, base=tiny_folder))
+    results = run_experiment(path, work=tmp_path / "w", output=tmp_path / "o", tell=str)
+    assert {name: group["topics"] for name, group in results["groups"].items()} == {
+        "all": 6, "before": 2, "novel": 4,
+    }  # fmt: skip
+    means = {name: groups["nDCG@10"] for name, groups in results["means"]["BM25"].items()}
+    assert abs(6 * means["all"] - 2 * means["before"] - 4 * means["novel"]) < 1e-3
+    assert [(test["group"], test["topics"]) for test in results["tests"]] == [
+        ("before", 2), ("novel", 4),
+    ]  # fmt: skip
+
+
+def test_questions_without_a_date_are_named(beir, written, tiny_folder, tmp_path):
+    path = written(DATED.format(folder=beir, base=tiny_folder))
+    with pytest.raises(DataError, match="6 questions of small tr→en have no date, e.g. 'q0'"):
+        run_experiment(path, work=tmp_path / "w", output=tmp_path / "o", tell=str)
+
+
+def test_a_date_that_is_none_is_refused(beir, written, tiny_folder):
+    text = DATED.format(folder=beir, base=tiny_folder).replace("after: 2025-04-30", "after: May")
+    with pytest.raises(DataError, match="'May' is not a date"):
+        read_specification(written(text))
