@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from polyrank.collections.records import Document, Query
 from polyrank.errors import DataError, UsageError
 from polyrank.rerankers.llm.prompt import Prompt
@@ -105,6 +107,10 @@ class LLMObjective:
         self.pad = int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end)
         if not self.pointwise:
             self.prompt.named(seen)  # refused here when there are too few names
+
+    def targets(self, scores: Tensor) -> Tensor:
+        """What the loss of scores compares with: the teacher's, (N,)."""
+        return scores
 
     def answer(self, question: Question, shown: Sequence[int], names: Sequence[str]) -> str:
         """What the model is to say after a prompt; empty for nothing.

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from torch import Tensor
+
 from polyrank.errors import UsageError
 from polyrank.rerankers.llm.rendering import Renderer
 from polyrank.training.llm.asked import Question, Scale
@@ -35,6 +37,10 @@ class EvidenceObjective(LabelObjective):
                 "said"
             )
         self.ratio = ratio
+
+    def targets(self, scores: Tensor) -> Tensor:
+        """Their logits, as `sigmoid_mse` takes the sigmoid of a teacher's scores."""
+        return scores.logit(eps=1e-6)
 
     def answer(self, question: Question, shown: Sequence[int], names: Sequence[str]) -> str:
         yes, no = self.prompt.labels

@@ -54,7 +54,8 @@ class LLMBatches:
         }
         for row, each in enumerate(drawn):
             if each.example.teacher is not None:
-                batch["teacher"][row] = teacher_scores([each], mask.shape[1])[0]
+                scores = teacher_scores([each], mask.shape[1])[0]
+                batch["teacher"][row] = self.objective.targets(scores)
         return batch
 
     def asked(self, step: int, answered: bool = True) -> list[tuple[Question, list[Sample]]]:

@@ -131,3 +131,19 @@ def test_the_order_of_questions_changes_nothing(model, batches):
     turned = {**batch, **collated(asked[::-1], made.objective.pad)}
     turned["mask"], turned["teacher"] = batch["mask"].flip(0), batch["teacher"].flip(0)
     assert loss(model, turned).item() == pytest.approx(loss(model, batch).item(), abs=1e-6)
+
+
+def test_a_teachers_probabilities_are_what_evidence_compares_with(model, batches, examples):
+    """(σ(z) − p)² over the candidates, by hand."""
+    rows = [dataclasses.replace(examples[0], teacher=(1.0, 0.0, 0.25))]
+    batch = batches("evidence", rows=rows, queries=1)(0)
+    loss = LLMLoss([parse_loss("sigmoid_mse")], 0.0)(model, batch)
+    scores = []
+    for row, _, token, minus in batch["readings"].tolist():
+        ids = batch["ids"][row, : batch["ends"][row]]
+        logits = model(ids[None]).logits[0, -1]
+        scores.append(torch.sigmoid(logits[token] - logits[minus]))
+    order = batch["teacher"][0].sigmoid()
+    assert sorted(round(p, 4) for p in order.tolist()) == [0.0, 0.25, 1.0]
+    expected = sum((s - p) ** 2 for s, p in zip(scores, order, strict=True)) / 3
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-5)
