@@ -32,6 +32,7 @@ from . import (
     search,
     serve,
     train,
+    view,
     zoo,
 )
 
@@ -107,6 +108,7 @@ app.command("experiment", short_help="Run a comparison described in YAML, and re
     experiment.experiment
 )
 app.command("explain", short_help="Show what in a passage answers a query.")(explain.explain)
+app.command("view", short_help="Write runs as a page to look at.")(view.view)
 app.command("alignment", short_help="Show which language needs a module most.")(alignment.alignment)
 app.command("compare", short_help="Test runs against a baseline.")(compare.compare)
 app.command("detect", short_help="Identify the language of texts.")(detect.detect)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from enum import Enum
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -92,6 +93,13 @@ def serve(
     log_requests: Annotated[
         bool, typer.Option("--log-requests", help="A line for each request, without its texts.")
     ] = False,
+    page: Annotated[
+        bool, typer.Option("--page", help="Show a page at / to ask in and to look at rankings.")
+    ] = False,
+    comparison: Annotated[
+        Path | None,
+        typer.Option(help="With --page: runs to compare there, as 'polyrank view' wrote them."),
+    ] = None,
     debug: Annotated[
         bool,
         typer.Option("--debug", help="Errors in full, with paths and texts, in logs and answers."),
@@ -110,6 +118,7 @@ def serve(
           -d '{"query": "Su kaç derecede kaynar?", "documents": ["Water boils at 100 degrees.",
                "The river is long."], "query_language": "tr", "document_language": "en"}'
       polyrank serve --model default=e5-small --model own=models/en-sw --index articles
+      polyrank serve --page --index articles     # a page at http://127.0.0.1:8000/
     """
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise UsageError(
@@ -146,4 +155,30 @@ def serve(
         (host, port),
         shutdown_seconds,
         log_requests,
+        shown=_shown(page, comparison),
     )
+
+
+def _shown(page: bool, comparison: Path | None) -> dict[str, Any] | None:
+    """What the page begins with; None for no page.
+
+    Raises:
+        UsageError: a comparison without the page, or a file that is none.
+    """
+    if comparison is None:
+        return {"live": True} if page else None
+    if not page:
+        raise UsageError("--comparison goes with --page, which shows it")
+    from polyrank.evaluation.looking import FORMAT_VERSION
+
+    try:
+        found = json.loads(comparison.read_text(encoding="utf-8"))
+        version = found["format_version"]
+    except (ValueError, TypeError, KeyError):
+        version = None
+    if version != FORMAT_VERSION:
+        raise UsageError(
+            f"--comparison: '{comparison}' is not a comparison of this version of polyrank.\n"
+            f"Write one with:  polyrank view RUN RUN --collection NAME --output {comparison}"
+        )
+    return {"live": True, "comparison": found}

@@ -65,6 +65,7 @@ class RerankBody(_Body):
     max_chunks_per_doc: Annotated[int, Field(ge=1, le=2**31)] | None = None
     rank_fields: list[str] | None = None
     relevant_spans: Spans | bool | None = None
+    return_modules: bool | None = Field(default=None, description="Which modules acted on a row.")
     instruction: str | None = None
     query_language: str | None = Field(default=None, description="BCP-47; identified when absent.")
     document_language: Languages = Field(default=None, description="Of all documents, or of each.")
@@ -89,6 +90,10 @@ class RerankBody(_Body):
     def returns_text(self) -> bool:
         """Whether rows hold their texts."""
         return bool(self.return_documents) or bool(self.return_text)
+
+
+class ExplainBody(RerankBody):
+    """Say of each document what in it answers the query; the fields are those of a reranking."""
 
 
 class ScoreBody(_Body):
@@ -154,6 +159,7 @@ class Row(BaseModel):
     cut: bool | None = Field(default=None, description="True when not all of the text was read.")
     passage: dict[str, int] | None = Field(default=None, description="Which part gave the score.")
     relevant_spans: list[Span] | None = None
+    modules: dict[str, Any] | None = Field(default=None, description="Routing, and who acted.")
 
 
 class RerankAnswer(BaseModel):
@@ -179,5 +185,5 @@ class TeiRow(BaseModel):
 
 
 SCHEMAS: tuple[type[BaseModel], ...] = (
-    RerankBody, ScoreBody, SearchBody, DetectBody, RerankAnswer, TeiRow,
+    RerankBody, ExplainBody, ScoreBody, SearchBody, DetectBody, RerankAnswer, TeiRow,
 )  # fmt: skip

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,10 @@ from polyrank.base import DEFAULT_BASE
 from polyrank.collections.records import Document, Query
 from polyrank.errors import UsageError
 from polyrank.languages import tags
+from polyrank.modules.kinds import language_kinds
 from polyrank.rerankers.base import Request
 from polyrank.rerankers.load import RerankerSpec, load_reranker, spec_of
+from polyrank.zoo.find import list_modules
 
 if TYPE_CHECKING:
     from polyrank.base import Base
@@ -263,6 +266,17 @@ class Served:
 
     # ----------------------------------------------------------------------------- description
 
+    @cached_property
+    def languages(self) -> list[str]:
+        """The languages that it has modules for; none where it has no modules."""
+        base = getattr(getattr(self.source, "base", None), "name", None)
+        kind = getattr(self.source, "language_kind", None) or getattr(self.source, "kind", None)
+        if not base or kind not in language_kinds() or self._plan is not None:
+            return []
+        zoo = getattr(self.source, "zoo", None)
+        found = list_modules(base=base, role="language", kind=kind, zoo=zoo)
+        return sorted({one.card.language for one in found})
+
     def describe(self) -> dict[str, Any]:
         """What clients may know of it; no paths."""
         found: dict[str, Any] = {
@@ -275,6 +289,7 @@ class Served:
             if isinstance(value, str):
                 found[name] = value
         found["max_input_length"] = self.longest
+        found["languages"] = self.languages
         base = getattr(self.source, "base", None)
         if base is not None and hasattr(base, "name"):
             found["base"] = base.name

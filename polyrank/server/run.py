@@ -62,6 +62,7 @@ def serve(
     address: tuple[str, int],
     shutdown_seconds: int | None = None,
     log_requests: bool = False,
+    shown: Mapping[str, Any] | None = None,
 ) -> None:
     """Load models and indexes and answer requests until SIGINT or SIGTERM.
 
@@ -73,6 +74,7 @@ def serve(
         address: host and port.
         shutdown_seconds: after which requests that are still worked on are given up.
         log_requests: a line for each on stderr: method, route, status, milliseconds.
+        shown: what the page begins with; None for no page.
 
     Raises:
         UsageError: the address is taken, or there is nothing to serve.
@@ -94,7 +96,7 @@ def serve(
         }
         service = Service(served, opened, settings)
         config = uvicorn.Config(
-            create_app(service),  # type: ignore[arg-type]
+            create_app(service, shown),  # type: ignore[arg-type]
             http="h11",
             ws="none",
             lifespan="on",
