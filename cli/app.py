@@ -15,6 +15,7 @@ from polyrank.progress import note
 from . import (
     alignment,
     bench,
+    calibrate,
     collections,
     compare,
     compose,
@@ -108,6 +109,7 @@ app.command("experiment", short_help="Run a comparison described in YAML, and re
     experiment.experiment
 )
 app.command("explain", short_help="Show what in a passage answers a query.")(explain.explain)
+app.command("calibrate", short_help="Fit what scores mean, as probabilities.")(calibrate.calibrate)
 app.command("view", short_help="Write runs as a page to look at.")(view.view)
 app.command("alignment", short_help="Show which language needs a module most.")(alignment.alignment)
 app.command("compare", short_help="Test runs against a baseline.")(compare.compare)

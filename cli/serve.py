@@ -37,6 +37,14 @@ def serve(
             "model's folder or Hub id, or JSON with the fields of a reranker's specification.",
         ),
     ] = None,
+    calibration: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]FILE",
+            help="What a model's scores mean, as 'polyrank calibrate' wrote it; else the file "
+            "beside the model, if any. Without a name it is the first model's.",
+        ),
+    ] = None,
     index: Annotated[
         list[str] | None,
         typer.Option(
@@ -156,7 +164,14 @@ def serve(
         shutdown_seconds,
         log_requests,
         shown=_shown(page, comparison),
+        calibrations=_named_files(calibration or [], next(iter(models))),
     )
+
+
+def _named_files(given: list[str], first: str) -> dict[str, Path]:
+    """What `--calibration NAME=FILE` options say; without a name it is the first model's."""
+    named = [text.rpartition("=") for text in given]
+    return {name or first: Path(path).expanduser() for name, _, path in named}
 
 
 def _shown(page: bool, comparison: Path | None) -> dict[str, Any] | None:

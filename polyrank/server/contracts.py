@@ -65,6 +65,9 @@ class RerankBody(_Body):
     max_chunks_per_doc: Annotated[int, Field(ge=1, le=2**31)] | None = None
     rank_fields: list[str] | None = None
     relevant_spans: Spans | bool | None = None
+    min_score: float | None = Field(
+        default=None, allow_inf_nan=False, description="Rows that score less are left out."
+    )
     return_modules: bool | None = Field(default=None, description="Which modules acted on a row.")
     instruction: str | None = None
     query_language: str | None = Field(default=None, description="BCP-47; identified when absent.")
@@ -129,6 +132,9 @@ class SearchBody(_Body):
     model: str | None = Field(default=None, description="Reranks the candidates; null leaves them.")
     return_documents: bool = True
     raw_scores: bool | None = None
+    min_score: float | None = Field(
+        default=None, allow_inf_nan=False, description="Of reranked rows, as in a reranking."
+    )
 
 
 class DetectBody(_Body):

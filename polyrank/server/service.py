@@ -22,7 +22,7 @@ from polyrank.server.contracts import (
     Spans,
 )
 from polyrank.server.explaining import explanation, modules
-from polyrank.server.lists import Listed, Reading, Together, about, row_of, warnings_of
+from polyrank.server.lists import Listed, Reading, Together, about, rows_of, warnings_of
 from polyrank.server.metrics import Metrics
 from polyrank.server.models import Served
 from polyrank.server.problems import Problem
@@ -95,9 +95,7 @@ class Service:
         query, (documents, ids) = query_of(body), documents_of(body)
         self._check(query, documents)
         ((listed, ranking, sure),) = await self._ranked(served, [(query, documents)], body, caller)
-        hits = ranking.hits[: body.rows]
-        index_of = {document.id: index for index, document in enumerate(listed.documents)}
-        rows = [row_of(listed, index_of[hit.document_id], hit.score, body.raw) for hit in hits]
+        rows = rows_of(listed, ranking, body.raw, body.min_score)[: body.rows]
         if body.documents is None:
             return [_tei_row(row, documents, body.returns_text) for row in rows]
         for row in rows:
@@ -202,8 +200,10 @@ class Service:
         wanted = RerankBody(query="-", raw_scores=body.raw)
         for listed, ranking, _ in await self._ranked(served, lists, wanted, caller):
             tokens += listed.tokens
+            places = {document.id: place for place, document in enumerate(listed.documents)}
             for hit in ranking.hits:
-                score = hit.score if body.raw else listed.scale(hit.score)
+                place = places[hit.document_id]
+                score = hit.score if body.raw else listed.relevance(place, hit.score)
                 data.append({"index": int(hit.document_id), "object": "score", "score": score})
         return sorted(data, key=lambda row: row["index"]), tokens
 
@@ -263,14 +263,17 @@ class Service:
         wanted = RerankBody(query="-", raw_scores=body.raw_scores)
         documents = [texts[identity] for identity in first]
         ((listed, ranking, _),) = await self._ranked(served, [(query, documents)], wanted, caller)
-        return [
-            {
-                "id": hit.document_id,
-                "score": first[hit.document_id],
-                "relevance_score": hit.score if wanted.raw else listed.scale(hit.score),
-            }
-            for hit in ranking.hits
-        ]
+        rows = []
+        for row in rows_of(listed, ranking, wanted.raw, body.min_score):
+            identity = documents[row["index"]].id
+            rows.append(
+                {
+                    "id": identity,
+                    "score": first[identity],
+                    "relevance_score": row["relevance_score"],
+                }
+            )
+        return rows
 
     async def detect(self, body: DetectBody) -> dict[str, Any]:
         """The languages of texts."""

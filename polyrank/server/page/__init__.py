@@ -46,7 +46,7 @@ def html(shown: Mapping[str, Any], title: str = TITLE) -> str:
 
 
 def policy() -> str:
-    """The content security policy: this style and script, known by their hashes, and this server."""
+    """The content security policy: this style and script, by their hashes, and this server."""
     return (
         f"default-src 'none'; script-src {_hash(_script())}; style-src {_hash(_read('page.css'))}; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'"

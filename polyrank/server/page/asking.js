@@ -199,7 +199,7 @@ class Asking {
       this.summary(),
       counts(tags(first)).length > 1
         ? h("div", { class: "card" }, filters("Languages", tags(first), only, choose),
-          shares([["Before", tags(first)], ["After", tags(answer.rows)]], TOP))
+          first.length > TOP ? shares([["Before", tags(first)], ["After", tags(answer.rows)]], TOP) : null)
         : null,
       beside(lists, Number(state.list), (list) => this.change({ list: String(list) })),
     );
@@ -230,6 +230,7 @@ class Asking {
     return {
       ...row, place: after ? row.after : row.before, from: after ? row.before : undefined,
       score: after ? row.score : row.first, open, after, detail: open ? this.detail(row) : null,
+      explained: open && Boolean(this.answer.explanations[row.key]?.document_text),
     };
   }
 

@@ -180,6 +180,7 @@ class Comparing {
       ...record, key: hit.id, id: hit.id, place: places[number].get(hit.id), number,
       from: number && other ? (other.get(hit.id) ?? null) : undefined, score: hit.score,
       relevance: query.judged[hit.id], open, detail: open ? this.detail(query, hit.id) : null,
+      explained: open && Boolean(this.comparison.explanations?.[query.id]?.[hit.id]),
     };
   }
 

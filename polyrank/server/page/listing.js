@@ -1,11 +1,11 @@
 // A ranked list: place, move, language, text, score, judgement.
 
-// rows: {key, place, from, id, title, text, language, score, relevance, open, detail}
+// rows: {key, place, from, id, title, text, language, score, relevance, open, explained, detail}
 // from: the place in the other list; null where it is not there; undefined where there is none.
 function listing(name, note, rows, toggle) {
   const scores = rows.map((row) => row.score).filter((one) => one !== null);
   const low = Math.min(...scores), high = Math.max(...scores);
-  const share = (score) => (high > low ? (score - low) / (high - low) : 1);
+  const share = (score) => (score === null ? null : high > low ? (score - low) / (high - low) : 1);
   return h(
     "section",
     { class: "listing", "aria-label": name },
@@ -37,11 +37,13 @@ function item(name, row, share, toggle) {
       { class: "content" },
       h("span", { class: "about" }, badge(row.language), judgement(row.relevance),
         h("bdi", { class: "id" }, row.id)),
-      row.title ? prose(row.title, row.language, { class: "title" }) : null,
-      prose(row.text, row.language, { class: row.open ? "text" : "text clipped" }),
+      row.explained ? null : [
+        row.title ? prose(row.title, row.language, { class: "title" }) : null,
+        prose(row.text, row.language, { class: row.open ? "text" : "text clipped" }),
+      ],
     ),
-    h("span", { class: "score", title: "score" }, figure(row.score),
-      h("span", { class: "meter" }, h("span", { style: { "inline-size": percent(share).replace(" ", "") } }))),
+    share === null ? null : h("span", { class: "score", title: "score" }, figure(row.score),
+      h("span", { class: "meter" }, h("span", { style: { "inline-size": `${100 * share}%` } }))),
   );
   const marks = { 1: "relevant", 0: "irrelevant" };
   const known = row.relevance === undefined ? "" : marks[row.relevance > 0 ? 1 : 0];
