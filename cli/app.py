@@ -28,6 +28,7 @@ from . import (
     explain,
     index,
     loyalty,
+    mcp,
     prompts,
     rerank,
     search,
@@ -101,6 +102,7 @@ def polyrank_(
 app.command("rerank", short_help="Rerank the candidates of a first stage.")(rerank.rerank)
 app.command("search")(search.search)
 app.command("serve", short_help="Serve rerankers over HTTP.")(serve.serve)
+app.command("mcp", short_help="Serve tools to language models.")(mcp.mcp)
 app.command("compose", short_help="Plan a reranker, print and keep it.")(compose.compose)
 app.command("evaluate", short_help="Measure a run, and test it against another.")(evaluate.evaluate)
 app.command("bench", short_help="Measure a distilled model beside its teacher.")(bench.bench)

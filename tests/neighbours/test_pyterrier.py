@@ -11,7 +11,7 @@ pt = pytest.importorskip("pyterrier", reason="needs polyrank[pyterrier]")
 from polyrank.collections.records import Document, Query  # noqa: E402
 from polyrank.errors import UsageError  # noqa: E402
 from polyrank.index.lexical import BM25  # noqa: E402
-from polyrank.pyterrier import Rerank, Retrieve  # noqa: E402
+from polyrank.neighbours.pyterrier import Rerank, Retrieve  # noqa: E402
 
 DOCUMENTS = [
     Document("d1", "water boils at a hundred degrees", language="en"),
