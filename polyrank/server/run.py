@@ -87,6 +87,7 @@ def serve(
         import uvicorn
 
         from polyrank.server.app import create_app
+        from polyrank.server.connections import punctual
         from polyrank.server.models import Shelf
         from polyrank.server.service import Service
 
@@ -99,7 +100,7 @@ def serve(
         service = Service(served, opened, settings)
         config = uvicorn.Config(
             create_app(service, shown),  # type: ignore[arg-type]
-            http="h11",
+            http=punctual(settings.body_seconds),  # type: ignore[arg-type]
             ws="none",
             lifespan="on",
             log_config=None,

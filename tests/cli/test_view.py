@@ -79,8 +79,8 @@ def test_calibrate(polyrank, files):
     (files / "r.trec").write_text("\n".join(lines) + "\n")
     (files / "r.qrels").write_text("\n".join(judged) + "\n")
     output = files / "r.calibration.json"
-    result = polyrank("calibrate", files / "r.trec", "--qrels", files / "r.qrels",
-                      "--query-language", "tr", "--document-language", "en", "--output", output)  # fmt: skip
+    asked = ["--qrels", files / "r.qrels", "--query-language", "tr", "--document-language", "en"]
+    result = polyrank("calibrate", files / "r.trec", *asked, "--output", output)
     assert result.exit_code == 0, result.stderr
     found = Calibration.read(output)
     assert list(found.pairs) == ["tr→en"] and 0.5 < found.whole.offset < 1.5

@@ -97,12 +97,13 @@ class Running:
         import uvicorn
 
         from polyrank.server.app import create_app
+        from polyrank.server.connections import punctual
 
         self.service = service
         config = uvicorn.Config(
             create_app(service, shown),
             port=0,
-            http="h11",
+            http=punctual(service.settings.body_seconds),
             log_level="critical",
             timeout_keep_alive=75,
         )

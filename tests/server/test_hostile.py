@@ -175,6 +175,32 @@ def test_a_half_sent_body_gets_408(server):
     assert answer.startswith(b"HTTP/1.1 408") and time.monotonic() - begun < 8
 
 
+def test_a_half_sent_head_gets_408(server):
+    begun = time.monotonic()
+    answer = raw(server, b"POST /rerank HTTP/1.1\r\nHost: he")
+    assert answer.startswith(b"HTTP/1.1 408") and time.monotonic() - begun < 8
+
+
+def test_a_connection_without_a_request_is_closed(server):
+    begun = time.monotonic()
+    assert raw(server, b"") == b"" and 1 < time.monotonic() - begun < 8
+
+
+def test_a_half_sent_head_after_an_answer_gets_408(server):
+    body = json.dumps(GOOD).encode()
+    answer = raw(server, head(len(body)) + body + b"GET /ping HT")
+    assert answer.startswith(b"HTTP/1.1 200") and b"HTTP/1.1 408" in answer
+
+
+def test_an_idle_connection_stays_open_after_an_answer(server):
+    body = json.dumps(GOOD).encode()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as opened:
+        for pause in (2.5, 0):  # longer than a head may take
+            opened.sendall(head(len(body)) + body)
+            assert opened.recv(65536).startswith(b"HTTP/1.1 200")
+            time.sleep(pause)
+
+
 def test_a_client_that_leaves_amid_its_body(server):
     assert raw(server, head(100) + b'{"query": ', close=False) == b""
 
