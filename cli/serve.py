@@ -106,7 +106,10 @@ def serve(
     ] = False,
     comparison: Annotated[
         Path | None,
-        typer.Option(help="With --page: runs to compare there, as 'polyrank view' wrote them."),
+        typer.Option(
+            help="With --page: runs to compare there, as 'polyrank view --output FILE.json' wrote "
+            "them. Like the page itself they are shown without a key."
+        ),
     ] = None,
     debug: Annotated[
         bool,

@@ -4,6 +4,8 @@ from polyrank.neighbours.haystack import PolyrankRanker
 
 pipeline.add_component("ranker", PolyrankRanker(model="e5-small", top_k=5))
 pipeline.connect("retriever.documents", "ranker.documents")
+
+A saved pipeline is read with `Pipeline.loads(text, allowed_modules=["polyrank.*"])`.
 """
 
 from __future__ import annotations

@@ -7,18 +7,20 @@ What they return is small and plain: places, scores, ids and texts, for a model 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from polyrank.collections.records import Document, Query
 from polyrank.collections.texts import as_documents
-from polyrank.errors import PolyrankError, UsageError
+from polyrank.errors import LanguageError, PolyrankError, UsageError
 from polyrank.evaluation.explain import explain
 from polyrank.languages import tags
 from polyrank.neighbours.ranking import ranked_places
 
 try:
     from mcp.server import MCPServer
+    from mcp.server.mcpserver.exceptions import ToolError
 except ImportError as error:
     raise PolyrankError(
         f"polyrank.neighbours.mcp needs MCP's Python SDK ({error}); install it with:  pip install "
@@ -29,8 +31,23 @@ if TYPE_CHECKING:
     from polyrank.index.multivector import MultiVectorIndex
     from polyrank.rerankers.base import Reranker
 
+P, T = ParamSpec("P"), TypeVar("T")
+
 MOST = 200  # passages in one call
 SHOWN = 2000  # characters of a text that is found
+
+
+def told(tool: Callable[P, T]) -> Callable[P, T]:
+    """A tool whose messages about bad input reach the model, which can mend it."""
+
+    @wraps(tool)
+    def wrapped(*arguments: P.args, **options: P.kwargs) -> T:
+        try:
+            return tool(*arguments, **options)
+        except (LanguageError, UsageError) as error:
+            raise ToolError(str(error)) from error
+
+    return wrapped
 
 
 def server(
@@ -47,6 +64,7 @@ def server(
     made: MCPServer[Any] = MCPServer("polyrank", version=polyrank.__version__)
 
     @made.tool()
+    @told
     def rerank(
         query: str,
         passages: list[str],
@@ -64,6 +82,7 @@ def server(
         return [{"index": place, "score": round(score, 6)} for place, score in found]
 
     @made.tool(name="explain")
+    @told
     def explain_(
         query: str,
         passage: str,
@@ -88,6 +107,7 @@ def server(
 
 def _add_search(made: MCPServer[Any], indexes: Mapping[str, MultiVectorIndex]) -> None:
     @made.tool()
+    @told
     def search(
         query: str,
         top_n: int = 10,

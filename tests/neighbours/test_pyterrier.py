@@ -126,6 +126,15 @@ def test_what_pyterrier_infers():
     ) == ["qid", "query", "docno", "text"]
 
 
+def test_its_schematic_shows_both_steps_and_their_columns():
+    pipeline = Retrieve(BM25(DOCUMENTS), DOCUMENTS) >> Rerank(Shortest())
+    found = pt.schematic.transformer_schematic(pipeline, input_columns=["qid", "query"])
+    first, second = found["transformers"]
+    assert {"docno", "text", "score"} <= set(first["output_columns"])
+    assert set(second["output_columns"]) == set(first["output_columns"])
+    assert "Retrieve" in pt.schematic.draw(pipeline) and "Rerank" in pt.schematic.draw(pipeline)
+
+
 @pytest.mark.parametrize("column", ["qid", "query", "docno", "text"])
 def test_a_missing_column_is_named(column):
     with pytest.raises(KeyError, match=f"missing_columns=.*'{column}'"):
