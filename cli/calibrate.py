@@ -51,13 +51,11 @@ def calibrate(
     how far that holds on queries that the fit did not see. 'polyrank serve' reads the file.
 
     \b
-    Examples (the first two write the run):
-      polyrank search --collection ntrex --query-language tr --document-language en --limit 40 \\
+    Examples (the first writes a run; that of a reranker is calibrated alike):
+      polyrank search --collection ntrex --query-language en --document-language en \\
           --first-stage bm25 --no-rerank --depth 10 --output bm25.trec
-      polyrank rerank --collection ntrex --query-language tr --document-language en \\
-          --run bm25.trec --ranking squad --output squad.trec
-      polyrank calibrate squad.trec --collection ntrex --query-language tr \\
-          --document-language en --output squad.calibration.json
+      polyrank calibrate bm25.trec --collection ntrex --query-language en \\
+          --document-language en --output bm25.calibration.json
     """
     from polyrank.collections.trec import read_run
     from polyrank.evaluation.calibration import calibrate as fitted
