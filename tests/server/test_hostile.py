@@ -1,5 +1,6 @@
 """What clients do wrong, or with intent: each its status, and the next request is answered."""
 
+import http.client
 import json
 import socket
 import threading
@@ -193,12 +194,16 @@ def test_a_half_sent_head_after_an_answer_gets_408(server):
 
 
 def test_an_idle_connection_stays_open_after_an_answer(server):
-    body = json.dumps(GOOD).encode()
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as opened:
-        for pause in (2.5, 0):  # longer than a head may take
-            opened.sendall(head(len(body)) + body)
-            assert opened.recv(65536).startswith(b"HTTP/1.1 200")
-            time.sleep(pause)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    sockets = set()
+    for pause in (2.5, 0):  # longer than a head may take
+        connection.request("POST", "/rerank", json.dumps(GOOD))
+        answer = connection.getresponse()
+        assert answer.status == 200 and answer.read()
+        sockets.add(connection.sock)
+        time.sleep(pause)
+    assert len(sockets) == 1
+    connection.close()
 
 
 def test_a_client_that_leaves_amid_its_body(server):
