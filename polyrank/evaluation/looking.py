@@ -124,7 +124,7 @@ def _query(
     return {
         "id": query_id,
         "text": record.text if record else None,
-        "language": _known(record, pool and pool.query_languages, query_id),
+        "language": _known(record, pool.query_languages if pool else None, query_id),
         "values": {
             measure: [values[name][measure].get(query_id) for name in runs]
             for measure in next(iter(values.values()))
@@ -159,7 +159,7 @@ def _documents(
         found[identity] = {
             "text": record.text if record else None,
             "title": record.title if record else "",
-            "language": _known(record, pool and pool.document_languages, identity),
+            "language": _known(record, pool.document_languages if pool else None, identity),
         }
     return found
 

@@ -193,14 +193,9 @@ def test_nothing_is_wider_than_the_window(page, file, width):
 
 
 @pytest.fixture
-def live(start, made_default_zoo, comparison):
-    model = LateInteraction("e5-small", zoo=made_default_zoo, fallback="none")
+def live(start, default_zoo, comparison):
+    model = LateInteraction("e5-small", zoo=default_zoo, fallback="none")  # a tiny one
     return start({"e5-small": model}, shown={"live": True, "comparison": comparison})
-
-
-@pytest.fixture(autouse=True)
-def the_tiny_base(default_zoo):
-    """The default base is a tiny one here."""
 
 
 def test_ask_and_save(page, live, post, tmp_path):
