@@ -15,6 +15,7 @@ from polyrank.progress import note
 from . import (
     alignment,
     bench,
+    calibrate,
     collections,
     compare,
     compose,
@@ -27,11 +28,13 @@ from . import (
     explain,
     index,
     loyalty,
+    mcp,
     prompts,
     rerank,
     search,
     serve,
     train,
+    view,
     zoo,
 )
 
@@ -99,6 +102,7 @@ def polyrank_(
 app.command("rerank", short_help="Rerank the candidates of a first stage.")(rerank.rerank)
 app.command("search")(search.search)
 app.command("serve", short_help="Serve rerankers over HTTP.")(serve.serve)
+app.command("mcp", short_help="Serve tools to language models.")(mcp.mcp)
 app.command("compose", short_help="Plan a reranker, print and keep it.")(compose.compose)
 app.command("evaluate", short_help="Measure a run, and test it against another.")(evaluate.evaluate)
 app.command("bench", short_help="Measure a distilled model beside its teacher.")(bench.bench)
@@ -107,6 +111,8 @@ app.command("experiment", short_help="Run a comparison described in YAML, and re
     experiment.experiment
 )
 app.command("explain", short_help="Show what in a passage answers a query.")(explain.explain)
+app.command("calibrate", short_help="Fit what scores mean, as probabilities.")(calibrate.calibrate)
+app.command("view", short_help="Write runs as a page to look at.")(view.view)
 app.command("alignment", short_help="Show which language needs a module most.")(alignment.alignment)
 app.command("compare", short_help="Test runs against a baseline.")(compare.compare)
 app.command("detect", short_help="Identify the language of texts.")(detect.detect)

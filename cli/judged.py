@@ -15,6 +15,7 @@ from polyrank.progress import note
 if TYPE_CHECKING:
     from polyrank.collections.records import Collection, Judgement, Run
     from polyrank.evaluation import Pool
+    from polyrank.evaluation.looking import Texts
 
 Judged = Annotated[
     str | None,
@@ -40,10 +41,14 @@ VIEWS = (("en", "en"), ("en", None), (None, "en"), (None, None))
 
 @dataclass(frozen=True)
 class Truth:
-    """What runs are measured against; `pool` is None where only judgements are given."""
+    """What runs are measured against; `pool` is None where only judgements are given.
+
+    texts: queries and documents, as far as they are given.
+    """
 
     qrels: list[Judgement]
     pool: Pool | None
+    texts: Texts | None = None
 
 
 def split_measures(text: str) -> list[str]:
@@ -81,6 +86,7 @@ def truth(
     from polyrank.collections.text_files import read_documents, read_queries
     from polyrank.collections.trec import read_qrels
     from polyrank.evaluation import Pool
+    from polyrank.evaluation.looking import Texts
 
     if (qrels is None) == (collection is None):
         raise UsageError("give the judgements: a QRELS file, or --collection NAME")
@@ -92,12 +98,13 @@ def truth(
         texts = read_documents(documents, document_language) if documents else {}
         judged = read_qrels(qrels)
         pool = Pool.of(asked.values(), texts.values()) if asked or texts else None
-        return Truth(judged, _with_languages(pool, judged, runs, query_language, document_language))
+        pool = _with_languages(pool, judged, runs, query_language, document_language)
+        return Truth(judged, pool, Texts(qrels.name, asked, texts))
     if queries is not None or documents is not None:
         raise UsageError("give --collection, or QRELS with --queries and --documents, not both")
     if not source_of(collection).in_views:
         loaded = load_collection(collection, query_language, document_language, split)
-        return Truth(loaded.qrels, Pool.of_collection(loaded))
+        return Truth(loaded.qrels, Pool.of_collection(loaded), _texts(loaded))
     return _of_the_view(collection, runs, query_language, document_language, split)
 
 
@@ -131,12 +138,18 @@ def _of_the_view(
                 pool = replace(pool, query_languages={})
             if view[1] is not None and document_language is None:
                 pool = replace(pool, document_languages={})
-            return Truth(found.qrels, pool)
+            return Truth(found.qrels, pool, _texts(found))
     some_query, some_document = min(asked, default="none"), min(documents, default="none")
     raise UsageError(
         f"the ids of the run are not those of {name}: query {some_query!r}, document "
         f"{some_document!r}.\nGive the collection that was searched, or a QRELS file."
     )
+
+
+def _texts(collection: Collection) -> Texts:
+    from polyrank.evaluation.looking import Texts
+
+    return Texts(collection.name, collection.queries, collection.documents)
 
 
 def _views(

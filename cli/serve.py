@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from enum import Enum
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -34,6 +35,14 @@ def serve(
             help="What is served, under which name; several times for several models, the first "
             "being the default. SPEC is a base, a ranking module, a file of 'polyrank compose', a "
             "model's folder or Hub id, or JSON with the fields of a reranker's specification.",
+        ),
+    ] = None,
+    calibration: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]FILE",
+            help="What a model's scores mean, as 'polyrank calibrate' wrote it; else the file "
+            "beside the model, if any. Without a name it is the first model's.",
         ),
     ] = None,
     index: Annotated[
@@ -92,6 +101,16 @@ def serve(
     log_requests: Annotated[
         bool, typer.Option("--log-requests", help="A line for each request, without its texts.")
     ] = False,
+    page: Annotated[
+        bool, typer.Option("--page", help="Show a page at / to ask in and to look at rankings.")
+    ] = False,
+    comparison: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --page: runs to compare there, as 'polyrank view --output FILE.json' wrote "
+            "them. Like the page itself they are shown without a key."
+        ),
+    ] = None,
     debug: Annotated[
         bool,
         typer.Option("--debug", help="Errors in full, with paths and texts, in logs and answers."),
@@ -110,6 +129,7 @@ def serve(
           -d '{"query": "Su kaç derecede kaynar?", "documents": ["Water boils at 100 degrees.",
                "The river is long."], "query_language": "tr", "document_language": "en"}'
       polyrank serve --model default=e5-small --model own=models/en-sw --index articles
+      polyrank serve --page --index articles     # a page at http://127.0.0.1:8000/
     """
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise UsageError(
@@ -146,4 +166,37 @@ def serve(
         (host, port),
         shutdown_seconds,
         log_requests,
+        shown=_shown(page, comparison),
+        calibrations=_named_files(calibration or [], next(iter(models))),
     )
+
+
+def _named_files(given: list[str], first: str) -> dict[str, Path]:
+    """What `--calibration NAME=FILE` options say; without a name it is the first model's."""
+    named = [text.rpartition("=") for text in given]
+    return {name or first: Path(path).expanduser() for name, _, path in named}
+
+
+def _shown(page: bool, comparison: Path | None) -> dict[str, Any] | None:
+    """What the page begins with; None for no page.
+
+    Raises:
+        UsageError: a comparison without the page, or a file that is none.
+    """
+    if comparison is None:
+        return {"live": True} if page else None
+    if not page:
+        raise UsageError("--comparison goes with --page, which shows it")
+    from polyrank.evaluation.looking import FORMAT_VERSION
+
+    try:
+        found = json.loads(comparison.read_text(encoding="utf-8"))
+        version = found["format_version"]
+    except (ValueError, TypeError, KeyError):
+        version = None
+    if version != FORMAT_VERSION:
+        raise UsageError(
+            f"--comparison: '{comparison}' is not a comparison of this version of polyrank.\n"
+            f"Write one with:  polyrank view RUN RUN --collection NAME --output {comparison}"
+        )
+    return {"live": True, "comparison": found}

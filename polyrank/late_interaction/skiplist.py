@@ -7,6 +7,7 @@ here goes by Unicode's general categories, in all scripts alike.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Any
 
@@ -20,6 +21,11 @@ from polyrank.modules.projection import TokenRules
 _SKIPPED = frozenset(
     ["Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sc", "Sm", "Sk", "Zs", "Zl", "Zp", "Cc", "Cf"]
 )
+
+# A letter or digit that stands for itself however a vocabulary is spelled: byte-level ones write
+# ASCII as it is, and other bytes as characters up to U+0143. An entry with '<' may be the name of
+# a byte (<0x0A>) or end in a sign (</w>). To ask the tokenizer of each of 250,000 entries is slow.
+_PLAIN = re.compile(r"[A-Za-z0-9]|[^\W_\u0000-\u0143]")
 
 
 def is_punctuation(text: str) -> bool:
@@ -50,6 +56,8 @@ def skipped_ids(tokenizer: Any, rules: TokenRules, size: int) -> Tensor:
     elif rules.skiplist == "unicode":
         special = {*tokenizer.all_special_ids, rules.query_marker, rules.document_marker}
         for token, number in tokenizer.get_vocab().items():
+            if _PLAIN.search(token) and "<" not in token:
+                continue
             if number not in special and is_punctuation(surface(tokenizer, token)):
                 skipped[number] = True
     return skipped

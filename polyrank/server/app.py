@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -16,7 +16,14 @@ from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
 from polyrank.errors import CompositionError, LanguageError, PolyrankError, UsageError
-from polyrank.server.contracts import SCHEMAS, DetectBody, RerankBody, ScoreBody, SearchBody
+from polyrank.server.contracts import (
+    SCHEMAS,
+    DetectBody,
+    ExplainBody,
+    RerankBody,
+    ScoreBody,
+    SearchBody,
+)
 from polyrank.server.guard import Guard
 from polyrank.server.problems import Problem, without_paths
 from polyrank.server.service import Caller, Service
@@ -31,8 +38,13 @@ SCORE = ("/score", "/v1/score")
 MODELS = ("/v1/models", "/models")
 
 
-def create_app(service: Service) -> Guard:
+def create_app(service: Service, shown: Mapping[str, Any] | None = None) -> Guard:
     """The ASGI application of a service; it starts and closes the service's queue.
+
+    Args:
+        service: what answers.
+        shown: what the page at / begins with, as `polyrank.server.page.html` takes it; None for no
+            page.
 
     Example:
         app = create_app(Service({"e5-small": Served("e5-small", load_reranker("e5-small"))}))
@@ -55,6 +67,8 @@ def create_app(service: Service) -> Guard:
     )
     _add_posts(app, service)
     _add_gets(app, service)
+    if shown is not None:
+        _add_page(app, shown)
 
     @app.exception_handler(HTTPException)
     async def plain(_: Request, error: HTTPException) -> Response:
@@ -73,6 +87,7 @@ def _add_posts(app: FastAPI, service: Service) -> None:
         (RERANK, RerankBody, service.rerank, _gives()),
         (SCORE, ScoreBody, service.score, {}),
         (("/search",), SearchBody, service.search, {}),
+        (("/explain",), ExplainBody, service.explain, {}),
         (("/detect",), DetectBody, detect, {}),
     ]
     for paths, body, answer, gives in table:
@@ -110,6 +125,18 @@ def _add_gets(app: FastAPI, service: Service) -> None:
 
     for path in MODELS:
         app.get(path)(models)
+
+
+def _add_page(app: FastAPI, shown: Mapping[str, Any]) -> None:
+    from polyrank.server.page import html, policy
+
+    content = html(shown).encode()
+    headers = {"content-security-policy": policy(), "referrer-policy": "no-referrer"}
+
+    @app.get("/")
+    async def page() -> Response:
+        """A page to ask questions and to look at rankings."""
+        return Response(content, 200, headers, "text/html; charset=utf-8")
 
 
 def _handler(

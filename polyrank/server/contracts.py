@@ -65,6 +65,10 @@ class RerankBody(_Body):
     max_chunks_per_doc: Annotated[int, Field(ge=1, le=2**31)] | None = None
     rank_fields: list[str] | None = None
     relevant_spans: Spans | bool | None = None
+    min_score: float | None = Field(
+        default=None, allow_inf_nan=False, description="Rows that score less are left out."
+    )
+    return_modules: bool | None = Field(default=None, description="Which modules acted on a row.")
     instruction: str | None = None
     query_language: str | None = Field(default=None, description="BCP-47; identified when absent.")
     document_language: Languages = Field(default=None, description="Of all documents, or of each.")
@@ -89,6 +93,10 @@ class RerankBody(_Body):
     def returns_text(self) -> bool:
         """Whether rows hold their texts."""
         return bool(self.return_documents) or bool(self.return_text)
+
+
+class ExplainBody(RerankBody):
+    """Say of each document what in it answers the query; the fields are those of a reranking."""
 
 
 class ScoreBody(_Body):
@@ -124,6 +132,9 @@ class SearchBody(_Body):
     model: str | None = Field(default=None, description="Reranks the candidates; null leaves them.")
     return_documents: bool = True
     raw_scores: bool | None = None
+    min_score: float | None = Field(
+        default=None, allow_inf_nan=False, description="Of reranked rows, as in a reranking."
+    )
 
 
 class DetectBody(_Body):
@@ -154,6 +165,7 @@ class Row(BaseModel):
     cut: bool | None = Field(default=None, description="True when not all of the text was read.")
     passage: dict[str, int] | None = Field(default=None, description="Which part gave the score.")
     relevant_spans: list[Span] | None = None
+    modules: dict[str, Any] | None = Field(default=None, description="Routing, and who acted.")
 
 
 class RerankAnswer(BaseModel):
@@ -179,5 +191,5 @@ class TeiRow(BaseModel):
 
 
 SCHEMAS: tuple[type[BaseModel], ...] = (
-    RerankBody, ScoreBody, SearchBody, DetectBody, RerankAnswer, TeiRow,
+    RerankBody, ExplainBody, ScoreBody, SearchBody, DetectBody, RerankAnswer, TeiRow,
 )  # fmt: skip

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from polyrank.collections.records import Document, Query
 from polyrank.rerankers.base import Ranking, Request, best_first
-from polyrank.server.models import Pair, Piece, Served
+from polyrank.server.models import Pair, Piece, Relevance, Served
 from polyrank.server.problems import Problem
 
 
@@ -41,7 +41,7 @@ class Listed:
     pieces: list[list[Piece]] = field(default_factory=list)  # of each document, where it is split
     cut: list[bool] = field(default_factory=list)
     tokens: int = 0  # that the model reads
-    scale: Callable[[float], float] = lambda score: score
+    scale: Relevance = lambda score, _: score
     best: dict[int, Piece] = field(default_factory=dict)  # document → the passage that counts
 
     def estimate(self) -> int:
@@ -130,6 +130,10 @@ class Listed:
             place += len(pieces)
         return found
 
+    def relevance(self, index: int, score: float) -> float:
+        """A document's raw score brought into 0 to 1."""
+        return self.scale(score, self.documents[index].language)
+
     def whole(self) -> Ranking:
         """The ranking by a model that sees the list as one."""
         self.reading = replace(self.reading, split=False)
@@ -185,11 +189,26 @@ def warnings_of(listed: Listed, ranking: Ranking) -> list[str]:
     return found
 
 
+def rows_of(
+    listed: Listed, ranking: Ranking, raw: bool, least: float | None = None
+) -> list[dict[str, Any]]:
+    """The rows of an answer, best first.
+
+    Args:
+        least: the score that a row has at least.
+    """
+    index_of = {document.id: index for index, document in enumerate(listed.documents)}
+    rows = [row_of(listed, index_of[hit.document_id], hit.score, raw) for hit in ranking.hits]
+    if least is not None:
+        rows = [row for row in rows if row["relevance_score"] >= least]
+    return sorted(rows, key=lambda row: -row["relevance_score"])  # those of equal scores stay
+
+
 def row_of(listed: Listed, index: int, score: float, raw: bool) -> dict[str, Any]:
     """A row of an answer."""
     row: dict[str, Any] = {
         "index": index,
-        "relevance_score": score if raw else listed.scale(score),
+        "relevance_score": score if raw else listed.relevance(index, score),
     }
     if listed.cut and listed.cut[index]:
         row["cut"] = True

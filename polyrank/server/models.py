@@ -9,15 +9,19 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyrank.base import DEFAULT_BASE
 from polyrank.collections.records import Document, Query
 from polyrank.errors import UsageError
+from polyrank.evaluation.calibration import Calibration, Sigmoid
 from polyrank.languages import tags
+from polyrank.modules.kinds import language_kinds
 from polyrank.rerankers.base import Request
 from polyrank.rerankers.load import RerankerSpec, load_reranker, spec_of
+from polyrank.zoo.find import list_modules
 
 if TYPE_CHECKING:
     from polyrank.base import Base
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from polyrank.rerankers.base import Ranking, Reranker
 
 Pair = tuple[Query, Document]
+Relevance = Callable[[float, str | None], float]  # raw score, language of the document → 0 to 1
 Offsets = list[tuple[int, int]]  # of each token its first character, and the one after its last
 
 SPECIALS = 4  # tokens around a pair, at most
@@ -141,6 +146,7 @@ class Served:
     Args:
         name: of the model, in requests and answers.
         reranker: what ranks.
+        calibration: what its scores mean as probabilities; None where nobody measured that.
 
     Attributes:
         divisible: whether candidates may be scored apart from each other.
@@ -148,8 +154,10 @@ class Served:
             that is not known.
     """
 
-    def __init__(self, name: str, reranker: Reranker) -> None:
-        self.name, self.reranker = name, reranker
+    def __init__(
+        self, name: str, reranker: Reranker, calibration: Calibration | None = None
+    ) -> None:
+        self.name, self.reranker, self.calibration = name, reranker, calibration
         self.divisible = bool(getattr(reranker, "pointwise", False))
         scorer = reranker if hasattr(reranker, "score") else getattr(reranker, "scorer", None)
         self._scorer = scorer if self.divisible else None
@@ -196,17 +204,23 @@ class Served:
         (ranking,) = self.reranker.rank_all([request])
         return ranking
 
-    def relevance(self, query: Query) -> Callable[[float], float]:
-        """What brings raw scores for a query into 0 to 1 without changing their order.
+    def relevance(self, query: Query) -> Relevance:
+        """What brings raw scores for a query into 0 to 1; it is given the document's language, too.
 
-        The sigmoid of a logit; for MaxSim, whose size is that of the query, the mean similarity of
-        the query's tokens.
+        With a calibration that is the probability of relevance, so that scores can be compared
+        across languages, whose order it may change. Without one the order stays: the sigmoid of a
+        logit; for MaxSim, whose size is that of the query, the mean similarity of the query's
+        tokens.
         """
+        known = self.calibration
         sizes = getattr(self.source, "query_sizes", None)
+        size = 1 if sizes is None else max(1, *sizes([query]))
+        if known is not None:
+            own = size if known.per_vector else 1
+            return lambda score, language: known.of(query.language, language)(score / own)
         if sizes is None:
-            return sigmoid
-        (size,) = sizes([query])
-        return lambda score: min(1.0, max(0.0, score / max(size, 1)))
+            return lambda score, _: Sigmoid()(score)
+        return lambda score, _: min(1.0, max(0.0, score / size))
 
     # --------------------------------------------------------------------------------- lengths
 
@@ -263,6 +277,17 @@ class Served:
 
     # ----------------------------------------------------------------------------- description
 
+    @cached_property
+    def languages(self) -> list[str]:
+        """The languages that it has modules for; none where it has no modules."""
+        base = getattr(getattr(self.source, "base", None), "name", None)
+        kind = getattr(self.source, "language_kind", None) or getattr(self.source, "kind", None)
+        if not base or kind not in language_kinds() or self._plan is not None:
+            return []
+        zoo = getattr(self.source, "zoo", None)
+        found = list_modules(base=base, role="language", kind=kind, zoo=zoo)
+        return sorted({one.card.language for one in found})
+
     def describe(self) -> dict[str, Any]:
         """What clients may know of it; no paths."""
         found: dict[str, Any] = {
@@ -275,18 +300,22 @@ class Served:
             if isinstance(value, str):
                 found[name] = value
         found["max_input_length"] = self.longest
+        found["languages"] = self.languages
+        if self.calibration is not None:
+            found["calibrated"] = sorted(self.calibration.pairs)
         base = getattr(self.source, "base", None)
         if base is not None and hasattr(base, "name"):
             found["base"] = base.name
         return found
 
 
-def sigmoid(score: float) -> float:
-    """1 / (1 + e^-score), for any size of score."""
-    if score >= 0:
-        return 1 / (1 + math.exp(-min(score, 700)))
-    power = math.exp(max(score, -700))
-    return power / (1 + power)
+def calibration_beside(spec: str | Mapping[str, Any]) -> Path | None:
+    """The calibration that lies beside a composition's file, or in a module's or model's folder."""
+    if not isinstance(spec, str):
+        return None
+    path = Path(spec).expanduser()
+    found = path / "calibration.json" if path.is_dir() else path.with_suffix(".calibration.json")
+    return found if found.is_file() else None
 
 
 def _words(text: str) -> Offsets:

@@ -62,6 +62,8 @@ def serve(
     address: tuple[str, int],
     shutdown_seconds: int | None = None,
     log_requests: bool = False,
+    shown: Mapping[str, Any] | None = None,
+    calibrations: Mapping[str, Path] | None = None,
 ) -> None:
     """Load models and indexes and answer requests until SIGINT or SIGTERM.
 
@@ -73,6 +75,8 @@ def serve(
         address: host and port.
         shutdown_seconds: after which requests that are still worked on are given up.
         log_requests: a line for each on stderr: method, route, status, milliseconds.
+        shown: what the page begins with; None for no page.
+        calibrations: model → its file, as `polyrank calibrate` wrote it.
 
     Raises:
         UsageError: the address is taken, or there is nothing to serve.
@@ -83,19 +87,20 @@ def serve(
         import uvicorn
 
         from polyrank.server.app import create_app
+        from polyrank.server.connections import punctual
         from polyrank.server.models import Shelf
         from polyrank.server.service import Service
 
         _log(log_requests)
         shelf = Shelf()
-        served = _loaded(shelf, models, options)
+        served = _loaded(shelf, models, options, calibrations or {})
         opened = {
             name: shelf.index(folder, options.get("device")) for name, folder in indexes.items()
         }
         service = Service(served, opened, settings)
         config = uvicorn.Config(
-            create_app(service),  # type: ignore[arg-type]
-            http="h11",
+            create_app(service, shown),  # type: ignore[arg-type]
+            http=punctual(settings.body_seconds),  # type: ignore[arg-type]
             ws="none",
             lifespan="on",
             log_config=None,
@@ -117,14 +122,24 @@ def serve(
         uvicorn.Server(config).run(sockets=[listening])
 
 
-def _loaded(shelf: Any, models: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Rerankers by name, each run once, so that what is wrong with one shows now."""
-    from polyrank.server.models import Served
+def _loaded(
+    shelf: Any,
+    models: Mapping[str, Any],
+    options: Mapping[str, Any],
+    calibrations: Mapping[str, Path],
+) -> dict[str, Any]:
+    """Rerankers by name, with the calibrations that are given or lie beside them."""
+    from polyrank.evaluation.calibration import Calibration
+    from polyrank.server.models import Served, calibration_beside
 
+    if unknown := calibrations.keys() - models.keys():
+        raise UsageError(f"--calibration: no model is called '{min(unknown)}'")
     found: dict[str, Served] = {}
     for name, spec in models.items():
         try:
-            found[name] = Served(name, shelf.reranker(spec, **options))
+            path = calibrations.get(name) or calibration_beside(spec)
+            calibration = Calibration.read(path) if path else None
+            found[name] = Served(name, shelf.reranker(spec, **options), calibration)
         except PolyrankError as error:
             raise UsageError(f"--model {name}: {error}") from error
     return found

@@ -8,12 +8,21 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from polyrank.collections.records import Document, Query
 from polyrank.languages import tags
-from polyrank.server.contracts import DetectBody, RerankBody, ScoreBody, SearchBody, Spans
-from polyrank.server.lists import Listed, Reading, Together, about, row_of, warnings_of
+from polyrank.server.contracts import (
+    DetectBody,
+    ExplainBody,
+    RerankBody,
+    ScoreBody,
+    SearchBody,
+    Spans,
+)
+from polyrank.server.explaining import explanation, modules
+from polyrank.server.lists import Listed, Reading, Together, about, rows_of, warnings_of
 from polyrank.server.metrics import Metrics
 from polyrank.server.models import Served
 from polyrank.server.problems import Problem
@@ -86,13 +95,13 @@ class Service:
         query, (documents, ids) = query_of(body), documents_of(body)
         self._check(query, documents)
         ((listed, ranking, sure),) = await self._ranked(served, [(query, documents)], body, caller)
-        hits = ranking.hits[: body.rows]
-        index_of = {document.id: index for index, document in enumerate(listed.documents)}
-        rows = [row_of(listed, index_of[hit.document_id], hit.score, body.raw) for hit in hits]
+        rows = rows_of(listed, ranking, body.raw, body.min_score)[: body.rows]
         if body.documents is None:
             return [_tei_row(row, documents, body.returns_text) for row in rows]
         for row in rows:
             row |= _about_document(row["index"], listed, documents, ids, body)
+        if body.return_modules:
+            await self._add_modules(listed, rows, caller)
         if body.relevant_spans:
             await self._add_spans(listed, rows, body.relevant_spans, caller)
         said = warnings_of(listed, ranking)
@@ -113,6 +122,29 @@ class Service:
                 "warnings": said,
             },
             "query_language": _language(listed.query.language, sure),
+        }
+
+    async def explain(self, body: ExplainBody, caller: Caller) -> dict[str, Any]:
+        """What in each document answers the query, in the order of the documents."""
+        served = self._served(body.model)
+        query, (documents, ids) = query_of(body), documents_of(body)
+        self._check(query, documents)
+        usual = served.usual_languages()
+        query, filled, sure = await self._in_thread(with_languages, query, documents, usual)
+        rows = []
+        for index, document in enumerate(filled):
+            work = partial(explanation, served, query, document, index)
+            call = Call(about(document.full_text), caller.owner, function=work)
+            row = await self._done(call, caller, bounded=not rows)
+            if ids[index] is not None:
+                row["id"] = ids[index]
+            rows.append(row)
+        return {
+            "id": uuid.uuid4().hex,
+            "object": "explain",
+            "model": served.name,
+            "results": rows,
+            "query_language": _language(query.language, sure),
         }
 
     async def score(self, body: ScoreBody, caller: Caller) -> dict[str, Any]:
@@ -168,8 +200,10 @@ class Service:
         wanted = RerankBody(query="-", raw_scores=body.raw)
         for listed, ranking, _ in await self._ranked(served, lists, wanted, caller):
             tokens += listed.tokens
+            places = {document.id: place for place, document in enumerate(listed.documents)}
             for hit in ranking.hits:
-                score = hit.score if body.raw else listed.scale(hit.score)
+                place = places[hit.document_id]
+                score = hit.score if body.raw else listed.relevance(place, hit.score)
                 data.append({"index": int(hit.document_id), "object": "score", "score": score})
         return sorted(data, key=lambda row: row["index"]), tokens
 
@@ -229,14 +263,17 @@ class Service:
         wanted = RerankBody(query="-", raw_scores=body.raw_scores)
         documents = [texts[identity] for identity in first]
         ((listed, ranking, _),) = await self._ranked(served, [(query, documents)], wanted, caller)
-        return [
-            {
-                "id": hit.document_id,
-                "score": first[hit.document_id],
-                "relevance_score": hit.score if wanted.raw else listed.scale(hit.score),
-            }
-            for hit in ranking.hits
-        ]
+        rows = []
+        for row in rows_of(listed, ranking, wanted.raw, body.min_score):
+            identity = documents[row["index"]].id
+            rows.append(
+                {
+                    "id": identity,
+                    "score": first[identity],
+                    "relevance_score": row["relevance_score"],
+                }
+            )
+        return rows
 
     async def detect(self, body: DetectBody) -> dict[str, Any]:
         """The languages of texts."""
@@ -365,6 +402,20 @@ class Service:
             (listed, ranking, sure)
             for (listed, sure), ranking in zip(prepared, rankings, strict=True)
         ]
+
+    async def _add_modules(
+        self, listed: Listed, rows: Sequence[dict[str, Any]], caller: Caller
+    ) -> None:
+        """Which modules acted on each row, planned once for each language."""
+        languages = {row["index"]: listed.documents[row["index"]].language for row in rows}
+
+        def plan() -> dict[str | None, dict[str, Any] | None]:
+            asked = listed.query.language
+            return {one: modules(listed.served, asked, one) for one in set(languages.values())}
+
+        found = await self._done(Call(1, caller.owner, function=plan), caller, bounded=False)
+        for row in rows:
+            row["modules"] = found[languages[row["index"]]]
 
     async def _add_spans(
         self, listed: Listed, rows: Sequence[dict[str, Any]], wanted: Spans | bool, caller: Caller

@@ -23,7 +23,7 @@ class Settings:
         max_bodies: bytes of all requests that are being received.
         max_documents: of one request.
         max_characters: of one text.
-        body_seconds: in which a request's body must have arrived.
+        body_seconds: in which a request's head, and then its body, must have arrived.
         keys: what `Authorization: Bearer` must hold, one of; none lets everyone in.
         debug: whether texts of errors, with paths and the like, reach logs and clients.
     """

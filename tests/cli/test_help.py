@@ -15,6 +15,7 @@ RUNNABLE += ["explain", "zoo verify", "zoo push", "zoo index"]
 RUNNABLE += ["distill", "loyalty", "bench", "train language", "train ranking"]
 RUNNABLE += ["train late-interaction", "train labels", "train losses", "compose"]
 RUNNABLE += ["zoo import", "zoo export"]
+RUNNABLE += ["view", "calibrate"]
 RUNNABLE += ["train head"]
 RUNNABLE += ["corpus report", "corpus clean", "corpus mix"]
 # Over a late-interaction module.
@@ -22,7 +23,7 @@ INDEX = ["index build", "index add", "index delete", "index compact", "index inf
 INDEX += ["index verify", "index fidelity", "index export"]
 VERBS = [*RUNNABLE, *INDEX]
 VERBS += ["zoo pull", "zoo remove"]  # which need a repository on the Hub
-VERBS += ["serve"]  # which does not end
+VERBS += ["serve", "mcp"]  # which do not end
 
 
 def examples(help_text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from polyrank.late_interaction.skiplist import is_punctuation, skipped_ids
+from polyrank.late_interaction.skiplist import is_punctuation, skipped_ids, surface
 from polyrank.modules.projection import TokenRules
 
 MARKS = ["?", "!?", "。", "、", "।", "،", "؟", "።", "«", "»", "„", "…", "–", "$", "+", "^", "`"]
@@ -58,3 +58,19 @@ def test_byte_level_vocabularies_are_read_as_text():
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>")
     skipped = skipped_ids(fast, TokenRules(None, None), 4)
     assert skipped.tolist() == [False, True, True, False]
+
+
+def test_entries_that_name_bytes_or_end_in_a_sign_are_read_as_text():
+    """Letters in <0x2E> and .</w> are spelling; every entry is what the tokenizer says it is."""
+    from tokenizers import Tokenizer, decoders, models
+    from transformers import PreTrainedTokenizerFast
+
+    entries = ["<unk>", "<0x2E>", ".</w>", "a</w>", "é", "é.", "Ж", "水。", "ʹ", "½", "ா", "१"]
+    tokenizer = Tokenizer(models.BPE({e: i for i, e in enumerate(entries)}, [], unk_token="<unk>"))
+    both = [decoders.ByteFallback(), decoders.BPEDecoder(suffix="</w>")]
+    tokenizer.decoder = decoders.Sequence(both)
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>")
+    skipped = skipped_ids(fast, TokenRules(None, None), len(entries))
+    said = [is_punctuation(surface(fast, entry)) for entry in entries]
+    assert skipped.tolist() == [False, *said[1:]]
+    assert said[1] and said[2] and not any(said[3:8])

@@ -93,14 +93,19 @@ def get(post):
 class Running:
     """A server in a thread of this process, and its service."""
 
-    def __init__(self, service):
+    def __init__(self, service, shown=None):
         import uvicorn
 
         from polyrank.server.app import create_app
+        from polyrank.server.connections import punctual
 
         self.service = service
         config = uvicorn.Config(
-            create_app(service), port=0, http="h11", log_level="critical", timeout_keep_alive=75
+            create_app(service, shown),
+            port=0,
+            http=punctual(service.settings.body_seconds),
+            log_level="critical",
+            timeout_keep_alive=75,
         )
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run, daemon=True)
@@ -120,17 +125,23 @@ class Running:
 
 @pytest.fixture(scope="session")
 def start():
-    """start({name: reranker}, indexes, **settings) -> a running server; stopped at the end."""
+    """start({name: reranker}, indexes, **settings) -> a running server; stopped at the end.
+
+    shown: what its page begins with. calibrations: model -> what its scores mean.
+    """
     running = []
 
-    def begin(models, indexes=None, **settings):
+    def begin(models, indexes=None, shown=None, calibrations=None, **settings):
         from polyrank.rerankers.load import load_reranker
         from polyrank.server.models import Served
         from polyrank.server.service import Service
         from polyrank.server.settings import Settings
 
-        served = {name: Served(name, load_reranker(one)) for name, one in models.items()}
-        running.append(Running(Service(served, indexes, Settings(**settings))))
+        served = {
+            name: Served(name, load_reranker(one), (calibrations or {}).get(name))
+            for name, one in models.items()
+        }
+        running.append(Running(Service(served, indexes, Settings(**settings)), shown))
         return running[-1]
 
     yield begin

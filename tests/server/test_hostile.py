@@ -1,5 +1,6 @@
 """What clients do wrong, or with intent: each its status, and the next request is answered."""
 
+import http.client
 import json
 import socket
 import threading
@@ -173,6 +174,36 @@ def test_a_half_sent_body_gets_408(server):
     begun = time.monotonic()
     answer = raw(server, head(100) + b'{"query": ')
     assert answer.startswith(b"HTTP/1.1 408") and time.monotonic() - begun < 8
+
+
+def test_a_half_sent_head_gets_408(server):
+    begun = time.monotonic()
+    answer = raw(server, b"POST /rerank HTTP/1.1\r\nHost: he")
+    assert answer.startswith(b"HTTP/1.1 408") and time.monotonic() - begun < 8
+
+
+def test_a_connection_without_a_request_is_closed(server):
+    begun = time.monotonic()
+    assert raw(server, b"") == b"" and 1 < time.monotonic() - begun < 8
+
+
+def test_a_half_sent_head_after_an_answer_gets_408(server):
+    body = json.dumps(GOOD).encode()
+    answer = raw(server, head(len(body)) + body + b"GET /ping HT")
+    assert answer.startswith(b"HTTP/1.1 200") and b"HTTP/1.1 408" in answer
+
+
+def test_an_idle_connection_stays_open_after_an_answer(server):
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    sockets = set()
+    for pause in (2.5, 0):  # longer than a head may take
+        connection.request("POST", "/rerank", json.dumps(GOOD))
+        answer = connection.getresponse()
+        assert answer.status == 200 and answer.read()
+        sockets.add(connection.sock)
+        time.sleep(pause)
+    assert len(sockets) == 1
+    connection.close()
 
 
 def test_a_client_that_leaves_amid_its_body(server):

@@ -1,7 +1,7 @@
 """polyrank inside PyTerrier pipelines. This module alone imports PyTerrier, and needs no Java.
 
 import pyterrier as pt
-from polyrank.pyterrier import Rerank, Retrieve
+from polyrank.neighbours.pyterrier import Rerank, Retrieve
 
 first = Retrieve(pr.BM25(documents), documents)
 pipeline = first % 100 >> Rerank(pr.Reranker("e5-small"), query_language="tr")
@@ -23,7 +23,7 @@ try:
     import pyterrier as pt
 except ImportError as error:
     raise PolyrankError(
-        f"polyrank.pyterrier needs PyTerrier ({error}); install it with:  pip install "
+        f"polyrank.neighbours.pyterrier needs PyTerrier ({error}); install it with:  pip install "
         "'polyrank[pyterrier]'"
     ) from error
 

@@ -11,7 +11,7 @@ pt = pytest.importorskip("pyterrier", reason="needs polyrank[pyterrier]")
 from polyrank.collections.records import Document, Query  # noqa: E402
 from polyrank.errors import UsageError  # noqa: E402
 from polyrank.index.lexical import BM25  # noqa: E402
-from polyrank.pyterrier import Rerank, Retrieve  # noqa: E402
+from polyrank.neighbours.pyterrier import Rerank, Retrieve  # noqa: E402
 
 DOCUMENTS = [
     Document("d1", "water boils at a hundred degrees", language="en"),
@@ -124,6 +124,15 @@ def test_what_pyterrier_infers():
         pt.inspect.transformer_inputs(Rerank(Shortest()))[0],
         key=["qid", "query", "docno", "text"].index,
     ) == ["qid", "query", "docno", "text"]
+
+
+def test_its_schematic_shows_both_steps_and_their_columns():
+    pipeline = Retrieve(BM25(DOCUMENTS), DOCUMENTS) >> Rerank(Shortest())
+    found = pt.schematic.transformer_schematic(pipeline, input_columns=["qid", "query"])
+    first, second = found["transformers"]
+    assert {"docno", "text", "score"} <= set(first["output_columns"])
+    assert set(second["output_columns"]) == set(first["output_columns"])
+    assert "Retrieve" in pt.schematic.draw(pipeline) and "Rerank" in pt.schematic.draw(pipeline)
 
 
 @pytest.mark.parametrize("column", ["qid", "query", "docno", "text"])
