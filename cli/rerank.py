@@ -87,7 +87,7 @@ def rerank(
     limit: options.Limit = None,
     seed: options.Seed = 0,
     device: options.Device = None,
-    dtype: options.DataType = None,
+    precision: options.Precision = None,
     analysis: options.AnalysisOption = Analysis.stems,
     ray: options.Ray = None,
     ray_workers: options.RayWorkers = None,
@@ -128,7 +128,7 @@ def rerank(
         **modules,
         max_length=max_length,
         device=device,
-        dtype=dtype,
+        dtype=precision,
         seed=seed,
         options=rerankers.scorer_options(
             context, scorer and scorer.value, prompt, window, step, engine, scorer_option

@@ -72,7 +72,7 @@ def build(
     ] = 2048,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a build.")] = False,
     device: options.Device = None,
-    dtype: options.DataType = None,
+    precision: options.Precision = None,
     seed: options.Seed = 0,
     ray: Ray = None,
     ray_workers: options.RayWorkers = None,
@@ -109,7 +109,7 @@ def build(
                 fallback=fallback.value,
                 document_length=document_length,
                 device=device,
-                dtype=dtype,
+                dtype=precision,
             )
         )
 

@@ -19,6 +19,11 @@ R = TypeVar("R", bound=Hashable)
 T = TypeVar("T")
 
 
+def usual_tokens(device: torch.device) -> int:
+    """Tokens of a batch that are fastest: on a CPU what its caches hold."""
+    return 1024 if device.type == "cpu" else 16384
+
+
 class Batcher:
     """Runs rows in batches.
 
