@@ -75,7 +75,7 @@ def explain(
         **rerankers.module_options(base, ranking, kind, ranking_kind, routing, fallback),
         max_length=max_length,
         device=device,
-        dtype=precision,
+        precision=precision,
     )
     reranker = load_reranker(spec)
     found = explained(reranker, query, documents, query_language, document_language)

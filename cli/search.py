@@ -129,7 +129,9 @@ def search(
             collection, queries, documents, query, query_language, document_language, split
         )
         _check_ids(texts, output)
-        found = first_stages.search_first(texts, first_stage, base, depth, limit, device, analysis)
+        found = first_stages.search_first(
+            texts, first_stage, base, depth, limit, device, analysis, precision
+        )
     details: Details = {}
     if rerank:
         from polyrank.rerankers.load import RerankerSpec
@@ -139,7 +141,7 @@ def search(
             **rerankers.module_options(base, ranking, kind, ranking_kind, routing, fallback),
             max_length=max_length,
             device=device,
-            dtype=precision,
+            precision=precision,
             seed=seed,
             options=asked_of_model,
             keep=rerankers.KEPT if ray is None else 0,

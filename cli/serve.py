@@ -141,7 +141,7 @@ def serve(
         "fallback": fallback.value,
         "max_length": max_length,
         "device": device,
-        "dtype": precision,
+        "precision": precision,
     }
     run(
         models,

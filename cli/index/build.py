@@ -98,6 +98,8 @@ def build(
     plan = Plan(codec.value, centroids, shard, seed)
     texts = documents_of(collection, documents, document_language, languages)
 
+    chosen = precision
+
     def encoder() -> ModelEncoder:
         return ModelEncoder(
             LateInteraction(
@@ -109,11 +111,12 @@ def build(
                 fallback=fallback.value,
                 document_length=document_length,
                 device=device,
-                dtype=precision,
+                dtype=chosen,
             )
         )
 
     local = encoder()
+    chosen = local.model.precision.name  # what 'auto' meant, for workers on other machines
     if ranking is None and local.model.ranking == NO_RANKING:
         note(WITHOUT_MODULE)
     with scaled_out(local, encoder, ray, ray_workers) as scaled:

@@ -57,10 +57,8 @@ def settled(
         why = "nothing faster was measured to be harmless for this model on this device"
         notebook.add("precision", f"precision auto: fp32, as {why}")
         return FP32
-    times = _remembered(
-        f"{machine()} | torch {torch.__version__} | {base.fingerprint.weights} | {','.join(allowed)}",
-        lambda: timed(encoder, base.tokenizer, allowed),
-    )
+    key = (machine(), f"torch {torch.__version__}", base.fingerprint.weights, ",".join(allowed))
+    times = _remembered(" | ".join(key), lambda: timed(encoder, base.tokenizer, allowed))
     name = min(times, key=lambda one: times[one])
     ratio = times["fp32"] / times[name]
     notebook.add("precision", f"precision auto: {name}, {ratio:.2f} x as fast as fp32 here")

@@ -4,8 +4,8 @@ Inputs are rounded to 8 bits as they come, weights once to 7, with a scale for e
 sum of two products fits 16 bits, and processors without VNNI lose nothing. Two remedies for the few
 large activations of such encoders: inputs that come from a LayerNorm are divided, and the weights
 multiplied, by a factor for each channel (SmoothQuant, Xiao et al. 2023, arXiv 2211.10438, eq. 4,
-α = ½); inputs of the second feed-forward layer are scaled token by token. Adapters, norms, attention
-and embeddings stay in fp32.
+α = ½); inputs of the second feed-forward layer are scaled token by token. Adapters, norms,
+attention and embeddings stay in fp32.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from polyrank.errors import UsageError
 LEVELS = 63  # weights are -63 .. 63 times their scale
 SMOOTHED = ("attention.self.query", "attention.self.key", "attention.self.value",
             "intermediate.dense")  # fmt: skip
+PLACES = (*SMOOTHED, "attention.output.dense", "output.dense")
 TINY = 1e-6
 
 
@@ -95,9 +96,6 @@ def quantised(encoder: Any, tokenizer: Any) -> Any:
             made = Int8Linear(module, smooth, by_token=place == "output.dense")
             shared.encoder.layer.set_submodule(name, made)
     return shared.eval()
-
-
-PLACES = (*SMOOTHED, "attention.output.dense", "output.dense")
 
 
 def layers_of(encoder: Any) -> list[Int8Linear]:

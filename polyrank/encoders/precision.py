@@ -1,7 +1,7 @@
 """In which numbers an encoder runs: one name, the same in Python, on the command line and in runs.
 
 fp32   the meaning of all others
-bf16   weights and activations in 16 bits, fp32's range (a GPU, or a CPU with AMX or AVX512-BF16)
+bf16   16 bits with fp32's range: for a GPU, or a CPU with AMX or AVX512-BF16
 fp16   the same with a narrower range and more digits
 int8   linear layers in 8 bits on a CPU, the rest in fp32 (`polyrank.encoders.int8`)
 auto   the fastest here of those that lose nothing to speak of (`polyrank.encoders.fastest`)

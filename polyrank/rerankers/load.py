@@ -180,6 +180,12 @@ def spec_of(spec: Any, **options: Any) -> RerankerSpec:
     return _checked(replace(made, **options))
 
 
+def with_settled(spec: RerankerSpec, reranker: Reranker) -> RerankerSpec:
+    """The spec with the precision that 'auto' meant here, for workers on other machines."""
+    precision = getattr(reranker, "precision", None)
+    return spec if precision is None else replace(spec, precision=None, dtype=precision.name)
+
+
 def _checked(spec: RerankerSpec) -> RerankerSpec:
     """The spec with paths as texts.
 

@@ -12,9 +12,10 @@ LENGTHS = (9, 5, 5, 1)
 
 
 @pytest.fixture
-def batch():
+def batch(tiny_base):
+    vocabulary = tiny_base.model.config.vocab_size
     generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(5, 60, (len(LENGTHS), max(LENGTHS)), generator=generator)
+    ids = torch.randint(5, vocabulary, (len(LENGTHS), max(LENGTHS)), generator=generator)
     return ids, torch.arange(ids.shape[1])[None, :] < torch.tensor(LENGTHS)[:, None]
 
 
