@@ -7,11 +7,11 @@ The same queries with the same candidates, XQuAD's passages at their real length
 the weights are those of FOLDER, a cross-encoder of Hugging Face with one logit. Each engine is a
 process of its own with --threads threads; they take turns, query by query, and the first query of
 each is its cold start. polyrank runs here; the peers in another environment, of --peer-python, with
-`torch sentence-transformers[onnx,openvino] rerankers flashrank`. An engine that cannot run is listed
-with its reason. CPU seconds stand beside wall time: they count where others use the machine.
+`torch sentence-transformers[onnx,openvino] rerankers flashrank`. An engine that cannot run is
+listed with its reason. CPU seconds stand beside wall time: they count where others use the machine.
 
-Then languages mixed: the same candidates' translations, eight pairs of languages in one list against
-one, in polyrank's composition, whose adapters differ by language.
+Then languages mixed: translations of the same candidates in one list, against one language, in
+polyrank's composition, whose adapters differ by language.
 """
 
 from __future__ import annotations

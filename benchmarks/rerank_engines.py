@@ -1,6 +1,6 @@
 """One engine that scores pairs, in a process of its own, for `benchmarks/rerank.py`.
 
-Imports nothing of polyrank but for polyrank's own engines, so that peers run in another environment.
+Imports polyrank for its own engines alone, so that peers run in another environment.
 Reads a line of JSON for each request: {"query": …, "documents": [[text, language], …]}; writes one:
 {"scores": …, "wall": …, "cpu": …, "peak_mb": …}. The first line it writes is about loading.
 """

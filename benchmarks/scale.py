@@ -7,8 +7,8 @@
 
 Reads what `benchmarks/index.py` measured at several numbers of passages (--run measures synthetic
 vectors, whose words have Zipf's frequencies, at more). Larger sizes are by arithmetic and say so: a
-figure grows with the power of the passages that its last two sizes show, and no slower than its work
-must: disk, memory of the vectors, building and exact search in proportion; pruned search with the
+figure grows with the power of the passages that its last two sizes show, and no slower than must
+be: disk, memory of the vectors, building and exact search in proportion; pruned search with the
 root, as there are about as many centroids as vectors to a centroid.
 """
 
@@ -21,7 +21,6 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 SIZES = (200_000, 1_000_000, 100_000_000)  # by arithmetic where they were not measured
 CODEC = "residual-4"

@@ -147,7 +147,8 @@ def rerank(
 
     search = partial(
         first_stages.search_first,
-        texts, stage or FirstStage.dense, str(spec.base), depth or 100, limit, device, analysis, precision,
+        texts, stage or FirstStage.dense, str(spec.base), depth or 100, limit, device, analysis,
+        precision,
     )  # fmt: skip
     asked = {
         "split": split,
