@@ -5,8 +5,8 @@
 Both train an adapter with an invertible layer of the same width over the same base on the same
 packed sequences, without padding. The peer is the `adapters` library's model under Hugging Face's
 `run_mlm` recipe: logits over the whole vocabulary at every token. polyrank computes them at hidden
-tokens, over the pieces that the text uses. They take turns; medians of CPU seconds a step, after one
-that warms up: others may use the machine.
+tokens, over the pieces that the text uses. They take turns; medians of CPU seconds a step, after
+one that warms up: others may use the machine.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from polyrank.encoders.routed import MODEL_TYPES
 from polyrank.errors import UsageError
 
 LEVELS = 63  # weights are -63 .. 63 times their scale
@@ -81,8 +82,7 @@ def quantised(encoder: Any, tokenizer: Any) -> Any:
     Raises:
         UsageError: another architecture.
     """
-    layers = getattr(getattr(encoder, "encoder", None), "layer", None)
-    if layers is None or not hasattr(layers[0], "intermediate") or encoder.device.type != "cpu":
+    if encoder.config.model_type not in MODEL_TYPES or encoder.device.type != "cpu":
         raise UsageError(
             "int8 runs on a CPU, over encoders of type bert, roberta or xlm-roberta.\n"
             "Use precision fp32 or bf16 here."

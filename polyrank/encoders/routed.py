@@ -31,7 +31,7 @@ __all__ = ["NO_MODULE", "RoutedEncoder", "module_index", "query_lengths", "score
 
 # Encoders whose layers read attention.self, attention.output, intermediate, output, with the
 # LayerNorms after the residuals. XMOD is not among them: its layers hold language modules already.
-_MODEL_TYPES = ("bert", "roberta", "xlm-roberta", "camembert")
+MODEL_TYPES = ("bert", "roberta", "xlm-roberta", "camembert")
 
 # Which tokens each language module acts on: flat positions, or None for all of them.
 Groups = list[tuple[AdapterModule | None, Tensor | None]]
@@ -60,10 +60,10 @@ class RoutedEncoder:
             CompositionError: an encoder of another architecture.
             ModuleError: a module of another width or with more layers than the encoder.
         """
-        if encoder.config.model_type not in _MODEL_TYPES:
+        if encoder.config.model_type not in MODEL_TYPES:
             raise CompositionError(
                 "adapters cannot be routed through an encoder of type "
-                f"'{encoder.config.model_type}'.\nUse a base of type {', '.join(_MODEL_TYPES)}, "
+                f"'{encoder.config.model_type}'.\nUse a base of type {', '.join(MODEL_TYPES)}, "
                 "or masks (kind='mask')."
             )
         for module in [*languages, ranking]:
@@ -350,7 +350,7 @@ class RoutedEncoder:
 
 def packing(encoder: Any) -> RoutedEncoder | None:
     """What runs rows of an encoder without modules end to end, where that can be; else None."""
-    if encoder.config.model_type not in _MODEL_TYPES:
+    if encoder.config.model_type not in MODEL_TYPES:
         return None
     routed = RoutedEncoder(encoder, [])
     return routed if routed.packs else None
