@@ -65,7 +65,7 @@ class Int8Linear(nn.Module):
             return self._multiply(x)
         scale = x.abs().amax(dim=-1, keepdim=True).clamp(min=TINY)
         y = self._multiply(x / scale).mul_(scale)
-        return y if self.bias is None else y.add_(self.bias)
+        return y if self.bias is None else y.add_(self.bias.detach())
 
     def _multiply(self, x: Tensor) -> Tensor:
         y: Tensor = torch.ops.quantized.linear_dynamic(x, self.packed, reduce_range=False)

@@ -49,12 +49,14 @@ def as_precision(name: str | torch.dtype | Precision | None) -> Precision:
     """A precision by its name, or that of a dtype; fp32 for None.
 
     Raises:
-        UsageError: another name; 'auto' too, which `polyrank.encoders.fastest` settles.
+        UsageError: another name, or 'auto', which only `polyrank.encoders.fastest` settles.
     """
     if isinstance(name, Precision):
         return name
     known = "fp32" if name is None else str(name).removeprefix("torch.")
     known = OLDER.get(known, known)
+    if known == AUTO:
+        raise UsageError("precision 'auto' is not for this model; use fp32, bf16 or fp16")
     if known not in PRECISIONS:
         raise UsageError(f"unknown precision '{name}'; use one of {', '.join([*PRECISIONS, AUTO])}")
     return PRECISIONS[known]
