@@ -151,6 +151,7 @@ class Dense:
         dense = cls.__new__(cls)
         precision = precision or manifest.precision
         dense._options(loaded, manifest, batch_tokens, device, progress, precision)
+        dense.manifest = manifest  # of the vectors, whatever queries are encoded in
         dense.ids, dense.vectors = ids, vectors
         return dense
 
