@@ -24,7 +24,7 @@ from polyrank.machine import machine
 from polyrank.rerankers.base import rerank_run
 from polyrank.rerankers.load import load_reranker
 
-LANGUAGES = ("bem", "ha", "ig", "rw", "yo", "zu")
+LANGUAGES = ("bem", "ha", "ig", "rw", "zu")
 FIELD, MEASURE = 50, "nDCG@10"  # candidates of late interaction
 
 
