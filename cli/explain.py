@@ -39,7 +39,7 @@ def explain(
     fallback: options.FallbackOption = Fallback.error,
     max_length: options.MaxLength = 256,
     device: options.Device = None,
-    dtype: options.DataType = None,
+    precision: options.Precision = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Show what in a passage answers a query.
@@ -75,7 +75,7 @@ def explain(
         **rerankers.module_options(base, ranking, kind, ranking_kind, routing, fallback),
         max_length=max_length,
         device=device,
-        dtype=dtype,
+        precision=precision,
     )
     reranker = load_reranker(spec)
     found = explained(reranker, query, documents, query_language, document_language)

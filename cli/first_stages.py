@@ -23,6 +23,7 @@ def search_first(
     limit: int | None,
     device: str | None = None,
     analysis: Analysis = Analysis.stems,
+    precision: str | None = None,
 ) -> Run:
     """The first stage's candidates for the first `limit` queries; how BM25 read them, on stderr."""
     from polyrank.index.dense import Dense
@@ -34,8 +35,8 @@ def search_first(
     documents = list(collection.documents.values())
     made: dict[str, Callable[[], Any]] = {
         "bm25": lambda: BM25(documents, analysis=analysis.value, base=base),
-        "dense": lambda: Dense(documents, base=base, device=device),
-        "modular": lambda: ModularDense(documents, base=base, device=device),
+        "dense": lambda: Dense(documents, base=base, device=device, precision=precision),
+        "modular": lambda: ModularDense(documents, base=base, device=device, precision=precision),
     }
     retrievers = [made[name]() for name in FIRST_STAGES[stage.value]]
     for retriever in retrievers:

@@ -169,8 +169,14 @@ NormaliseOption = Annotated[
     ),
 ]
 MaxLength = Annotated[int, typer.Option(help="Tokens of a query-document pair.", min=16)]
-DataType = Annotated[
-    str | None, typer.Option("--dtype", help="float32 (default), bfloat16 or float16.")
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        "--precision",
+        "--dtype",
+        help="fp32 (default), bf16, fp16, int8 on a CPU, or auto: the fastest here that loses at "
+        "most .005 nDCG@10 in any language, as measured.",
+    ),
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; else the best there is.")]
 Depth = Annotated[int, typer.Option(help="Candidates per query.", min=1)]

@@ -87,7 +87,7 @@ def rerank(
     limit: options.Limit = None,
     seed: options.Seed = 0,
     device: options.Device = None,
-    dtype: options.DataType = None,
+    precision: options.Precision = None,
     analysis: options.AnalysisOption = Analysis.stems,
     ray: options.Ray = None,
     ray_workers: options.RayWorkers = None,
@@ -128,7 +128,7 @@ def rerank(
         **modules,
         max_length=max_length,
         device=device,
-        dtype=dtype,
+        precision=precision,
         seed=seed,
         options=rerankers.scorer_options(
             context, scorer and scorer.value, prompt, window, step, engine, scorer_option
@@ -148,6 +148,7 @@ def rerank(
     search = partial(
         first_stages.search_first,
         texts, stage or FirstStage.dense, str(spec.base), depth or 100, limit, device, analysis,
+        precision,
     )  # fmt: skip
     asked = {
         "split": split,
@@ -188,11 +189,12 @@ def _rerank_run(
         written: options of `rerank_stream`.
         ray: address and workers.
     """
-    from polyrank.rerankers.load import load_reranker
+    from polyrank.rerankers.load import load_reranker, with_settled
     from polyrank.runs.rerank import rerank_stream
     from polyrank.scale_out.reranking import scaled_out
 
     reranker = load_reranker(spec)  # before the search, so that what is wrong is said first
+    spec = with_settled(spec, reranker)
     settings = {**rerankers.settings_of(spec, reranker), **asked}
     with (
         _candidates(first, output, written["resume"]) as candidates,

@@ -69,7 +69,7 @@ def scorer_options(
             "--max-length is not for language models; use --scorer-option document_tokens=N"
         )
     if engine is not None:
-        checks.not_beside(context, "engine", ("device", "dtype"))
+        checks.not_beside(context, "engine", ("device", "precision"))
     named = {"scorer": scorer, "prompt": prompt, "window": window, "step": step}
     return {**named, "engine_url": engine, **dict(_pair(scorer, text) for text in more or ())}
 
@@ -103,6 +103,7 @@ def settings_of(spec: RerankerSpec, reranker: Reranker) -> dict[str, Any]:
     """What scores depend on, as `rerank --resume` compares it: options and hashes of weights."""
     from polyrank.composition.routing import usual_routing
     from polyrank.composition.saved import SavedComposition
+    from polyrank.encoders.precision import as_precision
     from polyrank.rerankers.load import DEFAULT_RANKING
 
     saved = spec.composition
@@ -119,7 +120,7 @@ def settings_of(spec: RerankerSpec, reranker: Reranker) -> dict[str, Any]:
         "composition": saved.to_json() if isinstance(saved, SavedComposition) else saved,
         "max-length": spec.max_length,
         "device": spec.device,
-        "dtype": spec.dtype,
+        "precision": as_precision(spec.dtype).name,
         "seed": spec.seed,
         **reranker.identity(),
     }

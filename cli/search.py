@@ -77,7 +77,7 @@ def search(
     limit: options.Limit = None,
     seed: options.Seed = 0,
     device: options.Device = None,
-    dtype: options.DataType = None,
+    precision: options.Precision = None,
     analysis: options.AnalysisOption = Analysis.stems,
     ray: options.Ray = None,
     ray_workers: options.RayWorkers = None,
@@ -114,9 +114,9 @@ def search(
         given, folder = base if checks.is_given(context, "base") else None, index.absolute()
 
         def opened_again() -> MultiVectorIndex:
-            return open_index(folder, given, index_ranking, device, dtype)
+            return open_index(folder, given, index_ranking, device, precision)
 
-        opened = open_index(index, given, index_ranking, device, dtype)
+        opened = open_index(index, given, index_ranking, device, precision)
         wanted = _asked(collection, queries, query, query_language, split)
         _check_ids(wanted, output)
         where = (depth, indexes.split(languages), indexes.pruning_of(probe, candidates))
@@ -129,7 +129,9 @@ def search(
             collection, queries, documents, query, query_language, document_language, split
         )
         _check_ids(texts, output)
-        found = first_stages.search_first(texts, first_stage, base, depth, limit, device, analysis)
+        found = first_stages.search_first(
+            texts, first_stage, base, depth, limit, device, analysis, precision
+        )
     details: Details = {}
     if rerank:
         from polyrank.rerankers.load import RerankerSpec
@@ -139,7 +141,7 @@ def search(
             **rerankers.module_options(base, ranking, kind, ranking_kind, routing, fallback),
             max_length=max_length,
             device=device,
-            dtype=dtype,
+            precision=precision,
             seed=seed,
             options=asked_of_model,
             keep=rerankers.KEPT if ray is None else 0,

@@ -97,7 +97,7 @@ def serve(
         int | None, typer.Option(min=1, help="After which unfinished requests are given up.")
     ] = None,
     device: options.Device = None,
-    dtype: options.DataType = None,
+    precision: options.Precision = None,
     log_requests: Annotated[
         bool, typer.Option("--log-requests", help="A line for each request, without its texts.")
     ] = False,
@@ -157,7 +157,12 @@ def serve(
         keys=read_keys(keys, os.environ.get(KEYS)),
         debug=debug,
     )
-    given = {"fallback": fallback.value, "max_length": max_length, "device": device, "dtype": dtype}
+    given = {
+        "fallback": fallback.value,
+        "max_length": max_length,
+        "device": device,
+        "precision": precision,
+    }
     run(
         models,
         named_folders(index or []),

@@ -18,6 +18,7 @@ KINDS = {
     "unverified": "nobody recorded on which weights a module was trained",
     "cut": "a text was longer than what is read",
     "memory": "memory ran out, so batches became smaller",
+    "precision": "the numbers to compute in were chosen here",
     "malformed": "an answer of a language model did not have the form that was asked for",
     "other": "anything else",
 }

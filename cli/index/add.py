@@ -37,7 +37,7 @@ def add(
     base: Base = None,
     ranking: Ranking = None,
     device: options.Device = None,
-    dtype: options.DataType = None,
+    precision: options.Precision = None,
     ray: Ray = None,
     ray_workers: options.RayWorkers = None,
     as_json: AsJson = False,
@@ -53,11 +53,11 @@ def add(
     from polyrank.index.multivector import add as add_documents
 
     texts = documents_of(collection, documents, document_language, languages)
-    index = open_index(folder, base, ranking, device, dtype)
+    index = open_index(folder, base, ranking, device, precision)
     local = index.encoder
 
     def encoder() -> Encoder:
-        return open_index(folder.absolute(), base, ranking, device, dtype).encoder
+        return open_index(folder.absolute(), base, ranking, device, precision).encoder
 
     with scaled_out(local, encoder, ray, ray_workers) as scaled:
         change = add_documents(folder, texts, scaled, duplicates.value)

@@ -72,7 +72,7 @@ def build(
     ] = 2048,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a build.")] = False,
     device: options.Device = None,
-    dtype: options.DataType = None,
+    precision: options.Precision = None,
     seed: options.Seed = 0,
     ray: Ray = None,
     ray_workers: options.RayWorkers = None,
@@ -98,6 +98,8 @@ def build(
     plan = Plan(codec.value, centroids, shard, seed)
     texts = documents_of(collection, documents, document_language, languages)
 
+    chosen = precision
+
     def encoder() -> ModelEncoder:
         return ModelEncoder(
             LateInteraction(
@@ -109,11 +111,12 @@ def build(
                 fallback=fallback.value,
                 document_length=document_length,
                 device=device,
-                dtype=dtype,
+                dtype=chosen,
             )
         )
 
     local = encoder()
+    chosen = local.model.precision.name  # what 'auto' meant, for workers on other machines
     if ranking is None and local.model.ranking == NO_RANKING:
         note(WITHOUT_MODULE)
     with scaled_out(local, encoder, ray, ray_workers) as scaled:

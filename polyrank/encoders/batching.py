@@ -10,13 +10,17 @@ from typing import Any, TypeVar
 import torch
 
 from polyrank.encoders.masked import Masks
+from polyrank.encoders.precision import as_precision
 from polyrank.errors import UsageError
 from polyrank.notes import Notebook
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
 R = TypeVar("R", bound=Hashable)
 T = TypeVar("T")
+
+
+def usual_tokens(device: torch.device) -> int:
+    """Tokens of a batch that are fastest: on a CPU what its caches hold."""
+    return 1024 if device.type == "cpu" else 16384
 
 
 class Batcher:
@@ -88,15 +92,12 @@ class Batcher:
 
 
 def as_dtype(name: str | torch.dtype | None) -> torch.dtype:
-    """A dtype by its name; fp32 for None.
+    """A dtype by its name, or that of a precision; fp32 for None.
 
     Raises:
-        UsageError: a name that is not in `DTYPES`.
+        UsageError: an unknown name, or int8, which has no dtype of its own.
     """
-    if name is None:
-        return torch.float32
-    if isinstance(name, torch.dtype):
-        return name
-    if name not in DTYPES:
-        raise UsageError(f"unknown dtype '{name}'; use one of {', '.join(DTYPES)}")
-    return DTYPES[name]
+    precision = as_precision(name)
+    if precision.quantised:
+        raise UsageError(f"{precision.name} is not for this model; use fp32, bf16 or fp16")
+    return precision.dtype

@@ -20,6 +20,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from polyrank.encoders.int8 import layers_of, quantised
+from polyrank.encoders.precision import FP32, Precision
 from polyrank.errors import CompositionError
 from polyrank.modules.load import load_module
 from polyrank.modules.mask.sparse import Differences, applied, check_fits
@@ -33,24 +35,39 @@ class MaskedEncoder:
 
     Args:
         encoder: in fp32; in another dtype a copy of it runs.
-        device, dtype: where and in what it runs.
+        device, precision: where and in what it runs.
+        tokenizer: of the encoder, for int8.
 
     Attributes:
         encoder: what runs.
+
+    Raises:
+        UsageError: int8 on a GPU or over another architecture.
     """
 
-    def __init__(self, encoder: Any, device: torch.device, dtype: torch.dtype) -> None:
-        if dtype != torch.float32:  # it may be shared: cast a copy, of bare weights
+    def __init__(
+        self,
+        encoder: Any,
+        device: torch.device,
+        precision: Precision = FP32,
+        tokenizer: Any = None,
+    ) -> None:
+        if precision.dtype != torch.float32:  # it may be shared: cast a copy, of bare weights
             with _lock_of(encoder):
                 encoder = copy.deepcopy(encoder)
-        self.encoder = encoder.to(device, dtype)
+        self._weights = encoder.to(device, precision.dtype)  # what masks are put on
+        self.encoder, self._packs = self._weights, None
+        self._lock = _lock_of(self._weights)
+        if precision.quantised:
+            with self._lock:
+                self.encoder = quantised(self._weights, tokenizer)
+            self._packs = Packs(self.encoder)
         self._sums = MaskSums(self._load, device)
-        self._lock = _lock_of(self.encoder)
 
     def _load(self, folder: Path) -> Differences:
         differences = load_module(folder).differences
         assert differences is not None, "a kind that acts on weights loads differences"
-        check_fits(self.encoder, differences)
+        check_fits(self._weights, differences)
         return differences
 
     def check(self, masks: Masks) -> None:
@@ -64,13 +81,38 @@ class MaskedEncoder:
     @contextmanager
     def under(self, masks: Masks) -> Iterator[Any]:
         """The encoder with masks on its weights, off again after; its other users wait."""
-        with self._lock, applied(self.encoder, self._sums(masks)):
+        with self._lock, applied(self._weights, self._sums(masks)):
+            if self._packs is not None:
+                self._packs.put(masks)
             yield self.encoder
 
     def copy(self, masks: Masks) -> Any:
         """An encoder of its own with masks merged into its weights."""
         with self.under(masks):
-            return copy.deepcopy(self.encoder)
+            return copy.deepcopy(self._weights)
+
+
+class Packs:
+    """The 8-bit weights under masks, those of the latest few kept.
+
+    Args:
+        encoder: of `quantised`, with no mask on its weights.
+    """
+
+    KEPT = 8
+
+    def __init__(self, encoder: Any) -> None:
+        self._layers = layers_of(encoder)
+        self._kept: dict[Masks, list[Any]] = {(): [layer.packed for layer in self._layers]}
+
+    def put(self, masks: Masks) -> None:
+        """Into all layers, while the masks are on the weights."""
+        packs = self._kept.pop(masks, None) or [layer.pack() for layer in self._layers]
+        self._kept[masks] = packs  # the latest stands last
+        for layer, pack in zip(self._layers, packs, strict=True):
+            layer.packed = pack
+        if len(self._kept) > self.KEPT:
+            del self._kept[next(iter(self._kept))]
 
 
 class WholeEncoder:

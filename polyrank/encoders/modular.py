@@ -20,8 +20,10 @@ from torch import Tensor
 from polyrank.base import Base
 from polyrank.composition.plan import Composition
 from polyrank.encoders.masked import MaskedEncoder, Masks, WholeEncoder
+from polyrank.encoders.packed import spans_of
+from polyrank.encoders.precision import FP32, Precision
 from polyrank.encoders.ranking_module import RankingModule, ranking_module
-from polyrank.encoders.routed import RoutedEncoder
+from polyrank.encoders.routed import RoutedEncoder, packing
 from polyrank.encoders.segments import NO_MODULE
 from polyrank.encoders.tokens import padded
 from polyrank.errors import ModuleError
@@ -61,7 +63,7 @@ class ModularEncoder:
 
     Args:
         base: whose modules these are.
-        masked: the base's encoder, or the ranking module's, on its device and in its dtype.
+        masked: the base's encoder, or the ranking module's, on its device, in its precision.
         ranking: the ranking module.
         kind: of the language modules.
         zoo: a folder to search first.
@@ -96,6 +98,7 @@ class ModularEncoder:
             if alike
             else RoutedEncoder(self.encoder, [], ranking.adapter)
         )
+        self._packing = packing(self.encoder) if alike else self._run.packs and self._run
         masked.check(ranking.masks)  # does not fit: now, and not with the first row
 
     @classmethod
@@ -104,14 +107,14 @@ class ModularEncoder:
         base: Base,
         plan: Composition,
         device: torch.device,
-        dtype: torch.dtype,
+        precision: Precision = FP32,
         zoo: str | Path | None = None,
     ) -> ModularEncoder:
         """The encoder of a cross-encoder.
 
         Args:
             plan: with the ranking module, checked by `compose`; its kinds are those of all rows.
-            device, dtype: of the encoder; in another dtype than fp32 it is a copy of the base's.
+            device, precision: of the encoder; in another than fp32 it is a copy of the base's.
 
         Raises:
             CompositionError, ModuleError: as the class, or a module without a head.
@@ -123,7 +126,7 @@ class ModularEncoder:
             ranking = ranking_module(plan.ranking_kind, folder, plan.ranking)
             if ranking.head is None:
                 raise ModuleError(f"the ranking module in '{folder}' has no head.\nTrain it again.")
-        masked = MaskedEncoder(ranking.encoder or base.model, device, dtype)
+        masked = MaskedEncoder(ranking.encoder or base.model, device, precision, base.tokenizer)
         return cls(base, masked, ranking, plan.kind, zoo)
 
     # ------------------------------------------------------------------------------- modules
@@ -206,11 +209,36 @@ class ModularEncoder:
         hidden: Tensor = self._run(ids, attended, types if self._types else None, index)
         return hidden
 
-    def __call__(self, ids: Tensor, attended: Tensor, modules: Tensor, words: Tensor) -> Tensor:
+    @torch.inference_mode()
+    def firsts(self, rows: Sequence[Row]) -> Tensor:
+        """The first token's last state (B, H) of pairs as one batch, inside `under` their masks."""
+        if not self._packing:
+            return self.encode(rows)[:, 0]
+        ids = torch.tensor([token for row in rows for token in row.ids])  # (T,), as the two below
+        types = torch.tensor([kind for row in rows for kind in row.types])
+        index = torch.tensor(
+            [
+                row.active.query if place < row.document_start else row.active.document
+                for row in rows
+                for place in range(len(row.ids))
+            ]
+        )
+        spans = spans_of([len(row.ids) for row in rows])
+        return self._packing.firsts(ids, spans, types if self._types else None, index)
+
+    def __call__(
+        self,
+        ids: Tensor,
+        attended: Tensor,
+        modules: Tensor,
+        words: Tensor,
+        lengths: Sequence[int] | None = None,
+    ) -> Tensor:
         """Hidden states of texts, each under one module, inside `under` their masks.
 
         Args:
             ids, attended: (B, L). modules: (B,), by `module`. words: (B, L, H), of the tokens.
+            lengths: tokens of each text, attended or not; then padding may be left out.
 
         Returns:
             (B, L, H).
@@ -219,8 +247,14 @@ class ModularEncoder:
         if self._kind.acts == "weights":  # there they lie already
             modules = torch.full_like(modules, NO_MODULE)
         index = modules[:, None].expand_as(ids)  # (B, L)
-        hidden: Tensor = self._run(ids, attended, types, index, words)
-        return hidden
+        if not self._packing or lengths is None:
+            hidden: Tensor = self._run(ids, attended, types, index, words)
+            return hidden
+        spans = spans_of(lengths, attended.sum(dim=1).tolist())
+        real = torch.arange(ids.shape[1])[None, :] < torch.tensor(lengths)[:, None]  # (B, L)
+        padded = words.new_zeros(words.shape)
+        padded[real] = self._packing.packed(ids[real], spans, None, index[real], words[real])
+        return padded
 
 
 def _adapter(module: Loaded, weight: Tensor) -> AdapterModule:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from polyrank.encoders.grouped import Grouped, Stacks
 from polyrank.encoders.head import score
+from polyrank.encoders.packed import Spans, attend, position_ids
 from polyrank.encoders.segments import NO_MODULE, module_index, query_lengths, segments
 from polyrank.errors import CompositionError, ModuleError
 from polyrank.kernels.activations import activate
@@ -30,7 +31,7 @@ __all__ = ["NO_MODULE", "RoutedEncoder", "module_index", "query_lengths", "score
 
 # Encoders whose layers read attention.self, attention.output, intermediate, output, with the
 # LayerNorms after the residuals. XMOD is not among them: its layers hold language modules already.
-_MODEL_TYPES = ("bert", "roberta", "xlm-roberta", "camembert")
+MODEL_TYPES = ("bert", "roberta", "xlm-roberta", "camembert")
 
 # Which tokens each language module acts on: flat positions, or None for all of them.
 Groups = list[tuple[AdapterModule | None, Tensor | None]]
@@ -59,10 +60,10 @@ class RoutedEncoder:
             CompositionError: an encoder of another architecture.
             ModuleError: a module of another width or with more layers than the encoder.
         """
-        if encoder.config.model_type not in _MODEL_TYPES:
+        if encoder.config.model_type not in MODEL_TYPES:
             raise CompositionError(
                 "adapters cannot be routed through an encoder of type "
-                f"'{encoder.config.model_type}'.\nUse a base of type {', '.join(_MODEL_TYPES)}, "
+                f"'{encoder.config.model_type}'.\nUse a base of type {', '.join(MODEL_TYPES)}, "
                 "or masks (kind='mask')."
             )
         for module in [*languages, ranking]:
@@ -126,6 +127,71 @@ class RoutedEncoder:
         for state in self._walk(input_ids, attention_mask, token_type_ids, groups, word_embeddings):
             hidden = state  # one is held at a time
         return hidden
+
+    @property
+    def packs(self) -> bool:
+        """Whether `packed` and `firsts` can run: on a CPU, with attention that is computed here."""
+        decoder = getattr(self.encoder.config, "is_decoder", False)
+        return self.encoder.device.type == "cpu" and _own_attention(self.encoder) and not decoder
+
+    @torch.inference_mode()
+    def packed(
+        self,
+        input_ids: Tensor,
+        spans: Spans,
+        token_type_ids: Tensor | None = None,
+        module_index: Tensor | None = None,
+        word_embeddings: Tensor | None = None,
+    ) -> Tensor:
+        """`forward` of rows end to end: all but `word_embeddings` (T, H) are (T,) → (T, H)."""
+        hidden, groups = self._packed_start(
+            input_ids, spans, token_type_ids, module_index, word_embeddings
+        )
+        for number, layer in enumerate(self.encoder.encoder.layer):
+            hidden = self._layer(number, layer, hidden, spans, groups)
+        return hidden[0]
+
+    @torch.inference_mode()
+    def firsts(
+        self,
+        input_ids: Tensor,
+        spans: Spans,
+        token_type_ids: Tensor | None = None,
+        module_index: Tensor | None = None,
+    ) -> Tensor:
+        """`packed`, but the first token's state of each row alone, (B, H).
+
+        The last layer computes keys and values of all tokens, and the rest for the first ones.
+        """
+        hidden, groups = self._packed_start(input_ids, spans, token_type_ids, module_index, None)
+        *layers, last = self.encoder.encoder.layer
+        for number, layer in enumerate(layers):
+            hidden = self._layer(number, layer, hidden, spans, groups)
+        starts = spans.starts
+        own = groups
+        if module_index is not None:
+            own = self._groups(input_ids[starts], module_index[starts])
+        return self._layer(len(layers), last, hidden, spans, own, hidden[:, starts])[0]
+
+    def _packed_start(
+        self,
+        input_ids: Tensor,
+        spans: Spans,
+        token_type_ids: Tensor | None,
+        module_index: Tensor | None,
+        word_embeddings: Tensor | None,
+    ) -> tuple[Tensor, Groups | Grouped]:
+        """The coupled embeddings, (1, T, H), and which tokens each module acts on."""
+        embeddings = self.encoder.embeddings
+        types = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
+        hidden = embeddings(
+            input_ids=input_ids[None],
+            token_type_ids=types[None],
+            position_ids=position_ids(embeddings, input_ids, spans)[None],
+            inputs_embeds=None if word_embeddings is None else word_embeddings[None],
+        )
+        groups = self._groups(input_ids, module_index)
+        return self._couple(hidden, groups), groups
 
     @torch.inference_mode()
     def states(
@@ -220,11 +286,22 @@ class RoutedEncoder:
         return result.view_as(hidden)
 
     def _layer(
-        self, number: int, layer: Any, hidden: Tensor, mask: Tensor | None, groups: Groups | Grouped
+        self,
+        number: int,
+        layer: Any,
+        hidden: Tensor,
+        mask: Tensor | Spans | None,
+        groups: Groups | Grouped,
+        asking: Tensor | None = None,
     ) -> Tensor:
-        attended = _attend(self.encoder, layer.attention.self, hidden, mask)
+        """One layer, of all tokens or of those in `asking`, whose `groups` these are."""
+        asking = hidden if asking is None else asking
+        if isinstance(mask, Spans):
+            attended = _attend_packed(self.encoder, layer.attention.self, asking, hidden, mask)
+        else:
+            attended = _attend(self.encoder, layer.attention.self, hidden, mask)
         hidden = self._sublayer(
-            number, "attention", layer.attention.output, attended, hidden, groups
+            number, "attention", layer.attention.output, attended, asking, groups
         )
         widened = layer.intermediate(hidden)
         return self._sublayer(number, "output", layer.output, widened, hidden, groups)
@@ -269,6 +346,14 @@ class RoutedEncoder:
                 result = _put(result, positions, up + kept)
             a = result
         return output.LayerNorm(a + r).view_as(residual)
+
+
+def packing(encoder: Any) -> RoutedEncoder | None:
+    """What runs rows of an encoder without modules end to end, where that can be; else None."""
+    if encoder.config.model_type not in MODEL_TYPES:
+        return None
+    routed = RoutedEncoder(encoder, [])
+    return routed if routed.packs else None
 
 
 def _take(tokens: Tensor, positions: Tensor | None) -> Tensor:
@@ -337,6 +422,22 @@ def _attend(encoder: Any, attention: Any, hidden: Tensor, mask: Tensor | None) -
     )  # each (B, heads, L, width / heads)
     mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
     return mixed.transpose(1, 2).reshape(batch, length, width)
+
+
+def _attend_packed(
+    encoder: Any, attention: Any, asking: Tensor, hidden: Tensor, spans: Spans
+) -> Tensor:
+    """Self-attention of rows end to end: (1, N, H) over (1, T, H) → (1, N, H)."""
+    heads = encoder.config.num_attention_heads
+    query, key, value = (
+        layer(tokens)[0].unflatten(-1, (heads, -1))  # (T, heads, width / heads)
+        for layer, tokens in (
+            (attention.query, asking),
+            (attention.key, hidden),
+            (attention.value, hidden),
+        )
+    )
+    return attend(query, key, value, spans).flatten(1)[None]
 
 
 def _check_fits(module: AdapterModule | None, encoder: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -87,7 +87,14 @@ class XmodTokens:
     def masks(self, module: int) -> Masks:
         return ()
 
-    def __call__(self, ids: Tensor, attended: Tensor, modules: Tensor, words: Tensor) -> Tensor:
+    def __call__(
+        self,
+        ids: Tensor,
+        attended: Tensor,
+        modules: Tensor,
+        words: Tensor,
+        lengths: Sequence[int] | None = None,
+    ) -> Tensor:
         return xmod_hidden(self._encoder, attended, modules, words)
 
 

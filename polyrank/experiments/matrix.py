@@ -29,7 +29,7 @@ from polyrank.experiments.yaml_lines import Fields, Node, each, text_of
 from polyrank.modules.kinds import DEFAULT_KIND, KINDS, language_kinds
 from polyrank.rerankers.llm.scorers import SCORERS
 
-DTYPES = ("float32", "bfloat16", "float16")
+DTYPES = ("float32", "bfloat16", "float16", "fp32", "bf16", "fp16", "int8")
 ANALYSES = ("words", "stems", "subwords")
 
 _MODULES = ("base", "ranking", "ranking_kind", "routing", "fallback", "zoo", "max_length", "dtype")

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polyrank.base import DEFAULT_BASE, Base, device_of, load_base
+from polyrank.base import DEFAULT_BASE, Base, load_base
 from polyrank.collections.records import Document, Query, Run, ScoredDocument
 from polyrank.errors import UsageError
 from polyrank.index import dense_folder
+from polyrank.notes import Notebook, Notes
 from polyrank.progress import bar
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from polyrank.encoders.plain import PlainEncoder
 
     Vectors = NDArray[np.float32]
 
@@ -36,11 +40,12 @@ class Dense:
     Args:
         documents: what is searched; their title and text are encoded, up to `max_length` tokens.
         base: 'e5-small', a Hub id, a folder, or a loaded base.
-        batch_tokens: tokens in one batch, padding included.
+        batch_tokens: tokens in one batch, padding included; None for what is fastest.
         max_length: tokens of a text that are read, its prefix included; None for as many as the
             base was trained to read, 256 where its card does not say.
         device: 'cpu', 'cuda', ...; by default a GPU when there is one.
         progress: show a bar on stderr when it is a terminal.
+        precision: 'fp32' (default), 'bf16', 'fp16', 'int8' or 'auto'.
 
     Raises:
         UsageError: when there are no documents, or two with the same id.
@@ -50,15 +55,16 @@ class Dense:
         self,
         documents: Iterable[Document],
         base: str | Base = DEFAULT_BASE,
-        batch_tokens: int = 16384,
+        batch_tokens: int | None = None,
         max_length: int | None = None,
         device: str | None = None,
         progress: bool = True,
+        precision: str | None = None,
     ) -> None:
         in_order = by_id(documents)
         loaded = load_base(base) if isinstance(base, str) else base
         manifest = dense_folder.manifest_of(in_order, loaded, max_length or loaded.card.reads)
-        self._options(loaded, manifest, batch_tokens, device, progress)
+        self._options(loaded, manifest, batch_tokens, device, progress, precision)
         self.ids = [document.id for document in in_order]  # ascending: equal scores keep this order
         self.vectors = self._encode(self._prefixed(in_order), "documents")
 
@@ -66,12 +72,18 @@ class Dense:
         self,
         base: Base,
         manifest: dense_folder.DenseManifest,
-        batch_tokens: int,
+        batch_tokens: int | None,
         device: str | None,
         progress: bool,
+        precision: str | None,
     ) -> None:
-        self.base, self.manifest = base, manifest
-        self.batch_tokens, self.progress, self._device = batch_tokens, progress, device
+        from polyrank.encoders.plain import PlainEncoder
+
+        self.base = base
+        self.batch_tokens, self.progress = batch_tokens, progress
+        self._notebook = Notebook()
+        self._encoder = PlainEncoder(base, device, precision, self._notebook)
+        self.manifest = replace(manifest, precision=self._encoder.precision.name)
         self.max_length = manifest.max_length
 
     @classmethod
@@ -80,11 +92,12 @@ class Dense:
         documents: Iterable[Document],
         folder: str | Path,
         base: str | Base = DEFAULT_BASE,
-        batch_tokens: int = 16384,
+        batch_tokens: int | None = None,
         max_length: int | None = None,
         device: str | None = None,
         progress: bool = True,
         resume: bool = False,
+        precision: str | None = None,
     ) -> Dense:
         """Encode into a new folder, in steps, and open it.
 
@@ -100,14 +113,14 @@ class Dense:
         loaded = load_base(base) if isinstance(base, str) else base
         manifest = dense_folder.manifest_of(in_order, loaded, max_length or loaded.card.reads)
         dense = cls.__new__(cls)
-        dense._options(loaded, manifest, batch_tokens, device, progress)
+        dense._options(loaded, manifest, batch_tokens, device, progress, precision)
         ids = [document.id for document in in_order]
 
         def rows(start: int, end: int) -> Vectors:
             texts = dense._prefixed(in_order[start:end])
             return dense._encode(texts, f"documents {start + 1:,} to {end:,} of {len(ids):,}")
 
-        dense_folder.build(folder, manifest, ids, rows, resume)
+        dense_folder.build(folder, dense.manifest, ids, rows, resume)
         _, dense.ids, dense.vectors = dense_folder.load(folder)
         return dense
 
@@ -116,14 +129,16 @@ class Dense:
         cls,
         folder: str | Path,
         base: str | Base | None = None,
-        batch_tokens: int = 16384,
+        batch_tokens: int | None = None,
         device: str | None = None,
         progress: bool = True,
+        precision: str | None = None,
     ) -> Dense:
         """Open a folder that `build` or `save` wrote; the vectors stay on disk.
 
         Args:
             base: where to find the base, if not by the name that the index was built with.
+            precision: of the queries; by default that of the vectors.
 
         Raises:
             DataError: a folder that is missing, unfinished or damaged.
@@ -134,7 +149,9 @@ class Dense:
         loaded = load_base(name) if isinstance(name, str) else name
         manifest.check_base(loaded, Path(folder))
         dense = cls.__new__(cls)
-        dense._options(loaded, manifest, batch_tokens, device, progress)
+        precision = precision or manifest.precision
+        dense._options(loaded, manifest, batch_tokens, device, progress, precision)
+        dense.manifest = manifest  # of the vectors, whatever queries are encoded in
         dense.ids, dense.vectors = ids, vectors
         return dense
 
@@ -147,6 +164,11 @@ class Dense:
         dense_folder.build(
             folder, self.manifest, self.ids, lambda start, end: self.vectors[start:end]
         )
+
+    @property
+    def notes(self) -> Notes:
+        """What was chosen for precision 'auto'."""
+        return self._notebook.notes
 
     def __repr__(self) -> str:
         return f"Dense({len(self.ids):,} documents, base '{self.base.name}')"
@@ -176,8 +198,8 @@ class Dense:
             texts,
             self.batch_tokens,
             self.max_length,
-            self._device,
-            f"encoding {what}" if self.progress else None,
+            progress=f"encoding {what}" if self.progress else None,
+            encoder=self._encoder,
         )
 
 
@@ -247,10 +269,11 @@ def best(scores: Vectors, depth: int) -> list[int]:
 def encode(
     base: Base,
     texts: Sequence[str],
-    batch_tokens: int = 16384,
+    batch_tokens: int | None = None,
     max_length: int = 256,
     device: str | None = None,
     progress: str | None = None,
+    encoder: PlainEncoder | None = None,
 ) -> Vectors:
     """Last hidden states of texts, pooled as the base's card says, scaled to length 1.
 
@@ -259,30 +282,29 @@ def encode(
 
     Args:
         progress: what to write before the bar; None for no bar.
+        encoder: of the base, where one is made already; then `device` is its own.
 
     Returns:
         (texts, hidden size), in the order of the texts.
     """
-    import torch
-
     from polyrank.encoders.batching import Batcher
+    from polyrank.encoders.plain import PlainEncoder
     from polyrank.notes import Notebook
 
-    where = device_of(device)
-    model = base.model.to(where)
+    pooling = encoder or PlainEncoder(base, device)
     tokens = _tokenise(base, texts, max_length)
-    with bar(progress or "", len(texts), progress is not None) as drawn, torch.inference_mode():
+    with bar(progress or "", len(texts), progress is not None) as drawn:
 
         def forward(rows: Sequence[int]) -> list[Vectors]:
-            vectors = _pooled(base, [tokens[row] for row in rows], where)
+            vectors = pooling([tokens[row] for row in rows]).numpy()
             drawn.advance(len(rows))
             return list(vectors)
 
-        batcher = Batcher(batch_tokens, Notebook())
+        batcher = Batcher(batch_tokens or pooling.usual_tokens, Notebook())
         vectors: list[Vectors] = batcher.run(
             range(len(texts)), lambda row: len(tokens[row]), forward
         )
-    nothing: Vectors = np.zeros((0, model.config.hidden_size), dtype=np.float32)
+    nothing: Vectors = np.zeros((0, base.model.config.hidden_size), dtype=np.float32)
     return np.stack(vectors) if vectors else nothing
 
 
@@ -299,18 +321,3 @@ def _tokenise(base: Base, texts: Sequence[str], max_length: int) -> list[list[in
     )
     ids: list[list[int]] = encoded["input_ids"]
     return ids
-
-
-def _pooled(base: Base, rows: Sequence[Sequence[int]], where: Any) -> Vectors:
-    """Unit vectors of one batch, (rows, hidden size)."""
-    import torch
-
-    from polyrank.base.pooling import pooled
-    from polyrank.encoders.tokens import padded
-
-    ids = padded(rows, base.tokenizer.pad_token_id or 0, where)  # (B, T)
-    mask = padded([[1] * len(row) for row in rows], 0, where)
-    states = base.model(input_ids=ids, attention_mask=mask).last_hidden_state.float()  # (B, T, H)
-    mean = pooled(states, mask, base.card.pooling)  # (B, H)
-    vectors: Vectors = torch.nn.functional.normalize(mean, dim=1).cpu().numpy()
-    return vectors

@@ -47,6 +47,7 @@ class DenseManifest:
     format: int = FORMAT
     query_prefix: str = ""  # put before the texts; indexes of before these fields had none
     passage_prefix: str = ""
+    precision: str = "fp32"  # that the vectors were computed in
 
     def check_base(self, base: Base, folder: Path) -> None:
         """Refuse a base that did not make these vectors.

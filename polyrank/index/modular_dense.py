@@ -35,6 +35,7 @@ class ModularDense:
         device, zoo: as of `LateInteraction`.
         progress: show a bar on stderr when it is a terminal.
         max_length: tokens of a document that are read; by default as many as the base's card says.
+        precision: 'fp32' (default), 'bf16', 'fp16', 'int8' or 'auto'.
 
     Attributes:
         notes: what was assumed of languages, and cut, counted.
@@ -54,6 +55,7 @@ class ModularDense:
         zoo: str | Path | None = None,
         progress: bool = True,
         max_length: int | None = None,
+        precision: str | None = None,
     ) -> None:
         from polyrank.late_interaction.pooled_vectors import PooledVectors
 
@@ -67,6 +69,7 @@ class ModularDense:
             zoo=zoo,
             language_kind=language_kind,
             document_length=max_length,
+            dtype=precision,
         )
         self.ids = [document.id for document in in_order]
         self.vectors = _stacked(self.encoder.encode_documents(in_order, progress=progress))

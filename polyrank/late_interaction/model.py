@@ -21,7 +21,8 @@ from polyrank.base import DEFAULT_BASE, Base, device_of
 from polyrank.collections.records import Document, Query
 from polyrank.collections.texts import as_documents, as_queries
 from polyrank.composition.plan import Composition
-from polyrank.encoders.batching import as_dtype
+from polyrank.encoders.batching import usual_tokens
+from polyrank.encoders.fastest import LATE, settled
 from polyrank.encoders.masked import MaskedEncoder
 from polyrank.encoders.tokens import position_limit
 from polyrank.errors import ModuleError, UsageError
@@ -48,7 +49,7 @@ from polyrank.modules.kinds import KINDS
 from polyrank.modules.projection import NO_RANKING, Projection, embed
 from polyrank.progress import bar
 from polyrank.rerankers.identity import composition_identity
-from polyrank.rerankers.pairs import BATCH_TOKENS, PairScorer
+from polyrank.rerankers.pairs import PairScorer
 from polyrank.zoo.find import find
 
 AT_ONCE = 256  # texts tokenised, and pairs scored, at a time
@@ -76,10 +77,10 @@ class LateInteraction(PairScorer):
             module. Every text is a sequence of its own, so masks may be 'split' too.
         fallback: for a language without module: 'error', 'related' or 'none'.
         query_length, document_length: tokens of a text that are read; None as in training.
-        batch_tokens: tokens in one batch, padding included.
+        batch_tokens: tokens in one batch, padding included; None for what is fastest.
         device: 'cpu', 'cuda', ...; by default a GPU when there is one.
-        dtype: 'float32' (default), 'bfloat16' or 'float16', of the encoder; the projection and the
-            vectors are fp32.
+        dtype: precision of the encoder: 'fp32' (default), 'bf16', 'fp16', 'int8' or 'auto'; the
+            projection and the vectors are fp32.
         zoo: a folder to search for modules before `$POLYRANK_ZOO` and the bundled zoo.
         language_kind: of the language modules, 'adapter' or 'mask'; by default as the ranking
             module, and adapters under a full model. Not for an XMOD, which runs its own.
@@ -103,7 +104,7 @@ class LateInteraction(PairScorer):
         fallback: str = "error",
         query_length: int | None = None,
         document_length: int | None = None,
-        batch_tokens: int = BATCH_TOKENS,
+        batch_tokens: int | None = None,
         device: str | None = None,
         dtype: str | torch.dtype | None = None,
         zoo: str | Path | None = None,
@@ -111,17 +112,20 @@ class LateInteraction(PairScorer):
         keep: int = 0,
     ) -> None:
         check_options(routing, kind, language_kind)
-        super().__init__(batch_tokens)
+        self.device = device_of(device)
+        super().__init__(batch_tokens or usual_tokens(self.device))
         self.fallback, self.zoo = fallback, zoo
         self._kept = KeptVectors(keep)
-        self.device = device_of(device)
         base, self.ranking = with_ranking(base, ranking, kind, zoo)
         parts = load_parts(base, self.ranking, kind, zoo)
         self.base, self.kind = parts.base, parts.ranking.kind
         row = KINDS[self.kind]
+        self.precision = settled(dtype, LATE, self.base, parts.encoder, self.device, self._notebook)
         self.routing = routing or (row.late_routing if parts.modular else "none")
         self.language_kind = language_kind or row.beneath
-        self._masked = MaskedEncoder(parts.encoder, self.device, as_dtype(dtype))
+        self._masked = MaskedEncoder(
+            parts.encoder, self.device, self.precision, self.base.tokenizer
+        )
         self._encoder = self._masked.encoder
         self._tokens, self._plans = token_encoder(
             parts, self._masked, self.ranking, self.language_kind, language_kind, fallback, zoo
@@ -155,6 +159,7 @@ class LateInteraction(PairScorer):
         module that may be used."""
         return {
             "rules": json.dumps(self.rules.record()),
+            **self.precision.identity(),
             **composition_identity(
                 self.base, self.ranking_files(), self.routing, self.language_kind, self.zoo
             ),
@@ -314,7 +319,9 @@ class LateInteraction(PairScorer):
         ids, attended, scored = padded(rows, pad, self.device, skipped)
         words = embed(ids, self._encoder.embeddings.word_embeddings, self._projection.markers)
         modules = torch.tensor([row.module for row in rows], device=self.device)
-        vectors = self._projection(self._tokens(ids, attended, modules, words))  # (B, L, dim)
+        lengths = [len(row.ids) for row in rows]
+        states = self._tokens(ids, attended, modules, words, lengths)
+        vectors = self._projection(states)  # (B, L, dim)
         return [row[keep] for row, keep in zip(vectors, scored, strict=True)]
 
     # --------------------------------------------------------------------------------- scoring

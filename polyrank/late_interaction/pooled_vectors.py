@@ -26,6 +26,7 @@ class PooledVectors(LateInteraction):
         ids, attended, _ = padded(rows, pad, self.device, skipped)
         words = embed(ids, self._encoder.embeddings.word_embeddings, None)
         modules = torch.tensor([row.module for row in rows], device=self.device)
-        states = self._tokens(ids, attended, modules, words).float()  # (B, L, H)
+        lengths = [len(row.ids) for row in rows]
+        states = self._tokens(ids, attended, modules, words, lengths).float()  # (B, L, H)
         vectors = pooled(states, attended, self.base.card.pooling)
         return list(torch.nn.functional.normalize(vectors, dim=1)[:, None, :])  # each (1, H)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -25,8 +26,19 @@ class TokenEncoder(Protocol):
         """What must lie on the weights while rows of this module are run."""
         ...
 
-    def __call__(self, ids: Tensor, attended: Tensor, modules: Tensor, words: Tensor) -> Tensor:
-        """Hidden states: ids (B, L), attended (B, L), modules (B,), words (B, L, H) → (B, L, H)."""
+    def __call__(
+        self,
+        ids: Tensor,
+        attended: Tensor,
+        modules: Tensor,
+        words: Tensor,
+        lengths: Sequence[int] | None = None,
+    ) -> Tensor:
+        """Hidden states: ids (B, L), attended (B, L), modules (B,), words (B, L, H) → (B, L, H).
+
+        Args:
+            lengths: tokens of each text, padding left out; then it may be left out of the work.
+        """
         ...
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,22 @@ from polyrank.base import device_of, expanded, load_tokenizer, only_cached
 from polyrank.base.quiet import quiet_transformers
 from polyrank.base.trusted import refuse_code_of
 from polyrank.collections.records import Document, Query
-from polyrank.encoders.batching import as_dtype
-from polyrank.encoders.routed import RoutedEncoder, score
+from polyrank.encoders.batching import usual_tokens
+from polyrank.encoders.fastest import PAIRS, settled
+from polyrank.encoders.masked import MaskedEncoder
+from polyrank.encoders.packed import spans_of
+from polyrank.encoders.precision import Precision
+from polyrank.encoders.routed import RoutedEncoder, packing, score
 from polyrank.encoders.tokens import encode_pairs, padded, position_limit
 from polyrank.errors import ModuleError
 from polyrank.modules.adapter.adapter_folder import load_adapter_module
 from polyrank.modules.adapter.tensors import tensors_of
 from polyrank.modules.card import CARD_FILE, read_card
 from polyrank.modules.full import prefixes_of
+from polyrank.notes import Notebook
 from polyrank.rerankers.distilled_folder import RANKING, verify
 from polyrank.rerankers.identity import weights_of
-from polyrank.rerankers.pairs import BATCH_TOKENS, PairScorer
+from polyrank.rerankers.pairs import PairScorer
 
 Row = tuple[tuple[int, ...], tuple[int, ...]]  # token ids, token types
 
@@ -37,9 +43,9 @@ class CrossEncoder(PairScorer):
             Face sequence classifier with one logit. Weights are read from safetensors alone, and
             no code that comes with a model is run.
         max_length: tokens of a pair that are read; the longer side is cut first.
-        batch_tokens: tokens in one batch, padding included.
+        batch_tokens: tokens in one batch, padding included; None for what is fastest.
         device: 'cpu', 'cuda', ...; by default a GPU when there is one.
-        dtype: 'float32' (default), 'bfloat16' or 'float16'.
+        dtype: precision: 'fp32' (default), 'bf16', 'fp16', 'int8' or 'auto'.
 
     Raises:
         ModuleError: a model that cannot be read, was altered, or has several logits.
@@ -49,19 +55,19 @@ class CrossEncoder(PairScorer):
         self,
         model: str | Path,
         max_length: int = 256,
-        batch_tokens: int = BATCH_TOKENS,
+        batch_tokens: int | None = None,
         device: str | None = None,
         dtype: str | torch.dtype | None = None,
     ) -> None:
-        super().__init__(batch_tokens)
-        self.name, self.max_length = str(model), max_length
         self.device = device_of(device)
+        super().__init__(batch_tokens or usual_tokens(self.device))
+        self.name, self.max_length = str(model), max_length
         folder = expanded(model)
         if folder.is_dir():
             verify(folder)
         read = _with_adapter if (folder / RANKING / CARD_FILE).is_file() else _whole
-        self.model, self.tokenizer, self._run, beside, prefixes = read(
-            str(model), self.device, as_dtype(dtype)
+        self.model, self.tokenizer, self.precision, self._run, beside, prefixes = read(
+            str(model), self.device, dtype, self._notebook
         )
         self.prefixes: tuple[str, str] = prefixes
         self._held = [*self.model.parameters(), *beside]
@@ -73,7 +79,7 @@ class CrossEncoder(PairScorer):
 
     def identity(self) -> dict[str, str]:
         """Of which weights the scores are, for a later resume."""
-        return {"model weights": weights_of(self.name, self.model)}
+        return {"model weights": weights_of(self.name, self.model), **self.precision.identity()}
 
     def score(self, pairs: Sequence[tuple[Query, Document]]) -> list[float]:
         """Raw logits in fp32, in the order given; equal pairs are scored once."""
@@ -89,34 +95,86 @@ class CrossEncoder(PairScorer):
 
     @torch.inference_mode()
     def _forward(self, rows: Sequence[Row]) -> list[float]:
-        ids, types = [ids for ids, _ in rows], [types for _, types in rows]
-        inputs = {  # (B, L) each
-            "input_ids": padded(ids, self.tokenizer.pad_token_id, self.device),
-            "attention_mask": padded([(1,) * len(row) for row in ids], 0, self.device),
+        typed = "token_type_ids" in self.tokenizer.model_input_names
+        logits: list[float] = self._run(Rows(rows, typed)).float().tolist()
+        return logits
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A batch, and whether the model reads token types."""
+
+    rows: Sequence[Row]
+    typed: bool
+
+    def padded(self, filler: int, device: torch.device) -> dict[str, Tensor]:
+        """As a Hugging Face model takes them, (B, L) each."""
+        ids = [ids for ids, _ in self.rows]
+        inputs = {
+            "input_ids": padded(ids, filler, device),
+            "attention_mask": padded([(1,) * len(row) for row in ids], 0, device),
         }
-        if "token_type_ids" in self.tokenizer.model_input_names:
-            inputs["token_type_ids"] = padded(types, 0, self.device)
-        logits: list[float] = self._run(inputs).float().tolist()
-        return logits
+        if self.typed:
+            inputs["token_type_ids"] = padded([types for _, types in self.rows], 0, device)
+        return inputs
+
+    def firsts(self, encoder: RoutedEncoder) -> Tensor:
+        """The first token's state of each row, of rows end to end: (B, 1, H)."""
+        ids = torch.tensor([token for ids, _ in self.rows for token in ids])
+        types = torch.tensor([kind for _, types in self.rows for kind in types])
+        spans = spans_of([len(ids) for ids, _ in self.rows])
+        return encoder.firsts(ids, spans, types if self.typed else None)[:, None]
 
 
-# A model, its tokenizer, what scores inputs with it, tensors beside those of the model, and what is
-# put before queries and passages.
-Loaded = tuple[Any, Any, Callable[[dict[str, Tensor]], Tensor], list[Tensor], tuple[str, str]]
+# A model, its tokenizer and precision, what scores a batch with it, tensors beside those of the
+# model, and what is put before queries and passages.
+Loaded = tuple[
+    Any, Any, Precision, Callable[[Rows], Tensor], list[Tensor], tuple[str, str]
+]  # fmt: skip
 
 
-def _whole(name: str, device: torch.device, dtype: torch.dtype) -> Loaded:
+Wanted = str | torch.dtype | None  # a precision
+
+
+def _whole(name: str, device: torch.device, wanted: Wanted, notebook: Notebook) -> Loaded:
     model, tokenizer = read_classifier(name)
-    model = model.to(device, dtype)
+    precision = settled(wanted, PAIRS, None, model.base_model, device, notebook)
+    masked = MaskedEncoder(model.base_model, device, precision, tokenizer)
+    setattr(model, model.base_model_prefix, masked.encoder)
+    model = model.to(device, precision.dtype)
+    head = _HEADS.get(type(model).__name__)
+    runner = packing(masked.encoder) if head else None
 
-    def run(inputs: dict[str, Tensor]) -> Tensor:
-        logits: Tensor = model(**inputs).logits.squeeze(-1)
+    def run(batch: Rows) -> Tensor:
+        if head and runner:
+            return head(model, batch.firsts(runner)).squeeze(-1)
+        logits: Tensor = model(**batch.padded(tokenizer.pad_token_id, device)).logits.squeeze(-1)
         return logits
 
-    return model, tokenizer, run, [], prefixes_of(model.config)
+    return model, tokenizer, precision, run, [], prefixes_of(model.config)
 
 
-def _with_adapter(name: str, device: torch.device, dtype: torch.dtype) -> Loaded:
+def _of_bert(model: Any, firsts: Tensor) -> Tensor:
+    """(B, 1, H) → (B, labels), as `BertForSequenceClassification` in evaluation."""
+    logits: Tensor = model.classifier(model.bert.pooler(firsts))
+    return logits
+
+
+def _of_roberta(model: Any, firsts: Tensor) -> Tensor:
+    """(B, 1, H) → (B, labels), as `RobertaForSequenceClassification`."""
+    logits: Tensor = model.classifier(firsts)
+    return logits
+
+
+_HEADS: dict[str, Callable[[Any, Tensor], Tensor]] = {
+    "BertForSequenceClassification": _of_bert,
+    "RobertaForSequenceClassification": _of_roberta,
+    "XLMRobertaForSequenceClassification": _of_roberta,
+    "CamembertForSequenceClassification": _of_roberta,
+}
+
+
+def _with_adapter(name: str, device: torch.device, wanted: Wanted, notebook: Notebook) -> Loaded:
     """An encoder, and the ranking adapter in its folder."""
     from polyrank.base import load_base
 
@@ -129,14 +187,18 @@ def _with_adapter(name: str, device: torch.device, dtype: torch.dtype) -> Loaded
             f"than the one beside it ({base.fingerprint}).\nDistil or fetch the model again."
         )
     module = load_adapter_module(folder)
-    encoder = base.model.to(device, dtype)
+    precision = settled(wanted, PAIRS, base, base.model, device, notebook)
+    encoder = MaskedEncoder(base.model, device, precision, base.tokenizer).encoder
     routed = RoutedEncoder(encoder, [], module)
 
-    def run(inputs: dict[str, Tensor]) -> Tensor:
+    def run(batch: Rows) -> Tensor:
+        if routed.packs:
+            return score(batch.firsts(routed), module.head)
+        inputs = batch.padded(base.tokenizer.pad_token_id, device)
         hidden = routed(inputs["input_ids"], inputs["attention_mask"], inputs.get("token_type_ids"))
         return score(hidden, module.head)
 
-    return encoder, base.tokenizer, run, tensors_of(routed.ranking), card.prefixes
+    return encoder, base.tokenizer, precision, run, tensors_of(routed.ranking), card.prefixes
 
 
 def read_classifier(name: str | Path, attention: str | None = None) -> tuple[Any, Any]:

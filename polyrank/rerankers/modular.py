@@ -11,14 +11,15 @@ from polyrank.base import DEFAULT_BASE, Base, device_of, load_base
 from polyrank.collections.records import Document, Query
 from polyrank.composition.plan import Composition, check_routing, compose
 from polyrank.composition.routing import usual_routing
-from polyrank.encoders.batching import as_dtype
+from polyrank.encoders.batching import usual_tokens
+from polyrank.encoders.fastest import PAIRS, settled
 from polyrank.encoders.modular import Active, ModularEncoder, Row
 from polyrank.encoders.routed import query_lengths, score
 from polyrank.encoders.tokens import encode_pairs, position_limit
 from polyrank.modules.card import read_card
 from polyrank.modules.kinds import DEFAULT_KIND
 from polyrank.rerankers.identity import composition_identity
-from polyrank.rerankers.pairs import BATCH_TOKENS, PairScorer
+from polyrank.rerankers.pairs import PairScorer
 from polyrank.zoo.find import find
 
 
@@ -39,9 +40,10 @@ class ModularReranker(PairScorer):
             (adapters only; their default) or 'both' (masks only, whose default is 'document').
         fallback: for a language without module: 'error', 'related' or 'none'.
         max_length: tokens of a pair that are read; the longer side is cut first.
-        batch_tokens: tokens in one batch, padding included.
+        batch_tokens: tokens in one batch, padding included; None for what is fastest.
         device: 'cpu', 'cuda', ...; by default a GPU when there is one.
-        dtype: 'float32' (default), 'bfloat16' or 'float16', of the encoder; the head is fp32.
+        dtype: precision of the encoder: 'fp32' (default), 'bf16', 'fp16', 'int8' or 'auto'; the
+            head is fp32.
         zoo: a folder to search for modules before `$POLYRANK_ZOO` and the bundled zoo.
         ranking_kind: of the ranking module, where it is another than `kind`, so that language masks
             lie under a ranking adapter or language adapters over a ranking mask.
@@ -63,24 +65,27 @@ class ModularReranker(PairScorer):
         routing: str | None = None,
         fallback: str = "error",
         max_length: int = 256,
-        batch_tokens: int = BATCH_TOKENS,
+        batch_tokens: int | None = None,
         device: str | None = None,
         dtype: str | torch.dtype | None = None,
         zoo: str | Path | None = None,
         ranking_kind: str | None = None,
     ) -> None:
-        super().__init__(batch_tokens)
+        self.device = device_of(device)
+        super().__init__(batch_tokens or usual_tokens(self.device))
         self.kind, self.ranking, self.fallback, self.zoo = kind, ranking, fallback, zoo
         self.ranking_kind = ranking_kind or kind
         self.routing = routing or usual_routing(kind, self.ranking_kind)
         check_routing(kind, self.routing, self.ranking_kind)
         self.max_length = max_length
-        self.device = device_of(device)
         self.base = load_base(base) if isinstance(base, str) else base
         self._compositions: dict[tuple[str | None, str | None], Composition] = {}
         self._plain = self._compose("none")
+        self.precision = settled(
+            dtype, PAIRS, self.base, self.base.model, self.device, self._notebook
+        )
         self._engine = ModularEncoder.for_pairs(
-            self.base, self._plain, self.device, as_dtype(dtype), zoo
+            self.base, self._plain, self.device, self.precision, zoo
         )
         folder = find(self.base.name, "ranking", self.ranking_kind, ranking, zoo)
         self.prefixes = read_card(folder, verify=False).prefixes
@@ -147,7 +152,8 @@ class ModularReranker(PairScorer):
         """Weights of the base, the ranking module, and every language module that may be used."""
         folder = find(self.base.name, "ranking", self.ranking_kind, self.ranking, self.zoo)
         files = read_card(folder, verify=False).files
-        return composition_identity(self.base, files, self.routing, self.kind, self.zoo)
+        weights = composition_identity(self.base, files, self.routing, self.kind, self.zoo)
+        return {**weights, **self.precision.identity()}
 
     def size(self) -> tuple[int, int]:
         """Parameters and bytes of the weights as they are held: encoder, head, adapters used so
@@ -190,5 +196,6 @@ class ModularReranker(PairScorer):
 
     def _forward(self, rows: Sequence[Row]) -> list[float]:
         """Logits of one batch."""
-        logits: list[float] = score(self._engine.encode(rows), self._engine.head).tolist()
+        states = self._engine.firsts(rows)[:, None]  # (B, 1, H)
+        logits: list[float] = score(states, self._engine.head).tolist()
         return logits

@@ -86,3 +86,13 @@ def test_best_by_hand():
 def test_what_cannot_be_indexed(texts, message, tiny_bert):
     with pytest.raises(UsageError, match=message):
         Dense(texts, base=str(tiny_bert))
+
+
+def test_vectors_in_8_bits_are_near_and_say_so(tiny_base, tmp_path):
+    exact = Dense(documents(6), tiny_base, progress=False)
+    small = Dense.build(documents(6), tmp_path / "index", tiny_base, precision="int8")
+    assert ((exact.vectors * small.vectors).sum(axis=1) > 0.9).all()  # cosines
+    assert (exact.manifest.precision, small.manifest.precision) == ("fp32", "int8")
+    opened = Dense.load(tmp_path / "index", tiny_base)
+    queries = [Query("q", "boil water")]
+    assert opened.search(queries, 3) == small.search(queries, 3)  # queries in int8 too

@@ -42,6 +42,20 @@ def test_a_mixed_batch_is_encoded_as_each_text_alone(model, texts, kind, ranking
     assert all(torch.allclose(v.norm(dim=1), torch.ones(len(v)), atol=1e-5) for v in mixed)
 
 
+def test_rows_without_padding_are_encoded_as_a_padded_batch(model, texts):
+    packed, padded = model(), model()
+    padded._tokens._packing = None
+    assert packed._tokens._packing is not None
+    assert close(packed.encode_documents(texts), padded.encode_documents(texts))
+
+
+def test_8_bits_are_near_and_known_by_the_identity(model, texts):
+    exact, small = model(), model(dtype="int8")
+    for one, two in zip(exact.encode_documents(texts), small.encode_documents(texts), strict=True):
+        assert ((one * two).sum(dim=1) > 0.9).all()  # cosines
+    assert small.identity() == {**exact.identity(), "precision": "int8"}
+
+
 @pytest.mark.parametrize("kind, ranking", [("adapter", "li"), ("full", "moved")])
 def test_the_language_matters(model, kind, ranking):
     scorer = model(kind=kind, ranking=ranking)

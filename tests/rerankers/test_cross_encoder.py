@@ -160,3 +160,19 @@ def test_two_long_texts_take_no_more_memory_than_one(reranker):
     assert used < 500_000 * (1 if sys.platform == "linux" else 1024)  # kilobytes, bytes on macOS
     (short,) = scorer.rank("a b " * 40, ["a b " * 40], query_language="de", document_language="en")
     assert hit.score == pytest.approx(short.score, abs=1e-6)  # the same 32 tokens
+
+
+@pytest.mark.parametrize("routing", ["none", "split"])
+def test_rows_without_padding_score_as_a_padded_batch(reranker, pairs, routing):
+    packed, padded = reranker(routing=routing), reranker(routing=routing)
+    padded._engine._packing = None
+    assert packed._engine._packing is not None
+    assert packed.score(pairs) == pytest.approx(padded.score(pairs), abs=1e-5)
+
+
+def test_a_score_in_8_bits_is_near_and_is_known_by_its_identity(reranker, pairs):
+    exact, small = reranker(), reranker(dtype="int8")
+    far = [abs(a - b) for a, b in zip(exact.score(pairs), small.score(pairs), strict=True)]
+    assert 0 < max(far) < 0.3 * (max(exact.score(pairs)) - min(exact.score(pairs)))
+    assert {**exact.identity(), "precision": "int8"} == small.identity()
+    assert small.score(pairs) == reranker(dtype="int8").score(pairs)

@@ -30,6 +30,7 @@ class Binding:
         base_weights, base_vocabulary: the base's fingerprint.
         ranking_files: sha256 of each file of the ranking module.
         projection: hash of the projection's weights, bias and marker embeddings.
+        precision: that documents are encoded in; a search or an addition may use another.
         rules: markers, lengths, augmentation, skip-list and width, as in `TokenRules`.
         routing: which language module a text passes through: 'split' that of its own language,
             'document' that of the documents' language, queries too, 'none' none.
@@ -47,6 +48,7 @@ class Binding:
     language_kind: str = "adapter"
     ranking_files: Mapping[str, str] = field(default_factory=dict)
     rules: Mapping[str, Any] = field(default_factory=dict)
+    precision: str = "fp32"
 
     @property
     def dim(self) -> int:

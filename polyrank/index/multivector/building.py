@@ -191,7 +191,10 @@ def _start(work: Path, folder: Path, plan: Plan, encoder: Encoder, resume: bool)
         for name in plan.record()
         if before.get(name) != wanted[name]
     ]
-    changed += binding_from(before["binding"]).differences(encoder.binding)
+    then = binding_from(before["binding"])
+    if then.precision != encoder.binding.precision:
+        changed.append(f"precision was {then.precision} and is now {encoder.binding.precision}")
+    changed += then.differences(encoder.binding)
     if changed:
         raise UsageError(
             f"the build of '{folder}' was started with other settings and cannot be resumed:\n"

@@ -82,6 +82,7 @@ class ModelEncoder:
             language_kind=model.language_kind,
             ranking_files=model.ranking_files(),
             rules=model.rules.record(),
+            precision=model.precision.name,
         )
 
     def languages(self, documents: Sequence[Document]) -> list[str | None]:
