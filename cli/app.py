@@ -34,6 +34,7 @@ from . import (
     train,
     zoo,
 )
+from .verb import App
 
 
 class Verbs(TyperGroup):
@@ -72,7 +73,7 @@ def show_version(asked: bool) -> None:
         raise typer.Exit
 
 
-app = typer.Typer(
+app = App(
     name="polyrank",
     cls=Verbs,
     no_args_is_help=True,

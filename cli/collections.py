@@ -13,8 +13,9 @@ from polyrank.progress import note
 
 from .choices import Choice
 from .options import AsJson
+from .verb import App
 
-app = typer.Typer(
+app = App(
     no_args_is_help=True,
     rich_markup_mode=None,
     help="List collections, and show one: languages, sizes, licence, how to get it.",

@@ -202,4 +202,5 @@ Half = Annotated[
         "deviation; else in fp32.",
     ),
 ]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for machines.")]

@@ -12,8 +12,9 @@ import typer
 from polyrank.errors import UsageError
 
 from .options import AsJson
+from .verb import App
 
-app = typer.Typer(
+app = App(
     no_args_is_help=True,
     rich_markup_mode=None,
     help="List the prompts of LLM rerankers, show one, and render it as a model sees it.",

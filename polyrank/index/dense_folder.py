@@ -21,6 +21,7 @@ from polyrank.base import Base
 from polyrank.collections.files import writing
 from polyrank.collections.records import Document
 from polyrank.errors import DataError, UsageError
+from polyrank.locks import locked
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -112,6 +113,18 @@ def build(
         UsageError: when the folder is there, or an unfinished one is and may not be continued.
     """
     target = Path(folder)
+    with locked(target):
+        _build(target, manifest, ids, encode, resume)
+
+
+def _build(
+    target: Path,
+    manifest: DenseManifest,
+    ids: Sequence[str],
+    encode: Callable[[int, int], Vectors],
+    resume: bool,
+) -> None:
+    """Build under the lock of the folder; see `build`."""
     partial = target.with_name(f".{target.name}.partial")
     if target.exists():
         raise UsageError(f"'{target}' already exists; choose another folder, or remove it first")

@@ -43,7 +43,7 @@ from polyrank.late_interaction.skiplist import skipped_ids
 from polyrank.late_interaction.text_modules import TextModules
 from polyrank.late_interaction.token_spans import spans_of
 from polyrank.modules.card import read_card
-from polyrank.modules.folder import replaced
+from polyrank.modules.folder import new_folder
 from polyrank.modules.kinds import KINDS
 from polyrank.modules.projection import NO_RANKING, Projection, embed
 from polyrank.progress import bar
@@ -387,7 +387,7 @@ class LateInteraction(PairScorer):
         projection = self._projection.to(torch.device("cpu"))
         projection = replace(projection, rules=self.rules)
         encoder, tokenizer = self._masked.copy(masks), copy.deepcopy(self.base.tokenizer)
-        with replaced(folder) as temporary:
+        with new_folder(folder) as temporary:
             write_pylate(Checkpoint(encoder.cpu().float(), tokenizer, projection), temporary)
 
 

@@ -20,6 +20,7 @@ from polyrank.collections.files import refuse_over
 from polyrank.collections.records import Collection, Run
 from polyrank.collections.run_lines import LineFormat, line_format
 from polyrank.errors import Interrupted, UsageError
+from polyrank.locks import locked
 from polyrank.notes import Notes
 from polyrank.progress import bar
 from polyrank.rerankers.base import Ranking, Request, Reranker, Scorer, as_reranker
@@ -94,7 +95,8 @@ def rerank_stream(
 
     Raises:
         DataError: for a malformed run, or a candidate that is missing.
-        UsageError: when the output cannot be resumed, or would overwrite unfinished work.
+        UsageError: when the output cannot be resumed, would overwrite unfinished work, or another
+            process writes it.
         Interrupted: on Ctrl-C, with how to go on.
     """
     layout = line_format(output, as_json)
@@ -126,11 +128,12 @@ def rerank_stream(
         "interpolate": None if interpolate is None else [interpolate, normalise],
     }
     job = Job(used, survey.candidates, collection_hash(collection))
-    if resume:
-        check_resume(Path(output), job)
-    else:
-        check_start(Path(output))
-    return _to_file(reranker, requests, Path(output), form, job, survey, resume, progress)
+    with locked(output):
+        if resume:
+            check_resume(Path(output), job)
+        else:
+            check_start(Path(output))
+        return _to_file(reranker, requests, Path(output), form, job, survey, resume, progress)
 
 
 def _to_file(

@@ -67,8 +67,9 @@ def bring(folder: Path, wanted: Wanted) -> Imported:
             module = replace(module, head=None)
             notes.append("left out: its prediction head, which a language module does not need")
     card = wanted.card("adapter", wanted.base_name(recorded), "adapterhub", module.name)
-    target = wanted.zoo / card.full_name
-    return Imported(write(module, target, card, record, head_record), target, tuple(notes))
+    with wanted.place(card) as target:
+        written = write(module, target, card, record, head_record)
+    return Imported(written, target, tuple(notes))
 
 
 def write(
