@@ -7,7 +7,8 @@ from math import isfinite, isnan
 from subprocess import CalledProcessError
 from typing import TYPE_CHECKING, Any
 
-from polyrank.collections.records import Collection, Judgement, Run, ScoredDocument, as_run
+from polyrank.collections.records import Collection, Judgement, Run, ScoredDocument
+from polyrank.collections.texts import Judgements, Runs, judgements_of, run_of
 from polyrank.errors import UsageError
 from polyrank.evaluation.missing import same_queries
 from polyrank.evaluation.named import MEASURES as OWN
@@ -26,10 +27,10 @@ Values = dict[str, dict[str, float]]  # measure → query → value
 
 
 def evaluate(
-    run: Run | Iterable[ScoredDocument],
-    qrels: Iterable[Judgement],
+    run: Runs,
+    qrels: Judgements,
     measures: str | Sequence[str] = MEASURES,
-    baseline: Run | Iterable[ScoredDocument] | None = None,
+    baseline: Runs | None = None,
     seed: int = 13,
     *,
     collection: Collection | Pool | None = None,
@@ -45,8 +46,8 @@ def evaluate(
     several measures are corrected by `holm`.
 
     Args:
-        run: what to measure; a mapping from query id, or scored documents in any order.
-        qrels: judgements.
+        run: what to measure; a mapping from query id, scored documents in any order, or a frame.
+        qrels: judgements, query id → document id → relevance, or a frame.
         measures: one name or several, as `ir_measures` writes them: nDCG@10, AP(rel=2), R@100; or
             language-aware ones: SemnDCG@10, LPR, LangnDCG@10, PEER@20, RightSame, RightOther,
             WrongSame, WrongOther (FourWay for these four).
@@ -64,9 +65,9 @@ def evaluate(
     parsed = parse_measures(measures)
     judged = unique_judgements(qrels)
     pool = as_pool(collection)
-    runs = {"the run": run if isinstance(run, dict) else as_run(run)}
+    runs = {"the run": run_of(run)}
     if baseline is not None:
-        runs["the baseline"] = baseline if isinstance(baseline, dict) else as_run(baseline)
+        runs["the baseline"] = run_of(baseline)
     query_ids = list(dict.fromkeys(judgement.query_id for judgement in judged))
     known, left_out = set(query_ids), 0
     for whose, each in runs.items():
@@ -148,13 +149,13 @@ def parse_measure(name: str) -> Measure | LanguageMeasure:
     return measure
 
 
-def unique_judgements(qrels: Iterable[Judgement]) -> list[Judgement]:
+def unique_judgements(qrels: Judgements) -> list[Judgement]:
     """The judgements as a list.
 
     Raises:
         UsageError: for none at all, or a pair that is judged twice.
     """
-    judged = list(qrels)
+    judged = judgements_of(qrels)
     if not judged:
         raise UsageError("there are no judgements")
     seen: set[tuple[str, str]] = set()

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from polyrank.base import DEFAULT_BASE, Base, device_of
 from polyrank.collections.records import Document, Query
-from polyrank.collections.texts import as_documents, as_queries
+from polyrank.collections.texts import as_documents, as_pairs, as_queries
 from polyrank.composition.plan import Composition
 from polyrank.encoders.batching import as_dtype
 from polyrank.encoders.masked import MaskedEncoder
@@ -324,6 +324,7 @@ class LateInteraction(PairScorer):
 
         score(q, d) = Σ_i max_j q_i · d_j (Khattab & Zaharia 2020, eq. 3).
         """
+        pairs = as_pairs(pairs)
         queries = list(dict.fromkeys(query for query, _ in pairs))
         documents = list(dict.fromkeys(document for _, document in pairs))
         known: dict[Any, str | None] = {}

@@ -14,6 +14,7 @@ from polyrank.base import device_of, expanded, load_tokenizer, only_cached
 from polyrank.base.quiet import quiet_transformers
 from polyrank.base.trusted import refuse_code_of
 from polyrank.collections.records import Document, Query
+from polyrank.collections.texts import as_pairs
 from polyrank.encoders.batching import as_dtype
 from polyrank.encoders.routed import RoutedEncoder, score
 from polyrank.encoders.tokens import encode_pairs, padded, position_limit
@@ -77,6 +78,7 @@ class CrossEncoder(PairScorer):
 
     def score(self, pairs: Sequence[tuple[Query, Document]]) -> list[float]:
         """Raw logits in fp32, in the order given; equal pairs are scored once."""
+        pairs = as_pairs(pairs)
         if not pairs:
             return []
         limit = min(self.max_length, position_limit(self.model.config, self.tokenizer))

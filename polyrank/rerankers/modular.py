@@ -9,6 +9,7 @@ import torch
 
 from polyrank.base import DEFAULT_BASE, Base, device_of, load_base
 from polyrank.collections.records import Document, Query
+from polyrank.collections.texts import as_pairs
 from polyrank.composition.plan import Composition, check_routing, compose
 from polyrank.composition.routing import usual_routing
 from polyrank.encoders.batching import as_dtype
@@ -164,6 +165,7 @@ class ModularReranker(PairScorer):
         out the budget is halved, down to one pair. Equal pairs are scored once, so their scores are
         equal.
         """
+        pairs = as_pairs(pairs)
         if not pairs:
             return []
         rows = self._encode(pairs, self._active(pairs))
