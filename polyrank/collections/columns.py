@@ -108,7 +108,7 @@ def _mapping(path: Path) -> dict[str, Any]:
         mapping = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(path, None, "file not found; hf: takes a mapping in JSON") from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise DataError(path, None, f"not a mapping in JSON: {error}") from None
     if not isinstance(mapping, dict) or set(mapping) - {*_NEEDED, "licence"}:
         raise DataError(path, None, f"a mapping has {', '.join(_NEEDED)} and licence, nothing else")
@@ -119,6 +119,10 @@ def _mapping(path: Path) -> dict[str, Any]:
             may = ", ".join(sorted(allowed - set(needed)))
             reason = f"'{name}' must have {', '.join(needed)}, and may have {may}"
             raise DataError(path, None, reason)
+        for key, value in part.items():
+            names = value if key in ("text", "title") and isinstance(value, list) else [value]
+            if not names or not all(isinstance(one, str) and one for one in names):
+                raise DataError(path, None, f"'{name}': '{key}' is {value!r}; give its name")
     return mapping
 
 
@@ -154,7 +158,11 @@ def _rows(
                 reason = f"{part['data']} has no column {absent[0]!r}; it has {', '.join(row)}"
                 raise DataError(path, None, reason)
             yield number, row
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+    except DataError:
+        raise
+    except StopIteration:  # of the library, at a file without a row
+        raise DataError(path, None, f"{part['data']} has no rows") from None
+    except Exception as error:  # whatever the library raises at a damaged file
         raise DataError(path, None, f"{part['data']} cannot be read: {error}") from error
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from math import isfinite, isnan
-from subprocess import CalledProcessError
 from typing import TYPE_CHECKING, Any
 
 from polyrank.collections.records import Collection, Judgement, Run, ScoredDocument
@@ -15,6 +15,7 @@ from polyrank.evaluation.named import MEASURES as OWN
 from polyrank.evaluation.named import SHORTHAND, LanguageMeasure, parse_own
 from polyrank.evaluation.order import trec_eval_order
 from polyrank.evaluation.pool import Pool
+from polyrank.evaluation.providers import EXAMPLES, check_parameters, provided
 from polyrank.evaluation.reports import Comparison, Report
 from polyrank.evaluation.significance import bootstrap_interval, holm, randomisation_test
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from ir_measures import Measure
 
 MEASURES = ("nDCG@10", "AP", "RR")
-EXAMPLES = "nDCG@10, AP, RR@10, R@100, P@5, Success@1"
 Values = dict[str, dict[str, float]]  # measure → query → value
 
 
@@ -143,9 +143,7 @@ def parse_measure(name: str) -> Measure | LanguageMeasure:
             f"unknown measure {name!r} ({error}); try {EXAMPLES}, "
             f"or of mixed languages {', '.join(OWN)}, FourWay"
         ) from None
-    cutoff = measure.params.get("cutoff")
-    if cutoff is not None and not (isinstance(cutoff, int) and cutoff > 0):
-        raise UsageError(f"the cutoff of {name!r} must be 1 or more")  # trec_eval would crash
+    check_parameters(measure, name)
     return measure
 
 
@@ -200,22 +198,15 @@ def per_query(
     own = [m.bound(_needed(m, pool)) for m in measures if isinstance(m, LanguageMeasure)]
     others = [m for m in measures if not isinstance(m, LanguageMeasure)]
     ranked_ids = {hit.query_id for hit in scored}
-    for group, judged in ((own, qrels), (others, _for_trec_eval(qrels))):
-        rows = [ir_measures.Qrel(j.query_id, j.document_id, j.relevance) for j in judged]
-        if not (group and rows and scored):
+    rows = [ir_measures.Qrel(j.query_id, j.document_id, j.relevance) for j in qrels]
+    found = ir_measures.iter_calc(own, rows, scored) if own and scored else ()
+    for metric in chain(found, provided(others, qrels, scored)):
+        if metric.query_id not in ranked_ids:
             continue
-        try:
-            for metric in ir_measures.iter_calc(group, rows, scored):
-                if metric.query_id not in ranked_ids:
-                    continue
-                if isnan(metric.value):
-                    values[str(metric.measure)].pop(metric.query_id, None)
-                else:
-                    values[str(metric.measure)][metric.query_id] = float(metric.value)
-        except (ValueError, RuntimeError, CalledProcessError) as error:  # a provider's refusal
-            raise UsageError(
-                f"cannot compute {', '.join(names)}: {error}; try {EXAMPLES}"
-            ) from error
+        if isnan(metric.value):
+            values[str(metric.measure)].pop(metric.query_id, None)
+        else:
+            values[str(metric.measure)][metric.query_id] = float(metric.value)
     return {m: {i: row[i] for i in query_ids if i in row} for m, row in values.items()}
 
 
@@ -225,16 +216,6 @@ def _has_some(whose: str, run: Run, query_ids: Sequence[str]) -> None:
             f"{whose} has none of the {len(query_ids)} judged queries; "
             f"first judged: {query_ids[0]!r}, first ranked: {next(iter(run), 'none')!r}"
         )
-
-
-def _for_trec_eval(qrels: Sequence[Judgement]) -> list[Judgement]:
-    """Without the queries that have negative judgements only: no measure is above 0 there.
-
-    To trec_eval a negative relevance is "in the pool, not judged". Of a query that has nothing else
-    it reads the levels of another one, and never ends or crashes.
-    """
-    usable = {j.query_id for j in qrels if j.relevance >= 0}
-    return [j for j in qrels if j.query_id in usable]
 
 
 def _needed(measure: LanguageMeasure, pool: Pool | None) -> Pool:
