@@ -14,7 +14,7 @@ import typer
 
 from polyrank.base import DEFAULT_BASE
 from polyrank.errors import UsageError
-from polyrank.progress import note
+from polyrank.progress import note, say
 
 from . import checks, first_stages, loading, options, rerankers
 from .options import Analysis, Fallback, FirstStage, Kind
@@ -282,4 +282,4 @@ def _show(ranking: Ranking, request: Request, depth: int | None, as_json: bool) 
             more = ranking.details.get(hit.document_id, {})
             print(json.dumps({**row, **more}, ensure_ascii=False))
         else:
-            print(f"{rank}\t{hit.score:.4f}\t{hit.document_id}\t{text}")
+            say(rank, f"{hit.score:.4f}", hit.document_id, text, sep="\t")

@@ -16,9 +16,29 @@ T = TypeVar("T")
 PATIENCE = 2.0  # seconds before a bar appears
 
 
+# What a terminal obeys rather than shows: C0 but tab and line feed, DEL, C1.
+_OBEYED = dict.fromkeys(
+    {*range(0x20), *range(0x7F, 0xA0)} - {0x09, 0x0A}, "\N{REPLACEMENT CHARACTER}"
+)
+
+
+def printable(text: str) -> str:
+    """A text from outside as a terminal may have it: no control character reaches it.
+
+    >>> printable("one" + chr(27) + "[31mtwo") == "one\N{REPLACEMENT CHARACTER}[31mtwo"
+    True
+    """
+    return text.translate(_OBEYED)
+
+
+def say(*cells: object, sep: str = " ", end: str = "\n") -> None:
+    """A line of results for people, on stdout; what machines read stays as it is."""
+    print(printable(sep.join(map(str, cells))), end=end)
+
+
 def note(message: str) -> None:
     """A message to the user, on stderr: results alone go to stdout."""
-    print(f"polyrank: {message}", file=sys.stderr)
+    print(f"polyrank: {printable(message)}", file=sys.stderr)
 
 
 class Bar:

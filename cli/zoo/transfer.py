@@ -13,7 +13,7 @@ import typer
 from polyrank.base import expanded
 from polyrank.errors import UsageError
 from polyrank.modules.kinds import KINDS, language_kinds
-from polyrank.progress import note
+from polyrank.progress import note, say
 
 from ..options import AsJson, Overwrite, Role
 
@@ -73,7 +73,7 @@ def import_(
         row = {**card, "name": done.card.full_name, "folder": str(done.folder)}
         print(json.dumps({**row, "notes": done.notes}, ensure_ascii=False, indent=2))
         return
-    print(done.folder)
+    say(done.folder)
     if not done.card.verified:
         note(f"unverified: its author did not record the weights of the base '{done.card.base}'")
 
