@@ -45,6 +45,8 @@ class Verbs(TyperGroup):
             return super().invoke(ctx)
         except PolyrankError as error:
             stop(str(error), code=2)
+        except EOFError as error:  # which Typer would call 'Aborted!', and nothing else
+            stop(f"a file ends too early ({error}); restore it, or make it again", code=2)
         except KeyboardInterrupt as interrupt:
             stop(str(interrupt) or "stopped", code=130)
         except BrokenPipeError:

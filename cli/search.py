@@ -42,6 +42,8 @@ def search(
     index: Annotated[
         Path | None, typer.Option(help="Search this multi-vector index; it holds the documents.")
     ] = None,
+    missing_judged: options.MissingJudged = options.Missing.error,
+    exclude_self: options.ExcludeSelf = False,
     languages: Annotated[
         str | None,
         typer.Option(help="With --index: only documents in these languages, such as ky,sw."),
@@ -119,17 +121,28 @@ def search(
         opened = open_index(index, given, index_ranking, device, dtype)
         wanted = _asked(collection, queries, query, query_language, split)
         _check_ids(wanted, output)
-        where = (depth, indexes.split(languages), indexes.pruning_of(probe, candidates))
+        where = (
+            depth + exclude_self,
+            indexes.split(languages),
+            indexes.pruning_of(probe, candidates),
+        )
         texts, found = _search_index(
             opened, opened_again, wanted, limit, where, (address, ray_workers)
         )
     else:
         _refuse(context, ["languages", "probe", "candidates", "index-ranking"])
         texts = _texts(
-            collection, queries, documents, query, query_language, document_language, split
-        )
+            collection, queries, documents, query, query_language, document_language, split,
+            missing_judged.value,
+        )  # fmt: skip
         _check_ids(texts, output)
-        found = first_stages.search_first(texts, first_stage, base, depth, limit, device, analysis)
+        found = first_stages.search_first(
+            texts, first_stage, base, depth + exclude_self, limit, device, analysis
+        )
+    if exclude_self:
+        from polyrank.runs.candidates import without_self
+
+        found = {query_id: without_self(query_id, hits)[:depth] for query_id, hits in found.items()}
     details: Details = {}
     if rerank:
         from polyrank.rerankers.load import RerankerSpec
@@ -286,12 +299,14 @@ def _texts(
     query_language: str | None,
     document_language: str | None,
     split: str | None,
+    missing_judged: str,
 ) -> Collection:
     """The documents, with their own queries or the one that was typed."""
     if query is None:
         return loading.load(
-            collection, queries, documents, query_language, document_language, split
-        )
+            collection, queries, documents, query_language, document_language, split,
+            missing_judged,
+        )  # fmt: skip
     if split is not None:
         raise UsageError("--split chooses queries; leave it out with --query")
     if queries is not None:

@@ -23,6 +23,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from polyrank.collections.beir import without_missing
 from polyrank.collections.cards import CLEAN, CollectionCard
 from polyrank.collections.collection_source import Need, Pairs, Selection, Source
 from polyrank.collections.records import Collection, Document, Judgement, Query
@@ -45,6 +46,7 @@ def read_columns(
     queries: str | None = None,
     documents: str | None = None,
     limit: int | None = None,
+    missing_judged: str = "error",
 ) -> Collection:
     """The collection that a mapping describes; it holds the judged queries and all documents.
 
@@ -52,6 +54,7 @@ def read_columns(
         path: the mapping.
         queries, documents: languages, instead of those of the mapping.
         limit: at most this many queries.
+        missing_judged: of a relevant document that is absent: 'error', or 'skip' and count it.
 
     Raises:
         DataError: for a mapping, a file or a row that is not as it should be (rows count from 1),
@@ -76,13 +79,12 @@ def read_columns(
     for judgement in qrels:
         if judgement.query_id not in asked:
             raise DataError(path, None, f"qrels: query {judgement.query_id} is not among queries")
-        if judgement.relevance > 0 and judgement.document_id not in corpus:
-            reason = f"qrels: document {judgement.document_id} is not among documents"
-            raise DataError(path, None, reason)
+    qrels, notes = without_missing(qrels, corpus, path, missing_judged)
     judged = {judgement.query_id for judgement in qrels}
     kept = dict(islice(((i, q) for i, q in asked.items() if i in judged), limit))
     licence = mapping.get("licence", "")
-    return Collection(f"hf:{path}", corpus, kept, [j for j in qrels if j.query_id in kept], licence)
+    found = [j for j in qrels if j.query_id in kept]
+    return Collection(f"hf:{path}", corpus, kept, found, licence, notes)
 
 
 def columns_judgements(path: str | Path) -> list[Judgement]:
@@ -197,7 +199,13 @@ def _tag(given: str | None, part: dict[str, Any]) -> str | None:
 
 def _read(selection: Selection) -> Collection:
     mapping = _mapping_of(selection.without_split())
-    return read_columns(mapping, selection.queries, selection.documents, selection.limit)
+    return read_columns(
+        mapping,
+        selection.queries,
+        selection.documents,
+        selection.limit,
+        selection.missing_judged,
+    )
 
 
 def _judgements(selection: Selection) -> list[Judgement]:

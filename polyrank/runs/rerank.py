@@ -19,6 +19,7 @@ from typing import IO, Any
 from polyrank.collections.files import refuse_over
 from polyrank.collections.records import Collection, Run
 from polyrank.collections.run_lines import LineFormat, line_format
+from polyrank.collections.trec import read_run
 from polyrank.errors import Interrupted, UsageError
 from polyrank.locks import locked
 from polyrank.notes import Notes
@@ -64,6 +65,7 @@ def rerank_stream(
     missing: Missing = "error",
     depth: int | None = None,
     limit: int | None = None,
+    exclude_self: bool = False,
     tag: str = "polyrank",
     as_json: bool = False,
     progress: bool = True,
@@ -84,6 +86,7 @@ def rerank_stream(
         missing: for candidates that are not in the collection: "error", or "skip" and count.
         depth: take only the first so many candidates of each query.
         limit: take only the first so many queries of the run.
+        exclude_self: leave out a candidate whose id is its query's.
         tag: the last column of a TREC run.
         as_json: JSON lines whatever the name of the output.
         progress: show a bar on stderr when it is a terminal.
@@ -104,12 +107,17 @@ def rerank_stream(
         raise UsageError(f"{output}: a compressed run cannot be resumed; write it without .gz")
     if isinstance(run, str | Path):
         refuse_over(output, run)
+        if Path(run).exists() and not Path(run).is_file():  # a pipe, which is read once
+            run = read_run(run)
     reranker = as_reranker(reranker)
     if interpolate is not None:
         reranker = Interpolated(reranker, interpolate, normalise)
     with_scores = getattr(reranker, "reads_first_stage", False)
-    survey = survey_of(collection, run, missing, depth, limit, layout, tag, with_scores)
-    found = streamed_requests(collection, rankings_of(run, depth, limit), missing, run)
+    survey = survey_of(
+        collection, run, missing, depth, limit, layout, tag, with_scores, exclude_self
+    )
+    rankings = rankings_of(run, depth, limit, exclude_self)
+    found = streamed_requests(collection, rankings, missing, run)
     requests = (request for request in found if request.documents)
     form = _Form(layout, tag)
     if str(output) == "-":
@@ -125,6 +133,7 @@ def rerank_stream(
         "missing": missing,
         "depth": depth,
         "limit": limit,
+        **({"exclude self": True} if exclude_self else {}),
         "interpolate": None if interpolate is None else [interpolate, normalise],
     }
     job = Job(used, survey.candidates, collection_hash(collection))

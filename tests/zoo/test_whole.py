@@ -1,4 +1,4 @@
-"""A module that lacks a part, or holds what is no number, is refused: by import, by verify, in use."""
+"""A module that lacks a part, or holds no numbers, is refused: by import, by verify, in use."""
 
 import json
 import math
