@@ -160,6 +160,8 @@ def search(
         mix = None if interpolate is None else (interpolate, mixing)
         reranked = _reranked(spec, texts, found, mix, (address, ray_workers))
         found, details = reranked.run, reranked.details
+    elif index is None and first_stage is FirstStage.bm25:
+        found = _matching(found, output is None)
     if output is not None:
         from polyrank.collections.trec import write_run
 
@@ -167,6 +169,20 @@ def search(
         note(f"{sum(map(len, found.values()))} candidates of {len(found)} queries")
         return
     _show(texts, found, details, top, as_json)
+
+
+def _matching(found: Run, shown: bool) -> Run:
+    """What BM25 found, where it is shown without what shares no word with the query; how many
+    queries nothing matches, on stderr."""
+    without = [query_id for query_id, hits in found.items() if not any(h.score > 0 for h in hits)]
+    if without:
+        note(
+            f"no document shares a word with {len(without)} of {len(found)} queries (the first: "
+            f"'{without[0]}'); --first-stage dense finds by meaning"
+        )
+    if not shown:
+        return found
+    return {query_id: [h for h in hits if h.score > 0] for query_id, hits in found.items()}
 
 
 def _refuse_unscored(model: str | None, ray: str | None, index: Path | None) -> None:

@@ -1,4 +1,7 @@
-"""What the user sees meanwhile, on stderr: a bar for work of over two seconds, and messages."""
+"""What the user sees meanwhile, on stderr: a bar for work of over two seconds, and messages.
+
+Without a terminal, as in a log, a line a minute stands for the bar.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PATIENCE = 2.0  # seconds before a bar appears
+EVERY = 60.0  # seconds between two lines, where there is no terminal
 
 
 # What a terminal obeys rather than shows: C0 but tab and line feed, DEL, C1.
@@ -48,18 +52,30 @@ class Bar:
         self.description, self.total = description, total
         self.done = 0
         self._start = time.monotonic()
+        self._wanted, self._told = show, self._start
         self._show = show and sys.stderr.isatty()
         self._drawn: Progress | None = None
 
     def advance(self, steps: int = 1) -> None:
         self.done += steps
         if not self._show:
+            self._tell()
             return
         if self._drawn is None:
             if time.monotonic() - self._start < PATIENCE:
                 return
             self._drawn = self._draw()
         self._drawn.update(self._drawn.task_ids[0], completed=self.done)
+
+    def _tell(self) -> None:
+        """A line, when a minute has passed since the last."""
+        now = time.monotonic()
+        if not self._wanted or now - self._told < EVERY:
+            return
+        self._told = now
+        of = f" of {self.total:,}" if self.total else ""
+        minutes = (now - self._start) / 60
+        note(f"{self.description or 'working'}: {self.done:,}{of} after {minutes:.0f} min")
 
     def _draw(self) -> Progress:
         from rich.console import Console

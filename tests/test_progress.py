@@ -21,3 +21,17 @@ def test_control_characters_are_shown_and_not_obeyed(capsys):
 )
 def test_texts_stay_as_they_are(text):
     assert printable(text) == text
+
+
+def test_a_line_a_minute_without_a_terminal(monkeypatch, capsys):
+    from polyrank import progress
+
+    clock = iter([0.0, 30.0, 61.0, 90.0, 130.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with progress.bar("reranking", 1000) as drawn:
+        for _ in range(4):
+            drawn.advance(100)
+    assert capsys.readouterr().err.splitlines() == [
+        "polyrank: reranking: 200 of 1,000 after 1 min",
+        "polyrank: reranking: 400 of 1,000 after 2 min",
+    ]

@@ -6,6 +6,7 @@ The compositions are those of ModularCLIR (Litschko et al. 2022, arXiv 2204.0229
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Protocol
@@ -267,6 +268,15 @@ def _language_card(
             "or fallback='none' ('--fallback none') to do without a language module on that side."
         )
     found = _by_language(base, kind, zoo)
+    if language not in found and (whole := _without_subtags(language, found)) is not None:
+        notes.append(
+            Note(
+                "fallback",
+                f"there is no language {kind} for '{language}' alone: the {side} side uses that of "
+                f"'{whole}'.",
+            )
+        )
+        language = whole
     nearest = next((tag for tag in tags.related(language) if tag in found), None)
     if language in found:
         name = found[language]
@@ -292,6 +302,13 @@ def _language_card(
     card = read_card(find(base.name, "language", kind, name, zoo))
     notes += _check_card(card, base, "language", kind)
     return card
+
+
+def _without_subtags(language: str, found: Mapping[str, str]) -> str | None:
+    """The tag without its region, or without its script too, that has a module."""
+    parts = language.split("-")
+    shorter = ("-".join(parts[:count]) for count in range(len(parts) - 1, 0, -1))
+    return next((tag for tag in shorter if tag in found), None)
 
 
 def _by_language(base: BaseLike, kind: str, zoo: str | Path | None) -> dict[str, str]:
