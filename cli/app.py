@@ -37,6 +37,7 @@ from . import (
     view,
     zoo,
 )
+from .verb import App
 
 
 class Verbs(TyperGroup):
@@ -47,6 +48,8 @@ class Verbs(TyperGroup):
             return super().invoke(ctx)
         except PolyrankError as error:
             stop(str(error), code=2)
+        except EOFError as error:  # which Typer would call 'Aborted!', and nothing else
+            stop(f"a file ends too early ({error}); restore it, or make it again", code=2)
         except KeyboardInterrupt as interrupt:
             stop(str(interrupt) or "stopped", code=130)
         except BrokenPipeError:
@@ -75,7 +78,7 @@ def show_version(asked: bool) -> None:
         raise typer.Exit
 
 
-app = typer.Typer(
+app = App(
     name="polyrank",
     cls=Verbs,
     no_args_is_help=True,

@@ -63,16 +63,21 @@ def typed(name: str, value: str | None) -> None:
 
 
 def writable(output: Path | None, *inputs: Path | None) -> None:
-    """Refuse, before the work, an output that cannot be written or that is read.
+    """Refuse, before the work, a run that cannot be written, that is read, or that would replace
+    something else than a run.
 
     Raises:
         UsageError: such an output.
     """
     from polyrank.collections.files import check_writable, refuse_over
+    from polyrank.collections.run_lines import refuse_over_other
+    from polyrank.runs.resume import sidecar
 
     if output is not None:
         refuse_over(output, *inputs)
         check_writable(output)
+        if not sidecar(output).exists():  # else a kill may have cut its first line
+            refuse_over_other(output)
 
 
 def normalisation(interpolate: float | None, normalise: Normalise | None) -> str:

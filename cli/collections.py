@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 
 from polyrank.collections.catalogue import SOURCES
-from polyrank.progress import note
+from polyrank.progress import note, say
 
 from .choices import Choice
 from .options import AsJson
+from .verb import App
 
-app = typer.Typer(
+app = App(
     no_args_is_help=True,
     rich_markup_mode=None,
     help="List collections, and show one: languages, sizes, licence, how to get it.",
@@ -51,7 +52,7 @@ def list_(
         return
     for card in cards:
         sizes = f"{_count(card.sizes[0])} queries, {_count(card.sizes[1])} documents"
-        print(
+        say(
             card.name, card.source, _few(card.queries), _few(card.documents), sizes,
             size(card.download), card.licence, sep="\t",
         )  # fmt: skip
@@ -85,7 +86,7 @@ def info(
         record = {**asdict(card), "counted": counted, "missing": missing}
         print(json.dumps(record, ensure_ascii=False, indent=2))
         return
-    print(f"{name}: {card.title}")
+    say(f"{name}: {card.title}")
     rows = {
         "queries": f"{_count(card.sizes[0])} in {', '.join(card.queries) or '?'}",
         "documents": f"{_count(card.sizes[1])} in {', '.join(card.documents) or '?'}",
@@ -102,7 +103,7 @@ def info(
     }
     for key, value in rows.items():
         if value:
-            print(f"  {key:<10} {value}")
+            say(f"  {key:<10} {value}")
 
 
 def _count(number: int | None) -> str:

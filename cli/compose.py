@@ -41,6 +41,7 @@ def compose(
         Path | None, typer.Option(help="Write one plain checkpoint (masks only) in this folder.")
     ] = None,
     half: options.Half = False,
+    overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Plan a reranker for a pair of languages: which module acts on which tokens.
@@ -77,7 +78,7 @@ def compose(
     kept = saved(plan, base)
     print(kept.to_json() if as_json else plan, end="" if as_json else "\n")
     if output is not None:
-        kept.write(output)
+        kept.write(output, overwrite)
         note(f"wrote {output}; run it with:  polyrank rerank --composition {output}")
     if checkpoint is not None:
         _write_checkpoint(plan, loaded, checkpoint, half)

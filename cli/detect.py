@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from polyrank.errors import UsageError
+from polyrank.progress import say
 
 from .checks import typed
 from .options import AsJson
@@ -40,7 +41,7 @@ def detect(
             row = {"language": found.language, "confidence": found.confidence, "text": text}
             print(json.dumps(row, ensure_ascii=False))
         else:
-            print(f"{found.language or 'und'}\t{found.confidence:.3f}\t{text}")
+            say(f"{found.language or 'und'}\t{found.confidence:.3f}\t{text}")
 
 
 def _lines(file: Path | None) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from polyrank.errors import UsageError
-from polyrank.progress import note
+from polyrank.progress import note, say
 
 from .judged import By, Judged, Measures, Missing, Truth, split_measures, truth
 from .options import AsJson, DocumentLanguage, DocumentsFile, QueriesFile, QueryLanguage, Split
@@ -115,9 +115,9 @@ def evaluate(
         print(json.dumps(found, ensure_ascii=False, indent=2))
         return
     if by == "all":
-        print(report.text())
+        say(report.text())
         return
-    print("\n".join(_lines(report, groups, names, by, effects)))
+    say("\n".join(_lines(report, groups, names, by, effects)))
 
 
 def _groups(ranked: Run, known: Truth, names: list[str], by: str) -> Groups:

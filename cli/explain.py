@@ -10,6 +10,7 @@ import typer
 
 from polyrank.base import DEFAULT_BASE
 from polyrank.errors import UsageError
+from polyrank.progress import say
 
 from . import checks, loading, options, rerankers
 from .options import Fallback, Kind
@@ -92,11 +93,9 @@ def _show(explanation: Explanation) -> None:
     """The score, then a line for each match or sentence: how much, and the words."""
     record = explanation.record()
     language = record["document_language"]
-    print(
-        f"{explanation.document.id}{f' [{language}]' if language else ''}\t{explanation.score:.3f}"
-    )
+    say(f"{explanation.document.id}{f' [{language}]' if language else ''}\t{explanation.score:.3f}")
     for match in record["matches"]:
         asked, found = match["query_text"] or "·", match["document_text"] or "·"
-        print(f"{match['similarity']:+.3f}\t{asked}\t{found}")
+        say(f"{match['similarity']:+.3f}\t{asked}\t{found}")
     for one in record["contributions"]:
-        print(f"{one['difference']:+.3f}\t{' '.join(one['document_text'].split())}")
+        say(f"{one['difference']:+.3f}\t{' '.join(one['document_text'].split())}")

@@ -19,6 +19,7 @@ def load(
     query_language: str | None,
     document_language: str | None,
     split: str | None = None,
+    missing_judged: str = "error",
 ) -> Collection:
     """The collection that the options name: by its name, or by two files.
 
@@ -32,7 +33,9 @@ def load(
     if collection is not None:
         if queries is not None or documents is not None:
             raise UsageError("give --collection, or --queries with --documents, not both")
-        loaded = load_collection(collection, query_language, document_language, split)
+        loaded = load_collection(
+            collection, query_language, document_language, split, missing_judged=missing_judged
+        )
         for message in loaded.notes:
             note(message)
         return loaded

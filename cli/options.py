@@ -208,4 +208,26 @@ Half = Annotated[
         "deviation; else in fp32.",
     ),
 ]
+
+
+class Missing(Choice, names=("error", "skip")):
+    """What becomes of documents that the collection lacks."""
+
+
+MissingJudged = Annotated[
+    Missing,
+    typer.Option(
+        "--missing-judged",
+        help="With --collection: judged documents that it lacks: stop, or skip and count.",
+    ),
+]
+ExcludeSelf = Annotated[
+    bool,
+    typer.Option(
+        "--exclude-self",
+        help="Leave out a candidate whose id is its query's, as "
+        "where queries are documents themselves.",
+    ),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for machines.")]

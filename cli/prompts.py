@@ -10,10 +10,12 @@ from typing import Annotated
 import typer
 
 from polyrank.errors import UsageError
+from polyrank.progress import say
 
 from .options import AsJson
+from .verb import App
 
-app = typer.Typer(
+app = App(
     no_args_is_help=True,
     rich_markup_mode=None,
     help="List the prompts of LLM rerankers, show one, and render it as a model sees it.",
@@ -46,7 +48,7 @@ def list_(
         print(json.dumps(rows, ensure_ascii=False, indent=2))
         return
     for prompt in found:
-        print(prompt.name, prompt.scorer, prompt.source, sep="\t")
+        say(prompt.name, prompt.scorer, prompt.source, sep="\t")
 
 
 @app.command("show")
@@ -107,7 +109,7 @@ def render(
     """
     from polyrank.collections.files import open_text
     from polyrank.collections.records import Document, Query
-    from polyrank.progress import note
+    from polyrank.progress import note, say
     from polyrank.rerankers.llm.prompt import load_prompt, with_options
     from polyrank.rerankers.llm.rendering import Renderer, turns
 
@@ -128,12 +130,12 @@ def render(
         scores = [str(100 - 10 * place) for place in range(len(group))]
         if tokenizer is None:
             for turn in turns(prompt, asked, group, names, scores):
-                print(f"--- {turn['role']}\n{turn['content']}")
+                say(f"--- {turn['role']}\n{turn['content']}")
             continue
         from polyrank.rerankers.llm.engines.reading import read_tokenizer
 
         renderer = Renderer(prompt, read_tokenizer(tokenizer), context)
         rendered = renderer.render(asked, group, names, scores, prompt.max_tokens)
-        print(renderer.tokenizer.decode(rendered.ids))
+        say(renderer.tokenizer.decode(rendered.ids))
         cut = f"; {rendered.cut} texts were cut" if rendered.cut else ""
         note(f"{len(rendered.ids)} tokens{cut}")

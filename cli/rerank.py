@@ -14,7 +14,7 @@ import typer
 
 from polyrank.base import DEFAULT_BASE
 from polyrank.errors import UsageError
-from polyrank.progress import note
+from polyrank.progress import note, say
 
 from . import checks, first_stages, loading, options, rerankers
 from .options import Analysis, Fallback, FirstStage, Kind
@@ -60,6 +60,8 @@ def rerank(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an --output that was interrupted.")
     ] = False,
+    missing_judged: options.MissingJudged = options.Missing.error,
+    exclude_self: options.ExcludeSelf = False,
     missing: Annotated[
         Missing, typer.Option(help="Candidates that the collection lacks: stop, or skip and count.")
     ] = Missing.error,
@@ -142,13 +144,16 @@ def rerank(
 
     checks.one_of(run=run, first_stage=first_stage)
     checks.writable(output, run, queries, documents)
-    texts = loading.load(collection, queries, documents, query_language, document_language, split)
+    texts = loading.load(
+        collection, queries, documents, query_language, document_language, split,
+        missing_judged.value,
+    )  # fmt: skip
     stage = None if run is not None else first_stage or FirstStage.dense
 
     search = partial(
         first_stages.search_first,
-        texts, stage or FirstStage.dense, str(spec.base), depth or 100, limit, device, analysis,
-        precision,
+        texts, stage or FirstStage.dense, str(spec.base), (depth or 100) + exclude_self, limit,
+        device, analysis, precision,
     )  # fmt: skip
     asked = {
         "split": split,
@@ -161,8 +166,9 @@ def rerank(
     written: dict[str, Any] = {
         "resume": resume,
         "missing": missing.value,
-        "depth": depth,
+        "depth": depth or (100 if exclude_self and stage else None),
         "limit": limit,
+        "exclude_self": exclude_self,
         "tag": tag,
         "as_json": as_json,
         "interpolate": interpolate,
@@ -284,4 +290,4 @@ def _show(ranking: Ranking, request: Request, depth: int | None, as_json: bool) 
             more = ranking.details.get(hit.document_id, {})
             print(json.dumps({**row, **more}, ensure_ascii=False))
         else:
-            print(f"{rank}\t{hit.score:.4f}\t{hit.document_id}\t{text}")
+            say(rank, f"{hit.score:.4f}", hit.document_id, text, sep="\t")

@@ -42,6 +42,8 @@ def search(
     index: Annotated[
         Path | None, typer.Option(help="Search this multi-vector index; it holds the documents.")
     ] = None,
+    missing_judged: options.MissingJudged = options.Missing.error,
+    exclude_self: options.ExcludeSelf = False,
     languages: Annotated[
         str | None,
         typer.Option(help="With --index: only documents in these languages, such as ky,sw."),
@@ -119,19 +121,28 @@ def search(
         opened = open_index(index, given, index_ranking, device, precision)
         wanted = _asked(collection, queries, query, query_language, split)
         _check_ids(wanted, output)
-        where = (depth, indexes.split(languages), indexes.pruning_of(probe, candidates))
+        where = (
+            depth + exclude_self,
+            indexes.split(languages),
+            indexes.pruning_of(probe, candidates),
+        )
         texts, found = _search_index(
             opened, opened_again, wanted, limit, where, (address, ray_workers)
         )
     else:
         _refuse(context, ["languages", "probe", "candidates", "index-ranking"])
         texts = _texts(
-            collection, queries, documents, query, query_language, document_language, split
-        )
+            collection, queries, documents, query, query_language, document_language, split,
+            missing_judged.value,
+        )  # fmt: skip
         _check_ids(texts, output)
         found = first_stages.search_first(
-            texts, first_stage, base, depth, limit, device, analysis, precision
+            texts, first_stage, base, depth + exclude_self, limit, device, analysis, precision
         )
+    if exclude_self:
+        from polyrank.runs.candidates import without_self
+
+        found = {query_id: without_self(query_id, hits)[:depth] for query_id, hits in found.items()}
     details: Details = {}
     if rerank:
         from polyrank.rerankers.load import RerankerSpec
@@ -149,6 +160,8 @@ def search(
         mix = None if interpolate is None else (interpolate, mixing)
         reranked = _reranked(spec, texts, found, mix, (address, ray_workers))
         found, details = reranked.run, reranked.details
+    elif index is None and first_stage is FirstStage.bm25:
+        found = _matching(found, output is None)
     if output is not None:
         from polyrank.collections.trec import write_run
 
@@ -156,6 +169,20 @@ def search(
         note(f"{sum(map(len, found.values()))} candidates of {len(found)} queries")
         return
     _show(texts, found, details, top, as_json)
+
+
+def _matching(found: Run, shown: bool) -> Run:
+    """What BM25 found, where it is shown without what shares no word with the query; how many
+    queries nothing matches, on stderr."""
+    without = [query_id for query_id, hits in found.items() if not any(h.score > 0 for h in hits)]
+    if without:
+        note(
+            f"no document shares a word with {len(without)} of {len(found)} queries (the first: "
+            f"'{without[0]}'); --first-stage dense finds by meaning"
+        )
+    if not shown:
+        return found
+    return {query_id: [h for h in hits if h.score > 0] for query_id, hits in found.items()}
 
 
 def _refuse_unscored(model: str | None, ray: str | None, index: Path | None) -> None:
@@ -288,12 +315,14 @@ def _texts(
     query_language: str | None,
     document_language: str | None,
     split: str | None,
+    missing_judged: str,
 ) -> Collection:
     """The documents, with their own queries or the one that was typed."""
     if query is None:
         return loading.load(
-            collection, queries, documents, query_language, document_language, split
-        )
+            collection, queries, documents, query_language, document_language, split,
+            missing_judged,
+        )  # fmt: skip
     if split is not None:
         raise UsageError("--split chooses queries; leave it out with --query")
     if queries is not None:

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from polyrank.progress import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -23,14 +25,14 @@ def ranking(
     from rich.text import Text
 
     language = f" [{query.language}]" if query.language else ""
-    console.print(Text(f"{query.text}{language}", style="bold"))
+    console.print(Text(printable(f"{query.text}{language}"), style="bold"))
     for rank, hit in enumerate(hits, start=1):
         document = documents[hit.document_id]
         mark = "*" if hit.document_id in relevant else " "
         tag = f"{document.language} " if document.language else ""
-        line = Text(f"{mark}{rank:>3}. {hit.score:>8.3f}  {tag}")
-        line.append(f"{document.id}  ", style="dim")
-        line.append(" ".join(document.full_text.split()))
+        line = Text(f"{mark}{rank:>3}. {hit.score:>8.3f}  {printable(tag)}")
+        line.append(f"{printable(document.id)}  ", style="dim")
+        line.append(printable(" ".join(document.full_text.split())))
         console.print(line, overflow="ellipsis", no_wrap=True, crop=True)
 
 

@@ -458,3 +458,23 @@ def _save(model_class, config, folder) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(7)
         model_class(config).save_pretrained(folder)
+
+
+@pytest.fixture(scope="session")
+def held():
+    """The lock of a target, held as by another process: by another opening of its file."""
+    import fcntl
+    from contextlib import contextmanager
+
+    from polyrank.locks import lock_file
+
+    @contextmanager
+    def hold(target, inside=False):
+        path = lock_file(target, inside)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield path
+            path.unlink(missing_ok=True)
+
+    return hold

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import typer
-
+from ..verb import App
 from . import clean, mix, report
 
-app = typer.Typer(
+app = App(
     no_args_is_help=True,
     rich_markup_mode=None,
     help="Look at plain text for training, clean it, and mix languages.",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from polyrank.base import DEFAULT_BASE
-from polyrank.progress import note
+from polyrank.progress import note, say
 
 from ..options import AsJson
 from . import options
@@ -56,7 +56,7 @@ def report(
     if as_json:
         print(json.dumps([one.to_dict() for one in reports], ensure_ascii=False, indent=2))
         return
-    print("\n".join(_table(reports)))
+    say("\n".join(_table(reports)))
     for one in reports:
         for line in _remarks(one):
             note(line)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import typer
-
+from ..verb import App
 from . import add, build, compact, delete, export, fidelity, info, verify
 
-app = typer.Typer(
+app = App(
     no_args_is_help=True,
     rich_markup_mode=None,
     help="Build, change and check multi-vector indexes; polyrank search --index searches them.",

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from polyrank.progress import note
+from polyrank.progress import note, say
 
 from ..options import AsJson
 from .options import Folder
@@ -27,7 +27,7 @@ def info(folder: Folder, as_json: AsJson = False) -> None:
         print(json.dumps(asdict(found), ensure_ascii=False))
         return
     for name, value in asdict(found).items():
-        print(f"{name}\t{_shown(value)}")
+        say(f"{name}\t{_shown(value)}")
     if found.leftovers:
         note(f"{len(found.leftovers)} leftovers of a killed process; the next change removes them")
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import typer
-
+from ..verb import App
 from . import head, labels, language, late_interaction, llm, losses, ranking
 
-app = typer.Typer(
+app = App(
     help="Train a language module, a ranking module, or a masked-language head. On several GPUs: "
     "torchrun --no-python --nproc-per-node 2 polyrank train ...; each takes its share of a batch.",
     no_args_is_help=True,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import typer
-
+from ..verb import App
 from . import index, info, listing, pull, push, remove, transfer, verify
 
-app = typer.Typer(
+app = App(
     no_args_is_help=True,
     rich_markup_mode=None,
     help="List, fetch, check and publish modules.",

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from polyrank.progress import say
+
 from ..options import AsJson
 from .rows import as_row
 
@@ -43,7 +45,7 @@ def info_(
     width = max(map(len, rows))
     for key, value in rows.items():
         if value is not None:
-            print(f"{key.ljust(width)}  {_plain(value)}")
+            say(f"{key.ljust(width)}  {_plain(value)}")
 
 
 def _plain(value: Any) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from polyrank.errors import UsageError
-from polyrank.progress import note
+from polyrank.progress import note, say
 
 from ..choices import Choice
 from ..options import AsJson, Kind, Role
@@ -79,7 +79,7 @@ def list_(
     for entry in entries:
         data = ", ".join(one.name for one in entry.card.data)
         size = size_of(entry) // 1000
-        print(entry.name, entry.card.language, size, data, entry.origin or entry.source, sep="\t")
+        say(entry.name, entry.card.language, size, data, entry.origin or entry.source, sep="\t")
     if not entries and source is Place.cached:
         note("no pulled module matches; 'polyrank zoo pull --help' says how to fetch one")
     elif not entries:
@@ -108,7 +108,7 @@ def _list_remote(
         return
     for one in found:
         what = one.card.full_name if one.card else "repository"
-        print(one.name, ", ".join(one.languages), what, sep="\t")
+        say(one.name, ", ".join(one.languages), what, sep="\t")
     if not found:
         note("the Hub has no matching module")
 

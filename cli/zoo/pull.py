@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from polyrank.progress import note
+from polyrank.progress import note, say
 
 from .rows import size_of
 from .warned import warnings_as_notes
@@ -40,4 +40,4 @@ def pull_(
         with warnings_as_notes():
             entry = pull(name, base)
         note(f"{name} is {entry.name}, {size_of(entry) // 1000} kB, from {entry.origin}")
-        print(entry.path)
+        say(entry.path)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from polyrank.progress import note
+from polyrank.progress import note, say
 
 
 def push_(
@@ -40,4 +40,4 @@ def push_(
     if not info(name, verify=False).card.data:
         note("its card does not name its training data; train with --sources to record it")
     for path in publication.files:
-        print(publication.size(path), path, sep="\t")
+        say(publication.size(path), path, sep="\t")

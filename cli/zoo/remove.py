@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from polyrank.progress import say
+
 from .warned import warnings_as_notes
 
 
@@ -26,4 +28,4 @@ def remove_(
     with warnings_as_notes():
         removed = remove(name)
     for one, held in removed:
-        print("removed", one, f"{held // 1000} kB", one.folder, sep="\t")
+        say("removed", one, f"{held // 1000} kB", one.folder, sep="\t")

@@ -13,9 +13,9 @@ import typer
 from polyrank.base import expanded
 from polyrank.errors import UsageError
 from polyrank.modules.kinds import KINDS, language_kinds
-from polyrank.progress import note
+from polyrank.progress import note, say
 
-from ..options import AsJson, Role
+from ..options import AsJson, Overwrite, Role
 
 if TYPE_CHECKING:
     from polyrank.zoo.find import ZooEntry
@@ -43,6 +43,7 @@ def import_(
         typer.Option("--trust-base", help="Vouch that it was trained on exactly that base."),
     ] = False,
     licence: Annotated[str, typer.Option(help="SPDX id of its licence.")] = "unknown",
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Bring a module of another project into a zoo, as a module like any other.
@@ -62,7 +63,9 @@ def import_(
     from polyrank.zoo.imports.imported import import_module
 
     target = zoo or _first_zoo()
-    done = import_module(source, target, language, role.value, name, base, trust_base, licence)
+    done = import_module(
+        source, target, language, role.value, name, base, trust_base, licence, overwrite
+    )
     for message in done.notes:
         note(message)
     if as_json:
@@ -70,7 +73,7 @@ def import_(
         row = {**card, "name": done.card.full_name, "folder": str(done.folder)}
         print(json.dumps({**row, "notes": done.notes}, ensure_ascii=False, indent=2))
         return
-    print(done.folder)
+    say(done.folder)
     if not done.card.verified:
         note(f"unverified: its author did not record the weights of the base '{done.card.base}'")
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from polyrank.errors import ModuleError
-from polyrank.progress import note
+from polyrank.progress import note, say
 
 from ..options import AsJson
 from .warned import warnings_as_notes
@@ -39,9 +39,9 @@ def verify_(
         rows = [{**asdict(one), "path": str(one.path)} for one in verdicts]
         print(json.dumps(rows, ensure_ascii=False, indent=2))
     for one in [] if as_json else verdicts:
-        print("wrong" if one.problem else "ok", one.name, one.path, sep="\t")
+        say("wrong" if one.problem else "ok", one.name, one.path, sep="\t")
         if one.problem:
-            print("  " + one.problem.replace("\n", "\n  "))
+            say("  " + one.problem.replace("\n", "\n  "))
     if wrong:
         raise ModuleError(f"{len(wrong)} of {len(verdicts)} modules are wrong; see what is printed")
     note(f"{len(verdicts)} modules match their cards")

@@ -22,6 +22,7 @@ from polyrank.base.card import BaseCard, stored_as, write_base_card
 from polyrank.base.fingerprint import Fingerprint, fingerprint_of
 from polyrank.base.roots import cache_root
 from polyrank.errors import ModuleError
+from polyrank.locks import locked
 from polyrank.progress import note
 
 if TYPE_CHECKING:
@@ -73,10 +74,7 @@ def converted() -> Path:
     folder = cache_root() / "bases" / f"{NAME}-{SHA256[:8]}-{FORMAT}"
     if (folder / "config.json").is_file():
         return folder
-    from filelock import FileLock
-
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):  # of several processes one converts, the others wait
+    with locked(folder, wait=True):  # of several processes one converts, the others wait
         if not (folder / "config.json").is_file():
             _convert_into(folder)
     return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,17 +28,20 @@ def read_beir(
     documents: str | None = None,
     split: str = "test",
     limit: int | None = None,
+    missing_judged: str = "error",
 ) -> Collection:
     """A BEIR folder (Thakur et al. 2021, arXiv 2104.08663).
 
     The queries are those judged in the split, in the file's order, since BEIR keeps the queries of
-    all splits in one file. A query or document that is judged but absent is an error.
+    all splits in one file. A query or document that is judged but absent is an error, but for
+    `missing_judged`.
 
     Args:
         folder: the folder.
         queries, documents: languages, for records that do not name their own.
         split: which file of `qrels/`.
         limit: at most this many queries; all documents are kept.
+        missing_judged: of a relevant document that is absent: 'error', or 'skip' and count it.
 
     Raises:
         DataError: for a missing or malformed file, or judgements of unknown ids.
@@ -50,13 +54,38 @@ def read_beir(
     for judgement in qrels:
         if judgement.query_id not in texts:
             raise DataError(qrels_path, None, f"query {judgement.query_id} is not in queries.jsonl")
-        if judgement.document_id not in corpus and judgement.relevance > 0:
-            reason = f"document {judgement.document_id} is not in corpus.jsonl"
-            raise DataError(qrels_path, None, reason)
+    qrels, notes = without_missing(qrels, corpus, qrels_path, missing_judged)
     judged = {judgement.query_id for judgement in qrels}
     queries_of_split = ((i, q) for i, q in texts.items() if i in judged)
     asked = dict(islice(queries_of_split, limit))
-    return Collection(folder.name, corpus, asked, [j for j in qrels if j.query_id in asked])
+    return Collection(
+        folder.name, corpus, asked, [j for j in qrels if j.query_id in asked], notes=notes
+    )
+
+
+def without_missing(
+    qrels: list[Judgement], corpus: Container[str], path: Path, missing_judged: str
+) -> tuple[list[Judgement], tuple[str, ...]]:
+    """The judgements of documents that there are, and how many were left out, in words.
+
+    Raises:
+        DataError: a relevant document that is absent, unless such are skipped.
+    """
+    absent = [j for j in qrels if j.relevance > 0 and j.document_id not in corpus]
+    if not absent:
+        return qrels, ()
+    count, first = len(absent), absent[0].document_id
+    if missing_judged != "skip":
+        raise DataError(
+            path,
+            None,
+            f"{count} relevant documents are not in the corpus (the first: {first}); leave them "
+            "out with --missing-judged skip, or missing_judged='skip'",
+        )
+    left_out = set(absent)
+    return [j for j in qrels if j not in left_out], (
+        f"{count} judgements of documents that the corpus lacks were left out (the first: {first})",
+    )
 
 
 def beir_judgements(folder: str | Path, split: str = "test") -> list[Judgement]:
@@ -76,7 +105,14 @@ def _existing(folder: Path, name: str) -> Path:
 
 def _read(selection: Selection) -> Collection:
     split = selection.split or "test"
-    return read_beir(selection.name, selection.queries, selection.documents, split, selection.limit)
+    return read_beir(
+        selection.name,
+        selection.queries,
+        selection.documents,
+        split,
+        selection.limit,
+        selection.missing_judged,
+    )
 
 
 def _judgements(selection: Selection) -> list[Judgement]:

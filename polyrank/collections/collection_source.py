@@ -24,6 +24,8 @@ class Selection:
         queries, documents: languages; None for all, or for what the records say.
         split: which of its queries; None for the usual ones.
         limit: at most this many queries (per language).
+        missing_judged: for a relevant document that the documents lack: 'error', or 'skip' and
+            count it.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Selection:
     documents: str | None = None
     split: str | None = None
     limit: int | None = None
+    missing_judged: str = "error"
 
     def without_split(self) -> Selection:
         """Itself, for a source whose collections have one split each.

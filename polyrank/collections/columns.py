@@ -23,6 +23,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from polyrank.collections.beir import without_missing
 from polyrank.collections.cards import CLEAN, CollectionCard
 from polyrank.collections.collection_source import Need, Pairs, Selection, Source
 from polyrank.collections.records import Collection, Document, Judgement, Query
@@ -45,6 +46,7 @@ def read_columns(
     queries: str | None = None,
     documents: str | None = None,
     limit: int | None = None,
+    missing_judged: str = "error",
 ) -> Collection:
     """The collection that a mapping describes; it holds the judged queries and all documents.
 
@@ -52,6 +54,7 @@ def read_columns(
         path: the mapping.
         queries, documents: languages, instead of those of the mapping.
         limit: at most this many queries.
+        missing_judged: of a relevant document that is absent: 'error', or 'skip' and count it.
 
     Raises:
         DataError: for a mapping, a file or a row that is not as it should be (rows count from 1),
@@ -76,13 +79,12 @@ def read_columns(
     for judgement in qrels:
         if judgement.query_id not in asked:
             raise DataError(path, None, f"qrels: query {judgement.query_id} is not among queries")
-        if judgement.relevance > 0 and judgement.document_id not in corpus:
-            reason = f"qrels: document {judgement.document_id} is not among documents"
-            raise DataError(path, None, reason)
+    qrels, notes = without_missing(qrels, corpus, path, missing_judged)
     judged = {judgement.query_id for judgement in qrels}
     kept = dict(islice(((i, q) for i, q in asked.items() if i in judged), limit))
     licence = mapping.get("licence", "")
-    return Collection(f"hf:{path}", corpus, kept, [j for j in qrels if j.query_id in kept], licence)
+    found = [j for j in qrels if j.query_id in kept]
+    return Collection(f"hf:{path}", corpus, kept, found, licence, notes)
 
 
 def columns_judgements(path: str | Path) -> list[Judgement]:
@@ -108,7 +110,7 @@ def _mapping(path: Path) -> dict[str, Any]:
         mapping = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(path, None, "file not found; hf: takes a mapping in JSON") from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise DataError(path, None, f"not a mapping in JSON: {error}") from None
     if not isinstance(mapping, dict) or set(mapping) - {*_NEEDED, "licence"}:
         raise DataError(path, None, f"a mapping has {', '.join(_NEEDED)} and licence, nothing else")
@@ -119,6 +121,10 @@ def _mapping(path: Path) -> dict[str, Any]:
             may = ", ".join(sorted(allowed - set(needed)))
             reason = f"'{name}' must have {', '.join(needed)}, and may have {may}"
             raise DataError(path, None, reason)
+        for key, value in part.items():
+            names = value if key in ("text", "title") and isinstance(value, list) else [value]
+            if not names or not all(isinstance(one, str) and one for one in names):
+                raise DataError(path, None, f"'{name}': '{key}' is {value!r}; give its name")
     return mapping
 
 
@@ -154,7 +160,11 @@ def _rows(
                 reason = f"{part['data']} has no column {absent[0]!r}; it has {', '.join(row)}"
                 raise DataError(path, None, reason)
             yield number, row
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+    except DataError:
+        raise
+    except StopIteration:  # of the library, at a file without a row
+        raise DataError(path, None, f"{part['data']} has no rows") from None
+    except Exception as error:  # whatever the library raises at a damaged file
         raise DataError(path, None, f"{part['data']} cannot be read: {error}") from error
 
 
@@ -189,7 +199,13 @@ def _tag(given: str | None, part: dict[str, Any]) -> str | None:
 
 def _read(selection: Selection) -> Collection:
     mapping = _mapping_of(selection.without_split())
-    return read_columns(mapping, selection.queries, selection.documents, selection.limit)
+    return read_columns(
+        mapping,
+        selection.queries,
+        selection.documents,
+        selection.limit,
+        selection.missing_judged,
+    )
 
 
 def _judgements(selection: Selection) -> list[Judgement]:

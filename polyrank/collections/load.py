@@ -14,6 +14,7 @@ def load_collection(
     documents: str | None = None,
     split: str | None = None,
     limit: int | None = None,
+    missing_judged: str = "error",
 ) -> Collection:
     """Load a collection by name.
 
@@ -27,6 +28,8 @@ def load_collection(
             when None) and name the language of records that do not name their own elsewhere.
         split: of a BEIR folder (`test` when None), of AfriQA, or of CLEF; the others have one.
         limit: at most this many queries (per language); the documents are kept whole.
+        missing_judged: what becomes of a judgement of a relevant document that the collection
+            lacks, as BEIR's ArguAna has some: 'error', or 'skip' it and count it in `notes`.
 
     Raises:
         UsageError: for an unknown name or split, or a limit below one.
@@ -35,7 +38,7 @@ def load_collection(
     """
     if limit is not None and limit < 1:
         raise UsageError(f"limit is {limit}; give a number of queries above zero, or none for all")
-    return source_of(name).read(Selection(name, queries, documents, split, limit))
+    return source_of(name).read(Selection(name, queries, documents, split, limit, missing_judged))
 
 
 def load_judgements(

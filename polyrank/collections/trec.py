@@ -76,7 +76,8 @@ def write_run(
 
 
 def read_qrels(path: str | Path) -> list[Judgement]:
-    """TREC qrels (four columns) or a BEIR table (three columns under a header).
+    """TREC qrels (four columns) or a BEIR table (three columns under a header); lines that begin
+    with '#' are comments.
 
     Raises:
         DataError: for a malformed line, or a pair that is judged twice.
@@ -96,7 +97,10 @@ def numbered_qrels(path: str | Path) -> Iterator[tuple[int, Judgement]]:
         tabbed = line.split("\t")
         if number == 1 and tabbed[0].strip() in ("query-id", "query_id", "qid"):
             continue
-        judgement = _judgement(tabbed, _fields(line, path, number), path, number)
+        fields = _fields(line, path, number)
+        if fields[0].startswith("#") and not (len(fields) == 4 and _INTEGER.fullmatch(fields[3])):
+            continue  # a comment
+        judgement = _judgement(tabbed, fields, path, number)
         pair = judgement.query_id, judgement.document_id
         if pair in first:
             reason = f"query {pair[0]} and document {pair[1]} are judged on line {first[pair]} too"
@@ -157,12 +161,25 @@ def _fields(line: str, path: str | Path, number: int) -> list[str]:
 
 def _parse_trec(line: str, path: str | Path, number: int) -> ScoredDocument:
     fields = _fields(line, path, number)
-    if len(fields) != 6:
+    if len(fields) != 6 and not _is_tagged_in_words(fields):
         reason = f"{len(fields)} fields; a TREC run has 6 (qid Q0 docid rank score tag)"
         if len(fields) > 6:
             reason += "; ids with spaces need a JSONL run"
         raise DataError(path, number, reason)
     return ScoredDocument(fields[0], fields[2], jsonl.finite(fields[4], path, number))
+
+
+def _is_tagged_in_words(fields: list[str]) -> bool:
+    """Whether more than six words are those of a run whose tag has spaces, as some tools write."""
+    return len(fields) > 6 and _INTEGER.fullmatch(fields[3]) is not None and _is_number(fields[4])
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def check_words(*words: str) -> None:

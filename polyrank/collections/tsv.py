@@ -11,42 +11,56 @@ from polyrank.collections.records import Document, Query
 from polyrank.errors import DataError
 from polyrank.languages.tags import normalise
 
-_HEADERS = {(identity, text) for identity in ID for text in (*TEXT, "query")}
+_IDS = {*ID, "docno", "pid", "did"}
+_TEXTS = {*TEXT, "query", "passage", "body", "document"}
 
 
 def iter_documents(path: str | Path, language: str | None = None) -> Iterator[Document]:
-    """Documents of a table without header: two columns, or three with the title between.
+    """Documents of a table: two columns, or three with the title between; or in the order that a
+    header names (`id text title`, `pid passage`).
 
     Raises:
-        DataError: for a header, another number of columns, an empty id, or an id that occurs
-            twice.
+        DataError: for another number of columns, an empty id, or an id that occurs twice.
     """
     tag = normalise(language) if language else None
-    for cells in _rows(path, widths=(2, 3)):
-        title = cells[1] if len(cells) == 3 else ""
-        yield Document(cells[0], cells[-1], title, tag)
+    for identity, title, text in _rows(path, widths=(2, 3)):
+        yield Document(identity, text, title, tag)
 
 
 def iter_queries(path: str | Path, language: str | None = None) -> Iterator[Query]:
-    """Queries of a two-column table without header; errors as for `iter_documents`."""
+    """Queries of a two-column table; a header and errors as for `iter_documents`."""
     tag = normalise(language) if language else None
-    return (Query(identity, text, tag) for identity, text in _rows(path, widths=(2,)))
+    return (Query(identity, text, tag) for identity, _, text in _rows(path, widths=(2,)))
 
 
-def _rows(path: str | Path, widths: tuple[int, ...]) -> Iterator[list[str]]:
+def _rows(path: str | Path, widths: tuple[int, ...]) -> Iterator[tuple[str, str, str]]:
+    """Id, title and text of each line."""
     first: dict[str, int] = {}
+    places: tuple[int, int | None, int] | None = None
     for number, line in numbered_lines(path):
         cells = line.split("\t")
         if len(cells) not in widths:
             wanted = " or ".join(map(str, widths))
             raise DataError(path, number, f"{len(cells)} columns between tabs, expected {wanted}")
-        if not cells[0].strip():
+        if number == 1 and (places := _header(cells)) is not None:
+            continue
+        identity, title, text = places or (0, 1 if len(cells) == 3 else None, -1)
+        name = cells[identity]
+        if not name.strip():
             raise DataError(path, number, "an empty id")
-        if number == 1 and (cells[0].strip(), cells[-1].strip()) in _HEADERS:
-            reason = f"a header ({', '.join(cells)}), where the first text is expected; remove it"
-            raise DataError(path, number, reason)
-        if first.setdefault(cells[0], number) != number:
-            raise DataError(
-                path, number, f"the id {cells[0]!r} is already on line {first[cells[0]]}"
-            )
-        yield cells
+        if first.setdefault(name, number) != number:
+            raise DataError(path, number, f"the id {name!r} is already on line {first[name]}")
+        yield name, "" if title is None else cells[title], cells[text]
+    if not first:
+        raise DataError(path, None, "a header without lines")
+
+
+def _header(cells: list[str]) -> tuple[int, int | None, int] | None:
+    """Where id, title and text stand, if a first line names them and nothing else."""
+    names = [cell.strip().lower() for cell in cells]
+    ids = [place for place, name in enumerate(names) if name in _IDS]
+    texts = [place for place, name in enumerate(names) if name in _TEXTS]
+    titles = [place for place, name in enumerate(names) if name == "title"]
+    if len(ids) != 1 or len(texts) != 1 or len(ids + texts + titles) != len(cells):
+        return None
+    return ids[0], titles[0] if titles else None, texts[0]

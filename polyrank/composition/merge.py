@@ -15,7 +15,7 @@ from polyrank.composition.plan import Composition
 from polyrank.errors import CompositionError, ModuleError
 from polyrank.modules.adapter.tensors import Head
 from polyrank.modules.card import read_card
-from polyrank.modules.folder import replaced
+from polyrank.modules.folder import new_folder
 from polyrank.modules.full.full_folder import head_linears, with_prefixes
 from polyrank.modules.kinds import KINDS
 from polyrank.modules.load import load_module
@@ -72,7 +72,7 @@ def merge(
     stored = None
     if probe is not None:
         model, stored = rounded(model, probe, "states" if plan.ranking is None else "scores")
-    with replaced(folder) as temporary:
+    with new_folder(folder) as temporary:
         model.save_pretrained(temporary)
         base.tokenizer.save_pretrained(temporary)
     return Merged(Path(folder), stored)

@@ -6,6 +6,7 @@ The compositions are those of ModularCLIR (Litschko et al. 2022, arXiv 2204.0229
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Protocol
@@ -115,11 +116,29 @@ class Composition:
             unknown = set(record) - {field.name for field in fields(cls)}
             if unknown or record["routing"] not in ROUTINGS:
                 raise ValueError(f"unknown {', '.join(unknown) or record['routing']}")
-            return cls(**record)
-        except (ValueError, KeyError, TypeError) as error:
+            found = cls(**record)
+            _check_types(found)
+            return found
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CompositionError(
                 f"this is not a composition ({error}).\nWrite one with Composition.to_json()."
             ) from error
+
+
+def _check_types(plan: Composition) -> None:
+    """Refuse a composition whose fields a file has given other types.
+
+    Raises:
+        TypeError: naming the field.
+    """
+    mark = plan.fingerprint
+    texts = {"base": plan.base, "weights": mark.weights, "vocabulary": mark.vocabulary}
+    texts |= {name: getattr(plan, name) for name in ("routing", "kind", "ranking_kind")}
+    for name in ("query_language", "document_language", "query_module", "document_module"):
+        texts[name] = getattr(plan, name) or ""
+    for name, value in {**texts, "ranking": plan.ranking or ""}.items():
+        if not isinstance(value, str):
+            raise TypeError(f"{name} is {value!r}, where a text was expected")
 
 
 def compose(
@@ -249,6 +268,15 @@ def _language_card(
             "or fallback='none' ('--fallback none') to do without a language module on that side."
         )
     found = _by_language(base, kind, zoo)
+    if language not in found and (whole := _without_subtags(language, found)) is not None:
+        notes.append(
+            Note(
+                "fallback",
+                f"there is no language {kind} for '{language}' alone: the {side} side uses that of "
+                f"'{whole}'.",
+            )
+        )
+        language = whole
     nearest = next((tag for tag in tags.related(language) if tag in found), None)
     if language in found:
         name = found[language]
@@ -274,6 +302,13 @@ def _language_card(
     card = read_card(find(base.name, "language", kind, name, zoo))
     notes += _check_card(card, base, "language", kind)
     return card
+
+
+def _without_subtags(language: str, found: Mapping[str, str]) -> str | None:
+    """The tag without its region, or without its script too, that has a module."""
+    parts = language.split("-")
+    shorter = ("-".join(parts[:count]) for count in range(len(parts) - 1, 0, -1))
+    return next((tag for tag in shorter if tag in found), None)
 
 
 def _by_language(base: BaseLike, kind: str, zoo: str | Path | None) -> dict[str, str]:

@@ -7,14 +7,14 @@ holds no weights and no modules, only their names. Needs no torch.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from polyrank.collections.files import writing
 from polyrank.composition.plan import BaseLike, Composition
-from polyrank.errors import CompositionError
+from polyrank.errors import CompositionError, UsageError
 from polyrank.modules.card import read_card
 from polyrank.zoo.find import find
 
@@ -57,12 +57,20 @@ class SavedComposition:
         }
         return json.dumps(record, ensure_ascii=False, indent=2) + "\n"
 
-    def write(self, path: str | Path) -> None:
-        """Write the file, aside and then renamed."""
-        path = Path(path)
-        aside = path.with_name(f".{path.name}.new")
-        aside.write_text(self.to_json(), encoding="utf-8")
-        os.replace(aside, path)
+    def write(self, path: str | Path, overwrite: bool = False) -> None:
+        """Write the file, aside and then renamed.
+
+        Raises:
+            UsageError: a file that is there and says something else, unless it may be overwritten.
+        """
+        path, text = Path(path), self.to_json()
+        if path.is_file() and not overwrite and path.read_bytes() != text.encode():
+            raise UsageError(
+                f"{path} exists already and is another; name another file, or replace it with "
+                "--overwrite"
+            )
+        with writing(path) as file:
+            file.write(text)
 
     def check(self, base: BaseLike, zoo: str | Path | None = None) -> None:
         """Find every module again and compare; their files are read and verified.
@@ -129,10 +137,15 @@ def save_composition(
     path: str | Path,
     base: str | None = None,
     zoo: str | Path | None = None,
+    overwrite: bool = False,
 ) -> SavedComposition:
-    """Write a composition to a file, from which `ComposedReranker` runs it; see `saved`."""
+    """Write a composition to a file, from which `ComposedReranker` runs it; see `saved`.
+
+    Raises:
+        UsageError: a file that is there and says something else, unless it may be overwritten.
+    """
     kept = saved(composition, base, zoo)
-    kept.write(path)
+    kept.write(path, overwrite)
     return kept
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from polyrank.collections.records import Collection, Judgement, Run
+from polyrank.collections.records import Collection
+from polyrank.collections.texts import Judgements, Runs, run_of
 from polyrank.errors import UsageError
 from polyrank.evaluation.by_language import Groups, Languages, by_language, by_topic
 from polyrank.evaluation.comparisons import Comparisons, Contrast
@@ -69,8 +70,8 @@ class Settings:
 
 
 def compare(
-    runs: Mapping[str, Run],
-    qrels: Iterable[Judgement],
+    runs: Mapping[str, Runs],
+    qrels: Judgements,
     measures: str | Sequence[str] = MEASURES,
     baseline: str | None = None,
     *,
@@ -95,6 +96,7 @@ def compare(
     """
     settings = settings or Settings()
     parsed, judged, pool = parse_measures(measures), unique_judgements(qrels), as_pool(collection)
+    runs = {name: run_of(run) for name, run in runs.items()}
     reference = baseline if baseline is not None else next(iter(runs), "")
     if len(runs) < 2 or reference not in runs:
         raise UsageError(

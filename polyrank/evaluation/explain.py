@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from polyrank.collections.records import Document, Query
-from polyrank.collections.texts import as_documents, as_queries
+from polyrank.collections.texts import as_documents, one_query
 from polyrank.errors import UsageError
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def explain(
 
     if not hasattr(reranker, "rank_all") and not hasattr(reranker, "score"):
         reranker = load_reranker(reranker, **options)
-    (asked,) = as_queries([query], query_language)
+    asked = one_query(query, query_language)
     given = [documents] if isinstance(documents, str | Document) else documents
     return explained(reranker, asked, as_documents(given, document_language))
 

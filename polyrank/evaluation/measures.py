@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from math import isfinite, isnan
-from subprocess import CalledProcessError
 from typing import TYPE_CHECKING, Any
 
-from polyrank.collections.records import Collection, Judgement, Run, ScoredDocument, as_run
+from polyrank.collections.records import Collection, Judgement, Run, ScoredDocument
+from polyrank.collections.texts import Judgements, Runs, judgements_of, run_of
 from polyrank.errors import UsageError
 from polyrank.evaluation.missing import same_queries
 from polyrank.evaluation.named import MEASURES as OWN
 from polyrank.evaluation.named import SHORTHAND, LanguageMeasure, parse_own
 from polyrank.evaluation.order import trec_eval_order
 from polyrank.evaluation.pool import Pool
+from polyrank.evaluation.providers import EXAMPLES, check_parameters, provided
 from polyrank.evaluation.reports import Comparison, Report
 from polyrank.evaluation.significance import bootstrap_interval, holm, randomisation_test
 
@@ -21,15 +23,14 @@ if TYPE_CHECKING:
     from ir_measures import Measure
 
 MEASURES = ("nDCG@10", "AP", "RR")
-EXAMPLES = "nDCG@10, AP, RR@10, R@100, P@5, Success@1"
 Values = dict[str, dict[str, float]]  # measure → query → value
 
 
 def evaluate(
-    run: Run | Iterable[ScoredDocument],
-    qrels: Iterable[Judgement],
+    run: Runs,
+    qrels: Judgements,
     measures: str | Sequence[str] = MEASURES,
-    baseline: Run | Iterable[ScoredDocument] | None = None,
+    baseline: Runs | None = None,
     seed: int = 13,
     *,
     collection: Collection | Pool | None = None,
@@ -45,8 +46,8 @@ def evaluate(
     several measures are corrected by `holm`.
 
     Args:
-        run: what to measure; a mapping from query id, or scored documents in any order.
-        qrels: judgements.
+        run: what to measure; a mapping from query id, scored documents in any order, or a frame.
+        qrels: judgements, query id → document id → relevance, or a frame.
         measures: one name or several, as `ir_measures` writes them: nDCG@10, AP(rel=2), R@100; or
             language-aware ones: SemnDCG@10, LPR, LangnDCG@10, PEER@20, RightSame, RightOther,
             WrongSame, WrongOther (FourWay for these four).
@@ -64,9 +65,9 @@ def evaluate(
     parsed = parse_measures(measures)
     judged = unique_judgements(qrels)
     pool = as_pool(collection)
-    runs = {"the run": run if isinstance(run, dict) else as_run(run)}
+    runs = {"the run": run_of(run)}
     if baseline is not None:
-        runs["the baseline"] = baseline if isinstance(baseline, dict) else as_run(baseline)
+        runs["the baseline"] = run_of(baseline)
     query_ids = list(dict.fromkeys(judgement.query_id for judgement in judged))
     known, left_out = set(query_ids), 0
     for whose, each in runs.items():
@@ -142,19 +143,17 @@ def parse_measure(name: str) -> Measure | LanguageMeasure:
             f"unknown measure {name!r} ({error}); try {EXAMPLES}, "
             f"or of mixed languages {', '.join(OWN)}, FourWay"
         ) from None
-    cutoff = measure.params.get("cutoff")
-    if cutoff is not None and not (isinstance(cutoff, int) and cutoff > 0):
-        raise UsageError(f"the cutoff of {name!r} must be 1 or more")  # trec_eval would crash
+    check_parameters(measure, name)
     return measure
 
 
-def unique_judgements(qrels: Iterable[Judgement]) -> list[Judgement]:
+def unique_judgements(qrels: Judgements) -> list[Judgement]:
     """The judgements as a list.
 
     Raises:
         UsageError: for none at all, or a pair that is judged twice.
     """
-    judged = list(qrels)
+    judged = judgements_of(qrels)
     if not judged:
         raise UsageError("there are no judgements")
     seen: set[tuple[str, str]] = set()
@@ -199,22 +198,15 @@ def per_query(
     own = [m.bound(_needed(m, pool)) for m in measures if isinstance(m, LanguageMeasure)]
     others = [m for m in measures if not isinstance(m, LanguageMeasure)]
     ranked_ids = {hit.query_id for hit in scored}
-    for group, judged in ((own, qrels), (others, _for_trec_eval(qrels))):
-        rows = [ir_measures.Qrel(j.query_id, j.document_id, j.relevance) for j in judged]
-        if not (group and rows and scored):
+    rows = [ir_measures.Qrel(j.query_id, j.document_id, j.relevance) for j in qrels]
+    found = ir_measures.iter_calc(own, rows, scored) if own and scored else ()
+    for metric in chain(found, provided(others, qrels, scored)):
+        if metric.query_id not in ranked_ids:
             continue
-        try:
-            for metric in ir_measures.iter_calc(group, rows, scored):
-                if metric.query_id not in ranked_ids:
-                    continue
-                if isnan(metric.value):
-                    values[str(metric.measure)].pop(metric.query_id, None)
-                else:
-                    values[str(metric.measure)][metric.query_id] = float(metric.value)
-        except (ValueError, RuntimeError, CalledProcessError) as error:  # a provider's refusal
-            raise UsageError(
-                f"cannot compute {', '.join(names)}: {error}; try {EXAMPLES}"
-            ) from error
+        if isnan(metric.value):
+            values[str(metric.measure)].pop(metric.query_id, None)
+        else:
+            values[str(metric.measure)][metric.query_id] = float(metric.value)
     return {m: {i: row[i] for i in query_ids if i in row} for m, row in values.items()}
 
 
@@ -224,16 +216,6 @@ def _has_some(whose: str, run: Run, query_ids: Sequence[str]) -> None:
             f"{whose} has none of the {len(query_ids)} judged queries; "
             f"first judged: {query_ids[0]!r}, first ranked: {next(iter(run), 'none')!r}"
         )
-
-
-def _for_trec_eval(qrels: Sequence[Judgement]) -> list[Judgement]:
-    """Without the queries that have negative judgements only: no measure is above 0 there.
-
-    To trec_eval a negative relevance is "in the pool, not judged". Of a query that has nothing else
-    it reads the levels of another one, and never ends or crashes.
-    """
-    usable = {j.query_id for j in qrels if j.relevance >= 0}
-    return [j for j in qrels if j.query_id in usable]
 
 
 def _needed(measure: LanguageMeasure, pool: Pool | None) -> Pool:

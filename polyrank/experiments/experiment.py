@@ -15,6 +15,7 @@ from polyrank.experiments.data import missing_data, missing_runs, must_be_there
 from polyrank.experiments.modules import Missing, gaps
 from polyrank.experiments.reader import read_specification
 from polyrank.experiments.specification import Collection, Specification, System, slug
+from polyrank.locks import locked
 
 if TYPE_CHECKING:
     from polyrank.experiments.results import Results
@@ -156,13 +157,11 @@ def run_experiment(
         ModuleError: modules that are missing and not optional.
         UsageError: data that is missing, or a work folder of other settings, modules or texts.
     """
-    from polyrank.experiments import store
-
     started = time.monotonic()
     specification, work, output = read_specification(path), Path(work), Path(output)
     ready = plan(specification, work, only)
     _check(ready)
-    with store.locked(work):
+    with locked(work, inside=True):
         from polyrank.experiments.results import results_of
         from polyrank.experiments.runner import Runner
 

@@ -13,11 +13,9 @@ are refused.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -29,24 +27,6 @@ from polyrank.errors import DataError, UsageError
 
 FORMAT = 1
 Binding = Mapping[str, Any]
-
-
-@contextmanager
-def locked(work: Path) -> Iterator[None]:
-    """The work folder for this process alone.
-
-    Raises:
-        UsageError: another process works there.
-    """
-    work.mkdir(parents=True, exist_ok=True)
-    with open(work / ".lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(
-                f"another process works in {work}; wait for it, or give another --work"
-            ) from None
-        yield
 
 
 def check(path: Path, before: Any, now: Binding) -> None:

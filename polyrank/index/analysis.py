@@ -15,6 +15,7 @@ from typing import Any
 
 from polyrank.base import DEFAULT_BASE
 from polyrank.errors import UsageError
+from polyrank.index.folding import Fold, fold, fold_of
 from polyrank.languages.tags import usual_script
 
 Tokenizer = Callable[[str], list[str]]
@@ -58,8 +59,8 @@ class Analyser:
         return self.name
 
 
-def tokenize(text: str) -> list[str]:
-    """Case-folded words of Unicode letters, marks and digits, after NFKC.
+def tokenize(text: str, folding: Fold = fold) -> list[str]:
+    """Words of Unicode letters, marks and digits, folded; see `folding`.
 
     Scripts without spaces (Han, kana, Thai, Lao, Myanmar, Khmer) give single characters and then
     bigrams instead; a combining mark stays with the character that carries it.
@@ -68,18 +69,13 @@ def tokenize(text: str) -> list[str]:
     ['den', '3', 'mai', '北', '京', '市', '北京', '京市']
     """
     tokens: list[str] = []
-    for kind, group in groupby(fold(text), key=_kind):
+    for kind, group in groupby(folding(text), key=_kind):
         if kind == _WORD:
             tokens.append("".join(group))
         elif kind == _CHARACTER:
             characters = _with_marks(group)
             tokens += characters + [a + b for a, b in pairwise(characters)]
     return tokens
-
-
-def fold(text: str) -> str:
-    """NFKC without case."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
 @lru_cache(maxsize=65536)
@@ -104,7 +100,16 @@ WORDS = Analyser("words", tokenize)
 
 
 @lru_cache(maxsize=64)
-def stems(stemmer: str) -> Analyser:
+def words(language: str | None) -> Analyser:
+    """Words as the language folds them."""
+    name, folding = fold_of(language)
+    if folding is fold:
+        return WORDS
+    return Analyser(f"words ({name})", lambda text: tokenize(text, folding))
+
+
+@lru_cache(maxsize=64)
+def stems(stemmer: str, language: str | None = None) -> Analyser:
     """The stems of words, by a Snowball stemmer such as 'english' (Porter 2001).
 
     >>> stems("english").tokens("Boiling waters")
@@ -113,7 +118,8 @@ def stems(stemmer: str) -> Analyser:
     from Stemmer import Stemmer
 
     stem = Stemmer(stemmer).stemWords
-    return Analyser(f"stems ({stemmer})", lambda text: list(stem(tokenize(text))))
+    _, folding = fold_of(language)  # languages of one stemmer share it
+    return Analyser(f"stems ({stemmer})", lambda text: list(stem(tokenize(text, folding))))
 
 
 def subwords(tokenizer: Any, name: str) -> Analyser:
@@ -195,4 +201,6 @@ def analyser(language: str | None, analysis: str = "stems", base: str = DEFAULT_
     if analysis == "subwords":
         return _subwords_of(base)
     stemmer = stemmer_of(language) if analysis == "stems" else None
-    return stems(stemmer) if stemmer else WORDS
+    if stemmer:
+        return stems(stemmer, (language or "").partition("-")[0])
+    return words(language) if analysis == "stems" else WORDS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 
 from polyrank.base import DEFAULT_BASE, Base, load_base
 from polyrank.collections.records import Document, Query, Run, ScoredDocument
+from polyrank.collections.texts import Documents, Queries, as_documents, queries_of
 from polyrank.errors import UsageError
 from polyrank.index import dense_folder
 from polyrank.notes import Notebook, Notes
@@ -53,7 +54,7 @@ class Dense:
 
     def __init__(
         self,
-        documents: Iterable[Document],
+        documents: Documents,
         base: str | Base = DEFAULT_BASE,
         batch_tokens: int | None = None,
         max_length: int | None = None,
@@ -89,7 +90,7 @@ class Dense:
     @classmethod
     def build(
         cls,
-        documents: Iterable[Document],
+        documents: Documents,
         folder: str | Path,
         base: str | Base = DEFAULT_BASE,
         batch_tokens: int | None = None,
@@ -173,7 +174,7 @@ class Dense:
     def __repr__(self) -> str:
         return f"Dense({len(self.ids):,} documents, base '{self.base.name}')"
 
-    def search(self, queries: Iterable[Query], depth: int = 100) -> Run:
+    def search(self, queries: Queries, depth: int = 100) -> Run:
         """The `depth` nearest documents of each query, best first; ties by document id.
 
         Returns:
@@ -203,13 +204,13 @@ class Dense:
         )
 
 
-def by_id(documents: Iterable[Document]) -> list[Document]:
+def by_id(documents: Documents) -> list[Document]:
     """By id.
 
     Raises:
         UsageError: when there are no documents, or two with the same id.
     """
-    in_order = sorted(documents, key=lambda document: document.id)
+    in_order = sorted(as_documents(documents), key=lambda document: document.id)
     if not in_order:
         raise UsageError("a dense index needs at least one document")
     for one, other in pairwise(in_order):
@@ -219,7 +220,7 @@ def by_id(documents: Iterable[Document]) -> list[Document]:
 
 
 def nearest(
-    queries: Iterable[Query],
+    queries: Queries,
     encode: Callable[[Sequence[Query]], Vectors],
     ids: Sequence[str],
     vectors: Vectors,
@@ -236,7 +237,7 @@ def nearest(
     """
     if depth < 1:
         raise UsageError(f"depth is {depth}; give 1 or more")
-    asked = list(queries)
+    asked = queries_of(queries)
     if not asked:
         return {}
     rows = encode(asked)

@@ -21,6 +21,7 @@ from polyrank.base import Base
 from polyrank.collections.files import writing
 from polyrank.collections.records import Document
 from polyrank.errors import DataError, UsageError
+from polyrank.locks import locked
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -113,6 +114,18 @@ def build(
         UsageError: when the folder is there, or an unfinished one is and may not be continued.
     """
     target = Path(folder)
+    with locked(target):
+        _build(target, manifest, ids, encode, resume)
+
+
+def _build(
+    target: Path,
+    manifest: DenseManifest,
+    ids: Sequence[str],
+    encode: Callable[[int, int], Vectors],
+    resume: bool,
+) -> None:
+    """Build under the lock of the folder; see `build`."""
     partial = target.with_name(f".{target.name}.partial")
     if target.exists():
         raise UsageError(f"'{target}' already exists; choose another folder, or remove it first")
@@ -169,9 +182,11 @@ def load(folder: str | Path) -> tuple[DenseManifest, list[str], Vectors]:
         raise DataError(folder, None, f"dense index not found{more}")
     manifest = _read_manifest(folder)
     ids = _read(folder / IDS)
+    if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
+        raise DataError(folder / IDS, None, "not a list of ids; build it again")
     try:
         vectors = np.load(folder / VECTORS, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # NumPy parses the header as Python, which fails in any way
         raise DataError(folder / VECTORS, None, f"damaged, rebuild it: {error}") from error
     shape = (manifest.documents, manifest.dimension)
     if vectors.shape != shape or vectors.dtype != np.float32 or len(ids) != manifest.documents:
@@ -190,7 +205,14 @@ def _read_manifest(folder: Path) -> DenseManifest:
     ):
         reason = "not a dense index of this version of polyrank; rebuild it"
         raise DataError(folder / MANIFEST, None, reason)
-    return DenseManifest(**row)
+    found = DenseManifest(**row)
+    numbers = (found.max_length, found.dimension, found.documents)
+    texts = (found.base, found.weights, found.vocabulary, found.query_prefix, found.passage_prefix)
+    if not all(type(n) is int and n >= 0 for n in numbers) or not all(
+        isinstance(text, str) for text in texts
+    ):
+        raise DataError(folder / MANIFEST, None, "a field of the wrong type; build it again")
+    return found
 
 
 def _read(path: Path) -> Any:

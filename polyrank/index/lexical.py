@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from polyrank.base import DEFAULT_BASE
 from polyrank.collections.records import Document, Query, Run, ScoredDocument
+from polyrank.collections.texts import Documents, Queries, as_documents, queries_of
 from polyrank.errors import UsageError
 from polyrank.index.analysis import ANALYSES, Analyser, Tokenizer, analyser
 from polyrank.languages import tags
@@ -49,7 +50,7 @@ class BM25:
 
     def __init__(
         self,
-        documents: Iterable[Document],
+        documents: Documents,
         tokenizer: Tokenizer | None = None,
         k1: float = 0.9,
         b: float = 0.4,
@@ -62,7 +63,7 @@ class BM25:
         if not k1 >= 0 or not 0 <= b <= 1:
             raise UsageError(f"BM25 needs k1 ≥ 0 and 0 ≤ b ≤ 1, not k1={k1}, b={b}")
         # In id order, so that a stable sort by score breaks ties by id.
-        ordered = sorted(documents, key=lambda document: document.id)
+        ordered = sorted(as_documents(documents), key=lambda document: document.id)
         if not ordered:
             raise UsageError("BM25 needs at least one document")
         for one, other in pairwise(ordered):
@@ -86,7 +87,7 @@ class BM25:
             self._index = bm25s.BM25(method="lucene", k1=k1, b=b, backend="numpy")
             self._index.index(tokens, show_progress=False)
 
-    def search(self, queries: Iterable[Query], depth: int = 100, pad: bool = True) -> Run:
+    def search(self, queries: Queries, depth: int = 100, pad: bool = True) -> Run:
         """The `depth` best documents of each query, fewer only when there are fewer.
 
         Documents without any token of the query score 0. With `pad` they fill the ranking in id
@@ -98,7 +99,7 @@ class BM25:
         """
         if depth < 1:
             raise UsageError(f"depth is {depth}; give 1 or more")
-        return {query.id: self._search_one(query, depth, pad) for query in queries}
+        return {query.id: self._search_one(query, depth, pad) for query in queries_of(queries)}
 
     def _search_one(self, query: Query, depth: int, pad: bool) -> list[ScoredDocument]:
         scores = self.scores(query.text)  # (documents,), in id order

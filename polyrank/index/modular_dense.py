@@ -10,6 +10,7 @@ import numpy as np
 
 from polyrank.base import DEFAULT_BASE, Base
 from polyrank.collections.records import Document, Query, Run
+from polyrank.collections.texts import Queries
 from polyrank.index.dense import by_id, nearest
 from polyrank.notes import Notes
 
@@ -83,7 +84,7 @@ class ModularDense:
         base, kind = self.encoder.base.name, self.encoder.language_kind
         return f"ModularDense({len(self.ids):,} documents, base '{base}', language modules: {kind})"
 
-    def search(self, queries: Iterable[Query], depth: int = 100) -> Run:
+    def search(self, queries: Queries, depth: int = 100) -> Run:
         """The `depth` nearest documents of each query, best first; ties by document id.
 
         Returns:

@@ -18,6 +18,16 @@ UNKNOWN = "und"  # BCP 47: of a text whose language is not known
 _NOT_A_LANGUAGE = {UNKNOWN, "mul", "zxx", "mis"}
 
 
+def _named(name: str) -> str | None:
+    """The tag of a language that is called by its name, such as English or Kiswahili."""
+    try:
+        from langcodes import find
+
+        return str(find(name.strip()))
+    except (ImportError, LookupError):
+        return None
+
+
 @lru_cache(maxsize=4096)
 def normalise(tag: str) -> str:
     """The one spelling of a language tag: BCP-47, shortest, as CLDR prefers it.
@@ -41,7 +51,9 @@ def normalise(tag: str) -> str:
         code, valid = "", False
     private = len(code) == 3 and "qaa" <= code <= "qtz"
     if not valid or private or code in _NOT_A_LANGUAGE:
-        raise LanguageError(f"unknown language {tag!r}; {ACCEPTED}")
+        meant = _named(tag) if isinstance(tag, str) else None
+        hint = f"'{tag}' is written '{meant}'; " if meant else ""
+        raise LanguageError(f"unknown language {tag!r}; {hint}{ACCEPTED}")
     full = language.maximize()
     likely = Language.make(code).maximize()
     script = full.script if full.script != likely.script else None
@@ -268,6 +280,7 @@ _WORDS = _Words()
 
 
 def _identify_one(text: str, identifier: _Identifier) -> Identified:
+    text = unicodedata.normalize("NFKC", text)  # presentation forms, full width
     written = script(text)
     if written == "Zyyy":
         return Identified(None, 0.0)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from polyrank.base import DEFAULT_BASE, Base, device_of
 from polyrank.collections.records import Document, Query
-from polyrank.collections.texts import as_documents, as_queries
+from polyrank.collections.texts import as_documents, as_pairs, as_queries
 from polyrank.composition.plan import Composition
 from polyrank.encoders.batching import usual_tokens
 from polyrank.encoders.fastest import LATE, settled
@@ -44,7 +44,7 @@ from polyrank.late_interaction.skiplist import skipped_ids
 from polyrank.late_interaction.text_modules import TextModules
 from polyrank.late_interaction.token_spans import spans_of
 from polyrank.modules.card import read_card
-from polyrank.modules.folder import replaced
+from polyrank.modules.folder import new_folder
 from polyrank.modules.kinds import KINDS
 from polyrank.modules.projection import NO_RANKING, Projection, embed
 from polyrank.progress import bar
@@ -331,6 +331,7 @@ class LateInteraction(PairScorer):
 
         score(q, d) = Σ_i max_j q_i · d_j (Khattab & Zaharia 2020, eq. 3).
         """
+        pairs = as_pairs(pairs)
         queries = list(dict.fromkeys(query for query, _ in pairs))
         documents = list(dict.fromkeys(document for _, document in pairs))
         known: dict[Any, str | None] = {}
@@ -394,7 +395,7 @@ class LateInteraction(PairScorer):
         projection = self._projection.to(torch.device("cpu"))
         projection = replace(projection, rules=self.rules)
         encoder, tokenizer = self._masked.copy(masks), copy.deepcopy(self.base.tokenizer)
-        with replaced(folder) as temporary:
+        with new_folder(folder) as temporary:
             write_pylate(Checkpoint(encoder.cpu().float(), tokenizer, projection), temporary)
 
 

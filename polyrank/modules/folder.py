@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from polyrank.errors import ModuleError
+from polyrank.locks import locked
 from polyrank.modules.card import CARD_FILE
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
@@ -23,8 +24,40 @@ def replaced(folder: str | Path) -> Iterator[Path]:
 
     Raises:
         ModuleError: when `folder` is there and holds something other than a module.
+        UsageError: when another process writes there.
     """
     target = Path(folder)
+    with locked(target), _replaced(target) as temporary:
+        yield temporary
+
+
+@contextmanager
+def new_folder(folder: str | Path) -> Iterator[Path]:
+    """The same for a folder that must not be there yet, or be empty.
+
+    Raises:
+        ModuleError: when it holds something, also a module.
+        UsageError: when another process writes there.
+    """
+    target = Path(folder)
+    with locked(target):
+        refuse_existing(target, "give another output folder")
+        with _replaced(target) as temporary:
+            yield temporary
+
+
+def refuse_existing(target: Path, advice: str) -> None:
+    """Refuse to write over what is there.
+
+    Raises:
+        ModuleError: a file, or a folder that holds something.
+    """
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise ModuleError(f"'{target}' exists already; {advice}")
+
+
+@contextmanager
+def _replaced(target: Path) -> Iterator[Path]:
     if target.exists() and not _replaceable(target):
         raise ModuleError(
             f"'{target}' exists and is not a polyrank module; not overwritten.\n"

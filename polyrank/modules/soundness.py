@@ -96,3 +96,38 @@ def check_safetensors(path: Path) -> None:
         ) from error
     if not names:
         raise ModuleError(f"{path} holds no tensors.\nFetch or train the module again.")
+    if (bad := _not_finite(path)) is not None:
+        raise ModuleError(
+            f"{path}: the tensor '{bad}' holds values that are not finite.\n"
+            "It was not used. Tell whoever made the module."
+        )
+
+
+# Bits of the exponent, all set where a value is infinite or no number, by dtype in the header.
+_EXPONENT = {"F64": ("<u8", 0x7FF0 << 48), "F32": ("<u4", 0x7F800000), "F16": ("<u2", 0x7C00),
+             "BF16": ("<u2", 0x7F80)}  # fmt: skip
+_BLOCK = 1 << 22  # values that are looked at together
+
+
+def _not_finite(path: Path) -> str | None:
+    """The first tensor that holds an infinity or NaN, told from its bits; NumPy has no bfloat16."""
+    import json
+
+    import numpy as np
+
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+    for name, about in header.items():
+        if name == "__metadata__" or about["dtype"] not in _EXPONENT:
+            continue
+        width, bits = _EXPONENT[about["dtype"]]
+        first, end = about["data_offsets"]
+        count = (end - first) // np.dtype(width).itemsize
+        if not count:
+            continue
+        values = np.memmap(path, width, "r", 8 + size + first, (count,))
+        mask = values.dtype.type(bits)
+        if any((values[n : n + _BLOCK] & mask == mask).any() for n in range(0, count, _BLOCK)):
+            return str(name)
+    return None

@@ -39,7 +39,19 @@ def read_tensors(folder: Path, safe: str, pickled: str) -> dict[str, Tensor]:
             return load_file(path)
         tensors = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # each reader has its own kinds; all mean: not these tensors
-        raise ModuleError(f"{path} cannot be read: {error}\nFetch or train it again.") from error
+        # torch's own words on a pickle advise to load it anyway; they are not repeated.
+        reason = (
+            str(error)
+            if path.name == safe
+            else "it is damaged, or a pickle that names more than tensors; nothing of it was run"
+        )
+        raise ModuleError(f"{path} cannot be read: {reason}\nFetch or train it again.") from None
     if not isinstance(tensors, dict) or not all(isinstance(v, Tensor) for v in tensors.values()):
         raise ModuleError(f"{path} holds something other than tensors.\nDo not use it.")
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise ModuleError(
+                f"{path}: the tensor '{name}' holds values that are not finite.\n"
+                "Do not use it; train it again, to the end."
+            )
     return tensors

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from polyrank.collections.records import Collection, Document, Query, Run, ScoredDocument, ranked
-from polyrank.collections.texts import as_documents, as_queries
+from polyrank.collections.texts import Documents, as_documents, one_query, run_of
 from polyrank.errors import PolyrankError, UsageError
 from polyrank.notes import Notes
 from polyrank.progress import track
@@ -150,7 +150,7 @@ class ListReranker:
     def rank(
         self,
         query: str | Query,
-        passages: Sequence[str | Document],
+        passages: Documents,
         query_language: str | None = None,
         document_language: str | None = None,
     ) -> list[ScoredDocument]:
@@ -158,13 +158,14 @@ class ListReranker:
 
         Args:
             query: the text, or a record with its language.
-            passages: texts (their ids are their positions, "0", "1", ...) or records.
+            passages: texts (their ids are their positions, "0", "1", ...), records, id → text, or
+                a data frame; see `collections/texts.py`.
             query_language, document_language: for texts and for records without a language.
 
         Raises:
-            UsageError: two passages with one id.
+            UsageError: two passages with one id, or what is no text.
         """
-        (question,) = as_queries([query], query_language)
+        question = one_query(query, query_language)
         documents = as_documents(passages, document_language)
         if len({document.id for document in documents}) != len(documents):
             raise UsageError("two passages have the same id; every id must be there once")
@@ -192,8 +193,8 @@ class ListReranker:
             UsageError: a candidate that the collection lacks.
         """
         run = (
-            first_stage
-            if isinstance(first_stage, Mapping)
+            run_of(first_stage)
+            if not hasattr(first_stage, "search")
             else first_stage.search(collection.queries.values(), depth)
         )
         return rerank_run(self, collection, run, depth, progress).run

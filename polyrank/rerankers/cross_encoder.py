@@ -15,6 +15,7 @@ from polyrank.base import device_of, expanded, load_tokenizer, only_cached
 from polyrank.base.quiet import quiet_transformers
 from polyrank.base.trusted import refuse_code_of
 from polyrank.collections.records import Document, Query
+from polyrank.collections.texts import as_pairs
 from polyrank.encoders.batching import usual_tokens
 from polyrank.encoders.fastest import PAIRS, settled
 from polyrank.encoders.masked import MaskedEncoder
@@ -83,6 +84,7 @@ class CrossEncoder(PairScorer):
 
     def score(self, pairs: Sequence[tuple[Query, Document]]) -> list[float]:
         """Raw logits in fp32, in the order given; equal pairs are scored once."""
+        pairs = as_pairs(pairs)
         if not pairs:
             return []
         limit = min(self.max_length, position_limit(self.model.config, self.tokenizer))

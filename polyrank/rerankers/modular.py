@@ -9,6 +9,7 @@ import torch
 
 from polyrank.base import DEFAULT_BASE, Base, device_of, load_base
 from polyrank.collections.records import Document, Query
+from polyrank.collections.texts import as_pairs
 from polyrank.composition.plan import Composition, check_routing, compose
 from polyrank.composition.routing import usual_routing
 from polyrank.encoders.batching import usual_tokens
@@ -16,8 +17,11 @@ from polyrank.encoders.fastest import PAIRS, settled
 from polyrank.encoders.modular import Active, ModularEncoder, Row
 from polyrank.encoders.routed import query_lengths, score
 from polyrank.encoders.tokens import encode_pairs, position_limit
+from polyrank.errors import LanguageError
+from polyrank.languages import tags
 from polyrank.modules.card import read_card
 from polyrank.modules.kinds import DEFAULT_KIND
+from polyrank.notes import Note
 from polyrank.rerankers.identity import composition_identity
 from polyrank.rerankers.pairs import PairScorer
 from polyrank.zoo.find import find
@@ -140,13 +144,56 @@ class ModularReranker(PairScorer):
         query_languages = self.identified([query for query, _ in pairs])
         document_languages = self.identified([document for _, document in pairs])
         found = []
-        for key in zip(query_languages, document_languages, strict=True):
-            composition = self.composition(*key)
+        for pair, key in zip(
+            pairs, zip(query_languages, document_languages, strict=True), strict=True
+        ):
+            composition = self._composition_of(pair, key)
             for note in composition.notes:
                 if note.kind != "transfer":  # that is what a composition is for
                     self._notebook.update({note: 1})
             found.append(self._engine.active(composition))
         return found
+
+    def _composition_of(
+        self, pair: tuple[Query, Document], key: tuple[str | None, str | None]
+    ) -> Composition:
+        """What acts on a pair. A language that was identified, not named, and has no module, does
+        not stop a run: it may be a wrong guess, and that side goes without.
+
+        Raises:
+            LanguageError: a language that was named and has no module, under fallback 'error'.
+        """
+        try:
+            return self.composition(*key)
+        except LanguageError:
+            guessed = [record.language is None for record in pair]
+            kept = [
+                None if guess and not self._has_module(language) else language
+                for guess, language in zip(guessed, key, strict=True)
+            ]
+            if kept == list(key):
+                raise
+        for record, language, left in zip(pair, key, kept, strict=True):
+            if language != left:
+                self._notebook.update({self._without_module(record, language): 1})
+        return self.composition(*kept)
+
+    def _has_module(self, language: str | None) -> bool:
+        try:
+            self.composition(language, language)
+        except LanguageError:
+            return False
+        return True
+
+    def _without_module(self, record: Query | Document, language: str | None) -> Note:
+        (sure,) = tags.identify([record.text if isinstance(record, Query) else record.full_text])
+        what = "query" if isinstance(record, Query) else "document"
+        return Note(
+            "unidentified",
+            f"identified as '{language}' with {sure.confidence:.2f}, for which there is no "
+            f"language {self.kind}: none used ({what} '{record.id}'); name the language where you "
+            "know it",
+        )
 
     def identity(self) -> Mapping[str, str]:
         """Weights of the base, the ranking module, and every language module that may be used."""
@@ -170,6 +217,7 @@ class ModularReranker(PairScorer):
         out the budget is halved, down to one pair. Equal pairs are scored once, so their scores are
         equal.
         """
+        pairs = as_pairs(pairs)
         if not pairs:
             return []
         rows = self._encode(pairs, self._active(pairs))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -19,14 +19,20 @@ Missing = Literal["error", "skip"]
 Candidates: TypeAlias = tuple[str, list[ScoredDocument]]  # a query's id and what was found for it
 
 
+def without_self(query_id: str, hits: Sequence[ScoredDocument]) -> list[ScoredDocument]:
+    """Candidates other than the query itself, where queries are documents, as in ArguAna."""
+    return [hit for hit in hits if hit.document_id != query_id]
+
+
 def rankings_of(
-    run: str | Path | Run, depth: int | None, limit: int | None
+    run: str | Path | Run, depth: int | None, limit: int | None, exclude_self: bool = False
 ) -> Iterator[Candidates]:
     """Query id and candidates, streamed, the first `depth` of the first `limit` queries."""
     stream: Iterable[Candidates]
     stream = iter_run_by_query(run) if isinstance(run, str | Path) else iter(run.items())
     for query_id, hits in itertools.islice(stream, limit):
-        yield query_id, hits[:depth]
+        kept = without_self(query_id, hits) if exclude_self else hits
+        yield query_id, kept[:depth]
 
 
 def streamed_requests(
@@ -87,6 +93,7 @@ def survey_of(
     layout: LineFormat,
     tag: str,
     with_scores: bool,
+    exclude_self: bool = False,
 ) -> Survey:
     """Read the whole run once, so that a bad line stops the command before hours of scoring.
 
@@ -100,7 +107,7 @@ def survey_of(
 
     def counted() -> Iterator[Candidates]:
         nonlocal total
-        for query_id, hits in rankings_of(run, depth, limit):
+        for query_id, hits in rankings_of(run, depth, limit, exclude_self):
             total += len(hits)
             asked.setdefault(query_id, 0)
             yield query_id, hits
@@ -119,6 +126,6 @@ def survey_of(
         ),
         candidates=candidates_hash(
             (query_id, [(h.document_id, h.score) if with_scores else h.document_id for h in hits])
-            for query_id, hits in rankings_of(run, depth, limit)
+            for query_id, hits in rankings_of(run, depth, limit, exclude_self)
         ),
     )

@@ -16,6 +16,7 @@ from dataclasses import replace
 from functools import partial
 
 from polyrank.collections.records import Run, ScoredDocument, ranked
+from polyrank.collections.texts import Runs, run_of
 from polyrank.errors import UsageError
 
 K = 60  # of reciprocal rank fusion, as in the paper
@@ -74,7 +75,7 @@ NORMALISATIONS = ("min-max", "z-score")  # of scores that are interpolated
 
 
 def fuse(
-    runs: Sequence[Run],
+    runs: Sequence[Runs],
     method: str = "rrf",
     weights: Sequence[float] | None = None,
     depth: int | None = None,
@@ -106,6 +107,7 @@ def fuse(
         raise UsageError(f"depth is {depth}; give 1 or more")
     if k < 0:
         raise UsageError(f"k is {k}; give zero or more")
+    runs = [run_of(run) for run in runs]
     values_of = partial(reciprocal_ranks, k=k) if method == "rrf" else METHODS[method]
     factors = _checked(weights, len(runs), method)
     queries = dict.fromkeys(query_id for run in runs for query_id in run)
@@ -122,7 +124,7 @@ def fuse(
     return fused
 
 
-def interpolate(first: Run, reranked: Run, weight: float, normalise: str = "min-max") -> Run:
+def interpolate(first: Runs, reranked: Runs, weight: float, normalise: str = "min-max") -> Run:
     """(1 − weight) · first stage + weight · reranker, each normalised over a query's candidates.
 
     Scores keep nine digits, so that the order survives writing.
@@ -141,6 +143,7 @@ def interpolate(first: Run, reranked: Run, weight: float, normalise: str = "min-
         raise UsageError(f"scores are normalised by {' or '.join(NORMALISATIONS)}, not {normalise}")
     if not 0 <= weight <= 1:
         raise UsageError(f"the weight is {weight}; give 0 (the first stage) to 1 (the reranker)")
+    first, reranked = run_of(first), run_of(reranked)
     kept = {query: {hit.document_id for hit in hits} for query, hits in reranked.items()}
     both = {
         query: [hit for hit in first.get(query, []) if hit.document_id in documents]

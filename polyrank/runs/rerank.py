@@ -19,7 +19,9 @@ from typing import IO, Any
 from polyrank.collections.files import refuse_over
 from polyrank.collections.records import Collection, Run
 from polyrank.collections.run_lines import LineFormat, line_format
+from polyrank.collections.trec import read_run
 from polyrank.errors import Interrupted, UsageError
+from polyrank.locks import locked
 from polyrank.notes import Notes
 from polyrank.progress import bar
 from polyrank.rerankers.base import Ranking, Request, Reranker, Scorer, as_reranker
@@ -63,6 +65,7 @@ def rerank_stream(
     missing: Missing = "error",
     depth: int | None = None,
     limit: int | None = None,
+    exclude_self: bool = False,
     tag: str = "polyrank",
     as_json: bool = False,
     progress: bool = True,
@@ -83,6 +86,7 @@ def rerank_stream(
         missing: for candidates that are not in the collection: "error", or "skip" and count.
         depth: take only the first so many candidates of each query.
         limit: take only the first so many queries of the run.
+        exclude_self: leave out a candidate whose id is its query's.
         tag: the last column of a TREC run.
         as_json: JSON lines whatever the name of the output.
         progress: show a bar on stderr when it is a terminal.
@@ -94,7 +98,8 @@ def rerank_stream(
 
     Raises:
         DataError: for a malformed run, or a candidate that is missing.
-        UsageError: when the output cannot be resumed, or would overwrite unfinished work.
+        UsageError: when the output cannot be resumed, would overwrite unfinished work, or another
+            process writes it.
         Interrupted: on Ctrl-C, with how to go on.
     """
     layout = line_format(output, as_json)
@@ -102,12 +107,17 @@ def rerank_stream(
         raise UsageError(f"{output}: a compressed run cannot be resumed; write it without .gz")
     if isinstance(run, str | Path):
         refuse_over(output, run)
+        if Path(run).exists() and not Path(run).is_file():  # a pipe, which is read once
+            run = read_run(run)
     reranker = as_reranker(reranker)
     if interpolate is not None:
         reranker = Interpolated(reranker, interpolate, normalise)
     with_scores = getattr(reranker, "reads_first_stage", False)
-    survey = survey_of(collection, run, missing, depth, limit, layout, tag, with_scores)
-    found = streamed_requests(collection, rankings_of(run, depth, limit), missing, run)
+    survey = survey_of(
+        collection, run, missing, depth, limit, layout, tag, with_scores, exclude_self
+    )
+    rankings = rankings_of(run, depth, limit, exclude_self)
+    found = streamed_requests(collection, rankings, missing, run)
     requests = (request for request in found if request.documents)
     form = _Form(layout, tag)
     if str(output) == "-":
@@ -123,14 +133,16 @@ def rerank_stream(
         "missing": missing,
         "depth": depth,
         "limit": limit,
+        **({"exclude self": True} if exclude_self else {}),
         "interpolate": None if interpolate is None else [interpolate, normalise],
     }
     job = Job(used, survey.candidates, collection_hash(collection))
-    if resume:
-        check_resume(Path(output), job)
-    else:
-        check_start(Path(output))
-    return _to_file(reranker, requests, Path(output), form, job, survey, resume, progress)
+    with locked(output):
+        if resume:
+            check_resume(Path(output), job)
+        else:
+            check_start(Path(output))
+        return _to_file(reranker, requests, Path(output), form, job, survey, resume, progress)
 
 
 def _to_file(

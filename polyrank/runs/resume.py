@@ -73,9 +73,12 @@ def _write_run(run: Run, path: Path) -> None:
         for query_id, hits in run.items()
     )
     temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.writelines(lines)
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.writelines(lines)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _read_run(path: Path, output: Path) -> Run:

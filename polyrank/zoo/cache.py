@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 from polyrank.base.roots import cache_root
 from polyrank.errors import ModuleError, UsageError
+from polyrank.locks import locked
 from polyrank.modules.card import CARD_FILE, ModuleCard
 from polyrank.modules.folder import replaced
 from polyrank.modules.soundness import check_folder
@@ -208,12 +209,8 @@ def origin_of(folder: Path) -> Cached | None:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """One process at a time; also takes away what a killed one left half written."""
-    from filelock import FileLock
-
-    locks = cache_folder() / ".locks"
-    locks.mkdir(parents=True, exist_ok=True)
     key = folder.relative_to(cache_folder()).as_posix()
-    with FileLock(str(locks / f"{quote(key, safe='')[-200:]}.lock")):
+    with locked(cache_folder() / ".locks" / quote(key, safe="")[-200:], wait=True):
         for leftover in folder.parent.glob(f".{folder.name}-*"):
             shutil.rmtree(leftover, ignore_errors=True)
         yield

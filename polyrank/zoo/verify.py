@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from polyrank.base import expanded
+from polyrank.base import expanded, zoo_roots
 from polyrank.errors import ModuleError
-from polyrank.modules.card import train_command_of
+from polyrank.modules.card import ModuleCard, slug, train_command_of
+from polyrank.modules.kinds import KINDS
+from polyrank.modules.load import load_module
 from polyrank.modules.soundness import check_folder
 from polyrank.zoo.download import known_fingerprint
 from polyrank.zoo.find import info, module_folders
@@ -52,6 +55,7 @@ def _verdict(folder: Path, placed: bool) -> Verdict:
             raise ModuleError(
                 f"its card calls it '{card.full_name}', but it lies in '{folder}'.\nMove it there."
             )
+        _check_whole(folder, card)
         here = known_fingerprint(card.base)
         if here is not None and card.verified and card.base_fingerprint != here:
             raise ModuleError(
@@ -61,3 +65,30 @@ def _verdict(folder: Path, placed: bool) -> Verdict:
     except ModuleError as error:
         return Verdict(name, folder, str(error))
     return Verdict(name, folder)
+
+
+def _check_whole(folder: Path, card: ModuleCard) -> None:
+    """Read an adapter as a reranker would, and compare its shape with its base's, if that is here.
+
+    Raises:
+        ModuleError: a part that is missing, or another width.
+    """
+    if KINDS[card.kind].acts != "tokens":
+        return
+    adapter = load_module(folder).adapter
+    record = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    left_out = (record.get("config") or {}).get("leave_out") or ()
+    for root in zoo_roots():
+        path = root / slug(card.base) / "base" / "config.json"
+        if adapter is None or not path.is_file():
+            continue
+        config = json.loads(path.read_text(encoding="utf-8"))
+        width, layers = config["hidden_size"], config["num_hidden_layers"]
+        there = {*adapter.output, *left_out}
+        if adapter.hidden_size != width or there != set(range(layers)):
+            raise ModuleError(
+                f"it has width {adapter.hidden_size} and layers {sorted(adapter.output)}, but its "
+                f"base has width {width} and layers 0 to {layers - 1}.\n"
+                f"Fetch it again, or train it:  {train_command_of(card)}"
+            )
+        return

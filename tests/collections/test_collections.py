@@ -86,11 +86,21 @@ def test_malformed_tsv(tmp_path, line, reason):
         list(tsv.iter_documents(put(tmp_path / "d.tsv", "a\tx", line)))
 
 
-@pytest.mark.parametrize("header", ["id\ttext", "docid\ttitle\tcontents", "qid\tquery"])
+@pytest.mark.parametrize("header", ["id\ttext", "docid\ttitle\tcontents", "pid\tpassage"])
 def test_a_header_is_no_text(tmp_path, header):
     path = put(tmp_path / "d.tsv", header, "a\tx" if header.count("\t") == 1 else "a\tT\tx")
-    with pytest.raises(DataError, match=r"d\.tsv:1: a header .*remove it"):
-        list(tsv.iter_documents(path))
+    (found,) = tsv.iter_documents(path)
+    assert found == Document("a", "x", "T" if header.count("\t") == 2 else "")
+
+
+def test_a_header_names_the_columns(tmp_path):
+    """MS MARCO's `pid passage`, and anserini's `id text title`, whose title is last."""
+    (found,) = tsv.iter_documents(put(tmp_path / "d.tsv", "id\ttext\ttitle", "a\tx\tT"))
+    assert found == Document("a", "x", "T")
+    (asked,) = tsv.iter_queries(put(tmp_path / "q.tsv", "qid\tquery", "7\tid text"))
+    assert asked == Query("7", "id text")
+    with pytest.raises(DataError, match="a header without lines"):
+        list(tsv.iter_documents(put(tmp_path / "e.tsv", "id\ttext")))
 
 
 @pytest.mark.parametrize("text", ["id,text", "Habari za leo"])
@@ -122,8 +132,13 @@ def test_beir_errors_name_the_file(beir):
     with pytest.raises(DataError, match="no qrels/dev.tsv.*it has test.tsv"):
         load_collection(str(beir), split="dev")
     put(beir / "qrels" / "test.tsv", "q1\td9\t1")
-    with pytest.raises(DataError, match="document d9 is not in corpus"):
+    with pytest.raises(
+        DataError,
+        match="the first: d9.*--missing-judged skip",
+    ):
         load_collection(str(beir))
+    left = load_collection(str(beir), missing_judged="skip")
+    assert not left.qrels and "1 judgements of documents" in left.notes[0]
     put(beir / "qrels" / "test.tsv", "q9\td1\t1")
     with pytest.raises(DataError, match="query q9 is not in queries"):
         load_collection(str(beir))

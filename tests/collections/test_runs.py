@@ -148,3 +148,19 @@ def test_malformed_qrels(tmp_path, line, reason):
     with pytest.raises(DataError, match=reason) as caught:
         read_qrels(put(tmp_path, f"q 0 d 1\n{line}\n"))
     assert caught.value.line == 2
+
+
+def test_a_tag_with_spaces(tmp_path):
+    path = tmp_path / "r.trec"
+    path.write_text("q1 Q0 d1 1 2.5 my system, tuned\n")
+    assert read_run(path)["q1"][0].score == 2.5
+    path.write_text("q1 Q0 my document 1 2.5 tag\n")  # an id with a space is none
+    with pytest.raises(DataError, match="ids with spaces need a JSONL run"):
+        read_run(path)
+
+
+def test_comments_in_judgements(tmp_path):
+    path = tmp_path / "qrels.txt"
+    path.write_text("# made by hand\nq1 0 d1 1\n#\n#q 0 d2 1\n")
+    judged = read_qrels(path)
+    assert [(j.query_id, j.document_id) for j in judged] == [("q1", "d1"), ("#q", "d2")]

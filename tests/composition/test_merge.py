@@ -97,7 +97,7 @@ def test_adapters_are_no_part_of_the_weights(tiny_base, tiny_zoo, mask_zoo, tmp_
 def test_what_is_refused_leaves_the_folder_alone(tiny_base, mask_zoo, tmp_path):
     plan = compose(tiny_base, "squad", routing="none", kind="mask", zoo=mask_zoo)
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(ModuleError, match="not overwritten"):
+    with pytest.raises(ModuleError, match="exists already"):
         merge(plan, tiny_base, tmp_path, mask_zoo)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
     other = replace(plan, fingerprint=Fingerprint("0" * 16, "1" * 16))

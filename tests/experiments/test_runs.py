@@ -261,10 +261,8 @@ def test_a_late_index_is_not_of_a_query_language(small, tmp_path, monkeypatch):
     assert "/en" in keys[0][1]  # that of the documents is
 
 
-def test_a_work_folder_is_for_one_process(small, tmp_path):
-    from polyrank.experiments.store import locked
-
-    with locked(tmp_path / "w"), pytest.raises(UsageError, match="another process"):
+def test_a_work_folder_is_for_one_process(small, tmp_path, held):
+    with held(tmp_path / "w", inside=True), pytest.raises(UsageError, match="another process"):
         run(small, tmp_path)
 
 

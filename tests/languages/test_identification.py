@@ -81,3 +81,11 @@ def test_accuracy_by_hand():
     assert accuracy(answers.get, lines) == {"nb": 0.5, "en": 0.0}
     assert confusions(answers.get, lines) == {("nb", None): 1, ("en", "no"): 1}
     assert same("zh-Hant", "zh") and not same(None, "zh")
+
+
+def test_writings_that_normalisation_makes_equal_are_of_one_language():
+    from polyrank.languages.tags import identify
+
+    for one, other in (("ﻛﺘﺎب ﺟﺪﻳﺪ", "كتاب جديد"), ("Ｗａｔｅｒ ｂｏｉｌｓ", "Water boils")):
+        first, second = identify([one, other])
+        assert first == second and first.language

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 
@@ -339,3 +340,24 @@ def test_json_lines(collection, run, tmp_path):
     assert len(rows) == QUERIES * DEPTH
     assert set(rows[0]) == {"query_id", "document_id", "score"}
     assert list(read_run(tmp_path / "out.jsonl")) == list(first_stage())
+
+
+def test_a_query_is_no_candidate_of_itself(collection, tmp_path):
+    """As in ArguAna, where every query is a document, too."""
+    asked = next(iter(collection.queries))
+    collection.documents[asked] = Document(asked, "the query itself")
+    hits = [ScoredDocument(asked, i, 1.0) for i in (asked, "d0", "d1")]
+    output = tmp_path / "out.trec"
+    rerank_stream(Hashed(), collection, {asked: hits}, output, depth=2, exclude_self=True)
+    assert {line.split()[2] for line in output.read_text().splitlines()} == {"d0", "d1"}
+
+
+def test_a_run_may_come_through_a_pipe(collection, run, tmp_path):
+    pipe, output = tmp_path / "pipe", tmp_path / "out.trec"
+    os.mkfifo(pipe)
+    content = run.read_text()
+    writer = threading.Thread(target=lambda: pipe.write_text(content))
+    writer.start()
+    rerank_stream(Hashed(), collection, pipe, output)
+    writer.join()
+    assert output.read_bytes() == whole(collection, run, tmp_path / "full.trec")

@@ -57,7 +57,7 @@ def test_remove_takes_what_was_pulled_and_nothing_else(hub, module, cache, files
     assert removed.folder == first.path and not first.path.exists() and second.path.exists()
     assert held > 12_000  # 3000 fp32 weights
     assert [one.folder for one, _ in zoo.remove("tiny/language/adapter/ky")] == [second.path]
-    assert files_left(cache) == [] and [p.name for p in cache.iterdir()] == [".locks"]
+    assert files_left(cache) == [] and not list(cache.iterdir())
     with pytest.raises(ModuleError, match="nothing to remove(.|\n)*Pulled: none"):
         zoo.remove("org/tiny-ky")
 

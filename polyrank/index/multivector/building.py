@@ -50,6 +50,7 @@ from polyrank.index.multivector.manifest import (
 from polyrank.index.multivector.segment import read_entry, record_lines
 from polyrank.kernels.codecs import codec_of
 from polyrank.kernels.codecs.codec import Codebook, Codec, fit_centroids
+from polyrank.locks import locked
 from polyrank.modules.card import sha256
 from polyrank.progress import bar
 
@@ -126,7 +127,22 @@ def build(
         DataError: a full disk; what was done is kept for `resume`.
     """
     folder, plan = Path(folder), plan or Plan()
-    codec, work = plan.check(), work_folder(folder)
+    codec = plan.check()
+    with locked(folder):
+        return _build(folder, documents, encoder, plan, codec, resume, progress)
+
+
+def _build(
+    folder: Path,
+    documents: Iterable[Document],
+    encoder: Encoder,
+    plan: Plan,
+    codec: Codec,
+    resume: bool,
+    progress: bool,
+) -> Built:
+    """Build under the lock of the folder; see `build`."""
+    work = work_folder(folder)
     if folder.exists():
         raise UsageError(
             f"'{folder}' already exists.\n"
@@ -134,7 +150,7 @@ def build(
             "or choose another folder."
         )
     _start(work, folder, plan, encoder, resume)
-    with files.locked(work), _kept(work):
+    with _kept(work):
         resumed = _encode(work, documents, encoder, plan.shard, progress)
         counted = _counts(work)
         if (work / MANIFEST).exists():  # only the name was missing

@@ -42,6 +42,7 @@ from polyrank.index.multivector.search import blocks
 from polyrank.index.multivector.segment import Numbers, Segment, record_lines, write_segment
 from polyrank.index.multivector.snapshot import Snapshot, open_snapshot
 from polyrank.kernels.codecs import codec_of
+from polyrank.locks import locked
 from polyrank.progress import bar
 
 SEGMENT_TOKENS = 1 << 21  # tokens of a compacted segment: 512 MB of fp16 at 128 dimensions
@@ -72,7 +73,7 @@ class Change:
 def writing(folder: Path) -> Iterator[tuple[Snapshot, int]]:
     """The state to change, with no other writer and no leftovers; and how many there were."""
     open_snapshot(folder)  # says what is wrong before a lock is made
-    with files.locked(folder):
+    with locked(folder, inside=True):
         snapshot = open_snapshot(folder)
         found = leftovers(folder, snapshot.manifest)
         for path in found:

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polyrank.errors import DataError, UsageError
+from polyrank.errors import DataError
 from polyrank.modules.card import sha256
 
-LOCK = "lock"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what room on the disk mends
 
 
@@ -119,8 +118,11 @@ RESTORE = "the index is damaged: restore it from a copy, or rebuild it"
 def replace(path: Path, record: Any) -> None:
     """Write JSON beside a file and rename it over it: readers see the old one or the new one."""
     aside = path.with_name(path.name + ".new")
-    write_json(aside, record)
-    os.replace(aside, path)
+    try:
+        write_json(aside, record)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
     sync(path.parent)
 
 
@@ -164,39 +166,3 @@ def check(path: Path, expected: File) -> str | None:
     if found != expected.sha256:
         return f"{path}: its sha256 is {found[:12]}…, the manifest says {expected.sha256[:12]}…"
     return None
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Be the only writer of a folder; the system frees the lock when the process ends, however.
-
-    Raises:
-        UsageError: another process writes there.
-        DataError: a folder that may not be written.
-    """
-    import fcntl
-
-    try:
-        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise _unwritten(folder, error) from error
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(_busy(folder)) from None
-        with suppress(OSError):  # for `_busy` alone; a full disk may have no room for it
-            os.ftruncate(lock, 0)
-            os.write(lock, f"{os.getpid()}\n".encode())
-        yield
-        os.ftruncate(lock, 0)
-    finally:
-        os.close(lock)
-
-
-def _busy(folder: Path) -> str:
-    holder = (folder / LOCK).read_text().strip() or "unknown"
-    return (
-        f"'{folder}' is being written by another process (id {holder}).\n"
-        "Wait until it is done; searches can continue meanwhile."
-    )

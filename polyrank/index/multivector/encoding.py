@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from polyrank.collections.records import Document
+from polyrank.collections.texts import each_document
 from polyrank.errors import PolyrankError, UsageError
 from polyrank.index.multivector.binding import Module
 from polyrank.index.multivector.codebook import encode_tokens
@@ -44,7 +45,7 @@ def shards(documents: Iterable[Document], size: int) -> Iterator[list[Document]]
     Raises:
         UsageError: an id that comes twice.
     """
-    seen, left = set[str](), iter(documents)
+    seen, left = set[str](), each_document(documents)
     while shard := list(islice(left, size)):
         for document in shard:
             if document.id in seen:

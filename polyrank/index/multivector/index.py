@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from polyrank.base import device_of
 from polyrank.collections.records import Document, Query, Run, ScoredDocument
+from polyrank.collections.texts import queries_of
 from polyrank.errors import UsageError
 from polyrank.index.multivector import building, changes
 from polyrank.index.multivector import durable_files as files
@@ -150,7 +151,7 @@ class MultiVectorIndex:
             CompositionError: the model is not that of the index.
         """
         _check_depth(depth)
-        asked, found = list(queries), []
+        asked, found = queries_of(queries), []
         for tags, vectors in self.encoded(asked, languages):
             found.append(self.search_vectors(vectors, depth, tags, pruning))
         return {

@@ -12,6 +12,7 @@ from polyrank.errors import DataError, UsageError
 from polyrank.index.multivector import durable_files as files
 from polyrank.index.multivector.binding import Binding, Module, binding_from
 from polyrank.index.multivector.durable_files import File
+from polyrank.locks import INSIDE
 
 FORMAT = 1
 MANIFEST, SEGMENTS, TOMBSTONES, CODEBOOK = "manifest.json", "segments", "tombstones", "codec"
@@ -139,7 +140,7 @@ def leftovers(folder: Path, manifest: Manifest) -> list[Path]:
     tombstones = {entry.deleted.name for entry in manifest.segments if entry.deleted}
     unnamed = [p for p in _list(folder / SEGMENTS) if p.name not in segments]
     unnamed += [p for p in _list(folder / TOMBSTONES) if p.name not in tombstones]
-    known = {MANIFEST, SEGMENTS, TOMBSTONES, CODEBOOK, files.LOCK}
+    known = {MANIFEST, SEGMENTS, TOMBSTONES, CODEBOOK, INSIDE}
     return unnamed + [p for p in _list(folder) if p.name not in known]
 
 

@@ -10,7 +10,12 @@ from typing import Any
 import torch
 
 from polyrank.errors import ModuleError
-from polyrank.modules.adapter.adapter_layout import config_of, is_of_xmod, layers_of
+from polyrank.modules.adapter.adapter_layout import (
+    check_whole,
+    config_of,
+    is_of_xmod,
+    layers_of,
+)
 from polyrank.modules.adapter.tensors import AdapterModule, Head
 from polyrank.modules.card import ModuleCard, read_card, write_card
 from polyrank.modules.folder import replaced
@@ -51,6 +56,7 @@ def read_adapter(folder: str | Path) -> AdapterModule:
     config, name = config_of(record, folder), str(record["name"])
     tensors = read_tensors(folder, "adapter.safetensors", "pytorch_adapter.bin")
     layers = layers_of(tensors, name, folder)
+    check_whole(layers, config, folder)
     return AdapterModule(
         name=name,
         activation=str(config["non_linearity"]).lower(),

@@ -128,6 +128,29 @@ def layers_of(tensors: Mapping[str, Tensor], name: str, folder: Path) -> Layers:
     return Layers(output, attention, _invertible(coupling, folder) if coupling else None)
 
 
+def check_whole(layers: Layers, config: Mapping[str, Any], folder: Path) -> None:
+    """Refuse an adapter that lacks a part that its configuration promises.
+
+    Raises:
+        ModuleError: no invertible layer, a layer between others that is absent, or no attention
+            part of a layer that has one elsewhere.
+    """
+    lacking = []
+    if config.get("inv_adapter") is not None and layers.invertible is None:
+        lacking.append("its invertible layer")
+    left_out = config.get("leave_out") or ()
+    wanted = {n for n in range(max(layers.output) + 1) if n not in left_out}
+    lacking += [f"the one of layer {n}" for n in sorted(wanted - set(layers.output))]
+    if layers.attention:
+        absent = set(layers.output) - set(layers.attention)
+        lacking += [f"the attention part of layer {n}" for n in sorted(absent)]
+    if lacking:
+        raise ModuleError(
+            f"the adapter in '{folder}' is not whole: it lacks {', '.join(lacking)}.\n"
+            "Fetch or train it again."
+        )
+
+
 def _sort_tensors(
     tensors: Mapping[str, Tensor], name: str, folder: Path
 ) -> tuple[dict[str, dict[int, Parts]], Parts]:

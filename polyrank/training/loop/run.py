@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -23,6 +24,7 @@ from torch import Tensor
 
 from polyrank.base import Base
 from polyrank.errors import UsageError
+from polyrank.locks import locked
 from polyrank.modules.card import Data, ModuleCard, Parent
 from polyrank.training.kinds.contract import Fitted, Fitting, PlainPart
 from polyrank.training.loop import processes
@@ -121,11 +123,13 @@ def train(make: Callable[[Recipe, Place], Objective[Card]], recipe: Recipe, plac
         make: the objective of a recipe.
 
     Raises:
-        UsageError: options that do not fit, or a resume with other settings.
+        UsageError: options that do not fit, a resume with other settings, or another process that
+            writes there.
         DataError: data that are missing or malformed.
     """
     processes.start()
-    with processes.one_voice():
+    alone = locked(place.output) if processes.is_main() else nullcontext()
+    with alone, processes.one_voice():
         check_name(place.name)
         objective = make(recipe, place)
         torch.manual_seed(recipe.seed)

@@ -11,6 +11,7 @@ does not have (parallel, LoRA, prefix, PHM, gated, another place of the residual
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def bring(folder: Path, wanted: Wanted) -> Imported:
         )
     recorded, notes = record.get("model_name"), []
     if wanted.base is not None:
-        check_fits(module, wanted.base)
+        check_fits(module, wanted.base, (record.get("config") or {}).get("leave_out") or ())
         if recorded and recorded != wanted.base.name:
             notes.append(f"its own record names the base '{recorded}'")
     if wanted.role == "ranking":
@@ -67,8 +68,9 @@ def bring(folder: Path, wanted: Wanted) -> Imported:
             module = replace(module, head=None)
             notes.append("left out: its prediction head, which a language module does not need")
     card = wanted.card("adapter", wanted.base_name(recorded), "adapterhub", module.name)
-    target = wanted.zoo / card.full_name
-    return Imported(write(module, target, card, record, head_record), target, tuple(notes))
+    with wanted.place(card) as target:
+        written = write(module, target, card, record, head_record)
+    return Imported(written, target, tuple(notes))
 
 
 def write(
@@ -123,8 +125,9 @@ def export(folder: Path, output: Path, base: str) -> None:
     take(folder, output)
 
 
-def check_fits(module: AdapterModule, base: Base) -> None:
-    """Raise ModuleError unless the adapter has the base's width and no layer beyond its last."""
+def check_fits(module: AdapterModule, base: Base, left_out: Sequence[int] = ()) -> None:
+    """Raise ModuleError unless the adapter has the base's width and its layers, but those that its
+    configuration leaves out."""
     config = base.model.config
     highest = max([*module.output, *module.attention])
     if module.hidden_size != config.hidden_size or highest >= config.num_hidden_layers:
@@ -132,6 +135,12 @@ def check_fits(module: AdapterModule, base: Base) -> None:
             f"the adapter is for a model of width {module.hidden_size} with at least "
             f"{highest + 1} layers, but the base '{base.name}' has width {config.hidden_size} and "
             f"{config.num_hidden_layers} layers.\nName the base that it was trained on."
+        )
+    if absent := set(range(config.num_hidden_layers)) - set(module.output) - set(left_out):
+        raise ModuleError(
+            f"the adapter is not whole: it lacks layer {', '.join(map(str, sorted(absent)))} of "
+            f"the base '{base.name}'.\nFetch or train it again, or name the base that it was "
+            "trained on."
         )
 
 

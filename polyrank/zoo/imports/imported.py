@@ -9,7 +9,7 @@ from polyrank.base import load_base
 from polyrank.errors import ModuleError, UsageError
 from polyrank.languages import tags
 from polyrank.modules.card import ROLES, read_card
-from polyrank.modules.folder import replaced
+from polyrank.modules.folder import new_folder
 from polyrank.modules.kind import resolved
 from polyrank.modules.kinds import KINDS
 from polyrank.modules.projection import PROJECTION_FILE, RULES_FILE
@@ -35,6 +35,7 @@ def import_module(
     base: str | None = None,
     trust_base: bool = False,
     licence: str = "unknown",
+    overwrite: bool = False,
 ) -> Imported:
     """Bring a module into a zoo; what kind it is, is seen from its files.
 
@@ -52,10 +53,11 @@ def import_module(
         base: the base that it is for: it must fit. By default the one that the source names.
         trust_base: vouch that it was trained on exactly that base's weights and vocabulary.
         licence: SPDX id of the weights, where you know it.
+        overwrite: replace a module of that name in the zoo.
 
     Raises:
         ModuleError: a source that is none of the three, is broken, hostile or cut, does not fit
-            the base, or whose numerics polyrank does not have.
+            the base, or whose numerics polyrank does not have; or a module that is there already.
         HubError: a repository that cannot be fetched.
         UsageError: options that do not fit together, or a base that neither says.
     """
@@ -68,7 +70,9 @@ def import_module(
     folder = fetched(source, tuple(_FORMATS))
     for file, (bring, files) in _FORMATS.items():
         if (folder / file).is_file():
-            wanted = Wanted(source, Path(zoo), role, tag, name, loaded, trust_base, licence)
+            wanted = Wanted(
+                source, Path(zoo), role, tag, name, loaded, trust_base, licence, overwrite
+            )
             return bring(fetched(source, files), wanted)
     raise ModuleError(
         f"'{source}' is not a module that polyrank reads: it has none of {', '.join(_FORMATS)}.\n"
@@ -90,7 +94,8 @@ def export_module(folder: str | Path, output: str | Path, base: str | None = Non
         The folder that was written.
 
     Raises:
-        ModuleError: a module that is broken, a mask whose base is not found, or a full model.
+        ModuleError: a module that is broken, a mask whose base is not found, a full model, or an
+            output that holds something.
     """
     folder, card = Path(folder), read_card(folder)
     kind = KINDS[card.kind]
@@ -101,7 +106,7 @@ def export_module(folder: str | Path, output: str | Path, base: str | None = Non
             else f"is a {kind.name}, for which no other project has a format"
         )
         raise ModuleError(f"'{card.full_name}' {what}.\nUse its folder: {folder}")
-    with replaced(output) as temporary:
+    with new_folder(output) as temporary:
         resolved(kind.exporter)(folder, temporary, base or card.base)
         for name in (RULES_FILE, PROJECTION_FILE):  # of late interaction; neither project has these
             if (folder / name).is_file():

@@ -61,8 +61,8 @@ def bring(folder: Path, wanted: Wanted) -> Imported:
     if head is not None:
         kinds.add(torch.float32)  # a head is kept in fp32
     dtype = kinds.pop() if len(kinds) == 1 else torch.float32
-    target = wanted.zoo / card.full_name
-    card = save_mask_module(differences, target, card, head, dtype)
+    with wanted.place(card) as target:
+        card = save_mask_module(differences, target, card, head, dtype)
     notes.append(f"{count(differences)} coordinates in {len(differences)} tensors")
     return Imported(card, target, tuple(notes))
 

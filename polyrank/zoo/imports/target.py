@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from polyrank.base import Base, Fingerprint
 from polyrank.errors import UsageError
+from polyrank.locks import locked
 from polyrank.modules.card import UNVERIFIED, ModuleCard
+from polyrank.modules.folder import refuse_existing
 
 # What a Hugging Face model with a head calls its encoder, by `model_type`.
 PREFIXES = {
@@ -33,6 +37,7 @@ class Wanted:
             against its shapes.
         trust_base: the user vouches that it was trained on exactly those weights.
         licence: of the weights.
+        overwrite: a module of that name in the zoo may be replaced.
     """
 
     source: str
@@ -43,6 +48,21 @@ class Wanted:
     base: Base | None = None
     trust_base: bool = False
     licence: str = "unknown"
+    overwrite: bool = False
+
+    @contextmanager
+    def place(self, card: ModuleCard) -> Iterator[Path]:
+        """The folder of the new module, which this process alone writes.
+
+        Raises:
+            ModuleError: it is there, and may not be replaced.
+            UsageError: another process writes it.
+        """
+        target = self.zoo / card.full_name
+        with locked(target):
+            if not self.overwrite:
+                refuse_existing(target, "name the new one with --name, or replace it: --overwrite")
+            yield target
 
     def base_name(self, recorded: str | None) -> str:
         """The base's name: the user's, or what the source records.

@@ -74,7 +74,6 @@ def bring(folder: Path, wanted: Wanted) -> Imported:
     weights = _encoder_weights(folder)
     base, written = _trunk(folder, config, weights, wanted.zoo, f"{_name(wanted.source)}-trunk")
     card = wanted.card("adapter", base.name, "xmod", fingerprint=base.fingerprint)
-    target = wanted.zoo / card.full_name
     module = module_of(weights, code, str(config["hidden_act"]).lower(), card.name)
     record = {
         "config": _library_config(config),
@@ -89,7 +88,9 @@ def bring(folder: Path, wanted: Wanted) -> Imported:
             f"wrote its base too, XMOD without language modules: {base.folder}\n"
             f"it is found as --base {base.name} with POLYRANK_ZOO={wanted.zoo}"
         )
-    return Imported(adapterhub.write(module, target, card, record), target, tuple(notes))
+    with wanted.place(card) as target:
+        done = adapterhub.write(module, target, card, record)
+    return Imported(done, target, tuple(notes))
 
 
 def module_of(

@@ -20,8 +20,8 @@ from polyrank.index.multivector import (
     build,
     verify,
 )
-from polyrank.index.multivector import durable_files as files
 from polyrank.kernels.cpu import native
+from polyrank.locks import locked
 
 from .conftest import WordEncoder
 
@@ -163,9 +163,9 @@ def test_any_number_of_segments(tmp_path, documents, encoder):
     assert len(list(Path("/dev/fd").iterdir())) - before < 40  # none keeps its files open
 
 
-def test_two_writers(index, documents):
+def test_two_writers(index, documents, held):
     with (
-        files.locked(index.folder),
+        held(index.folder, inside=True),
         pytest.raises(UsageError, match="written by another process"),
     ):
         index.delete(["d00"])
@@ -392,7 +392,7 @@ def test_a_disk_without_room_for_the_name_of_the_writer(index, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "write", full)
-    with files.locked(index.folder):
+    with locked(index.folder, inside=True):
         pass
 
 

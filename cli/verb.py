@@ -1,0 +1,79 @@
+"""What holds for every verb, before its own code runs: its outputs are its own, and no input's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from polyrank.errors import UsageError
+from polyrank.locks import locked
+
+OUTPUTS = ("output", "per_query", "rejected", "checkpoint")  # parameters that name what is written
+BOTH = ("work", "zoo")  # that name what is written and read
+
+
+class Verb(TyperCommand):
+    """A command whose outputs are locked while it runs, and are none of its inputs."""
+
+    def invoke(self, ctx: Any) -> Any:
+        outputs = dict(outputs_of(ctx.params))
+        refuse_inputs(outputs, ctx.params)
+        with ExitStack() as locks:
+            if os.environ.get("RANK", "0") == "0":  # of a launch the first process writes
+                for path in outputs.values():
+                    locks.enter_context(locked(path))
+            return super().invoke(ctx)
+
+
+class App(typer.Typer):
+    """A group of verbs."""
+
+    def command(self, name: str | None = None, **options: Any) -> Any:
+        return super().command(name, **{"cls": Verb, **options})
+
+
+def outputs_of(params: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
+    """The files and folders that a call writes; not standard output, pipes or devices."""
+    for name in OUTPUTS:
+        path = params.get(name)
+        if path is None or str(path) == "-":
+            continue
+        path = Path(path)
+        if not path.exists() or path.is_file() or path.is_dir():
+            yield name, path
+
+
+def refuse_inputs(outputs: Mapping[str, Path], params: Mapping[str, Any]) -> None:
+    """Refuse an output that is also an input, or another output.
+
+    Raises:
+        UsageError: such an output, by whatever name it is called.
+    """
+    from polyrank.collections.files import refuse_over
+
+    read = [path for name, value in params.items() for path in _paths(name, value)]
+    seen: dict[Path, str] = {}
+    for name, path in outputs.items():
+        refuse_over(path, *read)
+        place = path.resolve()
+        if place in seen:
+            options = " and ".join(f"--{one.replace('_', '-')}" for one in (seen[place], name))
+            raise UsageError(f"{options} are both {path}; give each its own")
+        seen[place] = name
+
+
+def _paths(name: str, value: Any) -> Iterator[Path]:
+    """The files and folders that a parameter names; a text may name one: a model's, or ky=FILE."""
+    if name in (*OUTPUTS, *BOTH):
+        return
+    for one in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(one, Path):
+            yield one
+        elif isinstance(one, str) and one and "\0" not in one:
+            yield from map(Path, {one, one.partition("=")[2]} - {""})
