@@ -186,7 +186,7 @@ class ModularReranker(PairScorer):
         return Note(
             "unidentified",
             f"identified as '{language}' with {sure.confidence:.2f}, for which there is no "
-            f"language {self.kind}: none used ({what} '{record.id}'); name the language where you know it",
+            f"language {self.kind}: none used ({what} '{record.id}'); name the language",
         )
 
     def identity(self) -> Mapping[str, str]:
