@@ -23,7 +23,7 @@ def mcp(
     fallback: options.FallbackOption = Fallback.none,
     max_length: options.MaxLength = 256,
     device: options.Device = None,
-    dtype: options.DataType = None,
+    precision: options.Precision = None,
 ) -> None:
     """Answer language models by the Model Context Protocol, on standard input and output.
 
@@ -40,7 +40,7 @@ def mcp(
     shelf = Shelf()
     (spec,) = named_specs([model]).values()
     reranker = shelf.reranker(
-        spec, fallback=fallback.value, max_length=max_length, device=device, dtype=dtype
+        spec, fallback=fallback.value, max_length=max_length, device=device, dtype=precision
     )
     folders = named_folders(index or [])
     server(reranker, {name: shelf.index(one, device) for name, one in folders.items()}).run()

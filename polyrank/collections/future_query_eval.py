@@ -93,8 +93,11 @@ def _rows(path: Path, separator: str, texts: tuple[str, ...]) -> Iterator[_Row]:
     if not path.is_file():
         raise DataError(path.parent, None, f"no {path.name} in this folder")
     text = "\n".join(line for _, line in numbered_lines(path))
-    quoting = csv.QUOTE_MINIMAL if separator == "," else csv.QUOTE_NONE
-    table = csv.reader(io.StringIO(text), delimiter=separator, quoting=quoting, strict=True)
+    quoted = separator == ","  # a quote in a .tsv is a quote
+    table = csv.reader(
+        io.StringIO(text), delimiter=separator, strict=True,
+        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+    )  # fmt: skip
     seen: set[str] = set()
     try:
         head = [name.strip().lower() for name in next(table, [])]

@@ -93,12 +93,13 @@ class ModularEncoder:
         self._active: dict[Composition, Active] = {}
         self._types = getattr(self.encoder.config, "type_vocab_size", 0) > 1
         alike = self._kind.acts == "weights" and ranking.adapter is None  # for all tokens
-        self._run: Any = (
-            WholeEncoder(self.encoder)
-            if alike
-            else RoutedEncoder(self.encoder, [], ranking.adapter)
-        )
-        self._packing = packing(self.encoder) if alike else self._run.packs and self._run
+        self._run: Any  # what runs padded rows
+        self._packing: Any  # what runs rows without padding; None where nothing can
+        if alike:
+            self._run, self._packing = WholeEncoder(self.encoder), packing(self.encoder)
+        else:
+            self._run = routed = RoutedEncoder(self.encoder, [], ranking.adapter)
+            self._packing = routed if routed.packs else None
         masked.check(ranking.masks)  # does not fit: now, and not with the first row
 
     @classmethod

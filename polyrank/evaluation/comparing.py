@@ -96,7 +96,7 @@ def compare(
     """
     settings = settings or Settings()
     parsed, judged, pool = parse_measures(measures), unique_judgements(qrels), as_pool(collection)
-    runs = {name: run_of(run) for name, run in runs.items()}
+    found_runs = {name: run_of(run) for name, run in runs.items()}
     reference = baseline if baseline is not None else next(iter(runs), "")
     if len(runs) < 2 or reference not in runs:
         raise UsageError(
@@ -106,9 +106,9 @@ def compare(
     query_ids = list(dict.fromkeys(j.query_id for j in judged))
     values = {
         name: by_language(name, run, judged, parsed, pool, settings.by)
-        for name, run in runs.items()
+        for name, run in found_runs.items()
     }
-    kept = same_queries(runs, query_ids, settings.missing)
+    kept = same_queries(found_runs, query_ids, settings.missing)
     left_out = [i for i in query_ids if i not in kept]
     found = compare_values(values, reference, parsed, pool, settings, kept)
     return replace(found, left_out=len(left_out))

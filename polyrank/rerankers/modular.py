@@ -173,7 +173,8 @@ class ModularReranker(PairScorer):
             ]
             if kept == list(key):
                 raise
-        for record, language, left in zip(pair, key, kept, strict=True):
+        records: tuple[Query | Document, ...] = pair
+        for record, language, left in zip(records, key, kept, strict=True):
             if language != left:
                 self._notebook.update({self._without_module(record, language): 1})
         return self.composition(*kept)

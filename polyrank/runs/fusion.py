@@ -107,15 +107,15 @@ def fuse(
         raise UsageError(f"depth is {depth}; give 1 or more")
     if k < 0:
         raise UsageError(f"k is {k}; give zero or more")
-    runs = [run_of(run) for run in runs]
+    found = [run_of(run) for run in runs]
     values_of = partial(reciprocal_ranks, k=k) if method == "rrf" else METHODS[method]
-    factors = _checked(weights, len(runs), method)
-    queries = dict.fromkeys(query_id for run in runs for query_id in run)
+    factors = _checked(weights, len(found), method)
+    queries = dict.fromkeys(query_id for run in found for query_id in run)
     fused: Run = {}
     for query_id in queries:
         # A run that found nothing for a query adds nothing to it.
         parts = [
-            (run[query_id], w) for run, w in zip(runs, factors, strict=True) if run.get(query_id)
+            (run[query_id], w) for run, w in zip(found, factors, strict=True) if run.get(query_id)
         ]
         values = [(*values_of(_sound(hits)), weight) for hits, weight in parts]
         scores = _highest(values) if method == "max" else _summed(values)

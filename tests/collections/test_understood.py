@@ -40,8 +40,8 @@ WRONG = [
     ([b"a"], r"\(bytes\)"),
     (["a\ud800"], "half a surrogate pair at character 1"),
     ([Document("a", "x", title="\udc00")], "half a surrogate pair"),
-    ([Document("a", None)], r"text of document 'a' is None"),
-    ([Document(None, "a")], r"the id None \(NoneType\) is neither"),
+    ([Document("a", None)], r"text of document 'a' is None"),  # type: ignore[arg-type]
+    ([Document(None, "a")], r"the id None \(NoneType\) is neither"),  # type: ignore[arg-type]
     ([{"id": "a"}], "document 0 has no field 'text'; it has id"),
     ([{"text": None}], r"text of document '0' is None"),
     ([{"text": "a", "id": 1.5}], r"the id 1.5 \(float\)"),
@@ -137,7 +137,7 @@ QRELS = [
     {"q": {"b": 1}},
     {"q": {"b": 1.0}},
     {"q": {"b": np.int64(1)}},
-    [Judgement("q", "b", 1.0)],
+    [Judgement("q", "b", 1.0)],  # type: ignore[arg-type]
     Collection("c", {}, {}, [Judgement("q", "b", 1)]),
     pd.DataFrame({"qid": ["q"], "docno": ["b"], "label": [1]}),
 ]

@@ -11,7 +11,7 @@ def reranker(tiny_bert, tiny_zoo):
     return Reranker(str(tiny_bert), ranking="squad", zoo=tiny_zoo, routing="split")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def tiny_folder(tiny_bert):
     """One base is enough here."""
     return tiny_bert

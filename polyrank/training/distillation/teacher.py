@@ -31,7 +31,13 @@ class ObservedEncoder(RoutedEncoder):
         return bias
 
     def _layer(
-        self, number: int, layer: Any, hidden: Tensor, mask: Tensor | None, groups: Any
+        self,
+        number: int,
+        layer: Any,
+        hidden: Tensor,
+        mask: Any,
+        groups: Any,
+        asking: Tensor | None = None,
     ) -> Tensor:
         if number == 0:
             self.hidden, self.attention = [hidden], []
