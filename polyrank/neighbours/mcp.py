@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from polyrank.index.multivector import MultiVectorIndex
     from polyrank.rerankers.base import Reranker
 
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 MOST = 200  # passages in one call
 SHOWN = 2000  # characters of a text that is found
