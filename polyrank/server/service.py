@@ -131,7 +131,7 @@ class Service:
         self._check(query, documents)
         usual = served.usual_languages()
         query, filled, sure = await self._in_thread(with_languages, query, documents, usual)
-        rows: list[Any] = []
+        rows: list[dict[str, Any]] = []
         for index, document in enumerate(filled):
             work = partial(explanation, served, query, document, index)
             call = Call(about(document.full_text), caller.owner, function=work)

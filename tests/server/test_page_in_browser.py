@@ -64,17 +64,24 @@ def comparison():
     pool = Pool.of(QUERIES.values(), DOCUMENTS.values())
     runs = {"first": run_of(-1.0), "second": run_of(1.0)}
     found = looked_at(runs, QRELS, texts, pool=pool)
-    text = DOCUMENTS["d1"].text
+    asked, held = QUERIES["q1"].text, DOCUMENTS["d1"].text
+
+    def match(word, similarity):
+        spans = {
+            side: [text.index(word), text.index(word) + len(word)]
+            for side, text in (("query", asked), ("document", held))
+        }
+        return {**spans, "similarity": similarity, "query_text": word, "document_text": word}
+
     record = {
-        "query_text": QUERIES["q1"].text, "query_language": "ar", "document_text": text,
-        "document_language": "ar", "contributions": [], "modules": None,
-        "matches": [
-            {"query": [7, 12], "document": [12, 17], "similarity": 0.91,
-             "query_text": "عاصمة", "document_text": "عاصمة"},
-            {"query": [13, 16], "document": [18, 21], "similarity": 0.83,
-             "query_text": "مصر", "document_text": "مصر"},
-        ],
-    }  # fmt: skip
+        "query_text": asked,
+        "query_language": "ar",
+        "document_text": held,
+        "document_language": "ar",
+        "matches": [match("عاصمة", 0.91), match("مصر", 0.83)],
+        "contributions": [],
+        "modules": None,
+    }
     found["explanations"] = {"q1": {"d1": record}}
     return found
 
