@@ -75,6 +75,11 @@ class Rerank(pt.Transformer):
             parts.append(_in_order(rows, ranking.hits))
         return pd.concat(parts, ignore_index=True) if parts else _typed(frame)
 
+    @property
+    def schematic(self) -> dict[str, Any]:
+        """What a drawing shows; without a place for help PyTerrier looks for one on the web."""
+        return {"help_url": None, "settings": {"reranker": type(self.reranker).__name__}}
+
     def __repr__(self) -> str:
         return f"Rerank({type(self.reranker).__name__})"
 
@@ -135,6 +140,12 @@ class Retrieve(pt.Transformer):
             "title": document.title,
             "document_language": document.language,
         }
+
+    @property
+    def schematic(self) -> dict[str, Any]:
+        """What a drawing shows; not the documents."""
+        settings = {"retriever": repr(self.retriever), "depth": self.depth}
+        return {"help_url": None, "settings": settings}
 
     def __repr__(self) -> str:
         return f"Retrieve({self.retriever!r}, depth={self.depth})"
