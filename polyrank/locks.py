@@ -119,8 +119,9 @@ def _opened(target: Path, path: Path) -> int:
                 return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     except OSError as error:
         advice = "; make room and run it again" if error.errno in _FULL else ""
-        raise UsageError(f"'{target}' cannot be written: {error.strerror}{advice}") from error
-    raise UsageError(f"'{target}' cannot be written: its folder is removed again and again")
+        reason = "Not a directory" if isinstance(error, FileExistsError) else error.strerror
+        raise UsageError(f"{target} cannot be written: {reason}{advice}") from error
+    raise UsageError(f"{target} cannot be written: its folder is removed again and again")
 
 
 def _is_still(path: Path, lock: int) -> bool:

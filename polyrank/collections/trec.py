@@ -156,6 +156,9 @@ def _fields(line: str, path: str | Path, number: int) -> list[str]:
         if character in line:
             reason = f"{name} inside the file, as in concatenated or damaged files; remove it"
             raise DataError(path, number, reason)
+    if "\r" in line.rstrip("\r\n"):
+        reason = "several fields of lines that end as on old Macs; save the file with line feeds"
+        raise DataError(path, number, reason)
     return _WORDS(line)
 
 
@@ -170,8 +173,10 @@ def _parse_trec(line: str, path: str | Path, number: int) -> ScoredDocument:
 
 
 def _is_tagged_in_words(fields: list[str]) -> bool:
-    """Whether more than six words are those of a run whose tag has spaces, as some tools write."""
-    return len(fields) > 6 and _INTEGER.fullmatch(fields[3]) is not None and _is_number(fields[4])
+    """Whether more than six words are those of a run whose tag has spaces, as some tools write. Two
+    lines that were glued together have their second word twice, and are not."""
+    usual = len(fields) > 6 and _INTEGER.fullmatch(fields[3]) is not None and _is_number(fields[4])
+    return usual and fields[1] not in fields[5:]
 
 
 def _is_number(word: str) -> bool:

@@ -46,7 +46,8 @@ def test_refusals(polyrank, tiny, tmp_path, monkeypatch):
     (tmp_path / "full" / "thesis.txt").write_text("do not lose me")
     name = f"{tiny[1]}/language/adapter/ky"
     result = polyrank("zoo", "export", name, "--output", tmp_path / "full")
-    assert result.exit_code == 2 and "not overwritten" in result.stderr
+    assert result.exit_code == 2 and "exists already; give another" in result.stderr
+    assert (tmp_path / "full" / "thesis.txt").read_text() == "do not lose me"
     monkeypatch.delenv("POLYRANK_ZOO")
     result = polyrank("zoo", "import", tmp_path / "full", "--language", "ky")
     assert result.exit_code == 2 and "--zoo DIR or set POLYRANK_ZOO" in result.stderr

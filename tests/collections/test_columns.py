@@ -58,7 +58,7 @@ def test_parquet_and_json_lines(mapping):
         ("documents", {"body": "x"}, "'documents' must have data, id, text"),
         ("queries", {"data": "none.jsonl"}, "none.jsonl cannot be read"),
         ("qrels", {"relevance": "docid"}, "row 1: the relevance 'a' is not an integer"),
-        ("qrels", {"document": "qid"}, "document 1 is not among documents"),
+        ("qrels", {"document": "qid"}, "1 relevant documents are not in the corpus .the first: 1."),
         ("queries", {"id": "query"}, "query 1 is not among queries"),
         ("queries", {"text": "qid"}, "row 1: 1 is not text"),
     ],

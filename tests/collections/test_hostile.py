@@ -181,3 +181,10 @@ def test_equal_to_trec_eval_on_an_adversarial_run(tmp_path):
         assert math.isclose(ours.mean[name], mean, abs_tol=1e-6)
     write_run(run, tmp_path / "again.gz")
     assert read_run(tmp_path / "again.gz") == run
+
+
+def test_lines_that_were_glued_together_are_no_tag(tmp_path):
+    path = put(tmp_path, b"q Q0 a 1 1 my own tag\nq Q0 b 2 0.5 tagq Q0 c 3 0.2 tag\n", "f")
+    with pytest.raises(DataError, match="11 fields") as caught:
+        read_run(path)
+    assert caught.value.line == 2

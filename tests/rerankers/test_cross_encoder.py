@@ -138,7 +138,7 @@ def test_what_does_not_fit_is_refused(reranker):
         reranker(routing="both")
     with pytest.raises(ModuleError, match="train ranking"):
         reranker(ranking="absent")
-    with pytest.raises(UsageError, match="float32"):
+    with pytest.raises(UsageError, match="fp32"):
         reranker(dtype="float8")
 
 
