@@ -88,14 +88,13 @@ def read_array(path: Path) -> NDArray[Any]:
     Raises:
         DataError: cut short, or no array.
     """
-    try:
-        with open(path, "rb") as stream:
+    with open(path, "rb") as stream:
+        try:
             np.lib.format.read_magic(stream)
             shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-            start = stream.tell()
-        return read_bytes(path)[start:].view(dtype).reshape(shape)
-    except ValueError as error:
-        raise DataError(path, None, f"cannot be read ({error}); {RESTORE}") from error
+            return read_bytes(path)[stream.tell() :].view(dtype).reshape(shape)
+        except Exception as error:  # NumPy parses the header as Python, which fails in any way
+            raise DataError(path, None, f"cannot be read ({error}); {RESTORE}") from error
 
 
 def read_bytes(path: Path) -> NDArray[np.uint8]:

@@ -184,7 +184,7 @@ def test_size_and_identity(engine, llama):
 def test_what_is_no_language_model_is_refused(tmp_path, llama):
     with pytest.raises(ModuleError, match="cannot be read"):
         TransformersEngine(tmp_path)
-    with pytest.raises(UsageError, match="unknown dtype"):
+    with pytest.raises(UsageError, match="unknown precision"):
         TransformersEngine(llama, dtype="int3")
 
 
