@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from llm import read
 
+from polyrank.base import DEFAULT_BASE, load_base
 from polyrank.collections.records import Run
 from polyrank.evaluation import evaluate
 from polyrank.evaluation.significance import bootstrap_interval, holm, randomisation_test
@@ -52,9 +53,10 @@ def ranked(reranker: Any, requests: list[Request]) -> tuple[Run, float]:
 def dense(requests: list[Request]) -> Run:
     """The candidates of each question by their vectors."""
     run: Run = {}
+    base = load_base(DEFAULT_BASE)
     for request in requests:
-        found = Dense(request.documents, progress=False).search([request.query], 10)
-        run |= found
+        index = Dense(request.documents, base=base, progress=False)
+        run |= index.search([request.query], 10)
     return run
 
 
