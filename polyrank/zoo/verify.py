@@ -83,7 +83,9 @@ def _check_whole(folder: Path, card: ModuleCard) -> None:
         if adapter is None or not path.is_file():
             continue
         config = json.loads(path.read_text(encoding="utf-8"))
-        width, layers = config["hidden_size"], config["num_hidden_layers"]
+        width, layers = config.get("hidden_size"), config.get("num_hidden_layers")
+        if width is None or layers is None:
+            continue  # not what an encoder's config says
         there = {*adapter.output, *left_out}
         if adapter.hidden_size != width or there != set(range(layers)):
             raise ModuleError(

@@ -346,9 +346,25 @@ def make_module(root, name="ky", base="tiny", role="language", seed=0, size=3000
     folder = root / card.full_name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    values = np.random.default_rng(seed).normal(size=size).astype("float32")
-    save_file({"weights": values}, folder / "adapter.safetensors")
-    (folder / "adapter_config.json").write_text('{"version": "adapters.1.3.0"}\n')
+    random, width = np.random.default_rng(seed), 2 * int(size**0.5 / 2)  # about `size` numbers
+    shapes = {
+        "adapter_down.0.weight": (width // 2, width), "adapter_down.0.bias": (width // 2,),
+        "adapter_up.weight": (width, width // 2), "adapter_up.bias": (width,),
+    }  # fmt: skip
+    layer = f"bert.encoder.layer.0.output.adapters.{name}"
+    tensors = {
+        f"{layer}.{part}": random.normal(size=shape).astype("float32")
+        for part, shape in shapes.items()
+    }
+    save_file(tensors, folder / "adapter.safetensors", {"format": "pt"})
+    config = {
+        "name": name, "hidden_size": width, "model_type": "bert", "version": "adapters.1.3.0",
+        "config": {
+            "non_linearity": "relu", "original_ln_before": True, "original_ln_after": True,
+            "residual_before_ln": True, "output_adapter": True, "reduction_factor": 2.0,
+        },
+    }  # fmt: skip
+    (folder / "adapter_config.json").write_text(json.dumps(config) + "\n")
     write_card(folder, card)
     return folder
 
