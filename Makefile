@@ -140,7 +140,6 @@ $(RUNS)/smollm2-label/config.json: | $(LLM)/config.json
 	    --output $(@D) --resume
 
 $(RUNS)/smollm2-letters/config.json: $(RUNS)/squad-orders.jsonl | $(LLM)/config.json
-	@$(PIP) install -c constraints.txt -e '.[rl]'
 	$(BIN)/polyrank train llm --model $(LLM) --queries $< $(LLM_ROWS) --objective letters \
 	    --steps $(LLM_STEPS) --batch-queries 4 --negatives 4 --rate 1e-4 --document-tokens 64 \
 	    --output $(@D) --resume

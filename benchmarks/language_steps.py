@@ -30,7 +30,7 @@ from polyrank.index.dense import Dense
 from polyrank.machine import machine
 from polyrank.zoo import list_modules
 
-SETTINGS = ("language", "ranking", "depth", "max_length", "dtype", "seed")
+SETTINGS = ("language", "ranking", "depth", "max_length", "precision", "seed")
 
 
 def read(options: argparse.Namespace) -> Collection:
@@ -82,12 +82,12 @@ def main() -> None:
     parser.add_argument("--ranking", default="squad")
     parser.add_argument("--depth", type=int, default=10)
     parser.add_argument("--max-length", type=int, default=160)
-    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--precision", default="fp32")
     parser.add_argument("--seed", type=int, default=13)
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
     started, base, texts = time.time(), load_base(DEFAULT_BASE), read(options)
-    common = {"max_length": options.max_length, "dtype": options.dtype}
+    common = {"max_length": options.max_length, "precision": options.precision}
     dense = Dense(texts.documents.values(), base=base, max_length=options.max_length)
     runs = {"dense": dense.search(list(texts.queries.values()), options.depth)}
     systems: dict[str, Reranker] = {}

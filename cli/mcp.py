@@ -40,7 +40,7 @@ def mcp(
     shelf = Shelf()
     (spec,) = named_specs([model]).values()
     reranker = shelf.reranker(
-        spec, fallback=fallback.value, max_length=max_length, device=device, dtype=precision
+        spec, fallback=fallback.value, max_length=max_length, device=device, precision=precision
     )
     folders = named_folders(index or [])
     server(reranker, {name: shelf.index(one, device) for name, one in folders.items()}).run()

@@ -120,7 +120,7 @@ def settings_of(spec: RerankerSpec, reranker: Reranker) -> dict[str, Any]:
         "composition": saved.to_json() if isinstance(saved, SavedComposition) else saved,
         "max-length": spec.max_length,
         "device": spec.device,
-        "precision": as_precision(spec.dtype).name,
+        "precision": as_precision(spec.precision).name,
         "seed": spec.seed,
         **reranker.identity(),
     }

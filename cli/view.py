@@ -144,6 +144,7 @@ def _explained(
 
 
 def _write(found: Mapping[str, Any], output: Path) -> None:
+    from polyrank.collections.files import writing
     from polyrank.server.page import html
 
     title = f"{' and '.join(found['runs'])} · {found['collection']}"
@@ -152,6 +153,5 @@ def _write(found: Mapping[str, Any], output: Path) -> None:
         if output.suffix == ".json"
         else html({"live": False, "comparison": found}, title)
     )
-    aside = output.with_name(f".{output.name}.new")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(output)
+    with writing(output) as file:
+        file.write(text)

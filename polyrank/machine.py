@@ -44,3 +44,25 @@ def machine() -> str:
     except (OSError, StopIteration):
         name = platform.machine()
     return f"{torch.get_num_threads()} CPU threads, {name}"
+
+
+def fast_bf16() -> bool:
+    """True where bf16 matrix products beat fp32: on a GPU that has them, else on such a CPU."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return cpu_bf16()
+
+
+def cpu_bf16() -> bool:
+    """Whether the processor's bf16 products beat its fp32: with AMX, or AMD's AVX512-BF16.
+
+    On an Intel CPU with AVX512-BF16 but without AMX, fp32 products of our sizes are the faster ones
+    (torch 2.13).
+    """
+    try:
+        features = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "amx_bf16" in features or ("AuthenticAMD" in features and "avx512_bf16" in features)

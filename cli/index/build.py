@@ -111,7 +111,7 @@ def build(
                 fallback=fallback.value,
                 document_length=document_length,
                 device=device,
-                dtype=chosen,
+                precision=chosen,
             )
         )
 

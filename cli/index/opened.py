@@ -21,12 +21,12 @@ def open_index(
     base: str | None = None,
     ranking: str | None = None,
     device: str | None = None,
-    dtype: str | None = None,
+    precision: str | None = None,
 ) -> MultiVectorIndex:
     """An index whose model is loaded when it is needed."""
     from polyrank.index.multivector import MultiVectorIndex
 
-    given = {"base": base, "ranking": ranking, "device": device, "dtype": dtype}
+    given = {"base": base, "ranking": ranking, "device": device, "precision": precision}
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     return MultiVectorIndex(folder, None, device, chosen)
 

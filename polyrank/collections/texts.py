@@ -70,7 +70,7 @@ def as_queries(source: Queries, language: str | None = None) -> list[Query]:
     listed = list(_records([source] if single else source, _QUERIES))
     if len(listed) == 1 and listed[0][1]:
         listed = [(replace(listed[0][0], id="query"), True)]
-    return [q if q.language or not language else Query(q.id, q.text, language) for q, _ in listed]
+    return [q if q.language or not language else replace(q, language=language) for q, _ in listed]
 
 
 def as_documents(source: Documents, language: str | None = None) -> list[Document]:
@@ -85,7 +85,7 @@ def as_documents(source: Documents, language: str | None = None) -> list[Documen
         UsageError: what is none of these, or a single text.
     """
     return [
-        d if d.language or not language else Document(d.id, d.text, d.title, language, d.group)
+        d if d.language or not language else replace(d, language=language)
         for d in each_document(source)
     ]
 

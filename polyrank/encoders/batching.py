@@ -10,8 +10,6 @@ from typing import Any, TypeVar
 import torch
 
 from polyrank.encoders.masked import Masks
-from polyrank.encoders.precision import as_precision
-from polyrank.errors import UsageError
 from polyrank.notes import Notebook
 
 R = TypeVar("R", bound=Hashable)
@@ -89,15 +87,3 @@ class Batcher:
             for place, value in zip(run, values, strict=True):
                 results[place] = value
         return results
-
-
-def as_dtype(name: str | torch.dtype | None) -> torch.dtype:
-    """A dtype by its name, or that of a precision; fp32 for None.
-
-    Raises:
-        UsageError: an unknown name, or int8, which has no dtype of its own.
-    """
-    precision = as_precision(name)
-    if precision.quantised:
-        raise UsageError(f"{precision.name} is not for this model; use fp32, bf16 or fp16")
-    return precision.dtype

@@ -13,16 +13,17 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from polyrank.base import Base
 from polyrank.base.roots import cache_root
+from polyrank.collections.files import writing
 from polyrank.encoders.int8 import TEXTS, quantised
 from polyrank.encoders.precision import AUTO, FP32, PRECISIONS, Precision, as_precision
-from polyrank.machine import machine
+from polyrank.errors import UsageError
+from polyrank.machine import cpu_bf16, machine
 from polyrank.notes import Notebook
 
 PAIRS, LATE, DENSE = "cross-encoder", "late-interaction", "dense"  # families of `losses.json`
@@ -31,7 +32,7 @@ ROUNDS, ROWS = 5, 8
 
 
 def settled(
-    wanted: str | torch.dtype | Precision | None,
+    wanted: str | None,
     family: str,
     base: Base | None,
     encoder: Any,
@@ -81,16 +82,8 @@ def _harmless(base: Base, family: str) -> list[str]:
     return [
         name
         for name, by_language in sorted(found.items())
-        if max(by_language.values()) <= LIMIT and (name != "bf16" or has_bf16())
+        if max(by_language.values()) <= LIMIT and (name != "bf16" or cpu_bf16())
     ]
-
-
-def has_bf16() -> bool:
-    """Whether this processor multiplies in bf16: AVX512-BF16 or AMX."""
-    with suppress(OSError):
-        flags = Path("/proc/cpuinfo").read_text().split()
-        return "avx512_bf16" in flags or "amx_bf16" in flags
-    return False
 
 
 @torch.inference_mode()
@@ -123,9 +116,8 @@ def _remembered(key: str, measure: Callable[[], dict[str, float]]) -> dict[str, 
         kept = json.loads(file.read_text(encoding="utf-8"))
     if key not in kept:
         kept[key] = measure()
-        with suppress(OSError):
+        with suppress(OSError, UsageError):
             file.parent.mkdir(parents=True, exist_ok=True)
-            aside = file.with_suffix(".new")
-            aside.write_text(json.dumps(kept, indent=1), encoding="utf-8")
-            aside.replace(file)
+            with writing(file) as opened:
+                opened.write(json.dumps(kept, indent=1))
     return kept[key]

@@ -42,19 +42,18 @@ PRECISIONS: Mapping[str, Precision] = {
         Precision("int8", torch.float32, quantised=True),
     )
 }
-OLDER = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}  # names of dtypes
+DTYPES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}  # as PyTorch calls them
 
 
-def as_precision(name: str | torch.dtype | Precision | None) -> Precision:
-    """A precision by its name, or that of a dtype; fp32 for None.
+def as_precision(name: str | Precision | None) -> Precision:
+    """A precision by its name, or by that of its dtype; fp32 for None.
 
     Raises:
         UsageError: another name, or 'auto', which only `polyrank.encoders.fastest` settles.
     """
     if isinstance(name, Precision):
         return name
-    known = "fp32" if name is None else str(name).removeprefix("torch.")
-    known = OLDER.get(known, known)
+    known = "fp32" if name is None else DTYPES.get(name, name)
     if known == AUTO:
         raise UsageError("precision 'auto' is not for this model; use fp32, bf16 or fp16")
     if known not in PRECISIONS:

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from polyrank.collections.files import writing
 from polyrank.collections.records import Judgement, Run
 from polyrank.errors import UsageError
 from polyrank.evaluation.pool import Pool
@@ -119,12 +120,10 @@ class Calibration:
         return self.pairs.get(pair_of(query_language, document_language), self.whole)
 
     def write(self, path: str | Path) -> None:
-        """Write the file, aside and then renamed."""
-        path = Path(path)
+        """Write the file, complete or not at all."""
         record = {"format_version": FORMAT_VERSION, **asdict(self)}
-        aside = path.with_name(f".{path.name}.new")
-        aside.write_text(json.dumps(record, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-        aside.replace(path)
+        with writing(path) as file:
+            file.write(json.dumps(record, ensure_ascii=False, indent=2) + "\n")
 
     @classmethod
     def read(cls, path: str | Path) -> Calibration:

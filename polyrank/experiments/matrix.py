@@ -15,6 +15,7 @@ from polyrank.composition.routing import (
     check_routing,
     usual_routing,
 )
+from polyrank.encoders.precision import AUTO, FP32, PRECISIONS
 from polyrank.errors import CompositionError, UsageError
 from polyrank.experiments.specification import (
     CHOSEN,
@@ -29,11 +30,19 @@ from polyrank.experiments.yaml_lines import Fields, Node, each, text_of
 from polyrank.modules.kinds import DEFAULT_KIND, KINDS, language_kinds
 from polyrank.rerankers.llm.scorers import SCORERS
 
-DTYPES = ("float32", "bfloat16", "float16", "fp32", "bf16", "fp16", "int8")
 ANALYSES = ("words", "stems", "subwords")
 
-_MODULES = ("base", "ranking", "ranking_kind", "routing", "fallback", "zoo", "max_length", "dtype")
-_WHOLE = ("base", "ranking", "zoo", "max_length", "dtype")  # takes no language modules
+_MODULES = (
+    "base",
+    "ranking",
+    "ranking_kind",
+    "routing",
+    "fallback",
+    "zoo",
+    "max_length",
+    "precision",
+)
+_WHOLE = ("base", "ranking", "zoo", "max_length", "precision")  # takes no language modules
 _LLM = ("scorer", "prompt", "window", "step", "engine")
 _STAGE = ("over", "depth", "interpolate", "keep_rest")
 _ROW = ("optional", "train", "only")
@@ -47,8 +56,8 @@ _OF_SEARCH = {
 _OF_RERANK = {
     **{name: _WHOLE if kind.acts == "model" else _MODULES for name, kind in KINDS.items()},
     "late": (*_MODULES, "query_length"),
-    "model": ("model", "max_length", "dtype"),
-    "llm": ("model", *_LLM, "dtype"),
+    "model": ("model", "max_length", "precision"),
+    "llm": ("model", *_LLM, "precision"),
 }
 _SEARCH = ("language_kind", "query_length", "analysis", "run", "model", *_LLM)
 KNOWN = ("search", "rerank", *_MODULES, *_SEARCH, *_STAGE, *_ROW)
@@ -122,7 +131,7 @@ def _system(
     values["base"] = values["base"] or System.base
     for key in ("max_length", "query_length", "depth", "window", "step"):
         values[key] = fields.integer(key, getattr(System, key))
-    values["dtype"] = fields.choice("dtype", DTYPES, "float32")
+    values["precision"] = fields.choice("precision", (*PRECISIONS, AUTO), FP32.name)
     values["analysis"] = fields.choice("analysis", ANALYSES, "stems")
     values["fallback"] = fields.choice("fallback", FALLBACKS, "error")
     values["routing"] = fields.choice("routing", ROUTINGS)

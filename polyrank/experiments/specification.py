@@ -144,7 +144,7 @@ class System:
         search: 'bm25', 'dense', 'modular' (dense, each text under its language's module), 'late',
             or 'run' for run files; None for a reranker.
         rerank: a kind of module, 'late', 'model' for a standalone checkpoint, or 'llm'.
-        base, ranking, ranking_kind, routing, fallback, zoo, max_length, query_length, dtype: as
+        base, ranking, ranking_kind, routing, fallback, zoo, max_length, query_length, precision: as
             of `Reranker` and `LateInteraction`.
         language_kind: of the language modules of a modular search, 'adapter' or 'mask'.
         analysis: of BM25.
@@ -174,7 +174,7 @@ class System:
     max_length: int = 256
     query_length: int | None = None
     language_kind: str | None = None
-    dtype: str = "float32"
+    precision: str = "fp32"
     analysis: str = "stems"
     run: str | None = None
     model: str | None = None

@@ -22,16 +22,16 @@ from polyrank.rerankers.load import RerankerSpec, load_reranker
 
 _SCORING = (
     "rerank", "base", "ranking", "ranking_kind", "routing", "fallback", "max_length",
-    "query_length", "dtype", "model",
+    "query_length", "precision", "model",
 )  # fmt: skip
-_ASKING = ("rerank", "model", "scorer", "prompt", "window", "step", "engine", "dtype")
+_ASKING = ("rerank", "model", "scorer", "prompt", "window", "step", "engine", "precision")
 _LIST = ("over", "depth")  # what a listwise model sees depends on these, too
 _SEARCHING = {
     "bm25": ("search", "analysis"),
     "dense": ("search", "base", "max_length"),
     "modular": ("search", "base", "language_kind", "fallback", "max_length"),
     "late": ("search", "base", "ranking", "ranking_kind", "routing", "fallback", "max_length",
-             "query_length", "dtype"),
+             "query_length", "precision"),
     "run": ("search", "run"),
 }  # fmt: skip
 
@@ -143,7 +143,7 @@ class Stages:
         return self._rerankers[name]
 
     def _spec(self, system: System) -> RerankerSpec:
-        spec = RerankerSpec(max_length=system.max_length, dtype=system.dtype)
+        spec = RerankerSpec(max_length=system.max_length, precision=system.precision)
         if system.rerank == "model":
             return replace(spec, model=system.model or "")
         if system.rerank == "llm":
@@ -231,7 +231,7 @@ class Stages:
 
 
 def _engine_of(system: System) -> tuple[str | None, ...]:
-    return system.model, system.dtype, system.engine
+    return system.model, system.precision, system.engine
 
 
 def _whole(kind: str | None) -> bool:

@@ -102,7 +102,7 @@ def routings(specification: Specification, found: Found) -> list[dict[str, Any]]
 def _without(system: Any, other: Any) -> bool:
     """Whether another system is this one without language modules."""
     same = ("search", "rerank", "base", "ranking", "ranking_kind", "zoo", "over", "depth",
-            "interpolate", "keep_rest", "max_length", "dtype")  # fmt: skip
+            "interpolate", "keep_rest", "max_length", "precision")  # fmt: skip
     return other.routing == "none" and all(
         getattr(system, name) == getattr(other, name) for name in same
     )

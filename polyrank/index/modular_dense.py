@@ -70,7 +70,7 @@ class ModularDense:
             zoo=zoo,
             language_kind=language_kind,
             document_length=max_length,
-            dtype=precision,
+            precision=precision,
         )
         self.ids = [document.id for document in in_order]
         self.vectors = _stacked(self.encoder.encode_documents(in_order, progress=progress))

@@ -79,7 +79,7 @@ class LateInteraction(PairScorer):
         query_length, document_length: tokens of a text that are read; None as in training.
         batch_tokens: tokens in one batch, padding included; None for what is fastest.
         device: 'cpu', 'cuda', ...; by default a GPU when there is one.
-        dtype: precision of the encoder: 'fp32' (default), 'bf16', 'fp16', 'int8' or 'auto'; the
+        precision: of the encoder: 'fp32' (default), 'bf16', 'fp16', 'int8' or 'auto'; the
             projection and the vectors are fp32.
         zoo: a folder to search for modules before `$POLYRANK_ZOO` and the bundled zoo.
         language_kind: of the language modules, 'adapter' or 'mask'; by default as the ranking
@@ -106,7 +106,7 @@ class LateInteraction(PairScorer):
         document_length: int | None = None,
         batch_tokens: int | None = None,
         device: str | None = None,
-        dtype: str | torch.dtype | None = None,
+        precision: str | None = None,
         zoo: str | Path | None = None,
         language_kind: str | None = None,
         keep: int = 0,
@@ -120,7 +120,9 @@ class LateInteraction(PairScorer):
         parts = load_parts(base, self.ranking, kind, zoo)
         self.base, self.kind = parts.base, parts.ranking.kind
         row = KINDS[self.kind]
-        self.precision = settled(dtype, LATE, self.base, parts.encoder, self.device, self._notebook)
+        self.precision = settled(
+            precision, LATE, self.base, parts.encoder, self.device, self._notebook
+        )
         self.routing = routing or (row.late_routing if parts.modular else "none")
         self.language_kind = language_kind or row.beneath
         self._masked = MaskedEncoder(

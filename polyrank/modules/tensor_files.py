@@ -36,8 +36,9 @@ def read_tensors(folder: Path, safe: str, pickled: str) -> dict[str, Tensor]:
         raise ModuleError(f"'{folder}' has neither {safe} nor {pickled}.\nFetch or train it again.")
     try:
         if path.name == safe:
-            return load_file(path)
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
+            tensors = load_file(path)
+        else:
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # each reader has its own kinds; all mean: not these tensors
         # torch's own words on a pickle advise to load it anyway; they are not repeated.
         reason = (

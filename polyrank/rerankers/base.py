@@ -113,7 +113,7 @@ def best_first(
         if not math.isfinite(score):
             raise PolyrankError(
                 f"query '{query.id}', document '{document.id}': the score is {score}. "
-                "Try --dtype float32, or look whether the module was trained to the end."
+                "Try --precision fp32, or look whether the module was trained to the end."
             )
     hits = ranked(
         ScoredDocument(query.id, document.id, float(f"{score:.9g}"))

@@ -26,7 +26,7 @@ class ComposedReranker(ModularReranker):
         composition: a file that `polyrank compose --output` wrote, or what was read from it.
         base: where to find the base, if not as the composition says; or the loaded base.
         zoo: a folder to search for modules before `$POLYRANK_ZOO` and the bundled zoo.
-        options: `max_length`, `batch_tokens`, `device` and `dtype` of `ModularReranker`.
+        options: `max_length`, `batch_tokens`, `device` and `precision` of `ModularReranker`.
 
     Raises:
         CompositionError: a base or a module whose weights are others than those that were planned,

@@ -46,7 +46,7 @@ class CrossEncoder(PairScorer):
         max_length: tokens of a pair that are read; the longer side is cut first.
         batch_tokens: tokens in one batch, padding included; None for what is fastest.
         device: 'cpu', 'cuda', ...; by default a GPU when there is one.
-        dtype: precision: 'fp32' (default), 'bf16', 'fp16', 'int8' or 'auto'.
+        precision: 'fp32' (default), 'bf16', 'fp16', 'int8' or 'auto'.
 
     Raises:
         ModuleError: a model that cannot be read, was altered, or has several logits.
@@ -58,7 +58,7 @@ class CrossEncoder(PairScorer):
         max_length: int = 256,
         batch_tokens: int | None = None,
         device: str | None = None,
-        dtype: str | torch.dtype | None = None,
+        precision: str | None = None,
     ) -> None:
         self.device = device_of(device)
         super().__init__(batch_tokens or usual_tokens(self.device))
@@ -68,7 +68,7 @@ class CrossEncoder(PairScorer):
             verify(folder)
         read = _with_adapter if (folder / RANKING / CARD_FILE).is_file() else _whole
         self.model, self.tokenizer, self.precision, self._run, beside, prefixes = read(
-            str(model), self.device, dtype, self._notebook
+            str(model), self.device, precision, self._notebook
         )
         self.prefixes: tuple[str, str] = prefixes
         self._held = [*self.model.parameters(), *beside]
@@ -130,15 +130,10 @@ class Rows:
 
 # A model, its tokenizer and precision, what scores a batch with it, tensors beside those of the
 # model, and what is put before queries and passages.
-Loaded = tuple[
-    Any, Any, Precision, Callable[[Rows], Tensor], list[Tensor], tuple[str, str]
-]  # fmt: skip
+Loaded = tuple[Any, Any, Precision, Callable[[Rows], Tensor], list[Tensor], tuple[str, str]]
 
 
-Wanted = str | torch.dtype | None  # a precision
-
-
-def _whole(name: str, device: torch.device, wanted: Wanted, notebook: Notebook) -> Loaded:
+def _whole(name: str, device: torch.device, wanted: str | None, notebook: Notebook) -> Loaded:
     model, tokenizer = read_classifier(name)
     precision = settled(wanted, PAIRS, None, model.base_model, device, notebook)
     masked = MaskedEncoder(model.base_model, device, precision, tokenizer)
@@ -176,7 +171,9 @@ _HEADS: dict[str, Callable[[Any, Tensor], Tensor]] = {
 }
 
 
-def _with_adapter(name: str, device: torch.device, wanted: Wanted, notebook: Notebook) -> Loaded:
+def _with_adapter(
+    name: str, device: torch.device, wanted: str | None, notebook: Notebook
+) -> Loaded:
     """An encoder, and the ranking adapter in its folder."""
     from polyrank.base import load_base
 

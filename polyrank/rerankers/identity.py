@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from polyrank.base import Base, expanded
+from polyrank.errors import ModuleError
 from polyrank.modules.card import sha256
 from polyrank.zoo.find import list_modules
+
+UPDATES = "adapter_config.json"  # what PEFT writes beside low-rank updates
 
 
 def composition_identity(
@@ -42,4 +46,23 @@ def weights_of(name: str | Path, model: Any) -> str:
     if not folder.is_dir():
         return f"{name} {model.config._commit_hash}"
     files = sorted(folder.rglob("*.safetensors")) + sorted(folder.glob("tokenizer*.json"))
-    return ", ".join(f"{f.name} {sha256(f)[:12]}" for f in files)
+    told = ", ".join(f"{f.name} {sha256(f)[:12]}" for f in files)
+    base = updated_base(folder)
+    return told if base is None else f"{told}, over {weights_of(base, model)}"
+
+
+def updated_base(folder: Path) -> str | None:
+    """The model that a folder of PEFT's low-rank updates is for; None for another folder.
+
+    Raises:
+        ModuleError: updates that do not say.
+    """
+    path = folder / UPDATES
+    if not path.is_file():
+        return None
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModuleError(
+            f"'{path}' does not say which model the updates are for: {error!r}"
+        ) from error

@@ -51,7 +51,6 @@ class RerankerSpec:
         query_length: tokens of a query in late interaction; None as in training.
         device, precision: where and in what it runs: 'fp32' (default), 'bf16', 'fp16', 'int8' on a
             CPU, or 'auto', the fastest that is known to lose nothing to speak of.
-        dtype: an older name of the precision.
         zoo: a folder to search for modules first.
         keep: bytes of document vectors that late interaction keeps between queries.
         seed: of everything random; None leaves the generators alone.
@@ -71,12 +70,11 @@ class RerankerSpec:
     max_length: int = 256
     query_length: int | None = None
     device: str | None = None
-    dtype: str | None = None
+    precision: str | None = None
     zoo: str | Path | None = None
     keep: int = 0
     seed: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
-    precision: str | None = None
 
     @property
     def of_ranking(self) -> str:
@@ -183,7 +181,7 @@ def spec_of(spec: Any, **options: Any) -> RerankerSpec:
 def with_settled(spec: RerankerSpec, reranker: Reranker) -> RerankerSpec:
     """The spec with the precision that 'auto' meant here, for workers on other machines."""
     precision = getattr(reranker, "precision", None)
-    return spec if precision is None else replace(spec, precision=None, dtype=precision.name)
+    return spec if precision is None else replace(spec, precision=precision.name)
 
 
 def _checked(spec: RerankerSpec) -> RerankerSpec:
@@ -206,10 +204,6 @@ def _checked(spec: RerankerSpec) -> RerankerSpec:
         raise UsageError(f"a reranker of type '{spec.type}' needs '{needed}'")
     if spec.model is not None and spec.composition is not None:
         raise UsageError("give 'model' or 'composition', not both")
-    if spec.precision is not None:
-        if spec.dtype is not None and spec.dtype != spec.precision:
-            raise UsageError("give 'precision' or its older name 'dtype', not both")
-        spec = replace(spec, dtype=spec.precision)
     if spec.max_length < 1:
         raise UsageError(f"max_length is {spec.max_length}; give 1 or more")
     if spec.options and spec.type is None and "scorer" not in spec.options:
@@ -327,7 +321,7 @@ def modular(spec: RerankerSpec) -> Reranker:
         fallback=spec.fallback,
         max_length=spec.max_length,
         device=spec.device,
-        dtype=spec.dtype,
+        precision=spec.precision,
         zoo=spec.zoo,
         **spec.options,
     )
@@ -354,7 +348,7 @@ def late_interaction(spec: RerankerSpec) -> Reranker:
         query_length=spec.query_length,
         document_length=spec.max_length,
         device=spec.device,
-        dtype=spec.dtype,
+        precision=spec.precision,
         zoo=spec.zoo,
         language_kind=language_kind,
         keep=spec.keep,
@@ -377,7 +371,7 @@ def composition(spec: RerankerSpec) -> Reranker:
         spec.zoo,
         max_length=spec.max_length,
         device=spec.device,
-        dtype=spec.dtype,
+        precision=spec.precision,
         **spec.options,
     )
 
@@ -390,7 +384,7 @@ def cross_encoder(spec: RerankerSpec) -> Reranker:
         spec.model or "",
         max_length=spec.max_length,
         device=spec.device,
-        dtype=spec.dtype,
+        precision=spec.precision,
         **spec.options,
     )
 
@@ -404,4 +398,4 @@ def llm(spec: RerankerSpec) -> Reranker:
     engine = options.pop("engine", spec.model)
     if spec.seed is not None:
         options.setdefault("seed", spec.seed)
-    return load_llm_reranker(engine, device=spec.device, dtype=spec.dtype, **options)
+    return load_llm_reranker(engine, device=spec.device, precision=spec.precision, **options)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
-
 from polyrank.base import DEFAULT_BASE, Base, device_of, load_base
 from polyrank.collections.records import Document, Query
 from polyrank.collections.texts import as_pairs
@@ -46,8 +44,8 @@ class ModularReranker(PairScorer):
         max_length: tokens of a pair that are read; the longer side is cut first.
         batch_tokens: tokens in one batch, padding included; None for what is fastest.
         device: 'cpu', 'cuda', ...; by default a GPU when there is one.
-        dtype: precision of the encoder: 'fp32' (default), 'bf16', 'fp16', 'int8' or 'auto'; the
-            head is fp32.
+        precision: of the encoder: 'fp32' (default), 'bf16', 'fp16', 'int8' or 'auto'; the head is
+            fp32.
         zoo: a folder to search for modules before `$POLYRANK_ZOO` and the bundled zoo.
         ranking_kind: of the ranking module, where it is another than `kind`, so that language masks
             lie under a ranking adapter or language adapters over a ranking mask.
@@ -71,7 +69,7 @@ class ModularReranker(PairScorer):
         max_length: int = 256,
         batch_tokens: int | None = None,
         device: str | None = None,
-        dtype: str | torch.dtype | None = None,
+        precision: str | None = None,
         zoo: str | Path | None = None,
         ranking_kind: str | None = None,
     ) -> None:
@@ -86,7 +84,7 @@ class ModularReranker(PairScorer):
         self._compositions: dict[tuple[str | None, str | None], Composition] = {}
         self._plain = self._compose("none")
         self.precision = settled(
-            dtype, PAIRS, self.base, self.base.model, self.device, self._notebook
+            precision, PAIRS, self.base, self.base.model, self.device, self._notebook
         )
         self._engine = ModularEncoder.for_pairs(
             self.base, self._plain, self.device, self.precision, zoo

@@ -94,10 +94,6 @@ def test_auto_takes_the_fastest_that_is_harmless(tiny_base, monkeypatch, tmp_pat
         assert list(json.loads(kept.read_text()).values()) == [{"fp32": 2.0, "int8": 1.0}]
 
 
-def test_a_spec_takes_a_precision_or_its_older_name():
-    from polyrank.rerankers.load import spec_of
-
-    assert spec_of("e5-small", precision="int8").dtype == "int8"
-    assert spec_of("e5-small", precision="fp32", dtype="fp32").dtype == "fp32"
-    with pytest.raises(UsageError, match="not both"):
-        spec_of("e5-small", precision="int8", dtype="float32")
+def test_a_precision_may_be_called_by_its_dtype():
+    assert as_precision("bfloat16") is as_precision("bf16")
+    assert as_precision(None).name == "fp32"

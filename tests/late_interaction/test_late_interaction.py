@@ -50,7 +50,7 @@ def test_rows_without_padding_are_encoded_as_a_padded_batch(model, texts):
 
 
 def test_8_bits_are_near_and_known_by_the_identity(model, texts):
-    exact, small = model(), model(dtype="int8")
+    exact, small = model(), model(precision="int8")
     for one, two in zip(exact.encode_documents(texts), small.encode_documents(texts), strict=True):
         assert ((one * two).sum(dim=1) > 0.9).all()  # cosines
     assert small.identity() == {**exact.identity(), "precision": "int8"}

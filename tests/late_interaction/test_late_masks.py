@@ -155,7 +155,7 @@ def test_models_of_one_base_wait_for_each_other(model, texts):
 
 def test_bf16_runs_on_a_copy(model, texts, tiny_base, as_it_was):
     unchanged = as_it_was(tiny_base.model)
-    coarse = model(dtype="bfloat16").encode_documents(texts)
+    coarse = model(precision="bf16").encode_documents(texts)
     exact = model().encode_documents(texts)
     assert unchanged()
     assert all((a - b).abs().max() < 0.2 for a, b in zip(coarse, exact, strict=True))

@@ -139,11 +139,11 @@ def test_what_does_not_fit_is_refused(reranker):
     with pytest.raises(ModuleError, match="train ranking"):
         reranker(ranking="absent")
     with pytest.raises(UsageError, match="fp32"):
-        reranker(dtype="float8")
+        reranker(precision="float8")
 
 
 def test_bf16_stays_close(reranker, pairs):
-    exact, coarse = reranker().score(pairs), reranker(dtype="bfloat16").score(pairs)
+    exact, coarse = reranker().score(pairs), reranker(precision="bf16").score(pairs)
     assert coarse == pytest.approx(exact, abs=0.5)
     assert coarse != exact
 
@@ -171,8 +171,8 @@ def test_rows_without_padding_score_as_a_padded_batch(reranker, pairs, routing):
 
 
 def test_a_score_in_8_bits_is_near_and_is_known_by_its_identity(reranker, pairs):
-    exact, small = reranker(), reranker(dtype="int8")
+    exact, small = reranker(), reranker(precision="int8")
     far = [abs(a - b) for a, b in zip(exact.score(pairs), small.score(pairs), strict=True)]
     assert 0 < max(far) < 0.3 * (max(exact.score(pairs)) - min(exact.score(pairs)))
     assert {**exact.identity(), "precision": "int8"} == small.identity()
-    assert small.score(pairs) == reranker(dtype="int8").score(pairs)
+    assert small.score(pairs) == reranker(precision="int8").score(pairs)

@@ -203,7 +203,7 @@ def test_a_copy_of_a_shared_base_waits_for_its_bare_weights(reranker):
     bare, made = copy.deepcopy(scorer.base.model).bfloat16(), []
 
     def build():
-        made.append(reranker(routing="none", dtype="bfloat16")._engine.encoder)
+        made.append(reranker(routing="none", precision="bf16")._engine.encoder)
 
     thread = threading.Thread(target=build)
     with scorer._engine.under(scorer._engine.active(scorer._plain).masks):
@@ -215,7 +215,7 @@ def test_a_copy_of_a_shared_base_waits_for_its_bare_weights(reranker):
 
 
 def test_bf16_stays_close_and_comes_back(reranker, pairs, as_it_was):
-    exact, coarse = reranker(routing="both"), reranker(routing="both", dtype="bfloat16")
+    exact, coarse = reranker(routing="both"), reranker(routing="both", precision="bf16")
     unchanged = as_it_was(coarse._engine.encoder)
     assert coarse._engine.encoder.dtype == torch.bfloat16
     scores = coarse.score(pairs)

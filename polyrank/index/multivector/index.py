@@ -40,8 +40,8 @@ class MultiVectorIndex:
         model: a late-interaction model or an `Encoder`; by default the one that the index was
             built with is loaded when it is needed. Another one is refused at its first use.
         device: where documents are scored; by default the CPU.
-        options: of `LateInteraction`, such as `base`, `ranking`, `zoo` or `dtype`, where the model
-            is not where the index says.
+        options: of `LateInteraction`, such as `base`, `ranking` or `zoo`, where the model is not
+            where the index says, and its `precision`.
 
     Raises:
         UsageError: no index there.

@@ -29,7 +29,7 @@ def load_llm_reranker(
     retries: int = 5,
     top_logprobs: int = 20,
     device: str | None = None,
-    dtype: str | None = None,
+    precision: str | None = None,
     batch_tokens: int = 16384,
     share_prefix: bool = True,
     **options: Any,
@@ -48,7 +48,7 @@ def load_llm_reranker(
         tokenizer: with `engine_url`, folder or Hub id of the model's tokenizer.
         context: tokens of a prompt and its answer; else what the model was made for, or 8192.
         concurrency, timeout, retries, top_logprobs: of the server, see `HTTPEngine`.
-        device, dtype, batch_tokens, share_prefix: in this process, see `TransformersEngine`.
+        device, precision, batch_tokens, share_prefix: in this process, see `TransformersEngine`.
         options: of the scorer, see `SCORERS[scorer].options` and `SHARED`.
 
     Raises:
@@ -95,14 +95,14 @@ def load_llm_reranker(
         if card is None and is_logit_score(model_or_engine) and scorer == "label" and not prompt:
             folder = read_logit_score(model_or_engine)
             engine = TransformersEngine(
-                folder.model, device, dtype, batch_tokens, share_prefix, context
+                folder.model, device, precision, batch_tokens, share_prefix, context
             )
             found: ListReranker = entry.load()(
                 engine, folder.prompt(instruction), tokens=folder.tokens(engine.tokenizer), **chosen
             )
             return found
         engine = TransformersEngine(
-            model_or_engine, device, dtype, batch_tokens, share_prefix, context
+            model_or_engine, device, precision, batch_tokens, share_prefix, context
         )
     if card is not None and card.chat_template is not None:
         engine.tokenizer.chat_template = card.chat_template or None

@@ -11,6 +11,7 @@ import torch
 from polyrank.base import Base, load_base
 from polyrank.collections.records import Document
 from polyrank.errors import DataError
+from polyrank.machine import fast_bf16
 from polyrank.progress import note
 from polyrank.training.examples.negatives import (
     Example,
@@ -19,7 +20,6 @@ from polyrank.training.examples.negatives import (
     write_examples,
 )
 from polyrank.training.examples.teachers import scored_by
-from polyrank.training.loop.steps import fast_bf16
 
 
 def prepared(

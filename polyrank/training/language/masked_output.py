@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from polyrank.machine import fast_bf16
 from polyrank.training.head.output_head import OutputHead
 from polyrank.training.language.masking import mask_tokens, masked_loss
 from polyrank.training.language.students import Encoding
 from polyrank.training.loop.processes import share, shared_mean
-from polyrank.training.loop.steps import fast_bf16
 
 
 class MaskedOutput:

@@ -17,10 +17,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from polyrank.base import Base
+from polyrank.machine import fast_bf16
 from polyrank.progress import track
 from polyrank.training.language.mean_pool import mean_pool
 from polyrank.training.language.students import Encoding
-from polyrank.training.loop.steps import Batch, fast_bf16
+from polyrank.training.loop.steps import Batch
 
 SIDES = ("query", "passage")
 HELD_OUT = 200  # pairs at most, and a tenth of them at most

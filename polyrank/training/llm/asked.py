@@ -92,6 +92,7 @@ class LLMObjective:
     """
 
     pointwise = False  # whether each document has a prompt of its own
+    reads = False  # whether scores are read that a loss can compare
     scale: Scale | None = None  # that scores must be on; None for any
 
     def __init__(self, renderer: Renderer, seen: int, room: int = 1) -> None:

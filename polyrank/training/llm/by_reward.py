@@ -18,7 +18,7 @@ import torch
 from transformers import PrinterCallback, TrainerCallback
 
 from polyrank.errors import Interrupted, UsageError
-from polyrank.machine import machine
+from polyrank.machine import fast_bf16, machine
 from polyrank.progress import note
 from polyrank.rerankers.llm.prompt import Prompt
 from polyrank.training.examples.negatives import Example
@@ -29,7 +29,7 @@ from polyrank.training.llm.recipe import LLMRecipe
 from polyrank.training.llm.rewards.by_name import Reward
 from polyrank.training.llm.sample import Sample
 from polyrank.training.loop import processes
-from polyrank.training.loop.steps import SaveByClock, fast_bf16, last_checkpoint
+from polyrank.training.loop.steps import SaveByClock, last_checkpoint
 
 SAVE_EVERY = 50  # steps
 
@@ -159,7 +159,7 @@ class RewardLog(TrainerCallback):
 
 def _tasks(batches: LLMBatches, step: int) -> Iterator[dict[str, Any]]:
     """The prompts of a step, with what its rewards compare answers with."""
-    for question, samples in batches.asked(step, answered=False):
+    for question, samples in batches.unanswered(step):
         for sample in samples:
             yield {"prompt": sample.text, "ids": list(sample.prompt), **_known(question, sample)}
 

@@ -21,6 +21,7 @@ class LabelObjective(LLMObjective):
     """A prompt for each document, with its score read after it."""
 
     pointwise = True
+    reads = True
 
     def __init__(self, renderer: Renderer, seen: int, room: int = 1) -> None:
         super().__init__(renderer, seen, room)

@@ -17,6 +17,8 @@ from polyrank.training.llm.sample import Reading
 class LettersObjective(LLMObjective):
     """A prompt for each question, with the scores of all documents read after it."""
 
+    reads = True
+
     def __init__(self, renderer: Renderer, seen: int, room: int = 1) -> None:
         super().__init__(renderer, seen, room)
         names = self.prompt.named(seen)

@@ -42,7 +42,7 @@ class LLMBatches:
 
     def __call__(self, step: int) -> Batch:
         drawn = self._drawn(step)
-        asked = [samples for _, samples in self.asked(step)]
+        asked = [samples for _, samples in self._asked(drawn, step, answered=True)]
         mask = existing_candidates(drawn)
         taught = torch.tensor([each.example.teacher is not None for each in drawn])
         batch: dict[str, Any] = {
@@ -58,13 +58,16 @@ class LLMBatches:
                 batch["teacher"][row] = self.objective.targets(scores)
         return batch
 
-    def asked(self, step: int, answered: bool = True) -> list[tuple[Question, list[Sample]]]:
-        """The questions of a step with their prompts, with answers to imitate or without."""
+    def unanswered(self, step: int) -> list[tuple[Question, list[Sample]]]:
+        """The questions of a step with their prompts, without answers to imitate."""
+        return self._asked(self._drawn(step), step, answered=False)
+
+    def _asked(
+        self, drawn: Sequence[Drawn], step: int, answered: bool
+    ) -> list[tuple[Question, list[Sample]]]:
         random = np.random.default_rng([self.seed, 11, step])  # what an objective shuffles
-        questions = [self._question(each) for each in self._drawn(step)]
-        return [
-            (question, self.objective.samples(question, random, answered)) for question in questions
-        ]
+        questions = map(self._question, drawn)
+        return [(one, self.objective.samples(one, random, answered)) for one in questions]
 
     def _drawn(self, step: int) -> list[Drawn]:
         return draw(self.examples, step, self.queries, self.negatives, self.seed)

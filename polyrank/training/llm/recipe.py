@@ -82,11 +82,12 @@ class LLMRecipe:
 
     def __post_init__(self) -> None:
         entry = self.entry
-        if self.loss not in (None, NO_LOSS) and not entry.loss:
-            raise UsageError(
-                f"--loss would be ignored: the objective '{self.objective}' imitates answers and "
-                "reads no scores; leave it out"
-            )
+        for option, given in (("loss", self.loss), ("then", self.then)):
+            if given not in (None, NO_LOSS) and not entry.loss:
+                raise UsageError(
+                    f"--{option} would be ignored: the objective '{self.objective}' imitates "
+                    "answers and reads no scores; leave it out"
+                )
         if self.generation and entry.generation is None:
             raise UsageError(
                 f"--generation would be ignored: the objective '{self.objective}' has no answers "

@@ -22,6 +22,7 @@ class SetwiseObjective(LLMObjective):
         if not self.prompt.output:  # then its scorer reads the logits of the names
             names = self.prompt.named(seen)
             self.letters = [token.id for token in renderer.tokens(names, names)]
+            self.reads = True
 
     def answer(self, question: Question, shown: Sequence[int], names: Sequence[str]) -> str:
         best = names[list(shown).index(0)]

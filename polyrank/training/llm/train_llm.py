@@ -142,6 +142,11 @@ class LLMTraining:
         self.renderer = Renderer(prompt, self.tokenizer, recipe.length, recipe.document_tokens)
         room = recipe.policy.tokens if recipe.policy.reward else 1
         self.objective = entry.load()(self.renderer, 1 + recipe.negatives, room)
+        if any(recipe.losses) and not recipe.policy.reward and not self.objective.reads:
+            raise UsageError(
+                f"the prompt '{prompt.name}' lets the model write, so that there are no scores for "
+                "a loss; give --loss none --generation 1, or another prompt"
+            )
         wanted = recipe.needs_scores and not self.rows.teachers and not entry.mixed
         read, self.documents = self.rows.read(scored=wanted)
         self.read, self.apart = _split(read, recipe.held_out, recipe.seed)

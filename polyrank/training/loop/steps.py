@@ -26,7 +26,7 @@ from torch.utils.data import Dataset, SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from polyrank.errors import DataError, Interrupted
-from polyrank.machine import machine
+from polyrank.machine import fast_bf16, machine
 from polyrank.training.loop import processes
 
 Batch = Mapping[str, Any]
@@ -170,21 +170,6 @@ class Log(TrainerCallback):
                 f"step {state.global_step}/{state.max_steps} loss {logs['loss']:.4f}",
                 file=sys.stderr,
             )
-
-
-def fast_bf16() -> bool:
-    """True where bf16 matrix products beat fp32: a GPU, or a CPU with AMX or AMD's AVX512-BF16.
-
-    On an Intel CPU with AVX512-BF16 but without AMX, fp32 products of our sizes are the faster ones
-    (torch 2.13).
-    """
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    try:
-        features = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
-    return "amx_bf16" in features or ("AuthenticAMD" in features and "avx512_bf16" in features)
 
 
 def fit(

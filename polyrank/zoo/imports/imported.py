@@ -13,7 +13,6 @@ from polyrank.modules.folder import new_folder
 from polyrank.modules.kind import resolved
 from polyrank.modules.kinds import KINDS
 from polyrank.modules.projection import PROJECTION_FILE, RULES_FILE
-from polyrank.modules.soundness import check_safetensors
 from polyrank.zoo.imports import adapterhub, masks, xmod
 from polyrank.zoo.imports.composable_sft import SFT_FILE
 from polyrank.zoo.imports.source import fetched
@@ -74,10 +73,7 @@ def import_module(
             wanted = Wanted(
                 source, Path(zoo), role, tag, name, loaded, trust_base, licence, overwrite
             )
-            brought = fetched(source, files)
-            for weights in sorted(brought.glob("*.safetensors")):
-                check_safetensors(weights)
-            return bring(brought, wanted)
+            return bring(fetched(source, files), wanted)
     raise ModuleError(
         f"'{source}' is not a module that polyrank reads: it has none of {', '.join(_FORMATS)}.\n"
         "Give a folder of the adapters library, of composable-sft, or an XMOD checkpoint."

@@ -160,11 +160,11 @@ def test_memory_that_runs_out_halves_the_batch(llama, monkeypatch):
 
 
 def test_logits_of_16_bit_weights_are_32_bit(llama):
-    engine = TransformersEngine(llama, device="cpu", dtype="bfloat16")
+    engine = TransformersEngine(llama, device="cpu", precision="bf16")
     rows = engine.logits(prompts_of(engine), tokens_of(engine))
     values = torch.tensor(rows)
     assert not torch.equal(values, values.bfloat16().float())  # they hold more than 8 bits
-    assert engine.identity()["dtype"] == "bfloat16"
+    assert engine.identity()["precision"] == "bf16"
 
 
 def test_a_sliding_window_shares_no_prefix(qwen3):
@@ -185,7 +185,7 @@ def test_what_is_no_language_model_is_refused(tmp_path, llama):
     with pytest.raises(ModuleError, match="cannot be read"):
         TransformersEngine(tmp_path)
     with pytest.raises(UsageError, match="unknown precision"):
-        TransformersEngine(llama, dtype="int3")
+        TransformersEngine(llama, precision="int3")
 
 
 def test_code_of_a_model_is_refused(llama, tmp_path):

@@ -126,7 +126,7 @@ def test_rows_without_scores_are_left_out_of_a_teachers_loss(model, batches, exa
 def test_the_order_of_questions_changes_nothing(model, batches):
     made = batches("label", queries=3)
     loss = LLMLoss([parse_loss("infonce")], 0.0)
-    asked = [samples for _, samples in made.asked(0)]
+    asked = [samples for _, samples in made.unanswered(0)]  # labels have no answers
     batch = made(0)
     turned = {**batch, **collated(asked[::-1], made.objective.pad)}
     turned["mask"], turned["teacher"] = batch["mask"].flip(0), batch["teacher"].flip(0)

@@ -184,6 +184,7 @@ def test_an_unknown_objective_is_refused():
     ("options", "message"),
     [
         ({"objective": "listwise", "loss": "infonce"}, "--loss would be ignored"),
+        ({"objective": "selector", "then": "infonce"}, "--then would be ignored"),
         ({"objective": "label", "generation": 1.0}, "--generation would be ignored"),
         ({"objective": "label", "loss": "none"}, "nothing to learn"),
         ({"objective": "letters", "loss": "none", "generation": 0.0}, "nothing to learn"),

@@ -214,6 +214,16 @@ def test_rows_without_scores_are_refused_where_they_are_needed(llama, tmp_path):
         )
 
 
+def test_a_loss_without_scores_is_refused(trained):
+    """A prompt that reasons has no logits to compare: nothing would be learned, in silence."""
+    with pytest.raises(UsageError, match="--loss none --generation 1"):
+        trained(objective="setwise", prompt="setwise-reason")
+    _, card = trained(
+        objective="setwise", prompt="setwise-reason", loss="none", generation=1.0, steps=1
+    )
+    assert (card.recipe["loss"], card.recipe["generation"]) == ("none", 1.0)
+
+
 def test_an_encoder_decoder_is_refused(rows, save_language_model, chat_tokenizer, tmp_path):
     from transformers import T5Config, T5ForConditionalGeneration
 

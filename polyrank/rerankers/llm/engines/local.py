@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from polyrank.base import device_of
-from polyrank.encoders.batching import as_dtype
+from polyrank.encoders.precision import as_precision
+from polyrank.errors import UsageError
 from polyrank.notes import Notebook
 from polyrank.rerankers.identity import weights_of
 from polyrank.rerankers.llm.engines.base import Generation, PromptIds, Sampling, Token, Usage
@@ -77,7 +78,7 @@ class TransformersEngine:
         model: a folder or Hub id. Weights are read from safetensors alone, and no code that comes
             with a model is run.
         device: 'cpu', 'cuda', ...; by default a GPU when there is one.
-        dtype: 'float32' (default), 'bfloat16' or 'float16'. Logits of labels are fp32 always.
+        precision: 'fp32' (default), 'bf16' or 'fp16'. Logits of labels are fp32 always.
         batch_tokens: tokens in one batch, padding and shared prefix included; halved when memory
             runs out, down to one prompt.
         share_prefix: compute what all prompts of a call begin with once, and keep its keys and
@@ -94,15 +95,17 @@ class TransformersEngine:
         self,
         model: str | Path,
         device: str | None = None,
-        dtype: str | None = None,
+        precision: str | None = None,
         batch_tokens: int = 16384,
         share_prefix: bool = True,
         context: int | None = None,
     ) -> None:
         self.name, self.device = str(model), device_of(device)
         self.batch_tokens, self.share_prefix = batch_tokens, share_prefix
-        self.dtype = dtype or "float32"
-        loaded, self.tokenizer = read_language_model(str(model), as_dtype(self.dtype))
+        self.precision = as_precision(precision)
+        if self.precision.quantised:
+            raise UsageError("int8 is not for language models; use fp32, bf16 or fp16")
+        loaded, self.tokenizer = read_language_model(str(model), self.precision.dtype)
         self.model = loaded.to(self.device)
         self.head = Head(self.model.get_output_embeddings())
         self.model.set_output_embeddings(self.head)
@@ -123,9 +126,8 @@ class TransformersEngine:
         return sum(t.numel() for t in held), sum(t.numel() * t.element_size() for t in held)
 
     def identity(self) -> dict[str, str]:
-        """The weights; their type only where it is not fp32."""
-        found = {"model weights": weights_of(self.name, self.model)}
-        return found if self.dtype == "float32" else {**found, "dtype": self.dtype}
+        """The weights, and in which precision they run."""
+        return {"model weights": weights_of(self.name, self.model), **self.precision.identity()}
 
     def logits(self, prompts: Sequence[PromptIds], tokens: Sequence[Token]) -> list[list[float]]:
         """Logits of the tokens at the last position of each prompt, in fp32."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,7 @@ from polyrank.base import expanded, load_tokenizer, only_cached
 from polyrank.base.quiet import quiet_transformers
 from polyrank.base.trusted import refuse_code_of
 from polyrank.errors import ModuleError
-
-UPDATES = "adapter_config.json"  # what PEFT writes beside low-rank updates
+from polyrank.rerankers.identity import updated_base
 
 
 def read_language_model(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
@@ -26,8 +24,8 @@ def read_language_model(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     folder = expanded(name)
-    if (folder / UPDATES).is_file():
-        return _updated(folder, dtype)
+    if (base := updated_base(folder)) is not None:
+        return _updated(folder, base, dtype)
     source = str(folder) if folder.is_dir() else name
     try:
         with quiet_transformers():
@@ -55,15 +53,9 @@ def read_language_model(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
     return model.eval(), read_tokenizer(name)
 
 
-def _updated(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
+def _updated(folder: Path, base: str, dtype: torch.dtype) -> tuple[Any, Any]:
     """The model that a folder of low-rank updates was trained from, with these added, and the
     folder's tokenizer."""
-    try:
-        base = json.loads((folder / UPDATES).read_text(encoding="utf-8"))["base_model_name_or_path"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModuleError(
-            f"'{folder / UPDATES}' does not say which model the updates are for: {error!r}"
-        ) from error
     try:
         from peft import PeftModel
     except ImportError as error:
@@ -71,9 +63,9 @@ def _updated(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
             f"'{folder}' holds low-rank updates, which need PEFT.\n"
             "Install it with:  pip install 'polyrank[rl]'"
         ) from error
-    if (expanded(str(base)) / UPDATES).is_file():
+    if updated_base(expanded(base)) is not None:
         raise ModuleError(f"'{folder}' holds updates for '{base}', which holds updates itself")
-    model, _ = read_language_model(str(base), dtype)
+    model, _ = read_language_model(base, dtype)
     try:
         updated = PeftModel.from_pretrained(model, str(folder), use_safetensors=True)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
