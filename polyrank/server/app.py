@@ -24,9 +24,10 @@ from polyrank.server.contracts import (
     ScoreBody,
     SearchBody,
 )
+from polyrank.server.dispatcher import Caller
 from polyrank.server.guard import Guard
 from polyrank.server.problems import Problem, without_paths
-from polyrank.server.service import Caller, Service
+from polyrank.server.service import Service
 
 log = logging.getLogger("polyrank.server")
 

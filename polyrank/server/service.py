@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from polyrank.collections.records import Document, Query
 from polyrank.languages import tags
+from polyrank.server.answers import about_document, listed_texts, query_language, tei_row
 from polyrank.server.contracts import (
     DetectBody,
     ExplainBody,
@@ -21,6 +20,7 @@ from polyrank.server.contracts import (
     SearchBody,
     Spans,
 )
+from polyrank.server.dispatcher import Caller, Dispatcher
 from polyrank.server.explaining import explanation, modules
 from polyrank.server.lists import Listed, Reading, Together, about, rows_of, warnings_of
 from polyrank.server.metrics import Metrics
@@ -28,24 +28,11 @@ from polyrank.server.models import Served
 from polyrank.server.problems import Problem
 from polyrank.server.records import documents_of, one_of, query_of, spread, tag_of, with_languages
 from polyrank.server.settings import Settings
-from polyrank.server.work import Busy, Call, Closed, Job, Pairs, WorkQueue
+from polyrank.server.work import Call, Job, Pairs, WorkQueue
 
 if TYPE_CHECKING:
     from polyrank.index.multivector import MultiVectorIndex
     from polyrank.rerankers.base import Ranking
-
-T = TypeVar("T")
-Gone = Callable[[], Awaitable[None]]  # ends when the client has closed its connection
-
-CLOSED = 499  # nginx' status for a client that left; nobody sees it
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who asks: whose bounds count, and how to learn that they left."""
-
-    owner: str
-    gone: Gone
 
 
 class Service:
@@ -74,7 +61,7 @@ class Service:
             settings.max_queued_tokens_per_key,
             self.metrics.step,
         )
-        self._aside = ThreadPoolExecutor(1, "polyrank-language")
+        self._dispatcher = Dispatcher(self.queue, self.metrics)
         for served in self.models.values():
             _smaller_batches(served, settings.step_tokens)
 
@@ -85,7 +72,7 @@ class Service:
     def close(self) -> None:
         """Finish what was taken, and stop."""
         self.queue.close()
-        self._aside.shutdown()
+        self._dispatcher.close()
 
     # ---------------------------------------------------------------------------------- routes
 
@@ -97,9 +84,9 @@ class Service:
         ((listed, ranking, sure),) = await self._ranked(served, [(query, documents)], body, caller)
         rows = rows_of(listed, ranking, body.raw, body.min_score)[: body.rows]
         if body.documents is None:
-            return [_tei_row(row, documents, body.returns_text) for row in rows]
+            return [tei_row(row, documents, body.returns_text) for row in rows]
         for row in rows:
-            row |= _about_document(row["index"], listed, documents, ids, body)
+            row |= about_document(row["index"], listed, documents, ids, body)
         if body.return_modules:
             await self._add_modules(listed, rows, caller)
         if body.relevant_spans:
@@ -121,7 +108,7 @@ class Service:
                 "tokens": {"input_tokens": listed.tokens, "output_tokens": 0},
                 "warnings": said,
             },
-            "query_language": _language(listed.query.language, sure),
+            "query_language": query_language(listed.query.language, sure),
         }
 
     async def explain(self, body: ExplainBody, caller: Caller) -> dict[str, Any]:
@@ -130,12 +117,12 @@ class Service:
         query, (documents, ids) = query_of(body), documents_of(body)
         self._check(query, documents)
         usual = served.usual_languages()
-        query, filled, sure = await self._in_thread(with_languages, query, documents, usual)
+        query, filled, sure = await self._dispatcher.aside(with_languages, query, documents, usual)
         rows: list[dict[str, Any]] = []
         for index, document in enumerate(filled):
             work = partial(explanation, served, query, document, index)
             call = Call(about(document.full_text), caller.owner, function=work)
-            row = await self._done(call, caller, bounded=not rows)
+            row = await self._dispatcher.done(call, caller, bounded=not rows)
             if ids[index] is not None:
                 row["id"] = ids[index]
             rows.append(row)
@@ -144,7 +131,7 @@ class Service:
             "object": "explain",
             "model": served.name,
             "results": rows,
-            "query_language": _language(query.language, sure),
+            "query_language": query_language(query.language, sure),
         }
 
     async def score(self, body: ScoreBody, caller: Caller) -> dict[str, Any]:
@@ -152,8 +139,8 @@ class Service:
         served = self._served(body.model)
         one_of(body.text_1, body.queries, ("text_1", "queries"))
         one_of(body.text_2, body.documents, ("text_2", "documents"))
-        first = _listed(body.queries if body.text_1 is None else body.text_1)
-        second = _listed(body.documents if body.text_2 is None else body.text_2)
+        first = listed_texts(body.queries if body.text_1 is None else body.text_1)
+        second = listed_texts(body.documents if body.text_2 is None else body.text_2)
         if not first or not second or len(first) not in (1, len(second)):
             raise Problem(
                 422,
@@ -220,7 +207,7 @@ class Service:
         index = self.indexes[name]
         query = Query("query", body.query, tag_of(body.query_language, "query_language"))
         self._check(query, ())
-        query, _, sure = await self._in_thread(with_languages, query, (), (None, None))
+        query, _, sure = await self._dispatcher.aside(with_languages, query, (), (None, None))
         wanted = [tag_of(one, "languages") or tags.UNKNOWN for one in body.languages or ()] or None
         depth = max(body.top_n, body.depth or (50 if served else 0))
         if depth > self.settings.max_documents:
@@ -231,7 +218,9 @@ class Service:
             hits = [(hit.document_id, hit.score) for hit in run]
             return hits, index.documents([identity for identity, _ in hits])
 
-        hits, texts = await self._done(Call(about(query.text), caller.owner, function=find), caller)
+        hits, texts = await self._dispatcher.done(
+            Call(about(query.text), caller.owner, function=find), caller
+        )
         rows = [{"id": identity, "score": score} for identity, score in hits]
         if served and hits:
             rows = await self._reranked(served, query, hits, texts, body, caller)
@@ -246,7 +235,7 @@ class Service:
             "index": name,
             "model": served and served.name,
             "results": rows[: body.top_n],
-            "query_language": _language(query.language, sure),
+            "query_language": query_language(query.language, sure),
         }
 
     async def _reranked(
@@ -281,7 +270,7 @@ class Service:
         if not texts:
             raise Problem(400, "`texts` cannot be empty", "texts", "empty")
         self._check(None, [Document("", text) for text in texts])
-        found = await self._in_thread(tags.identify, texts)
+        found = await self._dispatcher.aside(tags.identify, texts)
         rows = [
             {"index": place, "language": one.language, "confidence": round(one.confidence, 6)}
             for place, one in enumerate(found)
@@ -382,7 +371,7 @@ class Service:
                 found.append((Listed(served, query, tuple(filled), reading), sure))
             return found
 
-        prepared = await self._in_thread(known)
+        prepared = await self._dispatcher.aside(known)
         together = Together([listed for listed, _ in prepared])
         job: Job
         if served.divisible:
@@ -394,10 +383,10 @@ class Service:
                 prepare=together.prepare,
                 left=count,
             )
-            rankings = together.finished(await self._done(job, caller))
+            rankings = together.finished(await self._dispatcher.done(job, caller))
         else:
             job = Call(together.estimate(), caller.owner, function=together.whole)
-            rankings = await self._done(job, caller)
+            rankings = await self._dispatcher.done(job, caller)
         return [
             (listed, ranking, sure)
             for (listed, sure), ranking in zip(prepared, rankings, strict=True)
@@ -413,7 +402,9 @@ class Service:
             asked = listed.query.language
             return {one: modules(listed.served, asked, one) for one in set(languages.values())}
 
-        found = await self._done(Call(1, caller.owner, function=plan), caller, bounded=False)
+        found = await self._dispatcher.done(
+            Call(1, caller.owner, function=plan), caller, bounded=False
+        )
         for row in rows:
             row["modules"] = found[languages[row["index"]]]
 
@@ -434,48 +425,12 @@ class Service:
                 return relevant_spans(listed.served, listed.query, document, asked)
 
             call = Call(about(document.full_text), caller.owner, function=explain)
-            found = await self._done(call, caller, bounded=False)
+            found = await self._dispatcher.done(call, caller, bounded=False)
             start = piece.start if piece else 0
             row["relevant_spans"] = [
                 {**span, "start": span["start"] + start, "end": span["end"] + start}
                 for span in found
             ]
-
-    async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._aside, function, *arguments)
-
-    async def _done(self, job: Job, caller: Caller, bounded: bool = True) -> Any:
-        """A job's result; it is dropped when its client leaves.
-
-        Args:
-            bounded: as of `WorkQueue.submit`.
-
-        Raises:
-            Problem: no room, shutting down, or the client left; and whatever the job raises.
-        """
-        try:
-            self.queue.submit(job, bounded)
-        except Busy as busy:
-            self.metrics.refused.inc()
-            raise Problem(
-                429,
-                f"too many requests are waiting; try again in {busy.seconds} s",
-                code="overloaded",
-                headers={"Retry-After": str(busy.seconds)},
-            ) from None
-        except Closed:
-            raise Problem(503, "the server is shutting down", code="unavailable") from None
-        result = asyncio.wrap_future(job.future)
-        left = asyncio.ensure_future(caller.gone())
-        try:
-            await asyncio.wait({result, left}, return_when=asyncio.FIRST_COMPLETED)
-            if not result.done():
-                raise Problem(CLOSED, "the client closed the connection")
-            return result.result()
-        finally:
-            left.cancel()
-            if not result.done():
-                job.drop()
 
 
 def _smaller_batches(served: Served, tokens: int) -> None:
@@ -483,37 +438,3 @@ def _smaller_batches(served: Served, tokens: int) -> None:
     own = getattr(served.reranker, "batch_tokens", None)
     if isinstance(own, int) and own > tokens:
         served.reranker.batch_tokens = tokens  # type: ignore[attr-defined]
-
-
-def _listed(given: str | Sequence[str] | None) -> list[str]:
-    return [given] if isinstance(given, str) else list(given or ())
-
-
-def _language(language: str | None, confidence: float | None) -> dict[str, Any]:
-    """What was used for a query, and whether it was identified."""
-    if confidence is None:
-        return {"language": language, "identified": False}
-    return {"language": language, "identified": True, "confidence": round(confidence, 6)}
-
-
-def _tei_row(row: dict[str, Any], documents: Sequence[Document], text: bool) -> dict[str, Any]:
-    found = {"index": row["index"], "score": row["relevance_score"]}
-    return {**found, "text": documents[row["index"]].text} if text else found
-
-
-def _about_document(
-    index: int,
-    listed: Listed,
-    documents: Sequence[Document],
-    ids: Sequence[str | int | None],
-    body: RerankBody,
-) -> dict[str, Any]:
-    """What a row says of its document beside the score."""
-    found: dict[str, Any] = {"language": listed.documents[index].language}
-    if documents[index].language is None:
-        found["language_identified"] = True
-    if ids[index] is not None:
-        found["id"] = ids[index]
-    if body.returns_text:
-        found["document"] = {"text": documents[index].text}
-    return found

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from transformers import PrinterCallback, TrainerCallback
 
 from polyrank.errors import Interrupted, UsageError
-from polyrank.machine import fast_bf16, machine
+from polyrank.machine import fast_bf16
 from polyrank.progress import note
 from polyrank.rerankers.llm.prompt import Prompt
 from polyrank.training.examples.negatives import Example
@@ -29,7 +28,7 @@ from polyrank.training.llm.recipe import LLMRecipe
 from polyrank.training.llm.rewards.by_name import Reward
 from polyrank.training.llm.sample import Sample
 from polyrank.training.loop import processes
-from polyrank.training.loop.steps import SaveByClock, last_checkpoint
+from polyrank.training.loop.steps import SaveByClock, common_arguments, facts_of, last_checkpoint
 
 SAVE_EVERY = 50  # steps
 
@@ -95,7 +94,6 @@ def fit_by_reward(
     policy, prompt = recipe.policy, batches.objective.prompt
     tasks = [list(_tasks(batches, step)) for step in range(recipe.steps)]
     dataset = Dataset.from_list([task for step in tasks for task in step])
-    bf16 = fast_bf16()
     arguments = GRPOConfig(
         output_dir=str(work),
         max_steps=recipe.steps,
@@ -109,16 +107,9 @@ def fit_by_reward(
         learning_rate=recipe.peak_rate,
         shuffle_dataset=False,
         gradient_checkpointing=recipe.checkpointing,
-        save_strategy="steps",
         save_steps=SAVE_EVERY,
-        save_total_limit=1,
         logging_steps=1,
-        seed=recipe.seed,
-        bf16=bf16,
-        use_cpu=not torch.cuda.is_available(),
-        report_to=[],
-        disable_tqdm=not sys.stderr.isatty(),
-        remove_unused_columns=False,
+        **common_arguments(recipe.seed, fast_bf16()),
     )
     trainer = GRPOTrainer(
         model,
@@ -137,11 +128,7 @@ def fit_by_reward(
     rewards = [row["reward"] for row in trainer.state.log_history if "reward" in row]
     few = max(1, len(rewards) // 10)
     facts = {
-        "steps": trainer.state.global_step,
-        "minutes": round((time.time() - started) / 60, 1),
-        "machine": machine(),
-        "seed": recipe.seed,
-        "precision": "bf16" if bf16 else "fp32",
+        **facts_of(trainer, started),
         "mean reward": [round(float(np.mean(part)), 4) for part in (rewards[:few], rewards[-few:])],
     }
     return Fitted(trainer.accelerator.unwrap_model(trainer.model), facts)

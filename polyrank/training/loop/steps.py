@@ -222,12 +222,17 @@ def fit(
     # else whoever runs the model later would do so in bf16, by the autocast around its forward
     trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     processes.wait()  # until the last checkpoint is written
+    return facts_of(trainer, started)
+
+
+def facts_of(trainer: Trainer, started: float) -> dict[str, Any]:
+    """What a card says of a finished run that began at `started`, in seconds of `time.time`."""
     return {
         "steps": trainer.state.global_step,
         "minutes": round((time.time() - started) / 60, 1),
         "machine": machine(),
-        "seed": schedule.seed,
-        "precision": "bf16" if bf16 else "fp32",
+        "seed": trainer.args.seed,
+        "precision": "bf16" if trainer.args.bf16 else "fp32",
         **({"processes": processes.count()} if processes.together() else {}),
     }
 
@@ -252,20 +257,27 @@ def _arguments(schedule: Schedule, work: Path, bf16: bool) -> TrainingArguments:
         warmup_steps=math.ceil(schedule.warmup * schedule.steps),
         lr_scheduler_type="linear",
         max_grad_norm=1.0,
-        save_strategy="steps",
         save_steps=schedule.save_every,
-        save_total_limit=1,
         logging_steps=25,
-        seed=schedule.seed,
-        bf16=bf16,
-        use_cpu=not torch.cuda.is_available(),
-        report_to=[],
-        disable_tqdm=not (sys.stderr.isatty() and processes.is_main()),
-        remove_unused_columns=False,
         dataloader_pin_memory=False,
+        **common_arguments(schedule.seed, bf16),
     )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # batches come whole: never split over devices
     return arguments
+
+
+def common_arguments(seed: int, bf16: bool) -> dict[str, Any]:
+    """What holds for every `Trainer` here: the last checkpoint is kept, and nothing is sent out."""
+    return {
+        "seed": seed,
+        "bf16": bf16,
+        "save_strategy": "steps",
+        "save_total_limit": 1,
+        "use_cpu": not torch.cuda.is_available(),
+        "report_to": [],
+        "disable_tqdm": not (sys.stderr.isatty() and processes.is_main()),
+        "remove_unused_columns": False,
+    }
 
 
 @contextmanager

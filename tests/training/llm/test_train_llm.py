@@ -170,15 +170,16 @@ def _interrupted(*_):
     raise Interrupted("stopped")
 
 
-def test_accumulated_batches_are_one_step(trained):
+def test_accumulated_batches_are_one_step(trained, llama):
     """Two batches of one question give the mean gradient of one batch of two."""
-    together, _ = trained("a", loss="infonce", batch_queries=2, steps=1)
-    apart, _ = trained("b", loss="infonce", batch_queries=1, accumulate=2, steps=1)
-    ours, theirs = _weights(together), _weights(apart)
-    moved = {name: (ours[name] - theirs[name]).abs().max() for name in ours}
-    assert max(moved.values()) < 1e-2  # the same direction: Adam's first step is ± the rate
-    same = sum((ours[name] == theirs[name]).float().mean() for name in ours) / len(ours)
-    assert same > 0.5
+    together, _ = trained("a", loss="infonce", batch_queries=2)
+    apart, _ = trained("b", loss="infonce", batch_queries=1, accumulate=2)
+    ours, theirs, start = _weights(together), _weights(apart), _weights(llama)
+    moved = torch.cat([(ours[name] - start[name]).flatten() for name in ours])
+    gap = torch.cat([(ours[name] - theirs[name]).flatten() for name in ours])
+    assert moved.abs().max() > 5e-3  # the rate is 1e-2
+    # Adam divides by the gradient's size, so rounding shows where the gradient is next to nothing.
+    assert (gap.abs() < 1e-4).float().mean() > 0.99
 
 
 def test_low_rank_updates_alone_or_merged(trained, passages, llama):
