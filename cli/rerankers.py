@@ -104,7 +104,7 @@ def settings_of(spec: RerankerSpec, reranker: Reranker) -> dict[str, Any]:
     from polyrank.composition.routing import usual_routing
     from polyrank.composition.saved import SavedComposition
     from polyrank.encoders.precision import as_precision
-    from polyrank.rerankers.load import DEFAULT_RANKING
+    from polyrank.rerankers.families import DEFAULT_RANKING
 
     saved = spec.composition
     return {

@@ -93,7 +93,7 @@ def build(
     from polyrank.index.multivector import build as build_index
     from polyrank.late_interaction.model import LateInteraction
     from polyrank.modules.projection import NO_RANKING
-    from polyrank.rerankers.load import WITHOUT_MODULE
+    from polyrank.rerankers.families import WITHOUT_MODULE
 
     plan = Plan(codec.value, centroids, shard, seed)
     texts = documents_of(collection, documents, document_language, languages)

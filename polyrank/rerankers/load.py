@@ -17,18 +17,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from polyrank.base import DEFAULT_BASE
 from polyrank.errors import ModuleError, UsageError
 from polyrank.modules.card import CARD_FILE, ROLES, read_card
-from polyrank.modules.kinds import DEFAULT_KIND, KINDS, language_kinds
-from polyrank.progress import note
+from polyrank.modules.kinds import DEFAULT_KIND, KINDS
 
 if TYPE_CHECKING:
     from polyrank.base import Base
     from polyrank.composition.saved import SavedComposition
     from polyrank.rerankers.base import Reranker, Scorer
-
-DEFAULT_RANKING = "squad"  # of a cross-encoder
-WITHOUT_MODULE = (
-    "no ranking module of that kind for this base: late interaction over the base alone"
-)
 
 
 @dataclass(frozen=True)
@@ -92,22 +86,22 @@ class Row(NamedTuple):
 
 RERANKERS: dict[str, Row] = {
     "modular": Row(
-        "polyrank.rerankers.load:modular",
+        "polyrank.rerankers.families:modular",
         "a cross-encoder over a base, language modules and a ranking module",
     ),
     "late-interaction": Row(
-        "polyrank.rerankers.load:late_interaction",
+        "polyrank.rerankers.families:late_interaction",
         "token vectors of a base with modules, or of a ColBERT checkpoint, scored by MaxSim",
     ),
     "composition": Row(
-        "polyrank.rerankers.load:composition", "a file of 'polyrank compose': its modules alone"
+        "polyrank.rerankers.families:composition", "a file of 'polyrank compose': its modules alone"
     ),
     "cross-encoder": Row(
-        "polyrank.rerankers.load:cross_encoder",
+        "polyrank.rerankers.families:cross_encoder",
         "a Hugging Face sequence classifier of one logit, distilled, merged or any other",
     ),
     "llm": Row(
-        "polyrank.rerankers.load:llm",
+        "polyrank.rerankers.families:llm",
         "a language model, in this process or behind a server, with one of several scorers",
     ),
 }
@@ -303,99 +297,3 @@ def _of_modules(spec: RerankerSpec) -> RerankerSpec:
             folder = find(name, "ranking", spec.of_ranking, spec.ranking, spec.zoo)
             late = is_late_interaction(folder)
     return replace(spec, type="late-interaction" if late else "modular")
-
-
-# --- families ------------------------------------------------------------------------------------
-
-
-def modular(spec: RerankerSpec) -> Reranker:
-    """A cross-encoder over a base with modules."""
-    from polyrank.rerankers.modular import ModularReranker
-
-    return ModularReranker(
-        base=spec.base or DEFAULT_BASE,
-        ranking=spec.ranking or DEFAULT_RANKING,
-        kind=spec.kind,
-        ranking_kind=spec.of_ranking,
-        routing=spec.routing,
-        fallback=spec.fallback,
-        max_length=spec.max_length,
-        device=spec.device,
-        precision=spec.precision,
-        zoo=spec.zoo,
-        **spec.options,
-    )
-
-
-def late_interaction(spec: RerankerSpec) -> Reranker:
-    """MaxSim over a base with modules, or over a checkpoint, which then is the base."""
-    from polyrank.late_interaction.model import LateInteraction
-    from polyrank.late_interaction.parts import with_ranking
-    from polyrank.modules.projection import NO_RANKING
-
-    base, ranking = spec.base or DEFAULT_BASE, spec.model or spec.ranking
-    if ranking is None:
-        base, ranking = with_ranking(base, None, spec.of_ranking, spec.zoo)
-        if ranking == NO_RANKING:
-            note(WITHOUT_MODULE)
-    language_kind = spec.kind if spec.ranking_kind and spec.kind in language_kinds() else None
-    return LateInteraction(
-        base,
-        ranking,
-        spec.of_ranking,
-        spec.routing,
-        fallback=spec.fallback,
-        query_length=spec.query_length,
-        document_length=spec.max_length,
-        device=spec.device,
-        precision=spec.precision,
-        zoo=spec.zoo,
-        language_kind=language_kind,
-        keep=spec.keep,
-        **spec.options,
-    )
-
-
-def composition(spec: RerankerSpec) -> Reranker:
-    """A cross-encoder over the modules of a saved composition."""
-    from polyrank.composition.saved import SavedComposition, read_composition
-    from polyrank.rerankers.composed import ComposedReranker
-
-    saved = spec.composition
-    assert saved is not None
-    if not isinstance(saved, SavedComposition):
-        saved = read_composition(saved)
-    return ComposedReranker(
-        saved,
-        spec.base,
-        spec.zoo,
-        max_length=spec.max_length,
-        device=spec.device,
-        precision=spec.precision,
-        **spec.options,
-    )
-
-
-def cross_encoder(spec: RerankerSpec) -> Reranker:
-    """A cross-encoder in one piece."""
-    from polyrank.rerankers.cross_encoder import CrossEncoder
-
-    return CrossEncoder(
-        spec.model or "",
-        max_length=spec.max_length,
-        device=spec.device,
-        precision=spec.precision,
-        **spec.options,
-    )
-
-
-def llm(spec: RerankerSpec) -> Reranker:
-    """A language model with one of the scorers of `polyrank.rerankers.llm.SCORERS`; the option
-    `engine` is one that runs already."""
-    from polyrank.rerankers.llm.load import load_llm_reranker
-
-    options = {name: value for name, value in spec.options.items() if value is not None}
-    engine = options.pop("engine", spec.model)
-    if spec.seed is not None:
-        options.setdefault("seed", spec.seed)
-    return load_llm_reranker(engine, device=spec.device, precision=spec.precision, **options)
