@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from polyrank.collections.beir import without_missing
 from polyrank.collections.cards import CollectionCard
 from polyrank.collections.collection_source import (
     Need,
@@ -62,13 +63,11 @@ def read_future_query_eval(selection: Selection) -> Collection:
             raise DataError(
                 folder / "qrels.txt", None, f"query {judgement.query_id} is not in queries.csv"
             )
-        if judgement.document_id not in documents and judgement.relevance > 0:
-            raise DataError(
-                folder / "qrels.txt", None, f"document {judgement.document_id} is not in corpus.tsv"
-            )
+    qrels, notes = without_missing(qrels, documents, folder / "qrels.txt", selection.missing_judged)
     judged = {judgement.query_id for judgement in qrels}
     asked = dict(islice(((i, q) for i, q in queries.items() if i in judged), selection.limit))
-    return Collection(selection.name, documents, asked, [j for j in qrels if j.query_id in asked])
+    kept = [j for j in qrels if j.query_id in asked]
+    return Collection(selection.name, documents, asked, kept, notes=notes)
 
 
 class _Row:

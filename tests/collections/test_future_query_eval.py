@@ -41,7 +41,11 @@ def test_questions_documents_and_dates(folder):
         ("queries.csv", "query_id,query_text\n1,x\n1,y\n", "queries.csv:3: the id '1'"),
         ("queries.csv", "query_id,query,date\n1,x,soon\n", "queries.csv:2: the date 'soon'"),
         ("queries.csv", "query_id,query_text\n1,x\n", "query 2 is not in queries.csv"),
-        ("corpus.tsv", "doc_id\ttext\nb\tx\n", "document a is not in corpus.tsv"),
+        (
+            "corpus.tsv",
+            "doc_id\ttext\nb\tx\n",
+            "1 relevant documents are not in the corpus .the first: a.",
+        ),
         ("corpus.tsv", "", "corpus.tsv: the file is empty"),
     ],
 )
