@@ -7,14 +7,8 @@ from polyrank.errors import LanguageError
 
 
 @pytest.fixture(scope="module")
-def reranker(tiny_bert, tiny_zoo):
-    return Reranker(str(tiny_bert), ranking="squad", zoo=tiny_zoo, routing="split")
-
-
-@pytest.fixture(scope="session")
-def tiny_folder(tiny_bert):
-    """One base is enough here."""
-    return tiny_bert
+def reranker(tiny_folder, tiny_zoo):
+    return Reranker(str(tiny_folder), ranking="squad", zoo=tiny_zoo, routing="split")
 
 
 def test_a_word_that_is_taken_for_another_language(reranker):
