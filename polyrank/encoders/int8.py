@@ -11,6 +11,7 @@ attention and embeddings stay in fp32.
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,7 +54,9 @@ class Int8Linear(nn.Module):
             weight = weight * self.factors
         scales = weight.abs().amax(dim=1).clamp(min=TINY) / LEVELS
         zeros = torch.zeros(len(scales), dtype=torch.int64)
-        rounded = torch.quantize_per_channel(weight, scales, zeros, 0, torch.qint8)
+        with warnings.catch_warnings():  # torch announces that this will move to another package
+            warnings.simplefilter("ignore", UserWarning)
+            rounded = torch.quantize_per_channel(weight, scales, zeros, 0, torch.qint8)
         bias = None if self.bias is None or self.by_token else self.bias.detach().float()
         return torch.ops.quantized.linear_prepack(rounded, bias)
 

@@ -25,6 +25,7 @@ class PairScorer(ListReranker):
 
     def __init__(self, batch_tokens: int = BATCH_TOKENS) -> None:
         self._notebook = Notebook()
+        self._ranked = False  # whether a ranking has told what was noted before it
         self._batcher = Batcher(batch_tokens, self._notebook)
 
     @property
@@ -50,8 +51,9 @@ class PairScorer(ListReranker):
         raise NotImplementedError
 
     def rank_request(self, request: Request) -> Ranking:
-        """The candidates of one query by their scores."""
-        before = self.notes
+        """The candidates of one query by their scores; the first ranking also has the notes of how
+        the reranker was made."""
+        before, self._ranked = (self.notes if self._ranked else Notes()), True
         scores = self.score(request.pairs)
         return best_first(request, scores, notes=self.notes - before)
 

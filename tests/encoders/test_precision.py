@@ -92,3 +92,15 @@ def test_auto_takes_the_fastest_that_is_harmless(tiny_base, monkeypatch, tmp_pat
     assert kept.exists() == (chosen == "int8")
     if kept.exists():
         assert list(json.loads(kept.read_text()).values()) == [{"fp32": 2.0, "int8": 1.0}]
+
+
+def test_a_first_ranking_says_what_auto_chose(tiny_folder, tiny_zoo):
+    from polyrank import Reranker
+    from polyrank.collections.records import Document, Query
+    from polyrank.rerankers.base import Request
+
+    reranker = Reranker(str(tiny_folder), ranking="squad", zoo=tiny_zoo, precision="auto")
+    request = Request(Query("q", "ice", "en"), (Document("d", "salt", language="en"),))
+    first, second = reranker.rank_all([request, request])
+    assert any("precision auto: fp32" in str(note) for note in first.notes)
+    assert not any("precision auto" in str(note) for note in second.notes)
