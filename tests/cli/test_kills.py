@@ -18,7 +18,8 @@ def verbs(files, tiny, tiny_zoo):
     texts.mkdir()
     for name in ("queries.jsonl", "documents.tsv"):
         (files / name).rename(texts / name)
-    (texts / "text.txt").write_text("".join(f"water and stone number {i}\n" for i in range(40)))
+    pairs = [f"ky\tsuu jana tash {i}\twater and stone {i}\n" for i in range(40)]
+    (texts / "pairs.tsv").write_text("".join(pairs))
     rows = (texts / "rows.jsonl").open("w")
     for i in range(6):
         row = {"_id": f"q{i}", "text": f"word {i}", "pos": [f"d{i}"], "neg": [f"d{(i + 1) % 6}"]}
@@ -32,7 +33,7 @@ def verbs(files, tiny, tiny_zoo):
         "rerank": (["rerank", *source, *bm25, "--output", "out.trec"], "out.trec", ["--resume"]),
         "search": (["search", *source, *bm25, "--output", "out.trec"], "out.trec", []),
         "train language": (
-            ["train", "language", "--text", "text.txt", "--language", "ky", *steps,
+            ["train", "language", "--parallel", "pairs.tsv", "--language", "ky", *steps,
              "--output", "ky"], "ky", ["--resume"],
         ),
         "train ranking": (
