@@ -34,11 +34,14 @@ $(STAMP): pyproject.toml constraints.txt polyrank/kernels/cpu/native.c
 demo: $(STAMP)
 	@$(BIN)/polyrank demo
 
+# A process per core, each with one thread; a file's tests stay together, for what they share.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
+
 test: $(STAMP)
-	$(BIN)/python -m pytest -q
+	$(PYTEST)
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -q -m 'slow or not slow'
+	$(PYTEST) -m 'slow or not slow'
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -20,11 +20,11 @@ _NOT_A_LANGUAGE = {UNKNOWN, "mul", "zxx", "mis"}
 
 def _named(name: str) -> str | None:
     """The tag of a language that is called by its name, such as English or Kiswahili."""
-    try:
-        from langcodes import find
+    from langcodes import find
 
+    try:
         return str(find(name.strip()))
-    except (ImportError, LookupError):
+    except LookupError:
         return None
 
 

@@ -392,13 +392,9 @@ def _skeleton(text: str) -> str:
 
 @lru_cache(maxsize=512)
 def language_name(tag: str | None) -> str:
-    """A language in English, where names are installed (`polyrank[llm]`); else its tag."""
+    """A language's name in English."""
     if tag is None:
         return "an unnamed language"
-    from importlib.util import find_spec
-
     from langcodes import Language
 
-    if find_spec("language_data") is None:
-        return tag
     return str(Language.get(tag).display_name())
