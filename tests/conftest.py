@@ -14,6 +14,7 @@ os.environ["POLYRANK_CACHE"] = os.devnull  # nor on what the user of this machin
 if not os.path.exists("/dev/nvidiactl"):  # no GPU: Triton's kernels run in its interpreter, which
     os.environ.setdefault("TRITON_INTERPRET", "1")  # must be said before anything imports Triton
 
+ONE_BASE = {"cli", "evaluation", "experiments", "multivector"}
 LANGUAGES = ("de", "en", "fi", "ky", "tr", "zh")
 LETTERS = string.ascii_lowercase
 CHATML = (
@@ -94,6 +95,24 @@ def tiny_xmod(tiny_xlmr, tmp_path_factory):
         XmodModel(config, add_pooling_layer=False).save_pretrained(folder)
     AutoTokenizer.from_pretrained(tiny_xlmr).save_pretrained(folder)
     return folder
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc):
+    """In these folders one base is enough: what differs between bases is tested with rerankers.
+
+    A mark, not another fixture of that name: zoos over the base are kept for a session, and would
+    not be made again when a folder's own fixture takes the place of this one.
+    """
+    one = metafunc.definition.path.parent.name in ONE_BASE
+    marks = metafunc.definition.iter_markers("parametrize")
+    if (
+        one
+        and "tiny_folder" in metafunc.fixturenames
+        and not any("tiny_folder" in mark.args[0] for mark in marks)
+    ):
+        mark = pytest.mark.parametrize("tiny_folder", ["tiny_bert"], indirect=True, scope="session")
+        metafunc.definition.add_marker(mark)
 
 
 @pytest.fixture(scope="session", params=["tiny_bert", "tiny_xlmr"])

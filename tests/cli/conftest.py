@@ -12,12 +12,6 @@ import pytest
 from . import warm
 
 
-@pytest.fixture(scope="session")
-def tiny_folder(tiny_bert):
-    """One base is enough here: what differs between bases is tested with the rerankers."""
-    return tiny_bert
-
-
 @pytest.fixture
 def tiny(tiny_zoo, tiny_base, monkeypatch):
     """The options that choose the tiny base."""

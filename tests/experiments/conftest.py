@@ -26,12 +26,6 @@ compare:
 
 
 @pytest.fixture(scope="session")
-def tiny_folder(tiny_bert):
-    """One base is enough here: what differs between bases is tested with the rerankers."""
-    return tiny_bert
-
-
-@pytest.fixture(scope="session")
 def beir(tmp_path_factory):
     """A BEIR folder: six documents, six queries of the same words, one relevant document each."""
     folder = tmp_path_factory.mktemp("experiment") / "small"

@@ -142,7 +142,9 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("calls", [1, 3, 6, 9])
+@pytest.mark.parametrize(
+    "calls", [6, *(pytest.param(count, marks=pytest.mark.slow) for count in (1, 3, 9))]
+)
 def test_a_kill_loses_nothing_that_was_done(small, tmp_path, monkeypatch, calls):
     from polyrank import Reranker
 

@@ -83,12 +83,6 @@ class WordEncoder:
         return words(*(query.text for query in queries))
 
 
-@pytest.fixture(scope="session")
-def tiny_folder(tiny_bert):
-    """One base is enough here: what differs between bases is tested with the rerankers."""
-    return tiny_bert
-
-
 @pytest.fixture
 def encoder():
     return WordEncoder()

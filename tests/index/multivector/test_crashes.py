@@ -24,10 +24,9 @@ def crash(operation, folder, stride=1):
 @pytest.mark.parametrize(
     ("operation", "before"),
     [
-        ("add", 1),
         ("replace", 1),
-        ("delete", 1),
-        ("compact", 2),
+        *(pytest.param(*one, marks=pytest.mark.slow) for one in [("add", 1), ("delete", 1)]),
+        pytest.param("compact", 2, marks=pytest.mark.slow),
     ],
 )
 def test_a_killed_change_leaves_the_old_state_or_the_new_one(operation, before, tmp_path):

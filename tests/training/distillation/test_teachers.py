@@ -59,8 +59,8 @@ def test_any_cross_encoder_may_teach(
     ("phase", "student", "stop", "run"),
     [  # in phase 1 also asked for on held-out text, four times before the steps and four after
         (GeneralLoss, "full", 4 + 2, 4 + 2 + 4 + 1 + 4),
-        (DistilledRankingLoss, "full", 3, 3 + 1),
-        (DistilledRankingLoss, "adapter", 3, 3 + 1),
+        pytest.param(DistilledRankingLoss, "full", 3, 3 + 1, marks=pytest.mark.slow),
+        pytest.param(DistilledRankingLoss, "adapter", 3, 3 + 1, marks=pytest.mark.slow),
         (DistilledRankingLoss, "mask", 5, 5 + 2),  # its fifth step is the second of the sparse 3
     ],
 )

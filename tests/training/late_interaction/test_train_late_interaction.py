@@ -122,7 +122,10 @@ def test_a_mask_changes_k_coordinates_and_is_the_average_of_its_snapshots(
     assert 0 < moved <= 500
 
 
-@pytest.mark.parametrize("recipe", ["modular", "mask", "colbert-xm"])
+@pytest.mark.parametrize(
+    "recipe",
+    ["mask", *(pytest.param(x, marks=pytest.mark.slow) for x in ("modular", "colbert-xm"))],
+)
 def test_a_killed_run_resumes_to_the_same_bytes(train, tmp_path, monkeypatch, recipe):
     from polyrank.training.late_interaction import train_late_interaction
     from polyrank.training.loop.lottery_ticket import Sparsity

@@ -121,7 +121,13 @@ def test_a_share_counts_candidates(tmp_path):
     assert facts["k"] == 3  # of four weights and two norms
 
 
-@pytest.mark.parametrize("phase", ["full-0", "sparse-0", "full-1", "sparse-1"])
+@pytest.mark.parametrize(
+    "phase",
+    [
+        "sparse-1",
+        *(pytest.param(x, marks=pytest.mark.slow) for x in ("full-0", "sparse-0", "full-1")),
+    ],
+)
 def test_resumed_in_any_phase_equals_uninterrupted(tmp_path, monkeypatch, phase):
     sparsity = Sparsity(3, iterations=2)
     torch.manual_seed(0)
