@@ -79,7 +79,7 @@ def requests(language: str, count: int, depth: int) -> list[dict[str, Any]]:
         first = place[relevant[query.id]] - number  # not always in one place
         some = [documents[(first + i) % len(documents)] for i in range(depth)]
         made.append({
-            "id": query.id, "query": query.text, "language": language,
+            "id": f"{language} {query.id}", "query": query.text, "language": language,
             "ids": [document.id for document in some],
             "documents": [(document.full_text, language) for document in some],
             "relevant": relevant[query.id],
@@ -133,9 +133,10 @@ def compared(options: argparse.Namespace) -> dict[str, Any]:
             running[name] = engine
         print(name, engine.loading, file=sys.stderr, flush=True)
     answers: dict[str, list[dict[str, Any]]] = {name: [] for name in running}
-    for one in asked:
+    for number, one in enumerate(asked, 1):
         for name, engine in running.items():
             answers[name].append(engine.ask(one))
+        print(f"{number} of {len(asked)} queries", file=sys.stderr, flush=True)
     reference = [answer["scores"] for answer in answers["polyrank fp32"]]
     for name, given in answers.items():
         result[name] = {

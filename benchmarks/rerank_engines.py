@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 LENGTH = 256
@@ -73,8 +74,8 @@ def onnx(model: str) -> tuple[str, dict[str, Any]]:
 
 
 def onnx_int8(model: str) -> tuple[str, dict[str, Any]]:
-    folder = quantised(model)
-    kwargs = {"file_name": "onnx/model_qint8_avx2.onnx", "provider": "CPUExecutionProvider"}
+    folder, file = quantised(model)
+    kwargs = {"file_name": f"onnx/{file.name}", "provider": "CPUExecutionProvider"}
     return folder, {"backend": "onnx", "model_kwargs": kwargs}
 
 
@@ -87,14 +88,14 @@ def openvino_int8(model: str) -> tuple[str, dict[str, Any]]:
     return model, {"backend": "openvino", "model_kwargs": {"load_in_8bit": True}}
 
 
-def quantised(model: str) -> str:
-    """A copy of the model beside its ONNX form in 8 bits, as the library exports it."""
+def quantised(model: str) -> tuple[str, Path]:
+    """A copy of the model, and in it its ONNX form in 8 bits, as the library exports it."""
     from sentence_transformers import CrossEncoder, export_dynamic_quantized_onnx_model
 
-    folder = str(Path(tempfile.gettempdir()) / f"{Path(model).name}-onnx-int8-{os.getpid()}")
-    CrossEncoder(model, backend="onnx").save_pretrained(folder)
+    folder = tempfile.mkdtemp(prefix=f"{Path(model).name}-onnx-int8-")
+    shutil.copytree(model, folder, dirs_exist_ok=True)
     export_dynamic_quantized_onnx_model(CrossEncoder(folder, backend="onnx"), "avx2", folder)
-    return folder
+    return folder, next(Path(folder, "onnx").glob("*avx2.onnx"))
 
 
 def rerankers(model: str) -> Score:
@@ -113,14 +114,22 @@ def rerankers(model: str) -> Score:
 
 def flashrank(model: str) -> Score:
     """FlashRank's engine on our weights: they stand where one of its own models would."""
+    import numpy as np
     from flashrank import Ranker, RerankRequest
     from flashrank.Config import model_file_map
 
     name = "ms-marco-MiniLM-L-12-v2"
-    source, cache = Path(quantised(model)), Path(tempfile.mkdtemp())
+    source, file = quantised(model)
+    cache = Path(tempfile.mkdtemp())
     shutil.copytree(source, cache / name)
-    shutil.copy(source / "onnx" / "model_qint8_avx2.onnx", cache / name / model_file_map[name])
+    shutil.copy(file, cache / name / model_file_map[name])
     ranker = Ranker(model_name=name, cache_dir=str(cache), max_length=LENGTH)
+    run = ranker.session.run  # it leaves token types out where all are zero; a BERT asks for them
+    ranker.session = SimpleNamespace(
+        run=lambda names, given: run(
+            names, {"token_type_ids": np.zeros_like(given["input_ids"]), **given}
+        )
+    )
 
     def score(request: Request) -> list[float]:
         texts = [{"id": i, "text": text} for i, (text, _) in enumerate(request["documents"])]
