@@ -14,6 +14,8 @@ from typer.core import TyperCommand
 from polyrank.errors import UsageError
 from polyrank.locks import locked
 
+from .pipes import kept
+
 OUTPUTS = ("output", "per_query", "rejected", "checkpoint")  # parameters that name what is written
 BOTH = ("work", "zoo")  # that name what is written and read
 
@@ -28,6 +30,7 @@ class Verb(TyperCommand):
             if os.environ.get("RANK", "0") == "0":  # of a launch the first process writes
                 for path in outputs.values():
                     locks.enter_context(locked(path))
+            ctx.params = locks.enter_context(kept(ctx.params, OUTPUTS))
             return super().invoke(ctx)
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from polyrank.base import DEFAULT_BASE, Base
 from polyrank.collections.records import Document, Query, Run
 from polyrank.collections.texts import Queries
-from polyrank.index.dense import by_id, nearest
+from polyrank.index.dense import nearest
+from polyrank.index.searched import searched
 from polyrank.notes import Notes
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class ModularDense:
     language the base never saw find English passages.
 
     Args:
-        documents: what is searched; their title and text are encoded.
+        documents: what is searched; their title and text are encoded. Those without text are never
+            found.
         base: a base whose card says that its vectors are for retrieval.
         language_kind: of the language modules, 'adapter' or 'mask'.
         fallback: for a language without module: 'none' encodes it with the base alone, 'related'
@@ -39,10 +41,10 @@ class ModularDense:
         precision: 'fp32' (default), 'bf16', 'fp16', 'int8' or 'auto'.
 
     Attributes:
-        notes: what was assumed of languages, and cut, counted.
+        notes: what was assumed of languages, cut, and has no text, counted.
 
     Raises:
-        UsageError: no documents, two with the same id, or a base not for retrieval.
+        UsageError: no documents with text, two with the same id, or a base not for retrieval.
         LanguageError: a language without module, under fallback 'error'.
     """
 
@@ -60,7 +62,7 @@ class ModularDense:
     ) -> None:
         from polyrank.late_interaction.pooled_vectors import PooledVectors
 
-        in_order = by_id(documents)
+        in_order, self._empty = searched(documents)
         self.encoder = PooledVectors(
             base,
             ranking="none",
@@ -77,8 +79,8 @@ class ModularDense:
 
     @property
     def notes(self) -> Notes:
-        """What was assumed of languages, and cut, counted."""
-        return self.encoder.notes
+        """What was assumed of languages, cut, and has no text, counted."""
+        return self._empty + self.encoder.notes
 
     def __repr__(self) -> str:
         base, kind = self.encoder.base.name, self.encoder.language_kind
