@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from polyrank.base import DEFAULT_BASE
+from polyrank.base import DEFAULT_BASE, cache_root
 from polyrank.errors import UsageError
 from polyrank.progress import note
 
@@ -81,6 +81,13 @@ def search(
     device: options.Device = None,
     precision: options.Precision = None,
     analysis: options.AnalysisOption = Analysis.stems,
+    cache: Annotated[
+        bool,
+        typer.Option(
+            "--cache/--no-cache",
+            help="With --query: keep document vectors under $POLYRANK_CACHE for the next question.",
+        ),
+    ] = True,
     ray: options.Ray = None,
     ray_workers: options.RayWorkers = None,
     as_json: options.AsJson = False,
@@ -137,7 +144,15 @@ def search(
         )  # fmt: skip
         _check_ids(texts, output)
         found = first_stages.search_first(
-            texts, first_stage, base, depth + exclude_self, limit, device, analysis, precision
+            texts,
+            first_stage,
+            base,
+            depth + exclude_self,
+            limit,
+            device,
+            analysis,
+            precision,
+            cache_root() / "vectors" if cache and query is not None else None,
         )
     if exclude_self:
         from polyrank.runs.candidates import without_self
@@ -207,6 +222,7 @@ def _reranked(
             reranker = Interpolated(reranker, *mix)
         reranked = rerank_run(reranker, texts, found)
     rerankers.report(reranked.notes)
+    rerankers.tell_cut(reranked.notes, sum(map(len, found.values())))
     return reranked
 
 

@@ -1,7 +1,7 @@
 """Documents without text: one rule for all that searches or ranks.
 
-They say nothing, so a score for them means nothing. A first stage leaves them out; a reranker, which
-gives back every candidate, puts them last. Both count them.
+They say nothing, so a score for them means nothing. A first stage leaves them out; a reranker,
+which gives back every candidate, puts them last. Both count them.
 """
 
 from __future__ import annotations

@@ -48,6 +48,7 @@ class Dense:
         device: 'cpu', 'cuda', ...; by default a GPU when there is one.
         progress: show a bar on stderr when it is a terminal.
         precision: 'fp32' (default), 'bf16', 'fp16', 'int8' or 'auto'.
+        keep: a folder where the vectors stay, so that the same documents are not encoded again.
 
     Raises:
         UsageError: when there are no documents with text, or two with the same id.
@@ -62,6 +63,7 @@ class Dense:
         device: str | None = None,
         progress: bool = True,
         precision: str | None = None,
+        keep: Path | None = None,
     ) -> None:
         in_order, empty = searched(documents)
         loaded = load_base(base) if isinstance(base, str) else base
@@ -69,7 +71,11 @@ class Dense:
         self._options(loaded, manifest, batch_tokens, device, progress, precision)
         self._notebook.update(empty)
         self.ids = [document.id for document in in_order]  # ascending: equal scores keep this order
-        self.vectors = self._encode(self._prefixed(in_order), "documents")
+
+        def rows(start: int, end: int) -> Vectors:
+            return self._encode(self._prefixed(in_order[start:end]), "documents")
+
+        self.vectors, self.kept = dense_folder.kept(keep, self.manifest, self.ids, rows)
 
     def _options(
         self,
