@@ -8,13 +8,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import click
 import typer
 from typer.core import TyperCommand
 
 from polyrank.errors import UsageError
 from polyrank.locks import locked
-from polyrank.machine import choose_threads
 
 from .pipes import kept
 
@@ -24,23 +22,7 @@ BOTH = ("work", "zoo")  # that name what is written and read
 
 
 class Verb(TyperCommand):
-    """A command whose outputs are locked while it runs, and are none of its inputs.
-
-    One that runs models has --threads.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if {"device", "base", "model"} & {param.name for param in self.params}:
-            self.params.append(
-                click.Option(
-                    ["--threads"],
-                    type=click.IntRange(min=1),
-                    expose_value=False,
-                    callback=lambda context, option, value: choose_threads(value),
-                    help="Of the processor; else as many as other processes leave free.",
-                )
-            )
+    """A command whose outputs are locked while it runs, and are none of its inputs."""
 
     def invoke(self, ctx: Any) -> Any:
         outputs = dict(outputs_of(ctx.params))

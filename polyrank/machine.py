@@ -119,7 +119,7 @@ def settle_threads() -> None:
             torch.set_num_threads(free)
             note(
                 f"other processes use this machine, so {free} of {usual} threads are taken; "
-                f"--threads {usual} takes all"
+                f"'polyrank --threads {usual} VERB' takes all"
             )
 
 

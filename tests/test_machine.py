@@ -40,7 +40,9 @@ def test_fewer_are_taken_and_told_once(threads, monkeypatch, capsys):
     choose_threads(None)
     device_of("cpu"), device_of("cpu")
     assert torch.get_num_threads() == 1
-    assert capsys.readouterr().err.count("1 of 2 threads are taken; --threads 2 takes all") == 1
+    assert (
+        capsys.readouterr().err.count("1 of 2 threads are taken; 'polyrank --threads 2 VERB'") == 1
+    )
 
 
 def test_a_set_variable_is_obeyed(threads, monkeypatch):

@@ -202,6 +202,21 @@ class ListReranker:
         return rerank_run(self, collection, run, depth, progress).run
 
 
+class Loaded:
+    """What holds a loaded model, which another process loads for itself."""
+
+    def __reduce__(self) -> Any:
+        """Refuse to be pickled or copied.
+
+        Raises:
+            UsageError: always; with what to pickle instead.
+        """
+        raise UsageError(
+            f"a {type(self).__name__} holds a loaded model and is not pickled; pickle a "
+            "RerankerSpec, and call load_reranker(spec) in the other process"
+        )
+
+
 class Pointwise(ListReranker):
     """A reranker of anything with `score(pairs)`."""
 

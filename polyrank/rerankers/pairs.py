@@ -9,12 +9,12 @@ from polyrank.encoders.batching import Batcher
 from polyrank.errors import LanguageError
 from polyrank.languages import tags
 from polyrank.notes import Note, Notebook, Notes
-from polyrank.rerankers.base import ListReranker, Ranking, Request, best_first
+from polyrank.rerankers.base import ListReranker, Loaded, Ranking, Request, best_first
 
 BATCH_TOKENS = 16384
 
 
-class PairScorer(ListReranker):
+class PairScorer(Loaded, ListReranker):
     """Ranks by `score(pairs)`, each query's candidates on their own.
 
     Args:

@@ -21,12 +21,6 @@ DOCUMENTS = [
 QUERY = Query("q", "iron", "en")
 
 
-@pytest.fixture(scope="session")
-def tiny_folder(tiny_bert):
-    """One base is enough here."""
-    return tiny_bert
-
-
 @pytest.mark.parametrize("stage", ["bm25", "dense", "modular"])
 def test_first_stages_never_find_them(stage, carded_base, tiny_zoo):
     made = {

@@ -12,12 +12,6 @@ from polyrank.index.modular_dense import ModularDense
 TEXTS = [Document(str(i), text, language="en") for i, text in enumerate(["iron", "salt", "river"])]
 
 
-@pytest.fixture(scope="session")
-def tiny_folder(tiny_bert):
-    """One base is enough here."""
-    return tiny_bert
-
-
 @pytest.fixture(params=[Dense, ModularDense])
 def made(request, carded_base, tiny_zoo, tmp_path):
     """made(documents, base) -> an index over the cache."""

@@ -8,12 +8,6 @@ from polyrank.errors import LanguageError
 from polyrank.index.modular_dense import ModularDense
 
 
-@pytest.fixture(scope="session")
-def tiny_folder(tiny_bert):
-    """One base is enough here."""
-    return tiny_bert
-
-
 @pytest.fixture
 def model(carded_base, tiny_zoo):
     return LateInteraction(carded_base, ranking="none", routing="split", zoo=tiny_zoo)

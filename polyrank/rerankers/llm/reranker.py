@@ -21,7 +21,7 @@ from polyrank.collections.records import Document, ScoredDocument, ranked
 from polyrank.collections.without_text import put_last
 from polyrank.errors import UsageError
 from polyrank.notes import Notebook, Notes
-from polyrank.rerankers.base import ListReranker, Ranking, Request
+from polyrank.rerankers.base import ListReranker, Loaded, Ranking, Request
 from polyrank.rerankers.llm.engines.base import Engine, PromptIds, Sampling, Token, Usage
 from polyrank.rerankers.llm.prompt import Prompt, load_prompt
 from polyrank.rerankers.llm.rendering import Renderer
@@ -75,7 +75,7 @@ class Job:
                     self.notebook.add("malformed", kind, times)
 
 
-class LLMReranker(ListReranker):
+class LLMReranker(Loaded, ListReranker):
     """A reranker that asks a language model.
 
     Args:

@@ -130,7 +130,7 @@ class LanguageTraining:
         )
 
     def _warn(self) -> None:
-        for texts in (self.lines, [pair.text for pair in self.pairs]):
+        for texts in (self.lines, [text for text, _ in self.pairs]):
             if texts:
                 tell_foreign(texts, self.language)
         if self.base.card.vectors and not self.objective.aligned:
