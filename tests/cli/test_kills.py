@@ -46,7 +46,7 @@ def verbs(files, tiny, tiny_zoo, llama):
         ),
         "train late-interaction": (
             ["train", "late-interaction", *judged, "--over", "en", "--mine", "0", "--dim", "8",
-             "--steps", "4", *tiny, "--output", "li"], "li", ["--resume"],
+             "--train-length", "48", "--steps", "4", *tiny, "--output", "li"], "li", ["--resume"],
         ),
         "train head": (
             ["train", "head", "--text", "lines.txt", "--batch-size", "4", "--length", "24",
@@ -63,7 +63,7 @@ def verbs(files, tiny, tiny_zoo, llama):
         "distill": (
             ["distill", "--source", "en", "--target", "ky", "--source-text", "lines.txt",
              "--target-text", "lines.txt", *judged, "--mine", "0", "--general-steps", "2",
-             "--batch-size", "2", "--length", "16", "--steps", "2", *tiny,
+             "--batch-size", "2", "--length", "16", "--steps", "2", "--pair-length", "48", "--factor", "3", *tiny,
              "--output", "student"], "student", ["--resume"],
         ),
     }  # fmt: skip
