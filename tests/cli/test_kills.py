@@ -63,7 +63,8 @@ def verbs(files, tiny, tiny_zoo, llama):
         "distill": (
             ["distill", "--source", "en", "--target", "ky", "--source-text", "lines.txt",
              "--target-text", "lines.txt", *judged, "--mine", "0", "--general-steps", "2",
-             "--batch-size", "2", "--length", "16", "--steps", "2", "--pair-length", "48", "--factor", "3", *tiny,
+             "--batch-size", "2", "--length", "16", "--steps", "2", *tiny,
+             "--pair-length", "48", "--factor", "3",
              "--output", "student"], "student", ["--resume"],
         ),
     }  # fmt: skip
