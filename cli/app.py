@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from polyrank.errors import PolyrankError
+from polyrank.machine import choose_threads
 from polyrank.progress import note
 
 from . import (
@@ -94,12 +95,16 @@ def polyrank_(
     version: bool = typer.Option(
         False, "--version", callback=show_version, is_eager=True, help="Show the version and stop."
     ),
+    threads: int | None = typer.Option(
+        None, min=1, help="Of the processor; else as many as other processes leave free."
+    ),
 ) -> None:
     """Multilingual modular adapters for reranking.
 
     Results go to stdout or --output, messages to stderr. Each verb has examples that run as they
     stand on the bundled data: polyrank VERB --help
     """
+    choose_threads(threads)
 
 
 app.command("rerank", short_help="Rerank the candidates of a first stage.")(rerank.rerank)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyrank.index.first_stages import FIRST_STAGES
@@ -13,6 +14,7 @@ from .rerankers import report
 
 if TYPE_CHECKING:
     from polyrank.collections.records import Collection, Run
+    from polyrank.index.dense_folder import Kept
 
 
 def search_first(
@@ -24,8 +26,13 @@ def search_first(
     device: str | None = None,
     analysis: Analysis = Analysis.stems,
     precision: str | None = None,
+    keep: Path | None = None,
 ) -> Run:
-    """The first stage's candidates for the first `limit` queries; how BM25 read them, on stderr."""
+    """The first stage's candidates for the first `limit` queries; how BM25 read them, on stderr.
+
+    Args:
+        keep: a folder where document vectors stay for the next call; None keeps none.
+    """
     from polyrank.index.dense import Dense
     from polyrank.index.lexical import BM25
     from polyrank.index.modular_dense import ModularDense
@@ -35,15 +42,26 @@ def search_first(
     documents = list(collection.documents.values())
     made: dict[str, Callable[[], Any]] = {
         "bm25": lambda: BM25(documents, analysis=analysis.value, base=base),
-        "dense": lambda: Dense(documents, base=base, device=device, precision=precision),
-        "modular": lambda: ModularDense(documents, base=base, device=device, precision=precision),
+        "dense": lambda: Dense(documents, base=base, device=device, precision=precision, keep=keep),
+        "modular": lambda: ModularDense(
+            documents, base=base, device=device, precision=precision, keep=keep
+        ),
     }
     retrievers = [made[name]() for name in FIRST_STAGES[stage.value]]
     for retriever in retrievers:
         if isinstance(retriever, BM25):
             note(repr(retriever))
+        _tell_kept(getattr(retriever, "kept", None))
     found = retrievers[0] if len(retrievers) == 1 else Fusion(retrievers)
     run: Run = found.search(queries, depth)
     for retriever in retrievers:
         report(retriever)
     return run
+
+
+def _tell_kept(kept: Kept | None) -> None:
+    """Where document vectors are kept, how large they are, and how to do without."""
+    if kept is not None:
+        what = "are kept in" if kept.encoded else "were not encoded again: they are in"
+        size = f"{kept.bytes / 1e6:,.1f} MB"
+        note(f"the document vectors {what} {kept.folder} ({size}; --no-cache takes none)")

@@ -12,6 +12,8 @@ import typer
 from polyrank.errors import UsageError
 from polyrank.progress import note
 
+from .loading import told_of_others
+
 if TYPE_CHECKING:
     from polyrank.collections.records import Collection, Judgement, Run
     from polyrank.evaluation import Pool
@@ -96,6 +98,8 @@ def truth(
         assert qrels is not None
         asked = read_queries(queries, query_language) if queries else {}
         texts = read_documents(documents, document_language) if documents else {}
+        told_of_others(asked, query_language, "query")
+        told_of_others(texts, document_language, "document")
         judged = read_qrels(qrels)
         pool = Pool.of(asked.values(), texts.values()) if asked or texts else None
         pool = _with_languages(pool, judged, runs, query_language, document_language)

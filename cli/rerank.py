@@ -144,6 +144,7 @@ def rerank(
 
     checks.one_of(run=run, first_stage=first_stage)
     checks.writable(output, run, queries, documents)
+    checks.resumable(output, resume)
     texts = loading.load(
         collection, queries, documents, query_language, document_language, split,
         missing_judged.value,
@@ -208,6 +209,7 @@ def _rerank_run(
     ):
         summary = rerank_stream(scaled, texts, candidates, output, settings=settings, **written)
     rerankers.report(summary.notes)
+    rerankers.tell_cut(summary.notes, summary.candidates)
     note(str(summary))
 
 

@@ -131,3 +131,13 @@ def report(noted: Any) -> None:
     notes = noted if isinstance(noted, Notes) else getattr(noted, "notes", Notes())
     for line in notes.lines():
         note(line)
+
+
+def tell_cut(notes: Notes, pairs: int) -> None:
+    """What to do where most pairs were cut."""
+    cut = notes.of_kind("cut").total()
+    if 2 * cut > pairs:
+        note(
+            "most texts were cut, so what stands later in them counts for nothing: read more of "
+            "them with --max-length, or split long documents into passages"
+        )

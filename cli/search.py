@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from polyrank.base import DEFAULT_BASE
+from polyrank.base import DEFAULT_BASE, cache_root
 from polyrank.errors import UsageError
 from polyrank.progress import note
 
@@ -81,6 +81,13 @@ def search(
     device: options.Device = None,
     precision: options.Precision = None,
     analysis: options.AnalysisOption = Analysis.stems,
+    cache: Annotated[
+        bool,
+        typer.Option(
+            "--cache/--no-cache",
+            help="With --query: keep document vectors under $POLYRANK_CACHE for the next question.",
+        ),
+    ] = True,
     ray: options.Ray = None,
     ray_workers: options.RayWorkers = None,
     as_json: options.AsJson = False,
@@ -137,7 +144,15 @@ def search(
         )  # fmt: skip
         _check_ids(texts, output)
         found = first_stages.search_first(
-            texts, first_stage, base, depth + exclude_self, limit, device, analysis, precision
+            texts,
+            first_stage,
+            base,
+            depth + exclude_self,
+            limit,
+            device,
+            analysis,
+            precision,
+            cache_root() / "vectors" if cache and query is not None else None,
         )
     if exclude_self:
         from polyrank.runs.candidates import without_self
@@ -161,7 +176,7 @@ def search(
         reranked = _reranked(spec, texts, found, mix, (address, ray_workers))
         found, details = reranked.run, reranked.details
     elif index is None and first_stage is FirstStage.bm25:
-        found = _matching(found, output is None)
+        found = _matching(found) if output is None else found
     if output is not None:
         from polyrank.collections.trec import write_run
 
@@ -171,17 +186,8 @@ def search(
     _show(texts, found, details, top, as_json)
 
 
-def _matching(found: Run, shown: bool) -> Run:
-    """What BM25 found, where it is shown without what shares no word with the query; how many
-    queries nothing matches, on stderr."""
-    without = [query_id for query_id, hits in found.items() if not any(h.score > 0 for h in hits)]
-    if without:
-        note(
-            f"no document shares a word with {len(without)} of {len(found)} queries (the first: "
-            f"'{without[0]}'); --first-stage dense finds by meaning"
-        )
-    if not shown:
-        return found
+def _matching(found: Run) -> Run:
+    """What BM25 found, without what shares no word with the query."""
     return {query_id: [h for h in hits if h.score > 0] for query_id, hits in found.items()}
 
 
@@ -216,6 +222,7 @@ def _reranked(
             reranker = Interpolated(reranker, *mix)
         reranked = rerank_run(reranker, texts, found)
     rerankers.report(reranked.notes)
+    rerankers.tell_cut(reranked.notes, sum(map(len, found.values())))
     return reranked
 
 
@@ -292,7 +299,6 @@ def _asked(
     """The queries: the one that was typed, a file's, or a collection's."""
     from polyrank.collections.load import load_collection
     from polyrank.collections.records import Collection, Query
-    from polyrank.collections.text_files import read_queries
     from polyrank.languages.tags import normalise
 
     checks.one_of(query=query, queries=queries, collection=collection)
@@ -301,7 +307,7 @@ def _asked(
     if collection is not None:
         return load_collection(collection, queries=language, split=split)
     if queries is not None:
-        asked = loading.told_of_empty(read_queries(queries, language))
+        asked = loading.queries_of(queries, language)
         return Collection(queries.name, {}, asked)
     tag = normalise(language) if language else None
     return Collection("query", {}, {"query": Query("query", query or "", tag)})
@@ -328,11 +334,10 @@ def _texts(
     if queries is not None:
         raise UsageError("give --query or --queries, not both")
     from polyrank.collections.records import Collection, Query
-    from polyrank.collections.text_files import read_documents
     from polyrank.languages.tags import normalise
 
     if documents is not None and collection is None:
-        texts = Collection(documents.name, read_documents(documents, document_language), {})
+        texts = Collection(documents.name, loading.documents_of(documents, document_language), {})
     else:
         # The typed query may be in a language in which the collection has no queries.
         texts = loading.load(collection, None, documents, document_language, document_language)

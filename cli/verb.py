@@ -14,7 +14,10 @@ from typer.core import TyperCommand
 from polyrank.errors import UsageError
 from polyrank.locks import locked
 
+from .pipes import kept
+
 OUTPUTS = ("output", "per_query", "rejected", "checkpoint")  # parameters that name what is written
+LANGUAGES = ("language", "query_language", "document_language")  # that are one tag
 BOTH = ("work", "zoo")  # that name what is written and read
 
 
@@ -24,10 +27,12 @@ class Verb(TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         outputs = dict(outputs_of(ctx.params))
         refuse_inputs(outputs, ctx.params)
+        check_values(ctx.params)
         with ExitStack() as locks:
             if os.environ.get("RANK", "0") == "0":  # of a launch the first process writes
                 for path in outputs.values():
                     locks.enter_context(locked(path))
+            ctx.params = locks.enter_context(kept(ctx.params, OUTPUTS))
             return super().invoke(ctx)
 
 
@@ -66,6 +71,28 @@ def refuse_inputs(outputs: Mapping[str, Path], params: Mapping[str, Any]) -> Non
             options = " and ".join(f"--{one.replace('_', '-')}" for one in (seen[place], name))
             raise UsageError(f"{options} are both {path}; give each its own")
         seen[place] = name
+
+
+def check_values(params: Mapping[str, Any]) -> None:
+    """Refuse, before anything is loaded, languages, precisions and devices that there are not.
+
+    Raises:
+        PolyrankError: such a value.
+    """
+    from polyrank.languages.tags import normalise
+
+    for name in LANGUAGES:
+        if isinstance(params.get(name), str) and params[name]:
+            normalise(params[name])
+    if isinstance(params.get("precision"), str):
+        from polyrank.encoders.precision import AUTO, as_precision
+
+        if params["precision"] != AUTO:
+            as_precision(params["precision"])
+    if isinstance(params.get("device"), str):
+        from polyrank.machine import device_of
+
+        device_of(params["device"])
 
 
 def _paths(name: str, value: Any) -> Iterator[Path]:

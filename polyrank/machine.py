@@ -1,12 +1,16 @@
-"""What this machine can do: devices, precision, and its name for cards and results."""
+"""What this machine can do: devices, threads, precision, and its name for cards and results."""
 
 from __future__ import annotations
 
+import os
 import platform
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from polyrank.errors import UsageError
+from polyrank.progress import note
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +25,9 @@ def device_of(name: str | torch.device | None) -> torch.device:
     import torch
 
     if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if str(name) == "cpu":
+        settle_threads()
     try:
         found = torch.device(name)
         torch.empty(0, device=found)
@@ -30,6 +36,91 @@ def device_of(name: str | torch.device | None) -> torch.device:
         there = ", ".join(["cpu", *(f"cuda:{number}" for number in range(gpus))])
         raise UsageError(f"there is no device '{name}' on this machine; use {there}") from error
     return found
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Seconds of processor time until a moment, on the processors that this process may use.
+
+    at: the moment, by a clock. busy: of everybody. own: of this process.
+    """
+
+    at: float
+    busy: float
+    own: float
+
+    @classmethod
+    def now(cls) -> Usage | None:
+        """None where the system does not say."""
+        own = sum(os.times()[:2])
+        try:
+            with open("/proc/stat", encoding="ascii") as lines:
+                rows = [line.split() for line in lines if line.startswith("cpu")]
+            mine = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+            ticks = sum(_busy(list(map(int, row[1:9]))) for row in rows if row[0] in mine)
+            return cls(time.monotonic(), ticks / os.sysconf("SC_CLK_TCK"), own)
+        except (OSError, ValueError, AttributeError):
+            return None
+
+
+def _busy(ticks: list[int]) -> int:
+    """Of user, nice, system, idle, iowait, irq, softirq, steal: all but waiting."""
+    return sum(ticks) - ticks[3] - ticks[4]
+
+
+def processors() -> int:
+    """How many this process may use: by its affinity, and by the quota of its control group."""
+    try:
+        count = len(os.sched_getaffinity(0))
+    except AttributeError:
+        count = os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        return max(1, min(count, round(int(quota) / int(period))))
+    except (OSError, ValueError):  # no quota
+        return count
+
+
+def free_processors(before: Usage, now: Usage) -> int:
+    """How many others left free between two moments, at least one.
+
+    PyTorch's threads meet after every operation, so one that waits for a busy processor holds up
+    all of them: two threads on one and a half processors are slower than one.
+    """
+    others = (now.busy - before.busy) - (now.own - before.own)
+    return max(1, round(processors() - others / max(now.at - before.at, 1e-9)))
+
+
+class _Threads:
+    """How many threads the command line wants of PyTorch; a library leaves that to its user."""
+
+    asked: int | None = None
+    before: Usage | None = None  # set when the choice is ours
+
+
+def choose_threads(asked: int | None) -> None:
+    """Have the first use of a CPU set PyTorch's threads: to `asked`, or to the processors that are
+    free between now and then, unless OMP_NUM_THREADS says how many."""
+    _Threads.asked = asked
+    _Threads.before = None if asked or os.environ.get("OMP_NUM_THREADS") else Usage.now()
+
+
+def settle_threads() -> None:
+    """Do what `choose_threads` announced, once; fewer than usual are told."""
+    import torch
+
+    asked, before = _Threads.asked, _Threads.before
+    _Threads.asked = _Threads.before = None
+    if asked is not None:
+        torch.set_num_threads(asked)
+    elif before is not None and (now := Usage.now()) is not None:
+        usual, free = torch.get_num_threads(), free_processors(before, now)
+        if free < usual:
+            torch.set_num_threads(free)
+            note(
+                f"other processes use this machine, so {free} of {usual} threads are taken; "
+                f"'polyrank --threads {usual} VERB' takes all"
+            )
 
 
 def machine() -> str:

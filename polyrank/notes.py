@@ -16,6 +16,8 @@ KINDS = {
     "transfer": "a ranking module runs over another language than it was trained over",
     "composition": "modules run together in another way than they were trained",
     "unverified": "nobody recorded on which weights a module was trained",
+    "empty": "a document has no text",
+    "unmatched": "no document shares a word with a query",
     "cut": "a text was longer than what is read",
     "memory": "memory ran out, so batches became smaller",
     "precision": "the numbers to compute in were chosen here",

@@ -83,9 +83,7 @@ def list_(
     if not entries and source is Place.cached:
         note("no pulled module matches; 'polyrank zoo pull --help' says how to fetch one")
     elif not entries:
-        from polyrank.base import absent_zoos
-
-        note(f"no module matches; 'polyrank train --help' says how to make one{absent_zoos()}")
+        note("no module matches; 'polyrank train --help' says how to make one")
 
 
 def _from(entries: list[ZooEntry], source: Place) -> list[ZooEntry]:

@@ -15,7 +15,7 @@ from polyrank.base.load import (
     only_cached,
     resolve_base,
 )
-from polyrank.base.roots import absent_zoos, bundled_zoo, cache_root, expanded, zoo_roots
+from polyrank.base.roots import bundled_zoo, cache_root, expanded, zoo_roots
 from polyrank.machine import device_of
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "Base",
     "BaseCard",
     "Fingerprint",
-    "absent_zoos",
     "base_name",
     "bundled_zoo",
     "cache_root",

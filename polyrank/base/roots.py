@@ -16,20 +16,22 @@ def expanded(path: str | Path) -> Path:
 
 
 def zoo_roots(zoo: str | Path | None = None) -> list[Path]:
-    """The folders that hold `<base>/…`: `zoo`, then `$POLYRANK_ZOO`, then what is bundled."""
+    """The folders that hold `<base>/…`: `zoo`, then `$POLYRANK_ZOO`, then what is bundled.
+
+    Raises:
+        UsageError: POLYRANK_ZOO names what is not a folder.
+    """
     searched = os.environ.get("POLYRANK_ZOO", "").split(os.pathsep)
-    roots = [Path(zoo)] if zoo else []
-    roots += [expanded(folder) for folder in searched if folder]
+    named = [expanded(folder) for folder in searched if folder]
+    if absent := [f"'{folder}'" for folder in named if not folder.is_dir()]:
+        raise UsageError(
+            f"POLYRANK_ZOO names {', '.join(absent)}: no such folder.\n"
+            "Make it, or name the folders where your modules are."
+        )
+    roots = [*([Path(zoo)] if zoo else []), *named]
     if (bundled := bundled_zoo()) is not None:
         roots.append(bundled)
     return roots
-
-
-def absent_zoos() -> str:
-    """A line on folders that $POLYRANK_ZOO names and that are not there; else nothing."""
-    searched = os.environ.get("POLYRANK_ZOO", "").split(os.pathsep)
-    absent = [f"'{folder}'" for folder in searched if folder and not expanded(folder).is_dir()]
-    return f"\nPOLYRANK_ZOO names {', '.join(absent)}: no such folder." if absent else ""
 
 
 def bundled_zoo() -> Path | None:

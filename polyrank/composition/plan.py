@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Protocol
 
-from polyrank.base import Fingerprint, absent_zoos
+from polyrank.base import Fingerprint
 from polyrank.composition.routing import ROUTINGS, check_routing
 from polyrank.errors import CompositionError, LanguageError, ModuleError, UsageError
 from polyrank.languages import tags
@@ -331,7 +331,7 @@ def _no_module(
         f"there is no language {kind} for '{language}' on the base '{base.name}'. "
         f"Available: {', '.join(available) or 'none'}.\n{nearest_first}"
         "'--fallback none' goes without (in Python fallback='related', 'none'). Train one with:  "
-        f"{_training(base, kind, language)}{absent_zoos()}"
+        f"{_training(base, kind, language)}"
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +11,10 @@ import numpy as np
 
 from polyrank.base import DEFAULT_BASE, Base, load_base
 from polyrank.collections.records import Document, Query, Run, ScoredDocument
-from polyrank.collections.texts import Documents, Queries, as_documents, queries_of
+from polyrank.collections.texts import Documents, Queries, queries_of
 from polyrank.errors import UsageError
 from polyrank.index import dense_folder
+from polyrank.index.searched import searched
 from polyrank.notes import Notebook, Notes
 from polyrank.progress import bar
 
@@ -40,6 +40,7 @@ class Dense:
 
     Args:
         documents: what is searched; their title and text are encoded, up to `max_length` tokens.
+            Those without text are counted in `notes`, and never found.
         base: 'e5-small', a Hub id, a folder, or a loaded base.
         batch_tokens: tokens in one batch, padding included; None for what is fastest.
         max_length: tokens of a text that are read, its prefix included; None for as many as the
@@ -47,9 +48,10 @@ class Dense:
         device: 'cpu', 'cuda', ...; by default a GPU when there is one.
         progress: show a bar on stderr when it is a terminal.
         precision: 'fp32' (default), 'bf16', 'fp16', 'int8' or 'auto'.
+        keep: a folder where the vectors stay, so that the same documents are not encoded again.
 
     Raises:
-        UsageError: when there are no documents, or two with the same id.
+        UsageError: when there are no documents with text, or two with the same id.
     """
 
     def __init__(
@@ -61,13 +63,19 @@ class Dense:
         device: str | None = None,
         progress: bool = True,
         precision: str | None = None,
+        keep: Path | None = None,
     ) -> None:
-        in_order = by_id(documents)
+        in_order, empty = searched(documents)
         loaded = load_base(base) if isinstance(base, str) else base
         manifest = dense_folder.manifest_of(in_order, loaded, max_length or loaded.card.reads)
         self._options(loaded, manifest, batch_tokens, device, progress, precision)
+        self._notebook.update(empty)
         self.ids = [document.id for document in in_order]  # ascending: equal scores keep this order
-        self.vectors = self._encode(self._prefixed(in_order), "documents")
+
+        def rows(start: int, end: int) -> Vectors:
+            return self._encode(self._prefixed(in_order[start:end]), "documents")
+
+        self.vectors, self.kept = dense_folder.kept(keep, self.manifest, self.ids, rows)
 
     def _options(
         self,
@@ -110,11 +118,12 @@ class Dense:
             UsageError: as the class, or when the folder is there, or an unfinished one of other
                 documents or another base.
         """
-        in_order = by_id(documents)
+        in_order, empty = searched(documents)
         loaded = load_base(base) if isinstance(base, str) else base
         manifest = dense_folder.manifest_of(in_order, loaded, max_length or loaded.card.reads)
         dense = cls.__new__(cls)
         dense._options(loaded, manifest, batch_tokens, device, progress, precision)
+        dense._notebook.update(empty)
         ids = [document.id for document in in_order]
 
         def rows(start: int, end: int) -> Vectors:
@@ -168,7 +177,7 @@ class Dense:
 
     @property
     def notes(self) -> Notes:
-        """What was chosen for precision 'auto'."""
+        """What was chosen for precision 'auto', and how many documents have no text."""
         return self._notebook.notes
 
     def __repr__(self) -> str:
@@ -202,21 +211,6 @@ class Dense:
             progress=f"encoding {what}" if self.progress else None,
             encoder=self._encoder,
         )
-
-
-def by_id(documents: Documents) -> list[Document]:
-    """By id.
-
-    Raises:
-        UsageError: when there are no documents, or two with the same id.
-    """
-    in_order = sorted(as_documents(documents), key=lambda document: document.id)
-    if not in_order:
-        raise UsageError("a dense index needs at least one document")
-    for one, other in pairwise(in_order):
-        if one.id == other.id:
-            raise UsageError(f"two documents have the id '{one.id}'; ids must be unique")
-    return in_order
 
 
 def nearest(

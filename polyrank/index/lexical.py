@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from polyrank.base import DEFAULT_BASE
 from polyrank.collections.records import Document, Query, Run, ScoredDocument
-from polyrank.collections.texts import Documents, Queries, as_documents, queries_of
+from polyrank.collections.texts import Documents, Queries, queries_of
 from polyrank.errors import UsageError
 from polyrank.index.analysis import ANALYSES, Analyser, Tokenizer, analyser
+from polyrank.index.searched import searched
 from polyrank.languages import tags
-from polyrank.notes import Notebook
+from polyrank.notes import Notebook, Notes
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+UNMATCHED = "no document shares a word with a query; dense retrieval finds by meaning"
 
 
 class BM25:
@@ -34,7 +37,8 @@ class BM25:
 
     Args:
         documents: what is searched; their ids must differ. A missing language is identified where
-            the analysis depends on it, and counted in `notes`.
+            the analysis depends on it, and counted in `notes`; those without text are counted
+            there too, and never found.
         tokenizer: text → tokens, for every query and document, in place of an analysis.
         k1: saturation of term frequency, zero or more (0.9, as Anserini).
         b: normalisation by length, 0 to 1 (0.4, as Anserini).
@@ -43,8 +47,8 @@ class BM25:
         base: whose vocabulary makes the sub-words.
 
     Raises:
-        UsageError: without documents, for a repeated id, for k1 or b out of range, an unknown
-            analysis, or a tokenizer beside one.
+        UsageError: without documents that have text, for a repeated id, for k1 or b out of range,
+            an unknown analysis, or a tokenizer beside one.
         ModuleError: a base whose vocabulary cannot be read.
     """
 
@@ -62,19 +66,13 @@ class BM25:
 
         if not k1 >= 0 or not 0 <= b <= 1:
             raise UsageError(f"BM25 needs k1 ≥ 0 and 0 ≤ b ≤ 1, not k1={k1}, b={b}")
-        # In id order, so that a stable sort by score breaks ties by id.
-        ordered = sorted(as_documents(documents), key=lambda document: document.id)
-        if not ordered:
-            raise UsageError("BM25 needs at least one document")
-        for one, other in pairwise(ordered):
-            if one.id == other.id:
-                raise UsageError(f"two documents have the id {one.id!r}; ids must differ")
+        ordered, empty = searched(documents)
         if tokenizer is not None and analysis is not None:
             raise UsageError("give BM25 a tokenizer or an analysis, not both")
         self.ids = [document.id for document in ordered]
-        notebook = Notebook()
-        chosen = _analysers(ordered, tokenizer, analysis, base, notebook)
-        self.notes = notebook.notes
+        self._notebook = Notebook()
+        self._notebook.update(empty)
+        chosen = _analysers(ordered, tokenizer, analysis, base, self._notebook)
         self.languages = Counter(chosen)  # (language, analyser) -> documents
         of_row = [by.name for _, by in chosen]
         self._groups = [  # every analyser once, with the rows of its documents
@@ -87,12 +85,18 @@ class BM25:
             self._index = bm25s.BM25(method="lucene", k1=k1, b=b, backend="numpy")
             self._index.index(tokens, show_progress=False)
 
+    @property
+    def notes(self) -> Notes:
+        """What was assumed of documents, and how many queries matched none, so far."""
+        return self._notebook.notes
+
     def search(self, queries: Queries, depth: int = 100, pad: bool = True) -> Run:
         """The `depth` best documents of each query, fewer only when there are fewer.
 
         Documents without any token of the query score 0. With `pad` they fill the ranking in id
         order, so that a reranker has candidates even where no word matches, which between two
         scripts is the rule; without it they are left out, and a query may get an empty list.
+        Queries that match no document are counted in `notes`.
 
         Raises:
             UsageError: when depth is below 1.
@@ -104,6 +108,8 @@ class BM25:
     def _search_one(self, query: Query, depth: int, pad: bool) -> list[ScoredDocument]:
         scores = self.scores(query.text)  # (documents,), in id order
         best = (-scores).argsort(kind="stable")[:depth]
+        if not scores[best[0]] > 0:
+            self._notebook.add("unmatched", UNMATCHED)
         return [
             ScoredDocument(query.id, self.ids[i], float(scores[i]))
             for i in best

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,9 @@ import numpy as np
 from polyrank.base import DEFAULT_BASE, Base
 from polyrank.collections.records import Document, Query, Run
 from polyrank.collections.texts import Queries
-from polyrank.index.dense import by_id, nearest
+from polyrank.index import dense_folder
+from polyrank.index.dense import nearest
+from polyrank.index.searched import searched
 from polyrank.notes import Notes
 
 if TYPE_CHECKING:
@@ -28,7 +32,8 @@ class ModularDense:
     language the base never saw find English passages.
 
     Args:
-        documents: what is searched; their title and text are encoded.
+        documents: what is searched; their title and text are encoded. Those without text are never
+            found.
         base: a base whose card says that its vectors are for retrieval.
         language_kind: of the language modules, 'adapter' or 'mask'.
         fallback: for a language without module: 'none' encodes it with the base alone, 'related'
@@ -37,12 +42,13 @@ class ModularDense:
         progress: show a bar on stderr when it is a terminal.
         max_length: tokens of a document that are read; by default as many as the base's card says.
         precision: 'fp32' (default), 'bf16', 'fp16', 'int8' or 'auto'.
+        keep: a folder where the vectors stay, so that the same documents are not encoded again.
 
     Attributes:
-        notes: what was assumed of languages, and cut, counted.
+        notes: what was assumed of languages, cut, and has no text, counted.
 
     Raises:
-        UsageError: no documents, two with the same id, or a base not for retrieval.
+        UsageError: no documents with text, two with the same id, or a base not for retrieval.
         LanguageError: a language without module, under fallback 'error'.
     """
 
@@ -57,10 +63,11 @@ class ModularDense:
         progress: bool = True,
         max_length: int | None = None,
         precision: str | None = None,
+        keep: Path | None = None,
     ) -> None:
         from polyrank.late_interaction.pooled_vectors import PooledVectors
 
-        in_order = by_id(documents)
+        in_order, self._empty = searched(documents)
         self.encoder = PooledVectors(
             base,
             ranking="none",
@@ -73,12 +80,29 @@ class ModularDense:
             precision=precision,
         )
         self.ids = [document.id for document in in_order]
-        self.vectors = _stacked(self.encoder.encode_documents(in_order, progress=progress))
+
+        def rows(start: int, end: int) -> Vectors:
+            return _stacked(self.encoder.encode_documents(in_order[start:end], progress=progress))
+
+        self.vectors, self.kept = dense_folder.kept(
+            keep, self._manifest(in_order), self.ids, rows, self._depends(in_order)
+        )
+
+    def _manifest(self, documents: Sequence[Document]) -> dense_folder.DenseManifest:
+        found = dense_folder.manifest_of(
+            documents, self.encoder.base, self.encoder.rules.document_length
+        )
+        return replace(found, precision=self.encoder.precision.name)
+
+    def _depends(self, documents: Sequence[Document]) -> str:
+        """Beyond the base the vectors depend on modules, and on the languages that choose them."""
+        languages = [document.language for document in documents]
+        return json.dumps([dict(self.encoder.identity()), self.encoder.fallback, languages])
 
     @property
     def notes(self) -> Notes:
-        """What was assumed of languages, and cut, counted."""
-        return self.encoder.notes
+        """What was assumed of languages, cut, and has no text, counted."""
+        return self._empty + self.encoder.notes
 
     def __repr__(self) -> str:
         base, kind = self.encoder.base.name, self.encoder.language_kind

@@ -201,6 +201,9 @@ class LateInteraction(PairScorer):
         """
         return self._modules.name(language, side)
 
+    def seek_module(self, language: str) -> None:
+        self.language_module(language)
+
     def _acting(
         self, records: Sequence[Query] | Sequence[Document], side: str, other: str | None
     ) -> list[str | None]:

@@ -123,7 +123,7 @@ def _add_search(made: MCPServer[Any], indexes: Mapping[str, MultiVectorIndex]) -
         name = index or next(iter(indexes))
         if name not in indexes:
             raise UsageError(f"no index '{name}'; there are: {', '.join(indexes)}")
-        asked = Query("query", query, _tag(query_language) or tags.identify([query])[0].language)
+        asked = Query("query", query, _tag(query_language))
         wanted = [tags.normalise(one) for one in languages or ()] or None
         hits = indexes[name].search([asked], top_n, wanted)["query"]
         texts = indexes[name].documents([hit.document_id for hit in hits])

@@ -19,6 +19,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from polyrank.collections.records import Collection, Document, Query, Run, ScoredDocument, ranked
 from polyrank.collections.texts import Documents, as_documents, one_query, run_of
+from polyrank.collections.without_text import put_last
 from polyrank.errors import PolyrankError, UsageError
 from polyrank.notes import Notes
 from polyrank.progress import track
@@ -97,7 +98,7 @@ def best_first(
     details: Mapping[str, Mapping[str, Any]] | None = None,
     notes: Notes | None = None,
 ) -> Ranking:
-    """Every candidate once, best first; ties by document id.
+    """Every candidate once, best first; ties by document id, those without text last and counted.
 
     Scores keep nine digits, which hold any fp32 value, so that the order survives writing.
 
@@ -115,11 +116,12 @@ def best_first(
                 f"query '{query.id}', document '{document.id}': the score is {score}. "
                 "Try --precision fp32, or look whether the module was trained to the end."
             )
+    lowered, empty = put_last(scores, documents)
     hits = ranked(
         ScoredDocument(query.id, document.id, float(f"{score:.9g}"))
-        for document, score in zip(documents, scores, strict=True)
+        for document, score in zip(documents, lowered, strict=True)
     )
-    return Ranking(query.id, tuple(hits), details or {}, notes or Notes())
+    return Ranking(query.id, tuple(hits), details or {}, (notes or Notes()) + empty)
 
 
 class ListReranker:
@@ -198,6 +200,21 @@ class ListReranker:
             else first_stage.search(collection.queries.values(), depth)
         )
         return rerank_run(self, collection, run, depth, progress).run
+
+
+class Loaded:
+    """What holds a loaded model, which another process loads for itself."""
+
+    def __reduce__(self) -> Any:
+        """Refuse to be pickled or copied.
+
+        Raises:
+            UsageError: always; with what to pickle instead.
+        """
+        raise UsageError(
+            f"a {type(self).__name__} holds a loaded model and is not pickled; pickle a "
+            "RerankerSpec, and call load_reranker(spec) in the other process"
+        )
 
 
 class Pointwise(ListReranker):

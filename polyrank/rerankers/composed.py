@@ -78,6 +78,9 @@ class ComposedReranker(ModularReranker):
                 )
         return plan
 
+    def seek_module(self, language: str) -> None:
+        """Nothing to seek: what acts was planned before."""
+
     def score(self, pairs: Sequence[tuple[Query, Document]]) -> list[float]:
         """As `ModularReranker.score`; texts without a language are in the composition's."""
         plan = self.saved.composition

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from polyrank.collections.records import ScoredDocument, ranked
 from polyrank.errors import UsageError
-from polyrank.rerankers.base import ListReranker, Ranking, Request, Reranker
+from polyrank.rerankers.base import ListReranker, Ranking, Request, Reranker, best_first
 from polyrank.runs.fusion import interpolate
 
 
@@ -72,4 +72,6 @@ class Interpolated(ListReranker):
         mixed = interpolate(
             {query_id: first}, {query_id: list(ranking.hits)}, self.weight, self.normalise
         )
-        return replace(ranking, hits=tuple(mixed[query_id]))
+        scores = {hit.document_id: hit.score for hit in mixed[query_id]}
+        again = best_first(request, [scores[document.id] for document in request.documents])
+        return replace(ranking, hits=again.hits)

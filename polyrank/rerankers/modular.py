@@ -15,11 +15,9 @@ from polyrank.encoders.fastest import PAIRS, settled
 from polyrank.encoders.modular import Active, ModularEncoder, Row
 from polyrank.encoders.routed import query_lengths, score
 from polyrank.encoders.tokens import encode_pairs, position_limit
-from polyrank.errors import LanguageError
 from polyrank.languages import tags
 from polyrank.modules.card import read_card
 from polyrank.modules.kinds import DEFAULT_KIND
-from polyrank.notes import Note
 from polyrank.rerankers.identity import composition_identity
 from polyrank.rerankers.pairs import PairScorer
 from polyrank.zoo.find import find
@@ -139,60 +137,30 @@ class ModularReranker(PairScorer):
         """Per pair, the modules that act on it."""
         if self.routing == "none":
             return [self._engine.active(self._plain)] * len(pairs)
-        query_languages = self.identified([query for query, _ in pairs])
-        document_languages = self.identified([document for _, document in pairs])
+        keys = zip(
+            self._languages([query for query, _ in pairs], "query"),
+            self._languages([document for _, document in pairs], "document"),
+            strict=True,
+        )
         found = []
-        for pair, key in zip(
-            pairs, zip(query_languages, document_languages, strict=True), strict=True
-        ):
-            composition = self._composition_of(pair, key)
+        for key in keys:
+            composition = self.composition(*key)
             for note in composition.notes:
                 if note.kind != "transfer":  # that is what a composition is for
                     self._notebook.update({note: 1})
             found.append(self._engine.active(composition))
         return found
 
-    def _composition_of(
-        self, pair: tuple[Query, Document], key: tuple[str | None, str | None]
-    ) -> Composition:
-        """What acts on a pair. A language that was identified, not named, and has no module, does
-        not stop a run: it may be a wrong guess, and that side goes without.
+    def _languages(
+        self, records: Sequence[Query] | Sequence[Document], side: str
+    ) -> list[str | None]:
+        """Of each record on a side; nothing is identified that the routing does not ask for."""
+        if self.routing in (side, "split", "both"):
+            return self.identified(records)
+        return [tags.normalise(record.language) if record.language else None for record in records]
 
-        Raises:
-            LanguageError: a language that was named and has no module, under fallback 'error'.
-        """
-        try:
-            return self.composition(*key)
-        except LanguageError:
-            guessed = [record.language is None for record in pair]
-            kept = [
-                None if guess and not self._has_module(language) else language
-                for guess, language in zip(guessed, key, strict=True)
-            ]
-            if kept == list(key):
-                raise
-        records: tuple[Query | Document, ...] = pair
-        for record, language, left in zip(records, key, kept, strict=True):
-            if language != left:
-                self._notebook.update({self._without_module(record, language): 1})
-        return self.composition(*kept)
-
-    def _has_module(self, language: str | None) -> bool:
-        try:
-            self.composition(language, language)
-        except LanguageError:
-            return False
-        return True
-
-    def _without_module(self, record: Query | Document, language: str | None) -> Note:
-        (sure,) = tags.identify([record.text if isinstance(record, Query) else record.full_text])
-        what = "query" if isinstance(record, Query) else "document"
-        return Note(
-            "unidentified",
-            f"identified as '{language}' with {sure.confidence:.2f}, for which there is no "
-            f"language {self.kind}: none used ({what} '{record.id}'); name the language where you "
-            "know it",
-        )
+    def seek_module(self, language: str) -> None:
+        self.composition(language, language)
 
     def identity(self) -> Mapping[str, str]:
         """Weights of the base, the ranking module, and every language module that may be used."""

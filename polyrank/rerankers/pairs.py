@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 from polyrank.collections.records import Document, Query
 from polyrank.encoders.batching import Batcher
+from polyrank.errors import LanguageError
 from polyrank.languages import tags
-from polyrank.notes import Notebook, Notes
-from polyrank.rerankers.base import ListReranker, Ranking, Request, best_first
+from polyrank.notes import Note, Notebook, Notes
+from polyrank.rerankers.base import ListReranker, Loaded, Ranking, Request, best_first
 
 BATCH_TOKENS = 16384
 
 
-class PairScorer(ListReranker):
+class PairScorer(Loaded, ListReranker):
     """Ranks by `score(pairs)`, each query's candidates on their own.
 
     Args:
@@ -25,6 +26,8 @@ class PairScorer(ListReranker):
 
     def __init__(self, batch_tokens: int = BATCH_TOKENS) -> None:
         self._notebook = Notebook()
+        self._lacking: dict[str, bool] = {}  # language → whether it has no module
+        self._unused: dict[str, Note] = {}  # what is said of languages that were guessed in vain
         self._ranked = False  # whether a ranking has told what was noted before it
         self._batcher = Batcher(batch_tokens, self._notebook)
 
@@ -58,20 +61,54 @@ class PairScorer(ListReranker):
         return best_first(request, scores, notes=self.notes - before)
 
     def identified(self, records: Sequence[Query] | Sequence[Document]) -> list[str | None]:
-        """Each record's language: its own, or the one identified; None where that fails."""
-        unknown = list(dict.fromkeys(r.text for r in records if r.language is None))
-        identified = dict(zip(unknown, tags.identify(unknown), strict=True)) if unknown else {}
-        for found in identified.values():  # a text counts once, however many it is paired with
-            if found.language:
-                self._notebook.add("identified", f"language identified as '{found.language}'")
-            else:
-                self._notebook.add(
-                    "unidentified",
-                    "no language could be identified: no language module for that text",
-                )
+        """Each record's language: its own, or the one identified; None where that fails.
+
+        None, too, for one that was identified and lacks a module: it may be a wrong guess, which
+        does not stop a run. That text goes without a module.
+        """
+        unnamed: dict[str, Query | Document] = {}
+        for record in records:
+            if record.language is None:
+                unnamed.setdefault(record.text, record)
+        guesses = tags.identify(unnamed) if unnamed else []
+        found = {  # a text counts once, however many it is paired with
+            text: self._believed(record, guess)
+            for (text, record), guess in zip(unnamed.items(), guesses, strict=True)
+        }
         return [
-            identified[record.text].language
-            if record.language is None
-            else tags.normalise(record.language)
+            found[record.text] if record.language is None else tags.normalise(record.language)
             for record in records
         ]
+
+    def seek_module(self, language: str) -> None:
+        """Raise LanguageError for a language that would stop the run."""
+
+    def _lacks_module(self, language: str) -> bool:
+        if language not in self._lacking:
+            try:
+                self.seek_module(language)
+                self._lacking[language] = False
+            except LanguageError:
+                self._lacking[language] = True
+        return self._lacking[language]
+
+    def _believed(self, record: Query | Document, guess: tags.Identified) -> str | None:
+        """The language to take for a record, from what was identified; noted."""
+        if guess.language is None:
+            self._notebook.add(
+                "unidentified", "no language could be identified: no language module for that text"
+            )
+            return None
+        if not self._lacks_module(guess.language):
+            self._notebook.add("identified", f"language identified as '{guess.language}'")
+            return guess.language
+        if guess.language not in self._unused:
+            what = "query" if isinstance(record, Query) else "document"
+            self._unused[guess.language] = Note(
+                "unidentified",
+                f"identified as '{guess.language}' with {guess.confidence:.2f}, for which there is "
+                f"no language module: none used (the first: {what} '{record.id}'); name the "
+                "language where you know it",
+            )
+        self._notebook.update({self._unused[guess.language]: 1})
+        return None

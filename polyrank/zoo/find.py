@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from polyrank.base import absent_zoos, bundled_zoo, expanded, zoo_roots
+from polyrank.base import bundled_zoo, expanded, zoo_roots
 from polyrank.errors import ModuleError, UsageError
 from polyrank.modules.card import (
     CARD_FILE,
@@ -88,7 +88,7 @@ def find(base: str, role: str, kind: str, name: str, zoo: str | Path | None = No
     raise ModuleError(
         f"there is no {role} {kind} '{short}' for the base '{base}'. "
         f"Available: {', '.join(known) or 'none'}.\n"
-        f"Train one with:  {train_command(base, role, kind, short)}{absent_zoos()}"
+        f"Train one with:  {train_command(base, role, kind, short)}"
     )
 
 

@@ -144,3 +144,23 @@ def test_what_cannot_end_well_is_refused_before_the_search(
     )
     assert result.exit_code == 2 and message in result.stderr
     assert not (tmp_path / "run.trec").exists()
+
+
+def test_a_language_that_contradicts_the_file_is_told(files, polyrank):
+    (files / "own.jsonl").write_text(
+        '{"_id": "d0", "text": "water boils"}\n{"_id": "d1", "text": "river", "language": "tr"}\n'
+    )
+    asked = ("--query", "water", "--documents", files / "own.jsonl", "--document-language", "en")
+    result = polyrank("search", *asked, "--first-stage", "bm25", "--no-rerank")
+    assert result.exit_code == 0
+    told = "1 of 2 documents name another language than --document-language en (the first: 'd1' is"
+    assert told in result.stderr
+    agreed = polyrank("search", *asked[:-1], "tr", "--first-stage", "bm25", "--no-rerank")
+    assert "name another language" not in agreed.stderr
+
+
+def test_a_query_that_matches_nothing_says_so_and_lists_nothing(source, polyrank):
+    asked = ("--query", "zebra", *source[2:], "--first-stage", "bm25", "--no-rerank")
+    result = polyrank("search", *asked)
+    assert "no document shares a word with a query" in result.stderr
+    assert result.stdout.strip() == "zebra"

@@ -97,8 +97,14 @@ def test_subwords_of_a_base(tiny_bert):
 
 
 def test_documents_without_words():
-    run = BM25([Document("b", "…"), Document("a", "")]).search([Query("1", "x")])
+    run = BM25([Document("b", "…"), Document("a", "!")]).search([Query("1", "x")])
     assert ids(run["1"]) == ["a", "b"]
+
+
+def test_queries_that_match_nothing_are_counted():
+    bm25 = BM25(DOCUMENTS, analysis="words")
+    bm25.search([Query("1", "sat"), Query("2", "zebra"), Query("3", "")])
+    assert bm25.notes.of_kind("unmatched").total() == 2
 
 
 @pytest.mark.parametrize(

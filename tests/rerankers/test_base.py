@@ -2,6 +2,7 @@
 listwise reranker depend on the query's own list alone."""
 
 import json
+import pickle
 
 import pytest
 
@@ -18,7 +19,9 @@ from polyrank.rerankers.base import (
     rerank_run,
 )
 from polyrank.rerankers.interpolated import Interpolated
+from polyrank.rerankers.load import RerankerSpec
 from polyrank.rerankers.mean import MeanReranker, averaged
+from polyrank.rerankers.pairs import PairScorer
 from polyrank.runs.rerank import rerank_stream
 
 DOCUMENTS = {i: Document(i, text) for i, text in {"a": "x", "b": "xx", "c": "xxx"}.items()}
@@ -162,3 +165,10 @@ def test_the_mean_of_members_by_hand():
     assert [hit.score for hit in reranker.rank_request(request).hits] == [-1.0, -2.0, -3.0]
     assert reranker.identity() == {"0 factor": "1.0", "1 factor": "-3.0", "scale": "raw"}
     assert averaged([[0.0, 1.0], [4.0, 2.0]], "min-max") == (0.5, 0.5)
+
+
+def test_a_loaded_reranker_says_why_it_is_not_pickled():
+    with pytest.raises(UsageError, match="pickle a RerankerSpec"):
+        pickle.dumps(PairScorer())
+    spec = RerankerSpec(base="e5-small", ranking="squad")
+    assert pickle.loads(pickle.dumps(spec)) == spec

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 
 from polyrank.base import Base
-from polyrank.collections.records import Document, ScoredDocument
+from polyrank.collections.records import Document
 from polyrank.rerankers.base import ListReranker, Ranking, Request, best_first
 
 Passages = Mapping[str, Document]
@@ -19,14 +19,13 @@ class BM25Teacher(ListReranker):
         from polyrank.index.lexical import BM25
 
         self.index = BM25(passages.values())
-        self.places = {name: place for place, name in enumerate(self.index.ids)}
         joined = "\n".join(f"{name} {passages[name].full_text}" for name in self.index.ids)
         self.passages = hashlib.sha256(joined.encode()).hexdigest()[:12]
 
     def rank_request(self, request: Request) -> Ranking:
         scores = self.index.scores(request.query.text)  # (all passages,)
-        own = [float(scores[self.places[document.id]]) for document in request.documents]
-        return best_first(request, own)
+        found = dict(zip(self.index.ids, map(float, scores), strict=True))
+        return best_first(request, [found.get(d.id, 0.0) for d in request.documents])
 
     def identity(self) -> Mapping[str, str]:
         return {"bm25": f"{len(self.index.ids)} passages {self.passages}"}
@@ -43,8 +42,8 @@ class DenseTeacher(ListReranker):
 
         index = Dense(request.documents, base=self.base, progress=False)
         run = index.search([request.query], len(request.documents))
-        hits: list[ScoredDocument] = run[request.query.id]
-        return Ranking(request.query.id, tuple(hits))
+        found = {hit.document_id: hit.score for hit in run[request.query.id]}
+        return best_first(request, [found.get(d.id, -1.0) for d in request.documents])
 
     def identity(self) -> Mapping[str, str]:
         return {"dense": str(self.base.fingerprint)}

@@ -30,6 +30,7 @@ from polyrank.training.language.text import held_out, read_lines
 from polyrank.training.loop.checks import check_length, check_mask_token
 from polyrank.training.loop.run import Lesson, Place, train
 from polyrank.training.loop.steps import Batch, Schedule, digest
+from polyrank.training.loop.warnings import tell_worse
 
 
 def train_head(
@@ -133,6 +134,7 @@ class HeadTraining:
     def save(self, fitted: Fitted, place: Place) -> HeadCard:
         recipe, after = self.recipe, self._perplexity()
         note(f"held-out perplexity {self.before} -> {after}")
+        tell_worse({"perplexity": self.before}, {"perplexity": after})
         width = np.mean([rows.shape[1] for rows in self.seen])
         card = HeadCard(
             self.base.name,

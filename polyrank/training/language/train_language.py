@@ -29,6 +29,7 @@ from polyrank.training.loop.checks import check_length, check_mask_token
 from polyrank.training.loop.run import Lesson, Place, module_card, train
 from polyrank.training.loop.sparsity import PUBLISHED, Sparsity
 from polyrank.training.loop.steps import Schedule, digest
+from polyrank.training.loop.warnings import tell_foreign, tell_worse
 
 
 def train_language_module(
@@ -129,6 +130,9 @@ class LanguageTraining:
         )
 
     def _warn(self) -> None:
+        for texts in (self.lines, [text for text, _ in self.pairs]):
+            if texts:
+                tell_foreign(texts, self.language)
         if self.base.card.vectors and not self.objective.aligned:
             note(
                 f"'{self.objective}' alone moves a language away from where the base for retrieval "
@@ -185,6 +189,7 @@ class LanguageTraining:
         before, after = self.before, self.measured(fitted.model.eval(), self.frozen)
         for name in before:
             note(f"{self.language}: held-out {name} {before[name]} -> {after[name]}")
+        tell_worse(before, after)
         both = (("before", before), ("after", after))
         figures = {f"{name} {when}": values[name] for name in before for when, values in both}
         card = module_card(

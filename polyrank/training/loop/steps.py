@@ -27,6 +27,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from polyrank.errors import DataError, Interrupted
 from polyrank.machine import fast_bf16, machine
+from polyrank.progress import EVERY
 from polyrank.training.loop import processes
 
 Batch = Mapping[str, Any]
@@ -160,12 +161,24 @@ class Arguments(TrainingArguments):
 
 
 class Log(TrainerCallback):
-    """Plain progress lines to stderr where no bar is drawn."""
+    """Plain progress lines to stderr where no bar is drawn: the loss now and then, and a line a
+    minute where that takes long."""
+
+    def __init__(self) -> None:
+        self._told = time.monotonic()
+
+    def on_step_end(self, args, state, control, **kw):  # type: ignore[no-untyped-def]
+        """One line, a minute after the last: the step."""
+        silent = time.monotonic() - self._told
+        if silent > EVERY and processes.is_main() and not sys.stderr.isatty():
+            self._told = time.monotonic()
+            print(f"step {state.global_step}/{state.max_steps}", file=sys.stderr)
 
     def on_log(self, args, state, control, logs=None, **kw):  # type: ignore[no-untyped-def]
         """One line: step and loss."""
         shown = processes.is_main() and not sys.stderr.isatty()
         if logs and "loss" in logs and shown:
+            self._told = time.monotonic()
             print(
                 f"step {state.global_step}/{state.max_steps} loss {logs['loss']:.4f}",
                 file=sys.stderr,
