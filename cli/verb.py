@@ -13,6 +13,7 @@ from typer.core import TyperCommand
 
 from polyrank.errors import UsageError
 from polyrank.locks import locked
+from polyrank.training.installed import require_training
 
 OUTPUTS = ("output", "per_query", "rejected", "checkpoint")  # parameters that name what is written
 BOTH = ("work", "zoo")  # that name what is written and read
@@ -29,6 +30,14 @@ class Verb(TyperCommand):
                 for path in outputs.values():
                     locks.enter_context(locked(path))
             return super().invoke(ctx)
+
+
+class Training(Verb):
+    """A verb that trains: what that needs is looked for before its data is read."""
+
+    def invoke(self, ctx: Any) -> Any:
+        require_training()
+        return super().invoke(ctx)
 
 
 class App(typer.Typer):
