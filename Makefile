@@ -5,12 +5,14 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.polyrank-installed
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-slow check zoo transfer distillation llm-model llm-train gpu-bench gpu-pack gpu-train gpu-unpack clean
+.PHONY: help demo test test-slow test-transformers5 check wheels zoo transfer distillation llm-model llm-train gpu-bench gpu-pack gpu-train gpu-unpack clean
 
 help:
 	@echo "make demo       questions in a language nobody labelled: dense and composed (3 minutes on 2 cores)"
 	@echo "make test       the tests, without the slow ones"
 	@echo "make test-slow  all tests"
+	@echo "make test-transformers5  ranking with transformers 5, in an environment of its own"
+	@echo "make wheels     build what is published, in dist"
 	@echo "make check      ruff, mypy, and whether the index and cards of the zoo are up to date"
 	@echo "make zoo        rebuild the bundled base and modules (hours on a CPU)"
 	@echo "make transfer   measure zero-shot transfer: the table of README.md"
@@ -42,6 +44,21 @@ test: $(STAMP)
 
 test-slow: $(STAMP)
 	$(PYTEST) -m 'slow or not slow'
+
+# Without the libraries that training needs, which bind transformers to version 4.57.
+FIVE := .venv-transformers5
+
+test-transformers5: $(STAMP) $(FIVE)/.polyrank-installed
+	POLYRANK_PYTHON_5=$(FIVE)/bin/python $(BIN)/python -m pytest -q -m slow tests/test_transformers5.py
+
+$(FIVE)/.polyrank-installed: pyproject.toml
+	@test -x $(FIVE)/bin/python || $(PYTHON) -m venv $(FIVE)
+	@$(FIVE)/bin/python -m pip --disable-pip-version-check --quiet install \
+	    torch==2.13.0 'transformers>=5,<6' -e .
+	@touch $@
+
+wheels: $(STAMP)
+	@$(BIN)/python tools/wheels.py --output dist
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -38,7 +38,7 @@ from . import (
     view,
     zoo,
 )
-from .verb import App
+from .verb import App, Training
 
 
 class Verbs(TyperGroup):
@@ -124,7 +124,7 @@ app.command("view", short_help="Write runs as a page to look at.")(view.view)
 app.command("alignment", short_help="Show which language needs a module most.")(alignment.alignment)
 app.command("compare", short_help="Test runs against a baseline.")(compare.compare)
 app.command("detect", short_help="Identify the language of texts.")(detect.detect)
-app.command("distill", short_help="Distil a smaller model for a pair of languages.")(
+app.command("distill", cls=Training, short_help="Distil a smaller model for a pair of languages.")(
     distill.distill
 )
 app.command("demo", short_help="Show what each part adds, on bundled queries.")(demo.demo)

@@ -13,6 +13,7 @@ from typer.core import TyperCommand
 
 from polyrank.errors import UsageError
 from polyrank.locks import locked
+from polyrank.training.installed import require_training
 
 from .pipes import kept
 
@@ -34,6 +35,14 @@ class Verb(TyperCommand):
                     locks.enter_context(locked(path))
             ctx.params = locks.enter_context(kept(ctx.params, OUTPUTS))
             return super().invoke(ctx)
+
+
+class Training(Verb):
+    """A verb that trains: what that needs is looked for before its data is read."""
+
+    def invoke(self, ctx: Any) -> Any:
+        require_training()
+        return super().invoke(ctx)
 
 
 class App(typer.Typer):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..verb import App
+from ..verb import App, Training
 from . import head, labels, language, late_interaction, llm, losses, ranking
 
 app = App(
@@ -10,10 +10,10 @@ app = App(
     "torchrun --no-python --nproc-per-node 2 polyrank train ...; each takes its share of a batch.",
     no_args_is_help=True,
 )
-app.command("head")(head.head)
-app.command("language")(language.language)
-app.command("ranking")(ranking.ranking)
-app.command("late-interaction")(late_interaction.late_interaction)
-app.command("llm")(llm.llm)
+app.command("head", cls=Training)(head.head)
+app.command("language", cls=Training)(language.language)
+app.command("ranking", cls=Training)(ranking.ranking)
+app.command("late-interaction", cls=Training)(late_interaction.late_interaction)
+app.command("llm", cls=Training)(llm.llm)
 app.command("losses")(losses.losses)
 app.command("labels")(labels.labels)

@@ -17,6 +17,7 @@ from polyrank.base.quiet import quiet_transformers
 from polyrank.base.roots import expanded, zoo_roots
 from polyrank.base.trusted import refuse_code_of
 from polyrank.errors import ModuleError
+from polyrank.network import failures
 
 if TYPE_CHECKING:
     import torch
@@ -80,13 +81,12 @@ def only_cached(source: str) -> bool:
     """
     from huggingface_hub import constants
     from huggingface_hub.utils import get_session
-    from requests.exceptions import RequestException
 
     if Path(source).is_dir() or constants.HF_HUB_OFFLINE:
         return True
     try:
         get_session().head(constants.ENDPOINT, timeout=10)
-    except RequestException:
+    except failures().any:
         return True
     return False
 

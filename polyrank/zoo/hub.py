@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from polyrank.errors import HubError
+from polyrank.network import failures
 from polyrank.zoo.names import HubName
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -33,9 +34,9 @@ def client() -> Any:
 def unreachable(error: Exception) -> bool:
     """Whether an error means that the Hub was not reached, or is down."""
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
-    from requests.exceptions import ConnectionError, Timeout
 
-    if isinstance(error, (OfflineModeIsEnabled, LocalEntryNotFoundError, ConnectionError, Timeout)):
+    absent = (OfflineModeIsEnabled, LocalEntryNotFoundError)
+    if isinstance(error, (*absent, *failures().unreachable)):
         return True
     response = error.response if isinstance(error, HfHubHTTPError) else None
     return response is not None and response.status_code >= 500
@@ -43,10 +44,7 @@ def unreachable(error: Exception) -> bool:
 
 def broken_off(error: Exception) -> bool:
     """Whether an error means that a download broke off in the middle."""
-    from requests.exceptions import ChunkedEncodingError, ConnectionError, ContentDecodingError
-
-    cut = (ChunkedEncodingError, ContentDecodingError, ConnectionError)
-    return isinstance(error, cut) or "Consistency check failed" in str(error)
+    return isinstance(error, failures().broken_off) or "Consistency check failed" in str(error)
 
 
 @contextmanager
@@ -58,11 +56,10 @@ def said_plainly(name: HubName, doing: str) -> Iterator[None]:
         doing: such as `pull` or `push to`.
     """
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-    from requests.exceptions import RequestException
 
     try:
         yield
-    except (HfHubHTTPError, HFValidationError, RequestException) as error:
+    except (HfHubHTTPError, HFValidationError, *failures().any) as error:
         raise HubError(f"cannot {doing} '{name}': {_reason(name, error, doing)}") from error
     except (OSError, ValueError, RuntimeError) as error:  # also the client's own kinds of these
         if isinstance(error, OSError) and error.filename is not None:

@@ -13,6 +13,7 @@ from polyrank.base.quiet import quiet_transformers
 from polyrank.errors import UsageError
 from polyrank.modules.adapter.adapter_folder import save_adapter_module
 from polyrank.modules.card import ModuleCard
+from polyrank.training.installed import require_training
 
 
 def adapter_model(folder: str, attention: str | None = None) -> Any:
@@ -21,6 +22,7 @@ def adapter_model(folder: str, attention: str | None = None) -> Any:
     Args:
         attention: 'eager' where its probabilities are needed; by default the library's choice.
     """
+    require_training()
     from adapters import AutoAdapterModel
     from transformers import AutoConfig
 

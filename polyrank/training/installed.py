@@ -1,0 +1,20 @@
+"""Training needs more than ranking does; what is missing is said before anything is read."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+
+from polyrank.errors import UsageError
+
+NEEDED = ("adapters", "accelerate", "datasets")
+
+
+def require_training() -> None:
+    """Raises UsageError where the libraries that training needs are not installed."""
+    missing = [name for name in NEEDED if name not in sys.modules and find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"training needs {' and '.join(missing)}, which ranking does not.\n"
+            "Install what is missing with:  pip install 'polyrank[train]'"
+        )
