@@ -1,6 +1,7 @@
 """Two replicas under a local Ray Serve: the answers of one process."""
 
 import importlib.util
+import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -31,13 +32,14 @@ def test_two_replicas_answer_as_one_process(ray_cluster, default_zoo, post, get)
         for i in range(24)
     ]  # fmt: skip
     reranker = load_reranker("e5-small", fallback="none")
-    serve.start(http_options={"host": "127.0.0.1", "port": 0})
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    serve.start(http_options={"host": "127.0.0.1", "port": port})
     try:
         serve.run(application({"own": "e5-small"}, options={"fallback": "none"}, replicas=2))
         (deployed,) = serve.status().applications["default"].deployments.values()
         assert deployed.replica_states == {"RUNNING": 2}
-        url = serve.context._get_global_client().http_config
-        url = f"http://127.0.0.1:{url.port}"
+        url = f"http://127.0.0.1:{port}"
         assert get(url + "/health").json == {"status": "ok"}
         with ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(lambda body: post(url + "/v2/rerank", body), bodies))
