@@ -43,7 +43,7 @@ def test_no_answer_is_lost_mixed_up_or_wrong(start, words):
             assert status == 200
             found = {row["index"]: row["relevance_score"] for row in answer["results"]}
             expected = {place: Toy.one(query, text) for place, text in enumerate(texts)}
-            assert found == pytest.approx(expected, abs=1e-9)
+            assert found == pytest.approx(expected, abs=1e-6)
             answers += 1
         connection.close()
         return answers
