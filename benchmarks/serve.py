@@ -1,12 +1,15 @@
 """Load on a server of this machine, for a bounded time, beside the same model without a server.
 
     python benchmarks/serve.py --seconds 20 --output benchmarks/results/serve.json
+    python benchmarks/serve.py --model CLASSIFIER --peer PYTHON    # beside sentence-transformers
 
 A server process is started on a free port of 127.0.0.1. First one process ranks the requests by
 itself; then 1, 8 and 64 connections send them, each its next one when the last was answered, for so
 many seconds each; what is not answered after as many seconds more is given up and counted. Requests
 are of 1 to 40 documents of 5 to 120 words. Every answer is compared with the one in process: it
-must have the same documents in it, and scores within 1e-4. Reported are pairs a second, the median
+must have the same documents in it, and scores within 1e-4. With `--peer`, a Python that has
+sentence-transformers and FastAPI, the same load goes to a CrossEncoder of the same folder behind
+FastAPI (`serve_peer.py`), its answers compared with ours. Reported are pairs a second, the median
 and 99th percentile of the time to an answer, and the memory of the server before and after.
 """
 
@@ -34,6 +37,7 @@ TEXT = (
     "water boils at one hundred degrees the river is long and cold in winter people walk along "
     "its bank under old trees while boats carry iron salt and stone to the city every morning"
 )
+JSON = {"Content-Type": "application/json"}
 Body = dict[str, Any]
 
 
@@ -130,7 +134,7 @@ class Load:
             if connection.sock:
                 connection.sock.settimeout(connection.timeout)
             try:
-                connection.request("POST", "/rerank", json.dumps(self.bodies[place]).encode())
+                connection.request("POST", "/rerank", json.dumps(self.bodies[place]), JSON)
                 answer = connection.getresponse()
                 body = answer.read()
             except TimeoutError:
@@ -156,18 +160,62 @@ def _same(rows: Sequence[Any], expected: dict[int, float]) -> bool:
     )
 
 
-def started(spec: str) -> tuple[subprocess.Popen[str], str, float]:
-    """A server process, its address, and seconds until it said so."""
-    begun = time.perf_counter()
+def of_polyrank(spec: str) -> list[str]:
+    """The command of our server."""
     command = [sys.executable, "-c", "from polyrank.cli import main; main()"]
-    options = ["serve", "--port", "0", "--model", spec]
-    process = subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True)
+    return [*command, "serve", "--port", "0", "--model", spec]
+
+
+def of_peer(python: Path, folder: str) -> list[str]:
+    """The command of the other server."""
+    return [str(python), str(Path(__file__).with_name("serve_peer.py")), folder]
+
+
+def started(command: Sequence[str]) -> tuple[subprocess.Popen[str], str]:
+    """A server process, and its address, once it said that."""
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
         if found := re.search(r"at (http://\S+)", line):
             threading.Thread(target=process.stderr.read, daemon=True).start()
-            return process, found[1], time.perf_counter() - begun
+            return process, found[1]
     raise SystemExit("the server did not start")
+
+
+def under_load(
+    command: Sequence[str],
+    bodies: Sequence[Body],
+    answers: Sequence[Any],
+    connections: Sequence[int],
+    seconds: float,
+) -> dict[str, Any]:
+    """What a server does under each number of connections, from its start to its end."""
+    begun = time.perf_counter()
+    process, url = started(command)
+    try:
+        _first_answer(url, bodies[0])
+        start = time.perf_counter() - begun
+        before, rows = memory(process.pid), []
+        for count in connections:
+            rows.append(Load(url, bodies, answers).run(count, seconds))
+            print(rows[-1], flush=True)
+        after = memory(process.pid)
+        print(f"first answer after {start:.1f} s; memory: {before:.0f} MiB, then {after:.0f} MiB")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+    return {
+        "seconds_to_first_answer": round(start, 1),
+        "memory_mib": [round(before), round(after)],
+        "connections": rows,
+    }
+
+
+def _first_answer(url: str, body: Body) -> None:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=300)
+    connection.request("POST", "/rerank", json.dumps(body), JSON)
+    connection.getresponse().read()
+    connection.close()
 
 
 def main() -> None:
@@ -178,31 +226,25 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=64, help="different ones")
     parser.add_argument("--connections", type=int, nargs="*", default=CONNECTIONS)
     parser.add_argument("--documents", type=int, default=40, help="of a request, at most")
+    parser.add_argument("--peer", type=Path, help="a Python with sentence-transformers, FastAPI")
+    parser.add_argument("--note", default="", help="kept in the output, such as who else was there")
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the server is stopped then, too
     bodies = requests_of(given.requests, given.documents)
     answers, alone = in_process(given.model, bodies, given.seconds)
     print(f"in process, request by request: {alone:.1f} pairs a second", flush=True)
-    process, url, start = started(given.model)
-    try:
-        before, rows = memory(process.pid), []
-        for connections in given.connections:
-            rows.append(Load(url, bodies, answers).run(connections, given.seconds))
-            print(rows[-1], flush=True)
-        after = memory(process.pid)
-        print(f"memory: {before:.0f} MiB at start, {after:.0f} MiB in the end")
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
+    load = bodies, answers, given.connections, given.seconds
     result = {
         "machine": machine(),
-        "model": given.model,
+        "note": given.note,
+        "model": Path(given.model).name,
+        "seconds": given.seconds,
         "in_process_pairs_per_second": round(alone, 1),
-        "start_seconds": round(start, 1),
-        "memory_mib": [round(before), round(after)],
-        "connections": rows,
+        "polyrank": under_load(of_polyrank(given.model), *load),
     }
+    if given.peer:
+        result["sentence_transformers"] = under_load(of_peer(given.peer, given.model), *load)
     if given.output:
         given.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 

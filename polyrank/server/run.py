@@ -93,7 +93,7 @@ def serve(
 
         _log(log_requests)
         shelf = Shelf()
-        served = _loaded(shelf, models, options, calibrations or {})
+        served = loaded(shelf, models, options, calibrations or {})
         opened = {
             name: shelf.index(folder, options.get("device")) for name, folder in indexes.items()
         }
@@ -122,7 +122,7 @@ def serve(
         uvicorn.Server(config).run(sockets=[listening])
 
 
-def _loaded(
+def loaded(
     shelf: Any,
     models: Mapping[str, Any],
     options: Mapping[str, Any],

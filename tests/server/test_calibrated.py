@@ -5,7 +5,7 @@ import pytest
 from polyrank.errors import UsageError
 from polyrank.evaluation.calibration import Calibration, Reliability, Sigmoid
 from polyrank.server.models import calibration_beside
-from polyrank.server.run import _loaded
+from polyrank.server.run import loaded
 
 from .conftest import Toy
 
@@ -67,4 +67,4 @@ def test_the_file_beside_a_composition_or_in_a_folder(tmp_path):
 
 def test_a_calibration_of_no_model_is_refused():
     with pytest.raises(UsageError, match="no model is called 'other'"):
-        _loaded(None, {"toy": "x"}, {}, {"other": "file"})
+        loaded(None, {"toy": "x"}, {}, {"other": "file"})

@@ -75,3 +75,57 @@ def test_langchain_cohere(server, expected):
     found = reranker.compress_documents([Document(page_content=text) for text in TEXTS], QUERY)
     scores = [(TEXTS.index(d.page_content), d.metadata["relevance_score"]) for d in found]
     assert scores == expected
+
+
+@pytest.mark.parametrize("way", ["cohere", "jina_ai", "hosted_vllm", "huggingface", "voyage"])
+def test_litellm(server, expected, way):
+    litellm = pytest.importorskip("litellm")
+    answer = litellm.rerank(
+        model=f"{way}/toy", query=QUERY, documents=TEXTS, top_n=3,
+        api_base=server.url, api_key="a key",
+    )  # fmt: skip
+    assert [(row["index"], row["relevance_score"]) for row in answer.results] == expected
+
+
+def _tei(url):
+    module = pytest.importorskip("llama_index.postprocessor.tei_rerank")
+    return module.TextEmbeddingInference(base_url=url, top_n=3)
+
+
+def _jina(url):
+    module = pytest.importorskip("llama_index.postprocessor.jinaai_rerank")
+    return module.JinaRerank(base_url=url + "/v1", model="toy", api_key="a key", top_n=3)
+
+
+def _cohere(url):
+    module = pytest.importorskip("llama_index.postprocessor.cohere_rerank")
+    return module.CohereRerank(base_url=url, model="toy", api_key="a key", top_n=3)
+
+
+@pytest.mark.parametrize("client", [_tei, _jina, _cohere])
+def test_llama_index(server, expected, client):
+    schema = pytest.importorskip("llama_index.core.schema")
+    nodes = [schema.NodeWithScore(node=schema.TextNode(text=text), score=0.0) for text in TEXTS]
+    found = client(server.url).postprocess_nodes(nodes, query_str=QUERY)
+    assert [(TEXTS.index(one.node.get_content()), one.score) for one in found] == expected
+
+
+def _tei_ranker(url):
+    rankers = pytest.importorskip("haystack.components.rankers")
+    return rankers.HuggingFaceTEIRanker(url=url, top_k=3)
+
+
+def _cohere_ranker(url):
+    module = pytest.importorskip("haystack_integrations.components.rankers.cohere")
+    from haystack.utils import Secret
+
+    key = Secret.from_token("a key")
+    return module.CohereRanker(model="toy", api_base_url=url, api_key=key, top_k=3)
+
+
+@pytest.mark.parametrize("client", [_tei_ranker, _cohere_ranker])
+def test_haystack(server, expected, client):
+    haystack = pytest.importorskip("haystack")
+    documents = [haystack.Document(content=text) for text in TEXTS]
+    found = client(server.url).run(query=QUERY, documents=documents)["documents"]
+    assert [(TEXTS.index(one.content), one.score) for one in found] == expected
