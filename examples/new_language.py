@@ -26,8 +26,8 @@ def sample() -> list[str]:
 
 
 language, text, steps = sys.argv[2:] or sample()
-report = pr.clean_corpus(text, folder / "clean.txt")
-print(report)
+cleaned = pr.clean_corpus(text, folder / "clean.txt")
+print(f"{cleaned.kept} of {cleaned.lines} lines kept")
 card = pr.train_language_module(
     "e5-small",
     language,

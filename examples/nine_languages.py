@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polyrank as pr
 
-LANGUAGES = ("en", "ru", "tr", "zh", "sw", "ky", "am", "so", "zu")
+LANGUAGES = ("en", "ru", "tr", "zh", "sw", "ky", "am", "ig", "zu")
 folder = Path(sys.argv[1])
 each = int(sys.argv[2]) if len(sys.argv) > 2 else 8
 

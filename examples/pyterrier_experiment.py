@@ -4,7 +4,7 @@ Needs polyrank[pyterrier]: pyterrier
 
     python examples/pyterrier_experiment.py FOLDER [QUERIES]
 
-Swahili headlines search English articles. The table stands in FOLDER as table.csv.
+Swahili headlines search 25 English articles. The table stands in FOLDER as table.csv.
 """
 
 import sys
@@ -19,7 +19,9 @@ from polyrank.neighbours.pyterrier import Rerank, Retrieve
 folder = Path(sys.argv[1])
 limit = int(sys.argv[2]) if len(sys.argv) > 2 else 5
 collection = pr.load_collection("ntrex", queries="sw", documents="en", limit=limit)
-documents = list(collection.documents.values())
+asked = {one.document_id for one in collection.qrels}
+others = [one for i, one in collection.documents.items() if i not in asked]
+documents = [collection.documents[i] for i in sorted(asked)] + others[:20]
 
 topics = pd.DataFrame(
     [
@@ -34,8 +36,8 @@ qrels = pd.DataFrame(
     ]
 )
 
-bm25 = Retrieve(pr.BM25(documents), documents, depth=10)
-dense = Retrieve(pr.ModularDense(documents), documents, depth=10)
+bm25 = Retrieve(pr.BM25(documents), documents, depth=5)
+dense = Retrieve(pr.ModularDense(documents), documents, depth=5)
 rerank = Rerank(pr.load_reranker("e5-small"))
 systems = {
     "BM25": bm25,
