@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.polyrank-installed
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-slow test-transformers5 check wheels zoo transfer distillation llm-model llm-train gpu-bench gpu-pack gpu-train gpu-unpack clean
+.PHONY: help demo test test-slow test-transformers5 check docs wheels zoo transfer distillation llm-model llm-train gpu-bench gpu-pack gpu-train gpu-unpack clean
 
 help:
 	@echo "make demo       questions in a language nobody labelled: dense and composed (3 minutes on 2 cores)"
@@ -14,8 +14,9 @@ help:
 	@echo "make test-transformers5  ranking with transformers 5, in an environment of its own"
 	@echo "make wheels     build what is published, in dist"
 	@echo "make check      ruff, mypy, and whether the index and cards of the zoo are up to date"
+	@echo "make docs       the documentation as a site, in site/; no network is needed to build it"
 	@echo "make zoo        rebuild the bundled base and modules (hours on a CPU)"
-	@echo "make transfer   measure zero-shot transfer: the table of README.md"
+	@echo "make transfer   measure zero-shot transfer: the tables of README.md and docs/results.md"
 	@echo "make distillation  distil two pairs of languages and measure them (an hour or two)"
 	@echo "make llm-model  a small language model for LLM rerankers, in runs/smollm2 (98 MB fetched)"
 	@echo "make llm-train  train it to rank, by labels and by letters (hours on a CPU, minutes on a GPU)"
@@ -66,6 +67,15 @@ check: $(STAMP)
 	$(BIN)/mypy polyrank cli tests
 	$(BIN)/polyrank zoo index --check
 
+DOCS := $(VENV)/.polyrank-docs-installed
+
+$(DOCS): $(STAMP)
+	@$(PIP) install -c constraints.txt -e '.[docs]'
+	@touch $@
+
+docs: $(DOCS)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 # Everything bundled, in order, on this machine. A part that is there already is kept: remove its
 # folder to rebuild it. An interrupted part goes on where it stopped. What is in the tree was trained
 # on a GPU in minutes, by 'make gpu-pack', 'gpu-train' and 'gpu-unpack' below.
@@ -100,14 +110,14 @@ $(ZOO)/ranking/adapter/squad/polyrank.json: | $(ZOO)/language/adapter/en/polyran
 $(ZOO)/ranking/adapter/squad-li/polyrank.json: | $(ZOO)/language/adapter/en/polyrank.json
 	$(BIN)/polyrank train late-interaction $(RANKING)
 
-# The table of README.md: experiments/bundled.yaml says what is compared. The baseline is trained
+# The tables of README.md and docs/results.md: experiments/bundled.yaml says what is compared. The baseline is trained
 # first, under runs/full, where that file looks for it. A run that was stopped goes on.
 FULL := runs/full/e5-small/ranking/full/squad-li/polyrank.json
 
 transfer: $(FULL)
 	$(BIN)/polyrank experiment experiments/bundled.yaml --work runs/bundled
 	cp runs/bundled/report/results.json benchmarks/results/transfer.json
-	$(BIN)/python benchmarks/readme_table.py benchmarks/results/transfer.json README.md
+	$(BIN)/python benchmarks/readme_table.py benchmarks/results/transfer.json README.md docs/results.md
 
 $(FULL): | $(STAMP)
 	$(BIN)/polyrank train late-interaction --recipe colbert-xm --over '' \

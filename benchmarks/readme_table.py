@@ -1,25 +1,35 @@
-"""Write the tables of an experiment's results into a README, between two markers.
+"""Write the tables of an experiment's results into pages, between two markers.
 
-    python benchmarks/readme_table.py benchmarks/results/transfer.json README.md
+    python benchmarks/readme_table.py benchmarks/results/transfer.json README.md docs/results.md
 
-What stands between `<!-- table -->` and `<!-- /table -->` is replaced; nothing else is touched. The
-table of tests keeps those with p < .05 before the correction; all of them are in the results.
+What stands between `<!-- table -->` and `<!-- /table -->` is replaced by all of it, and between
+`<!-- summary -->` and `<!-- /summary -->` by the few lines that README shows; nothing else is
+touched. The table of tests keeps those with p < .05 before the correction; all of them are in the
+results.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from polyrank.experiments import tables
 from polyrank.experiments.report_markdown import table
 from polyrank.experiments.results import Results, read_results
 
-BEGIN, END = "<!-- table -->", "<!-- /table -->"
+GROUPS = {"never seen": "never seen", "thin": "little seen", "well known": "well known"}
+SYSTEMS = {  # of the experiment, in the words of README
+    "BM25": "BM25",
+    "dense": "dense, the base alone",
+    "dense, language adapters": "dense, with language modules",
+    "late interaction, ranking adapter alone": "late interaction, ranking module alone",
+    "late interaction, language and ranking adapters": "late interaction, the composition",
+}
 
 
 def block(results: Results) -> str:
-    """What stands between the markers."""
+    """All tables of the results."""
     kept = {**results, "tests": [t for t in results["tests"] if t["p"] < 0.05]}
     seed, machine, minutes = (results[key] for key in ("seed", "machine", "minutes"))
     made = (
@@ -37,17 +47,52 @@ def block(results: Results) -> str:
     return "\n\n".join(parts)
 
 
-def main(source: str, readme: str) -> None:
-    """Replace what stands between the markers."""
-    path, text = Path(readme), Path(readme).read_text(encoding="utf-8")
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        sys.exit(f"{readme} needs one {BEGIN} and, after it, one {END}; put them where it belongs")
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    found = block(read_results(source))
-    path.write_text(f"{before}{BEGIN}\n{found}\n{END}{after}", encoding="utf-8")
+def summary(results: Results) -> str:
+    """The few systems and groups that README shows.
+
+    Raises:
+        KeyError: results that lack one of them.
+    """
+    head, body = tables.main_table(results)
+    values = {row[0]: dict(zip(head, row, strict=True)) for row in body}
+    rows = [[name, *(values[system][g] for g in GROUPS)] for system, name in SYSTEMS.items()]
+    return table(([f"languages that the base … ({head[0]})", *GROUPS.values()], rows))
+
+
+BLOCKS: Mapping[str, Callable[[Results], str]] = {"table": block, "summary": summary}
+
+
+def filled(text: str, results: Results) -> str:
+    """The text with what stands between its markers made anew.
+
+    Raises:
+        ValueError: no marker, one without its end, or one twice.
+    """
+    names = [name for name in BLOCKS if f"<!-- {name} -->" in text or f"<!-- /{name} -->" in text]
+    if not names:
+        raise ValueError("no markers")
+    for name in names:
+        begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+            raise ValueError(f"needs one {begin} and, after it, one {end}")
+        before, after = text.split(begin)[0], text.split(end)[1]
+        text = f"{before}{begin}\n{BLOCKS[name](results)}\n{end}{after}"
+    return text
+
+
+def main(source: str, *pages: str) -> None:
+    """Fill the pages, or none of them."""
+    results, texts = read_results(source), {}
+    for page in map(Path, pages):
+        try:
+            texts[page] = filled(page.read_text(encoding="utf-8"), results)
+        except ValueError as error:
+            sys.exit(f"{page}: {error}; put <!-- table --> and <!-- /table --> where it belongs")
+    for page, text in texts.items():
+        page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit("usage: python benchmarks/readme_table.py RESULTS.json README.md")
+    if len(sys.argv) < 3:
+        sys.exit("usage: python benchmarks/readme_table.py RESULTS.json PAGE.md ...")
     main(*sys.argv[1:])

@@ -24,6 +24,7 @@ from . import (
     demo,
     detect,
     distill,
+    doctor,
     evaluate,
     experiment,
     explain,
@@ -128,6 +129,7 @@ app.command("distill", cls=Training, short_help="Distil a smaller model for a pa
     distill.distill
 )
 app.command("demo", short_help="Show what each part adds, on bundled queries.")(demo.demo)
+app.command("doctor", short_help="Say what is missing, and how to get it.")(doctor.doctor)
 app.add_typer(collections.app, name="collections")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(index.app, name="index")

@@ -64,6 +64,15 @@ _EMBEDDINGS = {
 }
 
 
+def folder_of_converted() -> Path:
+    """Where the converted base lies, or will.
+
+    Raises:
+        UsageError: there is no place for a cache.
+    """
+    return cache_root() / "bases" / f"{NAME}-{SHA256[:8]}-{FORMAT}"
+
+
 def converted() -> Path:
     """The folder of the converted base; made now if it is not there yet.
 
@@ -71,7 +80,7 @@ def converted() -> Path:
         ModuleError: the package is absent, or its file is another one.
         UsageError: there is no place for a cache.
     """
-    folder = cache_root() / "bases" / f"{NAME}-{SHA256[:8]}-{FORMAT}"
+    folder = folder_of_converted()
     if (folder / "config.json").is_file():
         return folder
     with locked(folder, wait=True):  # of several processes one converts, the others wait

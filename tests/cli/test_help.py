@@ -15,7 +15,7 @@ RUNNABLE += ["explain", "zoo verify", "zoo push", "zoo index"]
 RUNNABLE += ["distill", "loyalty", "bench", "train language", "train ranking"]
 RUNNABLE += ["train late-interaction", "train labels", "train losses", "compose"]
 RUNNABLE += ["zoo import", "zoo export"]
-RUNNABLE += ["view", "calibrate"]
+RUNNABLE += ["view", "calibrate", "doctor"]
 RUNNABLE += ["train head"]
 RUNNABLE += ["corpus report", "corpus clean", "corpus mix"]
 # Over a late-interaction module.

