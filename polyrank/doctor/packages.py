@@ -37,6 +37,7 @@ EXTRAS: dict[str, Extra] = {
     "ray": Extra(("ray",), "--ray"),
     "rl": Extra(("peft", "trl"), "polyrank train llm --lora, --reward"),
     "serve": Extra(("fastapi", "uvicorn", "prometheus_client"), "polyrank serve"),
+    "train": Extra(("accelerate", "adapters", "datasets"), "polyrank train, polyrank distill"),
     "triton": Extra(("triton",), "fast kernels on a CUDA card"),
 }
 
