@@ -159,6 +159,7 @@ $(LLM)/config.json: | $(STAMP)
 # dense together. TEXT is that of make zoo. On a GPU take more: LLM_STEPS=5000.
 #   make llm-train TEXT=text
 LLM_STEPS ?= 100
+LLM_ROWS_LABELLED ?= 2000
 LLM_ROWS := --passages $(TEXT)/squad/passages.jsonl.gz --sources $(TEXT)/squad/sources.tsv
 
 llm-train: $(RUNS)/smollm2-label/config.json $(RUNS)/smollm2-letters/config.json
@@ -177,7 +178,7 @@ $(RUNS)/smollm2-letters/config.json: $(RUNS)/squad-orders.jsonl | $(LLM)/config.
 $(RUNS)/squad-orders.jsonl: | $(STAMP)
 	$(BIN)/polyrank train labels --queries $(TEXT)/squad/queries.jsonl.gz \
 	    --passages $(TEXT)/squad/passages.jsonl.gz --teacher bm25 --teacher dense \
-	    --teacher-scale min-max --count 2000 --output $@
+	    --teacher-scale min-max --count $(LLM_ROWS_LABELLED) --output $@
 
 # On a CUDA machine, with whatever Python holds its PyTorch: nothing is installed for this.
 #   make gpu-bench LIMIT=200     make gpu-bench SWEEP=--sweep
