@@ -21,17 +21,25 @@ def zoo_roots(zoo: str | Path | None = None) -> list[Path]:
     Raises:
         UsageError: POLYRANK_ZOO names what is not a folder.
     """
-    searched = os.environ.get("POLYRANK_ZOO", "").split(os.pathsep)
-    named = [expanded(folder) for folder in searched if folder]
-    if absent := [f"'{folder}'" for folder in named if not folder.is_dir()]:
+    if absent := absent_zoos():
         raise UsageError(
-            f"POLYRANK_ZOO names {', '.join(absent)}: no such folder.\n"
+            f"POLYRANK_ZOO names {absent}: no such folder.\n"
             "Make it, or name the folders where your modules are."
         )
-    roots = [*([Path(zoo)] if zoo else []), *named]
+    roots = [*([Path(zoo)] if zoo else []), *_named_zoos()]
     if (bundled := bundled_zoo()) is not None:
         roots.append(bundled)
     return roots
+
+
+def absent_zoos() -> str:
+    """The folders that $POLYRANK_ZOO names and that are not there, in quotes; else nothing."""
+    return ", ".join(f"'{folder}'" for folder in _named_zoos() if not folder.is_dir())
+
+
+def _named_zoos() -> list[Path]:
+    searched = os.environ.get("POLYRANK_ZOO", "").split(os.pathsep)
+    return [expanded(folder) for folder in searched if folder]
 
 
 def bundled_zoo() -> Path | None:

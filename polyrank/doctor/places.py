@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from polyrank.base import DEFAULT_BASE, absent_zoos, bundled_zoo, e5_small, zoo_roots
-from polyrank.base.roots import cache_root
+from polyrank.base import DEFAULT_BASE, bundled_zoo, e5_small, zoo_roots
+from polyrank.base.roots import absent_zoos, cache_root
 from polyrank.doctor.finding import Finding
 from polyrank.errors import PolyrankError
 
@@ -41,7 +41,7 @@ def _cache() -> Finding:
 
 def _base() -> Finding:
     """The default base: in a zoo's folder, converted, or ready to be."""
-    for root in zoo_roots():
+    for root in [] if absent_zoos() else zoo_roots():
         if (root / DEFAULT_BASE / "base" / "config.json").is_file():
             return _ready(f"in {root / DEFAULT_BASE / 'base'}")
     try:
@@ -78,9 +78,10 @@ def _zoo() -> Iterator[Finding]:
     if bundled_zoo() is None:
         yield Finding("zoo", "bundled modules", "absent", False, True, "all compositions",
                       "pip install --force-reinstall --no-deps polyrank")  # fmt: skip
-    if absent := absent_zoos().strip():
-        yield Finding("zoo", "POLYRANK_ZOO", absent.split("names ", 1)[1], False,
-                      mend="correct POLYRANK_ZOO, or unset it")  # fmt: skip
+    if absent := absent_zoos():
+        yield Finding("zoo", "POLYRANK_ZOO", f"{absent}: no such folder", False, True,
+                      "all verbs", "correct POLYRANK_ZOO, or unset it")  # fmt: skip
+        return
     try:
         modules = list_modules()
     except PolyrankError as error:

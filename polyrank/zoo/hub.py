@@ -57,9 +57,10 @@ def said_plainly(name: HubName, doing: str) -> Iterator[None]:
     """
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
+    kinds: tuple[type[Exception], ...] = (HfHubHTTPError, HFValidationError, *failures().any)
     try:
         yield
-    except (HfHubHTTPError, HFValidationError, *failures().any) as error:
+    except kinds as error:
         raise HubError(f"cannot {doing} '{name}': {_reason(name, error, doing)}") from error
     except (OSError, ValueError, RuntimeError) as error:  # also the client's own kinds of these
         if isinstance(error, OSError) and error.filename is not None:
