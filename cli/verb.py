@@ -13,7 +13,7 @@ from typer.core import TyperCommand
 
 from polyrank.errors import UsageError
 from polyrank.locks import locked
-from polyrank.training.installed import require_training
+from polyrank.training.needed import require_training
 
 from .pipes import kept
 

@@ -14,7 +14,7 @@ TIERS = (
     ("encoders", "composition"),
     ("zoo", "modules", "kernels", "corpus"),
     ("base", "collections", "languages"),
-    ("machine", "progress", "notes", "errors", "locks", "network"),
+    ("machine", "progress", "notes", "errors", "locks", "network", "installed"),
 )
 HEIGHT = {room: -height for height, rooms in enumerate(TIERS) for room in rooms}
 KINDS = {"adapter", "mask", "full"}

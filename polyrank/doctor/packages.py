@@ -6,12 +6,12 @@ import platform
 import re
 from collections.abc import Iterator
 from importlib import metadata
-from importlib.util import find_spec
 from typing import NamedTuple
 
 from packaging.requirements import Requirement
 
 from polyrank.doctor.finding import Finding
+from polyrank.installed import is_installed
 
 
 class Extra(NamedTuple):
@@ -35,6 +35,7 @@ EXTRAS: dict[str, Extra] = {
     "plots": Extra(("matplotlib",), "plots of polyrank experiment"),
     "pyterrier": Extra(("pyterrier",), "polyrank.neighbours.pyterrier"),
     "ray": Extra(("ray",), "--ray"),
+    "ray-serve": Extra(("ray", "starlette"), "polyrank serve on several machines"),
     "rl": Extra(("peft", "trl"), "polyrank train llm --lora, --reward"),
     "serve": Extra(("fastapi", "uvicorn", "prometheus_client"), "polyrank serve"),
     "train": Extra(("accelerate", "adapters", "datasets"), "polyrank train, polyrank distill"),
@@ -75,7 +76,7 @@ def required(requirement: Requirement) -> Finding:
 def extras() -> Iterator[Finding]:
     """Each extra: whether its packages are there, what needs it, the command that installs it."""
     for name, extra in EXTRAS.items():
-        absent = [module for module in extra.modules if find_spec(module) is None]
+        absent = [module for module in extra.modules if not is_installed(module)]
         found = f"absent: {', '.join(absent)}" if absent else "installed"
         mend = f"pip install 'polyrank[{name}]'" if absent else ""
         yield Finding("extras", name, found, not absent, use=extra.use, mend=mend)

@@ -13,7 +13,7 @@ from polyrank.base.quiet import quiet_transformers
 from polyrank.errors import UsageError
 from polyrank.modules.adapter.adapter_folder import save_adapter_module
 from polyrank.modules.card import ModuleCard
-from polyrank.training.installed import require_training
+from polyrank.training.needed import require_training
 
 
 def adapter_model(folder: str, attention: str | None = None) -> Any:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from importlib.util import find_spec
-
 from polyrank.errors import UsageError
+from polyrank.installed import is_installed
 
 NEEDED = ("adapters", "accelerate", "datasets")
 
 
 def require_training() -> None:
     """Raises UsageError where the libraries that training needs are not installed."""
-    missing = [name for name in NEEDED if name not in sys.modules and find_spec(name) is None]
+    missing = [name for name in NEEDED if not is_installed(name)]
     if missing:
         raise UsageError(
             f"training needs {' and '.join(missing)}, which ranking does not.\n"
