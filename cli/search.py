@@ -13,10 +13,10 @@ from polyrank.base import DEFAULT_BASE
 from polyrank.errors import UsageError
 from polyrank.progress import note
 
-from . import checks, first_stages, loading, options, rerankers, show
+from . import checks, first_stages, loading, options, rerankers, show, translating
 from .index import options as indexes
 from .index.opened import open_index, worker_pool
-from .options import Analysis, Fallback, FirstStage, Kind
+from .options import Analysis, Fallback, FirstStage, Kind, Translation
 from .ray_workers import asks_for_ray
 
 if TYPE_CHECKING:
@@ -51,6 +51,9 @@ def search(
     probe: indexes.Probe = None,
     candidates: indexes.Candidates = 1024,
     index_ranking: indexes.Ranking = None,
+    translate: options.Translate = Translation.none,
+    translator: options.TranslatorName = None,
+    memory: options.Memory = None,
     first_stage: Annotated[FirstStage, typer.Option(help="What searches.")] = FirstStage.dense,
     depth: Annotated[int, typer.Option(min=1, help="Candidates that are reranked.")] = 50,
     rerank: Annotated[
@@ -93,12 +96,16 @@ def search(
           --query "Amazon yağmur ormanları ne kadar büyük?"
       polyrank search --collection ntrex --query-language ru --document-language en \\
           --first-stage bm25 --no-rerank --output bm25.trec
+      polyrank search --collection xquad --query-language tr --document-language en \\
+          --first-stage bm25 --no-rerank --translate query --translator lexicon:ntrex \\
+          --limit 20 --output translated.trec
 
     An index is made by 'polyrank index build', whose help shows a search over it.
     """
     mixing = checks.normalisation(interpolate, normalise)
     checks.typed("--query", query)
     checks.writable(output, queries, documents)
+    translating.check(translate.value, translator, memory)
     if interpolate is not None and not rerank:
         raise UsageError("--interpolate mixes in the reranker; leave out --no-rerank")
     if model is not None:
@@ -111,7 +118,9 @@ def search(
         _refuse_unscored(model, address, index)
     if index is not None:
         checks.not_beside(
-            context, "index", ["documents", "document-language", "first-stage", "analysis"]
+            context,
+            "index",
+            ["documents", "document-language", "first-stage", "analysis", "translate"],
         )
         given, folder = base if checks.is_given(context, "base") else None, index.absolute()
 
@@ -135,6 +144,7 @@ def search(
             collection, queries, documents, query, query_language, document_language, split,
             missing_judged.value,
         )  # fmt: skip
+        texts = translating.with_options(texts, translate.value, translator, memory, collection)
         _check_ids(texts, output)
         found = first_stages.search_first(
             texts, first_stage, base, depth + exclude_self, limit, device, analysis, precision

@@ -14,8 +14,14 @@ from typer.core import TyperCommand
 from polyrank.errors import UsageError
 from polyrank.locks import locked
 
-OUTPUTS = ("output", "per_query", "rejected", "checkpoint")  # parameters that name what is written
-BOTH = ("work", "zoo")  # that name what is written and read
+OUTPUTS = (
+    "output",
+    "per_query",
+    "rejected",
+    "checkpoint",
+    "failed",
+)  # parameters that name what is written
+BOTH = ("work", "zoo", "memory")  # that name what is written and read
 
 
 class Verb(TyperCommand):
