@@ -55,6 +55,23 @@ def search(
     translator: options.TranslatorName = None,
     memory: options.Memory = None,
     first_stage: Annotated[FirstStage, typer.Option(help="What searches.")] = FirstStage.dense,
+    decompose: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Search for sub-questions too, which this language model writes: a folder, a Hub "
+            "id, or the name on a server. The union is reranked against the question.",
+        ),
+    ] = None,
+    decompose_engine: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="With --decompose: an OpenAI-compatible server that runs it."
+        ),
+    ] = None,
+    decompose_prompt: Annotated[
+        Path | None, typer.Option(help="With --decompose: a YAML file in place of our prompt.")
+    ] = None,
     depth: Annotated[int, typer.Option(min=1, help="Candidates that are reranked.")] = 50,
     rerank: Annotated[
         bool, typer.Option("--rerank/--no-rerank", help="Rerank the candidates, or leave them.")
@@ -106,6 +123,8 @@ def search(
     checks.typed("--query", query)
     checks.writable(output, queries, documents)
     translating.check(translate.value, translator, memory)
+    if decompose is None and (decompose_engine or decompose_prompt):
+        raise UsageError("--decompose-engine and --decompose-prompt go with --decompose MODEL")
     if interpolate is not None and not rerank:
         raise UsageError("--interpolate mixes in the reranker; leave out --no-rerank")
     if model is not None:
@@ -120,7 +139,7 @@ def search(
         checks.not_beside(
             context,
             "index",
-            ["documents", "document-language", "first-stage", "analysis", "translate"],
+            ["documents", "document-language", "first-stage", "analysis", "translate", "decompose"],
         )
         given, folder = base if checks.is_given(context, "base") else None, index.absolute()
 
@@ -146,9 +165,15 @@ def search(
         )  # fmt: skip
         texts = translating.with_options(texts, translate.value, translator, memory, collection)
         _check_ids(texts, output)
+        decomposer = None
+        if decompose is not None:
+            from polyrank.rerankers.llm.decompose import load_decomposer
+
+            decomposer = load_decomposer(decompose, decompose_engine, decompose_prompt)
         found = first_stages.search_first(
-            texts, first_stage, base, depth + exclude_self, limit, device, analysis, precision
-        )
+            texts, first_stage, base, depth + exclude_self, limit, device, analysis, precision,
+            decomposer,
+        )  # fmt: skip
     if exclude_self:
         from polyrank.runs.candidates import without_self
 

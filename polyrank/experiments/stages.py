@@ -45,6 +45,8 @@ def settings_of(system: System) -> dict[str, Any]:
     else:
         names = _ASKING if system.rerank == "llm" else _SCORING
         names += _LIST if listwise(system) else ()
+    if system.translate != System.translate:
+        names += ("translate", "translator")
     return {name: getattr(system, name) for name in names}
 
 

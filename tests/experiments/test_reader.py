@@ -143,7 +143,7 @@ def test_what_is_shipped_is_read_and_planned_without_data(
     result = polyrank("experiment", path, "--dry-run")
     assert result.exit_code == 0, result.stderr
     assert "comparisons:" in result.stdout
-    if path.stem == "bundled":
+    if path.stem in ("bundled", "translation"):
         assert "0 finished" in result.stdout
     else:
         advice = "make llm-model" if path.stem == "llm" else "polyrank train ranking"
@@ -153,4 +153,4 @@ def test_what_is_shipped_is_read_and_planned_without_data(
 
 def test_there_are_five_shipped():
     names = {path.stem for path in SHIPPED}
-    assert names == {"bistil", "bundled", "colbert-xm", "litschko-2022", "llm"}
+    assert names == {"bistil", "bundled", "colbert-xm", "litschko-2022", "llm", "translation"}
