@@ -241,8 +241,8 @@ def _check_typed(context: typer.Context, query: str | None, passages: Path | Non
     if query is None or passages is None:
         raise UsageError("--query and --passages go together")
     checks.typed("--query", query)
-    others = ("collection", "queries", "documents", "split", "run", "first-stage", "ray")
-    others += ("translate",)
+    others = ("collection", "queries", "documents", "split", "run", "first-stage", "ray",
+              "translate")  # fmt: skip
     if any(checks.is_given(context, name) for name in others):
         raise UsageError(
             "--query with --passages takes no collection, run, first stage, Ray or translation"

@@ -8,7 +8,7 @@ from polyrank.errors import UsageError
 from polyrank.evaluation.friedman import RankTest
 from polyrank.experiments.plots import OKABE_ITO, STYLE, drawing, svg_of
 
-STEP = 0.45  # between two lines of text, in units of the axis's height
+STEP, TOP = 0.45, 1.2  # between two lines of text, and where the axis is, in units of height
 
 
 def critical_difference(test: RankTest) -> str:
@@ -22,19 +22,20 @@ def critical_difference(test: RankTest) -> str:
     except ImportError as error:
         raise UsageError("the diagram needs matplotlib:  pip install 'polyrank[plots]'") from error
     with matplotlib.rc_context(STYLE):
-        figure, axes = drawing(7.0, 1.2 + 0.3 * len(test.names))
+        figure, axes = drawing(7.0, 1.6 + 0.2 * len(test.names))
         _axis(axes, test)
         _names(axes, test)
         for level, group in enumerate(test.groups(), 1):
             ends = [test.ranks[test.names.index(name)] for name in (group[0], group[-1])]
-            axes.plot(ends, [-0.15 * level] * 2, color=OKABE_ITO[1], linewidth=3)
+            axes.plot(ends, [TOP - 0.3 * level] * 2, color=OKABE_ITO[1], linewidth=3)
         return svg_of(figure)
 
 
 def _axis(axes: Any, test: RankTest) -> None:
     count = len(test.names)
     axes.set_xlim(0.8, count + 0.2)
-    axes.set_ylim(-STEP * (count + 2), 1.2)
+    lowest = -STEP * ((count + 1) // 2 + 3)  # below the last name
+    axes.set_ylim(lowest, TOP)
     axes.xaxis.tick_top()
     axes.set_xticks(range(1, count + 1))
     axes.spines["bottom"].set_visible(False)
@@ -42,8 +43,10 @@ def _axis(axes: Any, test: RankTest) -> None:
     axes.spines["top"].set_visible(True)
     axes.set_yticks([])
     width = min(test.critical_difference, count - 1)
-    axes.plot([1, 1 + width], [0.6, 0.6], color=OKABE_ITO[6], linewidth=2)
-    axes.text(1, 0.75, f"CD {test.critical_difference:.2f} at α {test.alpha:g}", va="bottom")
+    axes.plot([1, 1 + width], [lowest + 0.2] * 2, color=OKABE_ITO[6], linewidth=2)
+    axes.text(
+        1, lowest + 0.3, f"CD {test.critical_difference:.2f} at α {test.alpha:g}", va="bottom"
+    )
     axes.set_xlabel(
         f"mean rank over {test.blocks} blocks; Friedman χ² {test.statistic:.2f}, "
         f"p {test.p_value:.2g}"
@@ -58,7 +61,7 @@ def _names(axes: Any, test: RankTest) -> None:
         left = place < half
         level = place if left else count - 1 - place
         height, end = -STEP * (level + 2), 0.8 if left else count + 0.2
-        axes.plot([rank, rank, end], [1.2, height, height], color=OKABE_ITO[0], linewidth=0.8)
+        axes.plot([rank, rank, end], [TOP, height, height], color=OKABE_ITO[0], linewidth=0.8)
         axes.text(
             end, height, f"{name} {rank:.2f} " if left else f" {name} {rank:.2f}",
             ha="right" if left else "left", va="center", clip_on=False,

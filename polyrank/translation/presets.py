@@ -83,7 +83,7 @@ def translated_documents(
 
 def _across(
     translator: Translator,
-    records: Sequence[Query] | Sequence[Document],
+    records: Sequence[Record],
     texts: Sequence[str],
     target: str,
 ) -> list[str]:
@@ -104,7 +104,7 @@ def _across(
     return found
 
 
-def _only_language(records: Iterable[Query] | Iterable[Document], what: str) -> str:
+def _only_language(records: Iterable[Record], what: str) -> str:
     """The language of all records.
 
     Raises:

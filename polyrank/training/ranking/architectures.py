@@ -26,8 +26,11 @@ class Architecture(Protocol):
         reserved: tokens of a row that are not the pair's.
     """
 
-    role: str
-    loss: str
+    @property
+    def role(self) -> str: ...
+
+    @property
+    def loss(self) -> str: ...
 
     @property
     def reserved(self) -> int: ...

@@ -26,7 +26,7 @@ WORDS = ["water boils", "a long river", "old iron", "white salt"]
 
 
 @pytest.fixture
-def grid(tiny_folder, tmp_path, monkeypatch):
+def grid(tiny_bert, tmp_path, monkeypatch):
     """The file of a grid over rows that have scores, and a collection in the same folder."""
     monkeypatch.chdir(tmp_path)
     passages = [{"_id": f"d{i}", "text": f"{words} here"} for i, words in enumerate(WORDS)]
@@ -45,7 +45,7 @@ def grid(tiny_folder, tmp_path, monkeypatch):
     qrels = "".join(f"q{i}\td{i}\t1\n" for i in range(len(WORDS)))
     (folder / "qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\n" + qrels)
     path = tmp_path / "grid.yaml"
-    path.write_text(FILE % (tiny_folder, tiny_folder, folder))
+    path.write_text(FILE % (tiny_bert, tiny_bert, folder))
     return path
 
 
@@ -84,14 +84,14 @@ def test_from_training_to_the_report(grid, tmp_path):
     assert values.stat().st_mtime_ns == before
 
 
-def test_a_random_start_has_the_shape_and_no_weights(tiny_folder, tmp_path):
+def test_a_random_start_has_the_shape_and_no_weights(tiny_bert, tmp_path):
     import torch
 
     from polyrank.base import load_base
 
-    backbone = Backbone("new", str(tiny_folder), random=True)
+    backbone = Backbone("new", str(tiny_bert), random=True)
     start = load_base(start_of(backbone, tmp_path)).model
-    like = load_base(str(tiny_folder)).model
+    like = load_base(str(tiny_bert)).model
     weight = "encoder.layer.0.output.dense.weight"
     ours, theirs = start.state_dict()[weight], like.state_dict()[weight]
     assert ours.shape == theirs.shape and not torch.allclose(ours, theirs)
