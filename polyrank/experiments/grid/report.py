@@ -44,21 +44,23 @@ def by_block(grid: Grid, found: Found) -> dict[str, list[float]]:
     Seeds of one backbone are no blocks of their own, since they are not independent of each other.
     """
     columns: dict[str, list[float]] = {}
-    for student, loss in dict.fromkeys(cell.treatment for cell in found):
-        column = columns.setdefault(name_of(grid, student, loss), [])
+    for treatment in dict.fromkeys(cell.treatment for cell in found):
+        column = columns.setdefault(name_of(grid, treatment), [])
         for backbone in grid.backbones:
             cells = [
                 values
                 for cell, values in found.items()
-                if cell.treatment == (student, loss) and cell.backbone == backbone
+                if cell.treatment == treatment and cell.backbone == backbone
             ]
             column += [mean(values[task.name] for values in cells) for task in grid.tasks()]
     return columns
 
 
-def name_of(grid: Grid, student: str, loss: str) -> str:
-    """Of what is ranked: the loss, with the student where there are several."""
-    return loss if len(grid.students) == 1 else f"{student}, {loss}"
+def name_of(grid: Grid, treatment: tuple[str, str, str]) -> str:
+    """Of what is ranked: transfer, student and loss, as far as there are several of each."""
+    counts = (len(grid.transfers), len(grid.students), len(grid.losses))
+    told = [name for name, count in zip(treatment, counts, strict=True) if count > 1]
+    return ", ".join(told) or treatment[-1]
 
 
 def markdown(grid: Grid, found: Found, test: RankTest | None) -> str:
@@ -71,12 +73,12 @@ def markdown(grid: Grid, found: Found, test: RankTest | None) -> str:
         f"{grid.measure} over the best {grid.depth} of BM25: {pairs}. "
         f"{len(grid.seeds)} seeds; ± is half the range between them.",
         "",
-        f"| loss | {' | '.join(backbone.name for backbone in grid.backbones)} | mean rank |",
+        f"| trained by | {' | '.join(backbone.name for backbone in grid.backbones)} | mean rank |",
         f"|---|{'---:|' * (len(grid.backbones) + 1)}",
     ]
     ranks = dict(zip(test.names, test.ranks, strict=True)) if test else {}
     treatments = dict.fromkeys(cell.treatment for cell in found)
-    names = {name_of(grid, *treatment): treatment for treatment in treatments}
+    names = {name_of(grid, treatment): treatment for treatment in treatments}
     for name in sorted(names, key=lambda one: ranks.get(one, 0.0)):
         cells = [_shown(found, backbone, names[name]) for backbone in grid.backbones]
         rank = f"{ranks[name]:.2f}" if name in ranks else "–"
@@ -84,7 +86,7 @@ def markdown(grid: Grid, found: Found, test: RankTest | None) -> str:
     return "\n".join([*lines, "", *_tests(test)])
 
 
-def _shown(found: Found, backbone: object, treatment: tuple[str, str]) -> str:
+def _shown(found: Found, backbone: object, treatment: tuple[str, str, str]) -> str:
     """Mean over pairs and seeds, and half the range of the seeds' means."""
     seeds = [
         mean(values.values())
@@ -109,10 +111,16 @@ def _tests(test: RankTest | None) -> list[str]:
 def record(grid: Grid, found: Found, test: RankTest | None) -> dict[str, object]:
     """Everything, for machines."""
     cells = [
-        {"backbone": cell.backbone.name, "student": cell.student, "loss": cell.loss,
-         "seed": cell.seed, "values": values}
+        {
+            "transfer": cell.treatment[0],
+            "backbone": cell.backbone.name,
+            "student": cell.student,
+            "loss": cell.loss,
+            "seed": cell.seed,
+            "values": values,
+        }
         for cell, values in found.items()
-    ]  # fmt: skip
+    ]
     ranks = None
     if test is not None:
         pairs = [{"of": list(pair), "p": p} for pair, p in test.pairs.items()]

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from polyrank.collections.files import writing
 from polyrank.collections.load import load_collection
 from polyrank.collections.records import Collection, Run
-from polyrank.experiments.grid.specification import Backbone, Cell, Grid, Teaching
+from polyrank.experiments.grid.specification import Backbone, Cell, Grid, Teaching, Transfer
 from polyrank.experiments.grid.students import STUDENTS
+from polyrank.experiments.grid.transfers import mixed
 from polyrank.experiments.sampling import spread
 from polyrank.experiments.specification import slug
 
 SCORES = "teacher-scores.jsonl"  # the one file that every cell learns from
 Values = dict[str, float]  # pair of languages → value
+Rows = tuple[Path, Path | None]  # of training, and their passages
 
 
 def run_grid(grid: Grid, work: Path, tell: Callable[[str], None] = print) -> dict[Cell, Values]:
@@ -25,7 +28,10 @@ def run_grid(grid: Grid, work: Path, tell: Callable[[str], None] = print) -> dic
     Raises:
         UsageError, DataError: options or data that do not fit; a work folder of another grid.
     """
-    rows = teacher_scores(grid.teaching, work)
+    taught = {
+        transfer: teacher_scores(*_teaching_of(grid, transfer, work))
+        for transfer in grid.transfers or (None,)
+    }
     found: dict[Cell, Values] = {}
     tasks = _Tasks(grid)
     cells = grid.cells()
@@ -35,7 +41,7 @@ def run_grid(grid: Grid, work: Path, tell: Callable[[str], None] = print) -> dic
                     "pairs": [task.name for task in grid.tasks()]}  # fmt: skip
         values = _kept(done, settings)
         if values is None:
-            values = _trained_and_measured(grid, cell, rows, work, tasks)
+            values = _trained_and_measured(grid, cell, taught[cell.transfer], work, tasks)
             with writing(done) as file:
                 json.dump({"settings": settings, "values": values}, file, indent=1)
         found[cell] = values
@@ -44,13 +50,24 @@ def run_grid(grid: Grid, work: Path, tell: Callable[[str], None] = print) -> dic
     return found
 
 
-def teacher_scores(teaching: Teaching, work: Path) -> Path:
-    """The file of rows with teacher scores; the rows as they are where they have some.
+def _teaching_of(grid: Grid, transfer: Transfer | None, work: Path) -> tuple[Teaching, Path]:
+    """What a transfer's cells learn from, and the folder of its teacher scores."""
+    if transfer is None:
+        return grid.teaching, work
+    folder = work / "transfers" / slug(transfer.name)
+    queries, passages = mixed(transfer.parts, folder)
+    return replace(grid.teaching, queries=queries, passages=passages), folder
+
+
+def teacher_scores(teaching: Teaching, work: Path) -> Rows:
+    """The file of rows with teacher scores, and their passages; the rows as they are where nobody
+    teaches and nothing is mined.
 
     Teachers score once for all cells; what is mined and scored stays in the work folder.
     """
+    assert teaching.queries is not None
     if not teaching.teachers and not teaching.mine:
-        return teaching.queries
+        return teaching.queries, teaching.passages
     path = work / SCORES
     if not path.is_file():
         from polyrank.base import load_base
@@ -67,7 +84,7 @@ def teacher_scores(teaching: Teaching, work: Path) -> Path:
         count = teaching.questions or len(read)
         made = judged.prepared(read, documents, load_base(teaching.base), folder, count, seed=13)
         write_examples(path, made)
-    return path
+    return path, teaching.passages
 
 
 def _kept(path: Path, settings: dict[str, Any]) -> Values | None:
@@ -79,16 +96,16 @@ def _kept(path: Path, settings: dict[str, Any]) -> Values | None:
     return values if record["settings"] == settings else None
 
 
-def _trained_and_measured(grid: Grid, cell: Cell, rows: Path, work: Path, tasks: _Tasks) -> Values:
+def _trained_and_measured(grid: Grid, cell: Cell, rows: Rows, work: Path, tasks: _Tasks) -> Values:
     from polyrank.rerankers.base import rerank_run
     from polyrank.rerankers.load import load_reranker
 
     base = start_of(cell.backbone, work)
     module = work / "cells" / cell.folder / "module"
     if not module.exists():
-        passages, train = grid.teaching.passages, STUDENTS[cell.student]
+        train = STUDENTS[cell.student]
         options = {**grid.train, "source": grid.teaching.source}
-        train(base, rows, passages, module, cell.loss, cell.seed, options)
+        train(base, *rows, module, cell.loss, cell.seed, options)
     reranker = load_reranker(module, base=base, routing="none")
     values = {}
     for name, (texts, first) in tasks.each():

@@ -15,10 +15,22 @@ from polyrank.experiments.yaml_lines import Fields, Node, each, integer_of, read
 from polyrank.languages.tags import normalise
 from polyrank.rerankers.scales import SCALES
 
-TOP = ("title", "about", "data", "backbones", "students", "losses", "seeds", "train", "evaluate")
+TOP = (
+    "title",
+    "about",
+    "data",
+    "transfers",
+    "backbones",
+    "students",
+    "losses",
+    "seeds",
+    "train",
+    "evaluate",
+)
 DATA = ("queries", "passages", "source", "teacher", "teacher_scale", "mine", "questions", "base")
 TRAIN = ("kind", "steps", "batch_queries", "negatives", "length", "rate")
 EVALUATE = ("source", "pairs", "queries", "depth", "measure")
+PART = ("queries", "passages", "share")
 RANDOM = "random"
 
 
@@ -36,7 +48,7 @@ class Teaching:
         base: what mines negatives, and what teachers may share.
     """
 
-    queries: Path
+    queries: Path | None
     passages: Path | None
     source: str
     teachers: tuple[str, ...]
@@ -44,6 +56,27 @@ class Teaching:
     mine: int
     questions: int | None
     base: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows and passages in one language, and which share of the rows is taken."""
+
+    queries: Path
+    passages: Path
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What is learned from, by parts: MultiTACRED's scenarios (arXiv 2305.04582).
+
+    In-language is one part in the language that is tested, cross-language one in another, and
+    multi-language that one with a share of the tested language's; a part may be translated.
+    """
+
+    name: str
+    parts: tuple[Part, ...]
 
 
 @dataclass(frozen=True)
@@ -59,6 +92,7 @@ class Backbone:
 class Cell:
     """One training."""
 
+    transfer: Transfer | None
     backbone: Backbone
     student: str
     loss: str
@@ -67,12 +101,15 @@ class Cell:
     @property
     def folder(self) -> str:
         """A name for its files."""
-        return "/".join(map(slug, (self.backbone.name, self.student, self.loss, str(self.seed))))
+        names = (self.backbone.name, self.student, self.loss, str(self.seed))
+        if self.transfer is not None:
+            names = (self.transfer.name, *names)
+        return "/".join(map(slug, names))
 
     @property
-    def treatment(self) -> tuple[str, str]:
+    def treatment(self) -> tuple[str, str, str]:
         """What is ranked."""
-        return self.student, self.loss
+        return self.transfer.name if self.transfer else "", self.student, self.loss
 
 
 @dataclass(frozen=True)
@@ -80,6 +117,7 @@ class Grid:
     """All of a grid's file.
 
     Attributes:
+        transfers: what is learned from in place of the rows of `teaching`; none for these.
         train: options of every training.
         collection: that is measured, over the `depth` best of BM25, by `measure`.
     """
@@ -88,6 +126,7 @@ class Grid:
     title: str
     about: str
     teaching: Teaching
+    transfers: tuple[Transfer, ...]
     backbones: tuple[Backbone, ...]
     students: tuple[str, ...]
     losses: tuple[str, ...]
@@ -99,7 +138,8 @@ class Grid:
 
     def cells(self) -> list[Cell]:
         """Every training, in the order of the file."""
-        axes = (self.backbones, self.students, self.losses, self.seeds)
+        transfers = self.transfers or (None,)
+        axes = (transfers, self.backbones, self.students, self.losses, self.seeds)
         return [Cell(*choice) for choice in product(*axes)]
 
     def tasks(self) -> list[Task]:
@@ -121,7 +161,8 @@ def read_grid(path: str | Path) -> Grid:
         path=Path(path),
         title=fields.required("title"),
         about=fields.text("about") or "",
-        teaching=_teaching(fields.node_of("data")),
+        teaching=_teaching(fields.node_of("data"), "transfers" in fields),
+        transfers=_transfers(fields.values["transfers"]) if "transfers" in fields else (),
         backbones=_backbones(fields.node_of("backbones")),
         students=_students(fields),
         losses=_losses(fields.node_of("losses")),
@@ -133,11 +174,14 @@ def read_grid(path: str | Path) -> Grid:
     )
 
 
-def _teaching(node: Node) -> Teaching:
+def _teaching(node: Node, transfers: bool) -> Teaching:
     fields = Fields(node, "'data'", DATA)
+    if transfers and ("queries" in fields or "passages" in fields):
+        node.wrong("'transfers' name queries and passages; leave them out of 'data'")
+    queries = None if transfers else Path(fields.required("queries"))
     passages = fields.text("passages")
     return Teaching(
-        Path(fields.required("queries")),
+        queries,
         Path(passages) if passages else None,
         fields.text("source", "en") or "en",
         fields.texts("teacher") or (),
@@ -146,6 +190,24 @@ def _teaching(node: Node) -> Teaching:
         fields.integer("questions"),
         fields.text("base", "e5-small") or "e5-small",
     )
+
+
+def _transfers(node: Node) -> tuple[Transfer, ...]:
+    if not isinstance(node.value, dict) or not node.value:
+        node.wrong("'transfers' is a mapping from names to lists of parts")
+    return tuple(
+        Transfer(name, tuple(_part(name, one) for one in each(parts)))
+        for name, parts in node.value.items()
+    )
+
+
+def _part(name: str, node: Node) -> Part:
+    fields = Fields(node, f"a part of the transfer {name!r}", PART)
+    share = fields.values["share"].value if "share" in fields else 1.0
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
+        fields.values["share"].wrong(f"'share' is a number above 0 and up to 1, not {share!r}")
+    queries, passages = Path(fields.required("queries")), Path(fields.required("passages"))
+    return Part(queries, passages, float(share))
 
 
 def _backbones(node: Node) -> tuple[Backbone, ...]:

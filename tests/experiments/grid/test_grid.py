@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from polyrank.errors import DataError
-from polyrank.experiments.grid.report import by_block, markdown, write_report
+from polyrank.experiments.grid.report import by_block, markdown, name_of, write_report
 from polyrank.experiments.grid.run import run_grid, start_of
 from polyrank.experiments.grid.specification import Backbone, read_grid
+from polyrank.experiments.grid.transfers import mixed
 
 SHIPPED = sorted((Path(__file__).parents[3] / "experiments/grids").glob("*.yaml"))
 FILE = """\
@@ -84,6 +85,29 @@ def test_from_training_to_the_report(grid, tmp_path):
     assert values.stat().st_mtime_ns == before
 
 
+def test_transfers_mix_rows_of_two_languages(grid, tmp_path):
+    """All rows of the one, half of the other, under ids of their own; scores stay."""
+    part = "{queries: rows.jsonl, passages: passages.jsonl%s}"
+    text = grid.read_text().replace(part % "", "{}")
+    both = f"[{part % ''}, {part % ', share: 0.5'}]"
+    grid.write_text(text + f"transfers: {{one: {part % ''}, both: {both}}}\n")
+    found = read_grid(grid)
+    assert len(found.cells()) == 24 and found.cells()[-1].folder.startswith("both/two/")
+    one, both = found.transfers
+    rows, passages = mixed(both.parts, tmp_path / "mixed")
+    read = [json.loads(line) for line in rows.read_text().splitlines()]
+    assert [row["_id"][:2] for row in read] == ["1."] * 4 + ["2."] * 2
+    assert read[1] | {"answers": []} == {
+        "_id": "1.q1", "text": WORDS[1], "pos": ["1.d1"], "neg": ["1.d0"], "answers": [],
+        "pos_scores": [3.0], "neg_scores": [1.0],
+    }  # fmt: skip
+    assert len(passages.read_text().splitlines()) == 8
+    assert name_of(found, found.cells()[0].treatment) == "one, infonce"
+    grid.write_text(grid.read_text().replace("share: 0.5", "share: 2"))
+    with pytest.raises(DataError, match="'share' is a number above 0 and up to 1, not 2"):
+        read_grid(grid)
+
+
 def test_a_random_start_has_the_shape_and_no_weights(tiny_bert, tmp_path):
     import torch
 
@@ -116,4 +140,5 @@ def test_what_is_wrong_is_told_with_its_line(grid, old, new, message):
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_what_is_shipped_is_read(path):
-    assert len(read_grid(path).cells()) == 30
+    count = {"distillation-losses": 30, "transfer": 10}[path.stem]
+    assert len(read_grid(path).cells()) == count
