@@ -69,7 +69,9 @@ _HOMES = {
     "fuse": "polyrank.runs.fusion",
     "interpolate": "polyrank.runs.fusion",
     "load_collection": "polyrank.collections.load",
+    "load_decomposer": "polyrank.rerankers.llm.decompose",
     "load_reranker": "polyrank.rerankers.load",
+    "load_translator": "polyrank.translation.translator",
     "mix_corpus": "polyrank.corpus.mix",
     "read_composition": "polyrank.composition.saved",
     "read_run": "polyrank.collections.trec",
@@ -80,6 +82,7 @@ _HOMES = {
     "train_late_interaction": "polyrank.training.late_interaction.train_late_interaction",
     "train_llm_reranker": "polyrank.training.llm.train_llm",
     "train_ranking_module": "polyrank.training.ranking.train_ranking",
+    "with_translations": "polyrank.translation.presets",
     "write_run": "polyrank.collections.trec",
 }
 
@@ -111,7 +114,9 @@ __all__ = [
     "fuse",
     "interpolate",
     "load_collection",
+    "load_decomposer",
     "load_reranker",
+    "load_translator",
     "mix_corpus",
     "read_composition",
     "read_run",
@@ -122,6 +127,7 @@ __all__ = [
     "train_late_interaction",
     "train_llm_reranker",
     "train_ranking_module",
+    "with_translations",
     "write_run",
 ]
 

@@ -35,7 +35,7 @@ class RowTranslation:
     Attributes:
         translator: see `polyrank.translation.translator`.
         source, target: languages.
-        fields: texts that are translated; a row may lack some.
+        fields: texts, or lists of texts, that are translated; a row may lack some.
         marked: the one of them that a row's `spans` are in: pairs of characters, the first and the
             one after the last.
         back: whether the translation is translated back, and that is what is kept.
@@ -56,19 +56,23 @@ class RowTranslation:
 
     def _chunk(self, rows: Sequence[Row]) -> list[dict[str, Any] | Failed]:
         items = [(i, field) for i, row in enumerate(rows) for field in self.fields if field in row]
-        found = self._translated([_item(rows[i], field, self.marked) for i, field in items])
+        texts = [_items(rows[i], field, self.marked) for i, field in items]
+        found = iter(self._translated([text for own in texts for text in own]))
         ended = {"language": self.source if self.back else self.target}
         made: list[dict[str, Any] | Failed] = [{**row, **ended} for row in rows]
-        for (i, field), result in zip(items, found, strict=True):
+        for (i, field), own in zip(items, texts, strict=True):
+            results = [next(found) for _ in own]
             row = made[i]
             if isinstance(row, Failed):
                 continue
-            if isinstance(result, Failure):
-                made[i] = Failed(rows[i], result)
+            failures = [result for result in results if isinstance(result, Failure)]
+            if failures:
+                made[i] = Failed(rows[i], failures[0])
                 continue
-            row[field] = result.text
+            whole = [result for result in results if isinstance(result, Marked)]
+            row[field] = [w.text for w in whole] if isinstance(row[field], list) else whole[0].text
             if field == self.marked and "spans" in row:
-                row["spans"] = [list(span) for span in result.spans]
+                row["spans"] = [list(span) for span in whole[0].spans]
         return made
 
     def _translated(self, items: Sequence[Marked]) -> list[Marked | Failure]:
@@ -80,23 +84,26 @@ class RowTranslation:
         return [next(again) if isinstance(one, Marked) else one for one in there]
 
 
-def _item(row: Row, field: str, marked: str) -> Marked:
-    """A field of a row, with its spans where it is the marked one.
+def _items(row: Row, field: str, marked: str) -> list[Marked]:
+    """The texts of a field, with a row's spans where it is the marked one.
 
     Raises:
-        UsageError: a field that is no text, or spans that are no pairs of numbers.
+        UsageError: a field that is no text or list of texts, or spans that are no pairs of numbers.
     """
-    text = row[field]
-    if not isinstance(text, str):
-        raise UsageError(f"the field '{field}' of row {_name(row)} is {text!r}, not a text")
-    spans = row.get("spans", []) if field == marked else []
+    value = row[field]
+    texts = value if isinstance(value, list) and field != marked else [value]
+    if not all(isinstance(text, str) for text in texts):
+        raise UsageError(f"the field '{field}' of row {_name(row)} is {value!r}, not a text")
+    if field != marked:
+        return [Marked(text) for text in texts]
+    spans = row.get("spans", [])
     pairs = [tuple(span) for span in spans if isinstance(span, list | tuple)]
     whole = len(pairs) == len(spans) and all(len(p) == 2 for p in pairs)
     if not whole or any(type(place) is not int for pair in pairs for place in pair):
         raise UsageError(
             f"the spans of row {_name(row)} are {spans!r}; give pairs of characters, [[0, 4], …]"
         )
-    return Marked(text, tuple((pair[0], pair[1]) for pair in pairs))
+    return [Marked(value, tuple((pair[0], pair[1]) for pair in pairs))]
 
 
 def _name(row: Row) -> str:

@@ -18,9 +18,10 @@ def test_rows_by_hand():
     rows = [
         {"_id": 1, "title": "a b", "text": "Ann met Bob", "spans": [[0, 3], [8, 11]], "x": 7},
         {"_id": 2, "text": "lost it", "spans": [[5, 7]]},
-        {"_id": 3, "text": "no spans"},
+        {"_id": 3, "text": "no spans", "answers": ["a b", "c"], "title": "t"},
     ]
-    first, second, third = RowTranslation(swapping, "en", "de")(rows)
+    fields = ("title", "text", "answers")
+    first, second, third = RowTranslation(swapping, "en", "de", fields)(rows)
     assert first == {
         "_id": 1, "title": "b a", "text": "Bob met Ann", "spans": [[8, 11], [0, 3]], "x": 7,
         "language": "de",
@@ -29,7 +30,9 @@ def test_rows_by_hand():
     assert second.record() == {
         **rows[1], "given": "it</1> lost", "reason": "the marker <1> did not come back",
     }  # fmt: skip
-    assert third == {"_id": 3, "text": "spans no", "language": "de"}
+    assert third == {
+        "_id": 3, "text": "spans no", "answers": ["b a", "c"], "title": "t", "language": "de",
+    }  # fmt: skip
 
 
 def test_there_and_back():
