@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from polyrank.pipeline import FanOut, Fusion, Pipeline
     from polyrank.rerankers.composed import ComposedReranker
     from polyrank.rerankers.cross_encoder import CrossEncoder
+    from polyrank.rerankers.llm.decompose import load_decomposer
     from polyrank.rerankers.load import RerankerSpec, load_reranker
     from polyrank.rerankers.modular import ModularReranker as Reranker
     from polyrank.runs.fusion import fuse, interpolate
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from polyrank.training.late_interaction.train_late_interaction import train_late_interaction
     from polyrank.training.llm.train_llm import train_llm_reranker
     from polyrank.training.ranking.train_ranking import train_ranking_module
+    from polyrank.translation.presets import with_translations
+    from polyrank.translation.translator import load_translator
 
     __version__: str
 
