@@ -101,9 +101,8 @@ class Cell:
     @property
     def folder(self) -> str:
         """A name for its files."""
-        names = (self.backbone.name, self.student, self.loss, str(self.seed))
-        if self.transfer is not None:
-            names = (self.transfer.name, *names)
+        transfer = [self.transfer.name] if self.transfer is not None else []
+        names = [*transfer, self.backbone.name, self.student, self.loss, str(self.seed)]
         return "/".join(map(slug, names))
 
     @property
