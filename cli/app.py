@@ -36,6 +36,7 @@ from . import (
     search,
     serve,
     train,
+    translate,
     view,
     zoo,
 )
@@ -124,6 +125,7 @@ app.command("calibrate", short_help="Fit what scores mean, as probabilities.")(c
 app.command("view", short_help="Write runs as a page to look at.")(view.view)
 app.command("alignment", short_help="Show which language needs a module most.")(alignment.alignment)
 app.command("compare", short_help="Test runs against a baseline.")(compare.compare)
+app.command("translate", short_help="Translate rows, with marked spans.")(translate.translate)
 app.command("detect", short_help="Identify the language of texts.")(detect.detect)
 app.command("distill", cls=Training, short_help="Distil a smaller model for a pair of languages.")(
     distill.distill

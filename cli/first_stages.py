@@ -13,8 +13,9 @@ from .options import Analysis, FirstStage
 from .rerankers import report
 
 if TYPE_CHECKING:
-    from polyrank.collections.records import Collection, Run
+    from polyrank.collections.records import Collection, Query, Run
     from polyrank.index.dense_folder import Kept
+    from polyrank.rerankers.llm.decompose import Decomposer
 
 
 def search_first(
@@ -27,11 +28,14 @@ def search_first(
     analysis: Analysis = Analysis.stems,
     precision: str | None = None,
     keep: Path | None = None,
+    decomposer: Decomposer | None = None,
 ) -> Run:
     """The first stage's candidates for the first `limit` queries; how BM25 read them, on stderr.
 
     Args:
         keep: a folder where document vectors stay for the next call; None keeps none.
+        decomposer: whose sub-questions are searched for too; then it is said how much of the
+            evidence the union holds.
     """
     from polyrank.index.dense import Dense
     from polyrank.index.lexical import BM25
@@ -54,6 +58,8 @@ def search_first(
         _tell_kept(getattr(retriever, "kept", None))
     found = retrievers[0] if len(retrievers) == 1 else Fusion(retrievers)
     run: Run = found.search(queries, depth)
+    if decomposer is not None:
+        run = _decomposed(found, decomposer, queries, depth, run, collection)
     for retriever in retrievers:
         report(retriever)
     return run
@@ -65,3 +71,26 @@ def _tell_kept(kept: Kept | None) -> None:
         what = "are kept in" if kept.encoded else "were not encoded again: they are in"
         size = f"{kept.bytes / 1e6:,.1f} MB"
         note(f"the document vectors {what} {kept.folder} ({size}; --no-cache takes none)")
+
+
+def _decomposed(
+    retriever: Any,
+    decomposer: Decomposer,
+    queries: list[Query],
+    depth: int,
+    alone: Run,
+    collection: Collection,
+) -> Run:
+    """The union of what the questions and their sub-questions find; both coverages, on stderr."""
+    from polyrank.evaluation.coverage import coverage
+    from polyrank.pipeline import FanOut
+
+    decomposer.prepare(queries)
+    union = FanOut(retriever, decomposer).search(queries, depth)
+    report(decomposer)
+    parts = sum(len(decomposer(query)) for query in queries)
+    note(f"{parts} sub-questions of {len(queries)} questions")
+    if collection.qrels:
+        note(f"candidates hold {coverage(union, collection.qrels)} questions")
+        note(f"by the questions alone: {coverage(alone, collection.qrels)}")
+    return union

@@ -15,6 +15,7 @@ from polyrank.modules.card import ROLES
 from polyrank.modules.kinds import KINDS, language_kinds
 from polyrank.rerankers.llm.scorers import SCORERS
 from polyrank.runs.fusion import NORMALISATIONS
+from polyrank.translation.presets import PRESETS
 
 from .choices import Choice
 
@@ -55,6 +56,10 @@ class ScorerName(Choice, names=SCORERS):
 
 class Analysis(Choice, names=ANALYSES):
     """What the tokens of BM25 are."""
+
+
+class Translation(Choice, names=PRESETS):
+    """What is translated before it is searched."""
 
 
 CollectionName = Annotated[
@@ -227,6 +232,28 @@ ExcludeSelf = Annotated[
         "--exclude-self",
         help="Leave out a candidate whose id is its query's, as "
         "where queries are documents themselves.",
+    ),
+]
+Translate = Annotated[
+    Translation,
+    typer.Option(
+        "--translate",
+        help="Search and rerank translations: of the queries into the documents' language, of the "
+        "documents into the queries', or the queries as humans translated them (gold).",
+    ),
+]
+TranslatorName = Annotated[
+    str | None,
+    typer.Option(
+        "--translator",
+        help="An http(s) address that speaks LibreTranslate's protocol, a sequence-to-sequence "
+        "model's folder or Hub id, memory:FILE, parallel:COLLECTION or lexicon:COLLECTION.",
+    ),
+]
+Memory = Annotated[
+    Path | None,
+    typer.Option(
+        "--memory", help="Keep this translator's translations here, and ask for no text twice."
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")]

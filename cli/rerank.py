@@ -16,8 +16,8 @@ from polyrank.base import DEFAULT_BASE
 from polyrank.errors import UsageError
 from polyrank.progress import note, say
 
-from . import checks, first_stages, loading, options, rerankers
-from .options import Analysis, Fallback, FirstStage, Kind
+from . import checks, first_stages, loading, options, rerankers, translating
+from .options import Analysis, Fallback, FirstStage, Kind, Translation
 from .ray_workers import asks_for_ray
 
 if TYPE_CHECKING:
@@ -60,6 +60,9 @@ def rerank(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an --output that was interrupted.")
     ] = False,
+    translate: options.Translate = Translation.none,
+    translator: options.TranslatorName = None,
+    memory: options.Memory = None,
     missing_judged: options.MissingJudged = options.Missing.error,
     exclude_self: options.ExcludeSelf = False,
     missing: Annotated[
@@ -143,12 +146,14 @@ def rerank(
         return _rank_typed(spec, query or "", query_language, listed, depth, as_json)
 
     checks.one_of(run=run, first_stage=first_stage)
+    translating.check(translate.value, translator, memory)
     checks.writable(output, run, queries, documents)
     checks.resumable(output, resume)
     texts = loading.load(
         collection, queries, documents, query_language, document_language, split,
         missing_judged.value,
     )  # fmt: skip
+    texts = translating.with_options(texts, translate.value, translator, memory, collection)
     stage = None if run is not None else first_stage or FirstStage.dense
 
     search = partial(
@@ -163,6 +168,8 @@ def rerank(
         "first-stage": stage and stage.value,
         "analysis": stage and analysis.value,
         "json": as_json,
+        **({"translate": translate.value} if translate is not Translation.none else {}),
+        **({"translator": translator} if translator is not None else {}),
     }
     written: dict[str, Any] = {
         "resume": resume,
@@ -236,9 +243,12 @@ def _check_typed(context: typer.Context, query: str | None, passages: Path | Non
     if query is None or passages is None:
         raise UsageError("--query and --passages go together")
     checks.typed("--query", query)
-    others = ("collection", "queries", "documents", "split", "run", "first-stage", "ray")
+    others = ("collection", "queries", "documents", "split", "run", "first-stage", "ray",
+              "translate")  # fmt: skip
     if any(checks.is_given(context, name) for name in others):
-        raise UsageError("--query with --passages takes no collection, run, first stage or Ray")
+        raise UsageError(
+            "--query with --passages takes no collection, run, first stage, Ray or translation"
+        )
     if str(context.params["output"]) != "-" or context.params["resume"]:
         raise UsageError("--query with --passages writes to standard output")
     if checks.is_given(context, "interpolate"):

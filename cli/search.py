@@ -13,10 +13,10 @@ from polyrank.base import DEFAULT_BASE, cache_root
 from polyrank.errors import UsageError
 from polyrank.progress import note
 
-from . import checks, first_stages, loading, options, rerankers, show
+from . import checks, first_stages, loading, options, rerankers, show, translating
 from .index import options as indexes
 from .index.opened import open_index, worker_pool
-from .options import Analysis, Fallback, FirstStage, Kind
+from .options import Analysis, Fallback, FirstStage, Kind, Translation
 from .ray_workers import asks_for_ray
 
 if TYPE_CHECKING:
@@ -51,7 +51,27 @@ def search(
     probe: indexes.Probe = None,
     candidates: indexes.Candidates = 1024,
     index_ranking: indexes.Ranking = None,
+    translate: options.Translate = Translation.none,
+    translator: options.TranslatorName = None,
+    memory: options.Memory = None,
     first_stage: Annotated[FirstStage, typer.Option(help="What searches.")] = FirstStage.dense,
+    decompose: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Search for sub-questions too, which this language model writes: a folder, a Hub "
+            "id, or the name on a server. The union is reranked against the question.",
+        ),
+    ] = None,
+    decompose_engine: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="With --decompose: an OpenAI-compatible server that runs it."
+        ),
+    ] = None,
+    decompose_prompt: Annotated[
+        Path | None, typer.Option(help="With --decompose: a YAML file in place of our prompt.")
+    ] = None,
     depth: Annotated[int, typer.Option(min=1, help="Candidates that are reranked.")] = 50,
     rerank: Annotated[
         bool, typer.Option("--rerank/--no-rerank", help="Rerank the candidates, or leave them.")
@@ -100,12 +120,18 @@ def search(
           --query "Amazon yağmur ormanları ne kadar büyük?"
       polyrank search --collection ntrex --query-language ru --document-language en \\
           --first-stage bm25 --no-rerank --output bm25.trec
+      polyrank search --collection xquad --query-language tr --document-language en \\
+          --first-stage bm25 --no-rerank --translate query --translator lexicon:ntrex \\
+          --limit 20 --output translated.trec
 
     An index is made by 'polyrank index build', whose help shows a search over it.
     """
     mixing = checks.normalisation(interpolate, normalise)
     checks.typed("--query", query)
     checks.writable(output, queries, documents)
+    translating.check(translate.value, translator, memory)
+    if decompose is None and (decompose_engine or decompose_prompt):
+        raise UsageError("--decompose-engine and --decompose-prompt go with --decompose MODEL")
     if interpolate is not None and not rerank:
         raise UsageError("--interpolate mixes in the reranker; leave out --no-rerank")
     if model is not None:
@@ -118,7 +144,9 @@ def search(
         _refuse_unscored(model, address, index)
     if index is not None:
         checks.not_beside(
-            context, "index", ["documents", "document-language", "first-stage", "analysis"]
+            context,
+            "index",
+            ["documents", "document-language", "first-stage", "analysis", "translate", "decompose"],
         )
         given, folder = base if checks.is_given(context, "base") else None, index.absolute()
 
@@ -142,7 +170,13 @@ def search(
             collection, queries, documents, query, query_language, document_language, split,
             missing_judged.value,
         )  # fmt: skip
+        texts = translating.with_options(texts, translate.value, translator, memory, collection)
         _check_ids(texts, output)
+        decomposer = None
+        if decompose is not None:
+            from polyrank.rerankers.llm.decompose import load_decomposer
+
+            decomposer = load_decomposer(decompose, decompose_engine, decompose_prompt)
         found = first_stages.search_first(
             texts,
             first_stage,
@@ -153,6 +187,7 @@ def search(
             analysis,
             precision,
             cache_root() / "vectors" if cache and query is not None else None,
+            decomposer,
         )
     if exclude_self:
         from polyrank.runs.candidates import without_self

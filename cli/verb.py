@@ -17,9 +17,15 @@ from polyrank.training.needed import require_training
 
 from .pipes import kept
 
-OUTPUTS = ("output", "per_query", "rejected", "checkpoint")  # parameters that name what is written
+OUTPUTS = (  # parameters that name what is written
+    "output",
+    "per_query",
+    "rejected",
+    "checkpoint",
+    "failed",
+)
 LANGUAGES = ("language", "query_language", "document_language")  # that are one tag
-BOTH = ("work", "zoo")  # that name what is written and read
+BOTH = ("work", "zoo", "memory")  # that name what is written and read
 
 
 class Verb(TyperCommand):

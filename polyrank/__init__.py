@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from polyrank.pipeline import FanOut, Fusion, Pipeline
     from polyrank.rerankers.composed import ComposedReranker
     from polyrank.rerankers.cross_encoder import CrossEncoder
+    from polyrank.rerankers.llm.decompose import load_decomposer
     from polyrank.rerankers.load import RerankerSpec, load_reranker
     from polyrank.rerankers.modular import ModularReranker as Reranker
     from polyrank.runs.fusion import fuse, interpolate
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from polyrank.training.late_interaction.train_late_interaction import train_late_interaction
     from polyrank.training.llm.train_llm import train_llm_reranker
     from polyrank.training.ranking.train_ranking import train_ranking_module
+    from polyrank.translation.presets import with_translations
+    from polyrank.translation.translator import load_translator
 
     __version__: str
 
@@ -69,7 +72,9 @@ _HOMES = {
     "fuse": "polyrank.runs.fusion",
     "interpolate": "polyrank.runs.fusion",
     "load_collection": "polyrank.collections.load",
+    "load_decomposer": "polyrank.rerankers.llm.decompose",
     "load_reranker": "polyrank.rerankers.load",
+    "load_translator": "polyrank.translation.translator",
     "mix_corpus": "polyrank.corpus.mix",
     "read_composition": "polyrank.composition.saved",
     "read_run": "polyrank.collections.trec",
@@ -80,6 +85,7 @@ _HOMES = {
     "train_late_interaction": "polyrank.training.late_interaction.train_late_interaction",
     "train_llm_reranker": "polyrank.training.llm.train_llm",
     "train_ranking_module": "polyrank.training.ranking.train_ranking",
+    "with_translations": "polyrank.translation.presets",
     "write_run": "polyrank.collections.trec",
 }
 
@@ -111,7 +117,9 @@ __all__ = [
     "fuse",
     "interpolate",
     "load_collection",
+    "load_decomposer",
     "load_reranker",
+    "load_translator",
     "mix_corpus",
     "read_composition",
     "read_run",
@@ -122,6 +130,7 @@ __all__ = [
     "train_late_interaction",
     "train_llm_reranker",
     "train_ranking_module",
+    "with_translations",
     "write_run",
 ]
 

@@ -12,7 +12,7 @@ TIERS = (
     ("experiments", "evaluation", "training", "pipeline", "scale_out", "neighbours", "doctor"),
     ("index", "runs", "rerankers", "late_interaction"),
     ("encoders", "composition"),
-    ("zoo", "modules", "kernels", "corpus"),
+    ("zoo", "modules", "kernels", "corpus", "translation"),
     ("base", "collections", "languages"),
     ("machine", "progress", "notes", "errors", "locks", "network", "installed"),
 )

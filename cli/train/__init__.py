@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..verb import App, Training
-from . import head, labels, language, late_interaction, llm, losses, ranking
+from . import grid, head, labels, language, late_interaction, llm, losses, ranking
 
 app = App(
     help="Train a language module, a ranking module, or a masked-language head. On several GPUs: "
@@ -15,5 +15,6 @@ app.command("language", cls=Training)(language.language)
 app.command("ranking", cls=Training)(ranking.ranking)
 app.command("late-interaction", cls=Training)(late_interaction.late_interaction)
 app.command("llm", cls=Training)(llm.llm)
+app.command("grid", cls=Training)(grid.grid)
 app.command("losses")(losses.losses)
 app.command("labels")(labels.labels)

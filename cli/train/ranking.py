@@ -10,8 +10,13 @@ import typer
 from polyrank.base import DEFAULT_BASE
 from polyrank.training.examples.judged import JudgedRows
 from polyrank.training.kinds.adapter import RANKING_REDUCTION
-from polyrank.training.kinds.contract import RANKING
 from polyrank.training.loop.sparsity import PLAIN, Sparsity
+from polyrank.training.ranking.architectures import (
+    ARCHITECTURES,
+    DEFAULT_ARCHITECTURE,
+    ORTHOGONALITY,
+    VIEWS,
+)
 from polyrank.training.ranking.recipe import RankingRecipe
 
 from ..options import Base, Half, Seed
@@ -34,7 +39,30 @@ def ranking(
     over: Annotated[
         str | None, typer.Option(help="Language module beneath: a name or folder; '' for none.")
     ] = None,
-    loss: options.Loss = RankingRecipe.loss,
+    architecture: Annotated[
+        str,
+        typer.Option(
+            **options.choice(ARCHITECTURES),
+            help="A logit a pair (cross-encoder), or vectors of view tokens, scored by anchors of "
+            "the whole list (multi-view).",
+        ),
+    ] = DEFAULT_ARCHITECTURE,
+    views: Annotated[
+        int | None, typer.Option(min=1, help=f"Multi-view: view tokens; else {VIEWS}.")
+    ] = None,
+    orthogonality: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help=f"Multi-view: weight of keeping anchors apart; else {ORTHOGONALITY:g}."
+        ),
+    ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            help="A loss, or a weighted sum such as infonce+0.5*margin_mse or kl(temperature=2); "
+            "'polyrank train losses' lists them. Else infonce, at temperature 0.8 for multi-view."
+        ),
+    ] = None,
     teacher: options.Teacher = None,
     teacher_scale: options.TeacherScale = JudgedRows.scale,
     steps: options.Steps = RankingRecipe.steps,
@@ -72,10 +100,12 @@ def ranking(
           '{"_id":"q2","text":"How far are stars?","pos":"p2"}' > queries.jsonl
       polyrank train ranking --queries queries.jsonl --passages passages.jsonl --steps 3 \\
           --output modules/toy
+      polyrank train ranking --queries queries.jsonl --passages passages.jsonl --steps 3 \\
+          --architecture multi-view --output modules/toy-views
     """
     from polyrank.training.ranking.train_ranking import train_ranking_module
 
-    check_of_use(context, kind, RANKING)
+    check_of_use(context, kind, ARCHITECTURES[architecture].role)
     not_there(output, resume)
     card = train_ranking_module(
         base,
@@ -105,5 +135,8 @@ def ranking(
         columns=options.columns_of(columns),
         half=half,
         prefixes=prefixes,
+        architecture=architecture,
+        views=views,
+        orthogonality=orthogonality,
     )
     tell(f"wrote {output}: {json.dumps(dict(card.recipe))}", how_to_use(output, card))

@@ -8,7 +8,7 @@ of a whole batch, and a whole model runs in the base's place. What a kind does s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +30,7 @@ from polyrank.errors import ModuleError
 from polyrank.modules.adapter.tensors import AdapterModule, tensors_of
 from polyrank.modules.kind import Loaded
 from polyrank.modules.kinds import KINDS
+from polyrank.modules.multi_view import refuse_multi_view
 from polyrank.modules.projection import refuse_late_interaction
 from polyrank.zoo.find import find
 
@@ -110,12 +111,14 @@ class ModularEncoder:
         device: torch.device,
         precision: Precision = FP32,
         zoo: str | Path | None = None,
+        headed: bool = True,
     ) -> ModularEncoder:
-        """The encoder of a cross-encoder.
+        """The encoder of pairs.
 
         Args:
             plan: with the ranking module, checked by `compose`; its kinds are those of all rows.
             device, precision: of the encoder; in another than fp32 it is a copy of the base's.
+            headed: whether the ranking module scores pairs by a head, as a cross-encoder's does.
 
         Raises:
             CompositionError, ModuleError: as the class, or a module without a head.
@@ -124,8 +127,10 @@ class ModularEncoder:
         if plan.ranking is not None:
             folder = find(base.name, "ranking", plan.ranking_kind, plan.ranking, zoo)
             refuse_late_interaction(folder)
+            if headed:
+                refuse_multi_view(folder)
             ranking = ranking_module(plan.ranking_kind, folder, plan.ranking)
-            if ranking.head is None:
+            if headed and ranking.head is None:
                 raise ModuleError(f"the ranking module in '{folder}' has no head.\nTrain it again.")
         masked = MaskedEncoder(ranking.encoder or base.model, device, precision, base.tokenizer)
         return cls(base, masked, ranking, plan.kind, zoo)
@@ -191,8 +196,15 @@ class ModularEncoder:
         return self._masked.under(masks)
 
     @torch.inference_mode()
-    def encode(self, rows: Sequence[Row]) -> Tensor:
-        """The last hidden state (B, L, H) of pairs as one batch, inside `under` their masks."""
+    def encode(
+        self, rows: Sequence[Row], embed: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
+        """The last hidden state (B, L, H) of pairs as one batch, inside `under` their masks.
+
+        Args:
+            embed: token ids (B, L) → word embeddings (B, L, H), where some ids are not in the
+                base's vocabulary.
+        """
         device = self.encoder.device
         length = max(len(row.ids) for row in rows)
         pad = self.base.tokenizer.pad_token_id or 0
@@ -207,7 +219,8 @@ class ModularEncoder:
             ],
             device=device,
         )
-        hidden: Tensor = self._run(ids, attended, types if self._types else None, index)
+        words = embed and embed(ids)
+        hidden: Tensor = self._run(ids, attended, types if self._types else None, index, words)
         return hidden
 
     @torch.inference_mode()

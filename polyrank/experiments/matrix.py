@@ -29,6 +29,7 @@ from polyrank.experiments.specification import (
 from polyrank.experiments.yaml_lines import Fields, Node, each, text_of
 from polyrank.modules.kinds import DEFAULT_KIND, KINDS, language_kinds
 from polyrank.rerankers.llm.scorers import SCORERS
+from polyrank.translation.presets import PRESETS, TRANSLATING
 
 ANALYSES = ("words", "stems", "subwords")
 
@@ -46,6 +47,7 @@ _WHOLE = ("base", "ranking", "zoo", "max_length", "precision")  # takes no langu
 _LLM = ("scorer", "prompt", "window", "step", "engine")
 _STAGE = ("over", "depth", "interpolate", "keep_rest")
 _ROW = ("optional", "train", "only")
+_TRANSLATION = ("translate", "translator")
 _OF_SEARCH = {
     "bm25": ("analysis", "base"),
     "dense": ("base", "max_length"),
@@ -60,12 +62,12 @@ _OF_RERANK = {
     "llm": ("model", *_LLM, "precision"),
 }
 _SEARCH = ("language_kind", "query_length", "analysis", "run", "model", *_LLM)
-KNOWN = ("search", "rerank", *_MODULES, *_SEARCH, *_STAGE, *_ROW)
+KNOWN = ("search", "rerank", *_MODULES, *_SEARCH, *_STAGE, *_TRANSLATION, *_ROW)
 DEFAULTS = tuple(key for key in KNOWN if key not in ("search", "rerank", *_ROW, "run", "model"))
 # What may be a list, and then is a dimension of the matrix.
 DIMENSIONS = (
     "search", "rerank", *_MODULES, "language_kind", "analysis", "model", "scorer", "prompt",
-    "window", "over", "depth", "weight",
+    "window", "over", "depth", "weight", *_TRANSLATION,
 )  # fmt: skip
 
 
@@ -120,19 +122,31 @@ def _system(
     kind = Fields(own, f"the system {name!r}", KNOWN).choice(stage, choices)
     assert kind is not None
     table = _OF_SEARCH if stage == "search" else _OF_RERANK
-    allowed = {stage, *table[kind], *_ROW, *(_STAGE if stage == "rerank" else ())}
+    allowed = {stage, *table[kind], *_ROW, *_TRANSLATION, *(_STAGE if stage == "rerank" else ())}
     for key, value in own.value.items():
         if key not in allowed:
             value.wrong(f"{stage}: {kind} takes no {key!r}; it takes: {', '.join(sorted(allowed))}")
     fields = Fields(own, f"the system {name!r}", allowed, defaults)
     values: dict[str, Any] = {stage: kind}
-    for key in ("base", "ranking", "zoo", "over", "train", "model", "run", "prompt", "engine"):
+    for key in (
+        "base",
+        "ranking",
+        "zoo",
+        "over",
+        "train",
+        "model",
+        "run",
+        "prompt",
+        "engine",
+        "translator",
+    ):
         values[key] = fields.text(key)
     values["base"] = values["base"] or System.base
     for key in ("max_length", "query_length", "depth", "window", "step"):
         values[key] = fields.integer(key, getattr(System, key))
     values["precision"] = fields.choice("precision", (*PRECISIONS, AUTO), FP32.name)
     values["analysis"] = fields.choice("analysis", ANALYSES, "stems")
+    values["translate"] = fields.choice("translate", PRESETS, System.translate)
     values["fallback"] = fields.choice("fallback", FALLBACKS, "error")
     values["routing"] = fields.choice("routing", ROUTINGS)
     values["ranking_kind"] = fields.choice("ranking_kind", tuple(KINDS))
@@ -159,6 +173,10 @@ def _complete(kind: str, stage: str, fields: Fields, values: dict[str, Any]) -> 
     late = kind == "late"
     if late or kind in KINDS:
         values["ranking"] = values["ranking"] or ("squad-li" if late else "squad")
+    if values["translate"] in TRANSLATING and values["translator"] is None:
+        fields.values[stage].wrong(f"the translation {values['translate']!r} needs a 'translator'")
+    if values["translate"] not in TRANSLATING:
+        values["translator"] = None  # a list of presets shares one translator
     where = fields.values.get("routing", fields.values[stage])
     try:
         if late and values["routing"] is not None:

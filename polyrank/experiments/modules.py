@@ -136,11 +136,12 @@ def languages_used(system: System, task: Task) -> list[str]:
         if full and not modular and routing is None:
             return []  # shared weights
         routing = routing or (kind.late_routing if modular else "none")
+    query, document = system.spoken(task)
     pair = {
-        "query": (task.queries,),
-        "document": (task.documents,),
-        "split": (task.queries, task.documents),
-        "both": (task.queries, task.documents),
+        "query": (query,),
+        "document": (document,),
+        "split": (query, document),
+        "both": (query, document),
     }.get(routing or "none", ())
     return list(dict.fromkeys(pair))
 

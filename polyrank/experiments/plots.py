@@ -40,7 +40,8 @@ def plots(results: Results) -> list[tuple[str, str, str]]:
     return [(title, what, svg) for title, what, svg in found if svg]
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Any]:
+def drawing(width: float, height: float) -> tuple[Figure, Any]:
+    """An empty picture of so many inches, and its axes."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
@@ -49,7 +50,7 @@ def _figure(width: float, height: float) -> tuple[Figure, Any]:
     return figure, figure.subplots()
 
 
-def _svg(figure: Figure) -> str:
+def svg_of(figure: Figure) -> str:
     """The figure as an svg element."""
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
@@ -85,7 +86,7 @@ def _heat_map(
     grid = np.full((len(asked), len(found)), np.nan)  # (query languages, document languages)
     for row in rows:
         grid[asked.index(row["queries"]), found.index(row["documents"])] = row[measure]
-    figure, axes = _figure(1.6 + 0.5 * len(found) + 1.0, 1.1 + 0.42 * len(asked))
+    figure, axes = drawing(1.6 + 0.5 * len(found) + 1.0, 1.1 + 0.42 * len(asked))
     image = axes.imshow(grid, cmap="cividis", vmin=0, vmax=1, aspect="auto")
     for (y, x), value in np.ndenumerate(grid):
         if not np.isnan(value):
@@ -99,7 +100,7 @@ def _heat_map(
     axes.spines[:].set_visible(False)
     figure.colorbar(image, label=measure)
     what = f"{measure} of “{system}” in every pair of languages of {source}."
-    return f"{system}: {source}", what, _svg(figure)
+    return f"{system}: {source}", what, svg_of(figure)
 
 
 # ------------------------------------------------------------------------------- differences
@@ -110,7 +111,7 @@ def routing_plot(results: Results) -> tuple[str, str, str]:
     rows, groups = results["routings"], list(results["groups"])
     systems = list(dict.fromkeys(row["system"] for row in rows))
     band = 0.75 / len(systems)
-    figure, axes = _figure(7.5, 1.4 + len(groups) * (0.25 + 0.17 * len(systems)))
+    figure, axes = drawing(7.5, 1.4 + len(groups) * (0.25 + 0.17 * len(systems)))
     for number, system in enumerate(systems):
         own = [row for row in rows if row["system"] == system]
         places = [groups.index(r["group"]) + (number - (len(systems) - 1) / 2) * band for r in own]
@@ -140,7 +141,7 @@ def routing_plot(results: Results) -> tuple[str, str, str]:
         "Each routing against the same system without language modules. Right of zero, language "
         "modules help; an interval that covers zero says nothing either way."
     )
-    return "What language modules change", what, _svg(figure)
+    return "What language modules change", what, svg_of(figure)
 
 
 # ----------------------------------------------------------------------------------- latency
@@ -158,7 +159,7 @@ def latency_plot(results: Results) -> tuple[str, str, str]:
     if len(points) < 2:
         return "", "", ""
     height = 2.4 + 0.2 * len(points)
-    figure, axes = _figure(7.5, height)
+    figure, axes = drawing(7.5, height)
     for number, (name, time, value) in enumerate(points):
         axes.plot(
             time,
@@ -180,7 +181,7 @@ def latency_plot(results: Results) -> tuple[str, str, str]:
         "Search and scoring on the machine named below. Systems that were not measured in all "
         "groups, or whose time nobody knows, are left out."
     )
-    return "Quality against latency", what, _svg(figure)
+    return "Quality against latency", what, svg_of(figure)
 
 
 def _number(axes: Any, points: list[tuple[str, float, float]], height: float) -> None:

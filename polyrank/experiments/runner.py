@@ -28,6 +28,7 @@ from polyrank.experiments.specification import (
 from polyrank.experiments.stages import (
     Stages,
     check_candidates,
+    digest,
     listwise,
     prompt_hash,
     run_path,
@@ -38,6 +39,9 @@ from polyrank.modules.card import sha256
 from polyrank.rerankers.base import Request, Reranker, request_of
 from polyrank.runs.fusion import interpolate
 from polyrank.runs.resume import candidates_hash
+from polyrank.translation.kept import Kept
+from polyrank.translation.presets import with_translations
+from polyrank.translation.translator import load_translator
 
 PerQuery = dict[str, dict[str, float]]  # measure → query → value
 
@@ -99,6 +103,7 @@ class Runner:
         self.work, self.limit = work, limit
         self.stages = Stages(work / "indexes")
         self.weights: dict[str, float] = {}
+        self._translators: dict[str, Kept] = {}
         self._loaded: tuple[Any, Collection, str] | None = None
 
     def run(self, tell: Callable[[str], None] = print) -> Found:
@@ -150,6 +155,20 @@ class Runner:
             values_of = {str(weight): round(value, 4) for weight, value in tried.items()}
             found.weights[system.name] = {"weight": best, "tried": values_of}
 
+    def translated(self, system: System, task: Task, texts: Collection) -> Collection:
+        """A task's texts as a system has them translated; translations are kept in the folder."""
+        if system.translator is None:
+            human = load_collection(
+                task.collection.source_of(task.documents, task.documents),
+                queries=task.documents, documents=task.documents, split=task.collection.split,
+            )  # fmt: skip
+            return with_translations(texts, system.translate, gold=human.queries)
+        if system.translator not in self._translators:
+            file = f"{slug(system.translator)}-{digest({'translator': system.translator})}.jsonl"
+            made = load_translator(system.translator)
+            self._translators[system.translator] = Kept(made, self.work / "translations" / file)
+        return with_translations(texts, system.translate, self._translators[system.translator])
+
     def measure(self, run: Run, texts: Collection) -> tuple[PerQuery, int]:
         """Values over the best `cut` documents, and how many queries have no ranking."""
         cut = {query: hits[: self.specification.cut] for query, hits in run.items() if hits}
@@ -190,6 +209,7 @@ class Pair:
             )
         queries = queries_hash(self.texts.queries.values())
         self.hashes = {"queries": queries, "documents": documents}
+        self._translated: dict[tuple[str, str | None], tuple[Collection, dict[str, str]]] = {}
         self._runs: dict[str, Run] = {}
         self._seconds: dict[str, float] = {}  # of a query
         self._usage: dict[str, dict[str, float]] = {}  # of a query
@@ -240,8 +260,23 @@ class Pair:
             "base": self.runner.stages.fingerprint(system),
             "modules": fingerprints(system, self.task),
             **prompt_hash(system),
-            **self.hashes,
+            **self._texts_of(system)[1],
         }
+
+    def _texts_of(self, system: System) -> tuple[Collection, dict[str, str]]:
+        """The texts as a system has them translated, and their hashes."""
+        key = (system.translate, system.translator)
+        if system.translate == System.translate:
+            return self.texts, self.hashes
+        if key not in self._translated:
+            self._translated.clear()  # one set of translated documents is held at a time
+            texts = self.runner.translated(system, self.task, self.texts)
+            queries = queries_hash(texts.queries.values())
+            documents = self.hashes["documents"]
+            if texts.documents is not self.texts.documents:
+                documents = documents_hash(texts.documents.values())
+            self._translated[key] = (texts, {"queries": queries, "documents": documents})
+        return self._translated[key]
 
     def run_of(self, system: System) -> Run:
         """A system's run, made once."""
@@ -271,15 +306,17 @@ class Pair:
         self, system: System, path: Path, bound: dict[str, Any], depth: int
     ) -> tuple[Run, float]:
         # Documents meet no module of a query's language, so all query languages share an index.
-        documents = Task(self.task.collection, self.task.documents, self.task.documents)
+        _, spoken = system.spoken(self.task)
+        documents = Task(self.task.collection, spoken, spoken)
         of_index = {
             "settings": bound["settings"],
             "base": bound["base"],
             "modules": fingerprints(system, documents),
             "documents": bound["documents"],
         }
-        index = self.runner.stages.search(system, self.task, self.texts, of_index)
-        queries = list(self.texts.queries.values())
+        texts, _ = self._texts_of(system)
+        index = self.runner.stages.search(system, self.task, texts, of_index)
+        queries = list(texts.queries.values())
         index.search(queries[:1], 1)  # reads the modules, so that their time is not a query's
         started = time.perf_counter()
         run: Run = index.search(queries, depth)
@@ -338,10 +375,9 @@ class Pair:
             return scores
         reranker = self.runner.stages.reranker(system)
         pointwise = getattr(reranker, "pointwise", False)
+        texts, _ = self._texts_of(system)
         requests = [
-            request_of(
-                self.texts.queries[query], hits if pointwise else top[query], self.texts.documents
-            )
+            request_of(texts.queries[query], hits if pointwise else top[query], texts.documents)
             for query, hits in lacking.items()
             if hits
         ]

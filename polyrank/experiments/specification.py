@@ -151,6 +151,9 @@ class System:
         run: of run files, with {collection}, {queries} and {documents}.
         model: folder of the standalone checkpoint, or of a language model; with `engine` its name.
         scorer, prompt, window, step, engine: of a language model, as of `load_llm_reranker`.
+        translate: what is translated before it is searched or reranked: a preset of
+            `polyrank.translation.presets`. A reranker's is its own, not that of `over`.
+        translator: of it, as `load_translator` takes it.
         over: the system whose candidates are reranked.
         depth: how many of them.
         interpolate: with the scores of `over`.
@@ -183,6 +186,8 @@ class System:
     window: int | None = None
     step: int | None = None
     engine: str | None = None
+    translate: str = "none"
+    translator: str | None = None
     over: str | None = None
     depth: int = 100
     interpolate: Interpolation | None = None
@@ -192,6 +197,15 @@ class System:
     only: tuple[str, ...] | None = None
     family: str = ""
     line: int = 0
+
+    def spoken(self, task: Task) -> tuple[str, str]:
+        """The languages of queries and documents as the system reads them."""
+        read: dict[str, tuple[str, str]] = {
+            "query": (task.documents, task.documents),
+            "gold": (task.documents, task.documents),
+            "document": (task.queries, task.queries),
+        }
+        return read.get(self.translate, (task.queries, task.documents))
 
     @property
     def is_standalone(self) -> bool:

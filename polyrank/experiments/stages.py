@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from typing import Any
 from polyrank.base import Base, load_base
 from polyrank.collections.records import Collection, Document, Query, Run
 from polyrank.collections.trec import read_run
-from polyrank.errors import DataError
-from polyrank.experiments.modules import folders, values_in
+from polyrank.errors import DataError, ModuleError
+from polyrank.experiments.modules import folders, ranking_folder, values_in
 from polyrank.experiments.specification import System, Task, filled, slug
 from polyrank.modules.kinds import DEFAULT_KIND, KINDS
+from polyrank.modules.multi_view import is_multi_view
 from polyrank.rerankers.base import Reranker
 from polyrank.rerankers.llm.scorers import SCORERS
 from polyrank.rerankers.load import RerankerSpec, load_reranker
@@ -25,7 +27,7 @@ _SCORING = (
     "query_length", "precision", "model",
 )  # fmt: skip
 _ASKING = ("rerank", "model", "scorer", "prompt", "window", "step", "engine", "precision")
-_LIST = ("over", "depth")  # what a listwise model sees depends on these, too
+_LIST = ("over", "depth")  # what a listwise reranker sees depends on these, too
 _SEARCHING = {
     "bm25": ("search", "analysis"),
     "dense": ("search", "base", "max_length"),
@@ -38,17 +40,30 @@ _SEARCHING = {
 
 def settings_of(system: System) -> dict[str, Any]:
     """What a system's scores depend on, besides weights and texts."""
-    names: tuple[str, ...]
-    if system.rerank == "llm":
-        names = (*_ASKING, *_LIST) if listwise(system) else _ASKING
+    if system.search:
+        names: tuple[str, ...] = _SEARCHING[system.search]
     else:
-        names = _SEARCHING[system.search] if system.search else _SCORING
+        names = _ASKING if system.rerank == "llm" else _SCORING
+        names += _LIST if listwise(system) else ()
+    if system.translate != System.translate:
+        names += ("translate", "translator")
     return {name: getattr(system, name) for name in names}
 
 
 def listwise(system: System) -> bool:
     """Whether a document's score depends on the other candidates."""
-    return system.rerank == "llm" and not SCORERS[system.scorer or "label"].pointwise
+    if system.rerank == "llm":
+        return not SCORERS[system.scorer or "label"].pointwise
+    return of_views(system)
+
+
+def of_views(system: System) -> bool:
+    """Whether a system reranks by a multi-view module, as far as that is here to look at."""
+    if system.rerank not in KINDS:
+        return False
+    with suppress(ModuleError):
+        return is_multi_view(ranking_folder(system))
+    return False
 
 
 def prompt_hash(system: System) -> dict[str, str]:
@@ -156,7 +171,7 @@ class Stages:
         kind = (system.ranking_kind if late else system.rerank) or DEFAULT_KIND
         return replace(
             spec,
-            type="late-interaction" if late else "modular",
+            type="late-interaction" if late else "multi-view" if of_views(system) else "modular",
             base=system.base if late and folders_are_base(system) else self.base(system.base),
             ranking=system.ranking,
             kind=kind,

@@ -277,6 +277,7 @@ def train_command(
     name: str,
     late: bool = False,
     vectors: bool | None = None,
+    architecture: str | None = None,
 ) -> str:
     """The command that trains such a module, for messages.
 
@@ -284,6 +285,7 @@ def train_command(
         late: a ranking module for late interaction.
         vectors: whether the base's vectors are for retrieval: then its language modules learn best
             from sentence pairs. None asks the base's card, where one is found by this name.
+        architecture: of a ranking module, where its card names one.
     """
     if role == "language":
         pairs = _has_vectors(base) if vectors is None else vectors
@@ -292,6 +294,8 @@ def train_command(
     else:
         rows = f"--base {base} --queries queries.jsonl --passages passages.jsonl --source en"
         what = f"train ranking {rows} --kind {kind}"
+        if architecture is not None:
+            what += f" --architecture {architecture}"
         if late:
             what = f"train late-interaction {rows} {KINDS[kind].late_option}"
     return f"polyrank {what} --output ZOO/{slug(base)}/{role}/{kind}/{name}"
@@ -312,7 +316,10 @@ def train_command_of(card: ModuleCard, base: str | None = None) -> str:
     """The command that trains a module like this one, for its own base or another."""
     name = card.language if card.role == "language" else card.name
     late = card.recipe.get("model") == LATE_INTERACTION
-    return train_command(base or card.base, card.role, card.kind, name, late)
+    architecture = card.recipe.get("architecture")
+    return train_command(
+        base or card.base, card.role, card.kind, name, late, architecture=architecture
+    )
 
 
 def readme(card: ModuleCard, published: str | None = None) -> str:
@@ -382,6 +389,7 @@ def _usage(card: ModuleCard, published: str | None) -> list[str]:
     lines, ranking = [], "squad"
     late = card.recipe.get("model") == LATE_INTERACTION
     scorer = "LateInteraction" if late else "Reranker"
+    scorer = "load_reranker" if "architecture" in card.recipe else scorer
     if card.role == "ranking":
         ranking = published or card.name
     elif published:

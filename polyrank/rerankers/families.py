@@ -5,7 +5,7 @@ Each imports what it needs when it is called, so that one family does not load t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from polyrank.base import DEFAULT_BASE
 from polyrank.modules.kinds import language_kinds
@@ -25,19 +25,31 @@ def modular(spec: RerankerSpec) -> Reranker:
     """A cross-encoder over a base with modules."""
     from polyrank.rerankers.modular import ModularReranker
 
-    return ModularReranker(
-        base=spec.base or DEFAULT_BASE,
-        ranking=spec.ranking or DEFAULT_RANKING,
-        kind=spec.kind,
-        ranking_kind=spec.of_ranking,
-        routing=spec.routing,
-        fallback=spec.fallback,
-        max_length=spec.max_length,
-        device=spec.device,
-        precision=spec.precision,
-        zoo=spec.zoo,
+    return ModularReranker(**_of_pairs(spec))
+
+
+def multi_view(spec: RerankerSpec) -> Reranker:
+    """Lists by view tokens over a base with modules."""
+    from polyrank.rerankers.multi_view import MultiViewReranker
+
+    return MultiViewReranker(**_of_pairs(spec))
+
+
+def _of_pairs(spec: RerankerSpec) -> dict[str, Any]:
+    """The arguments of `ModularReranker`."""
+    return {
+        "base": spec.base or DEFAULT_BASE,
+        "ranking": spec.ranking or DEFAULT_RANKING,
+        "kind": spec.kind,
+        "ranking_kind": spec.of_ranking,
+        "routing": spec.routing,
+        "fallback": spec.fallback,
+        "max_length": spec.max_length,
+        "device": spec.device,
+        "precision": spec.precision,
+        "zoo": spec.zoo,
         **spec.options,
-    )
+    }
 
 
 def late_interaction(spec: RerankerSpec) -> Reranker:

@@ -89,6 +89,10 @@ RERANKERS: dict[str, Row] = {
         "polyrank.rerankers.families:modular",
         "a cross-encoder over a base, language modules and a ranking module",
     ),
+    "multi-view": Row(
+        "polyrank.rerankers.families:multi_view",
+        "vectors of view tokens over a base with modules, scored by anchors of the whole list",
+    ),
     "late-interaction": Row(
         "polyrank.rerankers.families:late_interaction",
         "token vectors of a base with modules, or of a ColBERT checkpoint, scored by MaxSim",
@@ -278,10 +282,11 @@ def _typed(spec: RerankerSpec) -> RerankerSpec:
 
 
 def _of_modules(spec: RerankerSpec) -> RerankerSpec:
-    """Late interaction where the ranking module scores by MaxSim, else a cross-encoder. A missing
-    module is reported by the reranker."""
+    """Late interaction where the ranking module scores by MaxSim, multi-view where it has views,
+    else a cross-encoder. A missing module is reported by the reranker."""
     from polyrank.base import base_name, load_base
     from polyrank.late_interaction.checkpoints import is_checkpoint
+    from polyrank.modules.multi_view import is_multi_view
     from polyrank.modules.projection import NO_RANKING, is_late_interaction
     from polyrank.zoo.find import find
 
@@ -290,10 +295,11 @@ def _of_modules(spec: RerankerSpec) -> RerankerSpec:
         loaded = load_base(base) if isinstance(base, str) else base
         family = "late-interaction" if loaded.card.vectors else "modular"
         return replace(spec, base=loaded, type=family)
-    late = spec.ranking == NO_RANKING or is_checkpoint(spec.ranking)
-    if not late:
-        name = base_name(base) if isinstance(base, str) else base.name
-        with suppress(ModuleError):
-            folder = find(name, "ranking", spec.of_ranking, spec.ranking, spec.zoo)
-            late = is_late_interaction(folder)
-    return replace(spec, type="late-interaction" if late else "modular")
+    if spec.ranking == NO_RANKING or is_checkpoint(spec.ranking):
+        return replace(spec, type="late-interaction")
+    name, family = base_name(base) if isinstance(base, str) else base.name, "modular"
+    with suppress(ModuleError):
+        folder = find(name, "ranking", spec.of_ranking, spec.ranking, spec.zoo)
+        family = "late-interaction" if is_late_interaction(folder) else family
+        family = "multi-view" if is_multi_view(folder) else family
+    return replace(spec, type=family)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from polyrank.base import DEFAULT_BASE, Base, device_of, load_base
 from polyrank.collections.records import Document, Query
@@ -21,6 +22,8 @@ from polyrank.modules.kinds import DEFAULT_KIND
 from polyrank.rerankers.identity import composition_identity
 from polyrank.rerankers.pairs import PairScorer
 from polyrank.zoo.find import find
+
+T = TypeVar("T")
 
 
 class ModularReranker(PairScorer):
@@ -57,6 +60,9 @@ class ModularReranker(PairScorer):
         CompositionError: a routing that these modules do not allow.
     """
 
+    headed = True  # whether the ranking module has a head that scores pairs
+    reserved = 0  # tokens of a row that are not the pair's
+
     def __init__(
         self,
         base: str | Base = DEFAULT_BASE,
@@ -85,7 +91,7 @@ class ModularReranker(PairScorer):
             precision, PAIRS, self.base, self.base.model, self.device, self._notebook
         )
         self._engine = ModularEncoder.for_pairs(
-            self.base, self._plain, self.device, self.precision, zoo
+            self.base, self._plain, self.device, self.precision, zoo, self.headed
         )
         folder = find(self.base.name, "ranking", self.ranking_kind, ranking, zoo)
         self.prefixes = read_card(folder, verify=False).prefixes
@@ -184,22 +190,29 @@ class ModularReranker(PairScorer):
         out the budget is halved, down to one pair. Equal pairs are scored once, so their scores are
         equal.
         """
-        pairs = as_pairs(pairs)
+        return self._run(as_pairs(pairs), self._forward)
+
+    def _run(
+        self,
+        pairs: Sequence[tuple[Query, Document]],
+        forward: Callable[[Sequence[Row]], Sequence[T]],
+    ) -> list[T]:
+        """What `forward` makes of each pair's row, in batches."""
         if not pairs:
             return []
-        rows = self._encode(pairs, self._active(pairs))
         return self._batcher.run_by_masks(
-            rows,
+            self._encode(pairs, self._active(pairs)),
             lambda row: row.active.masks,
             self._engine.under,
             lambda row: len(row.ids),
-            self._forward,
+            forward,
         )
 
     def _encode(
         self, pairs: Sequence[tuple[Query, Document]], active: Sequence[Active]
     ) -> list[Row]:
-        limit = min(self.max_length, position_limit(self._engine.encoder.config))
+        limit = position_limit(self._engine.encoder.config) - self.reserved
+        limit = min(self.max_length, limit)
         encoding = encode_pairs(self.base.tokenizer, pairs, limit, self.prefixes, self._notebook)
         starts = query_lengths(encoding)
         return [

@@ -16,7 +16,7 @@ RUNNABLE += ["distill", "loyalty", "bench", "train language", "train ranking"]
 RUNNABLE += ["train late-interaction", "train labels", "train losses", "compose"]
 RUNNABLE += ["zoo import", "zoo export"]
 RUNNABLE += ["view", "calibrate", "doctor"]
-RUNNABLE += ["train head"]
+RUNNABLE += ["train head", "train grid", "translate"]
 RUNNABLE += ["corpus report", "corpus clean", "corpus mix"]
 # Over a late-interaction module.
 INDEX = ["index build", "index add", "index delete", "index compact", "index info"]

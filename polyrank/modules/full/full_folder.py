@@ -15,6 +15,7 @@ from polyrank.modules.adapter.tensors import Head
 from polyrank.modules.card import ModuleCard, write_card
 from polyrank.modules.folder import replaced
 from polyrank.modules.kind import Loaded
+from polyrank.modules.multi_view import is_multi_view
 from polyrank.modules.projection import is_late_interaction
 
 PREFIXES = "polyrank_prefixes"  # in a classifier's config.json
@@ -87,15 +88,15 @@ def load_full_module(folder: str | Path) -> tuple[Any, Head]:
 
 
 def loaded(folder: str | Path) -> Loaded:
-    """A fine-tuned model as an encoder takes it; one for late interaction has no head."""
-    if is_late_interaction(folder):
+    """A fine-tuned model as an encoder takes it; of late interaction or views it has no head."""
+    if is_late_interaction(folder) or is_multi_view(folder):
         return Loaded(encoder=load_full_encoder(folder))
     encoder, head = load_full_module(folder)
     return Loaded(head, encoder=encoder)
 
 
 def load_full_encoder(folder: str | Path) -> Any:
-    """The fine-tuned encoder of a late-interaction module, in fp32 and without any head.
+    """The fine-tuned encoder of a module that scores by its vectors, in fp32 and without any head.
 
     Raises:
         ModuleError: a folder that holds no encoder.

@@ -15,6 +15,8 @@ from polyrank.composition.plan import Composition, compose
 from polyrank.encoders.routed import NO_MODULE, RoutedEncoder, score
 from polyrank.modules.adapter.tensors import AdapterModule, Head
 from polyrank.modules.mask.sparse import Differences, applied
+from polyrank.modules.multi_view import refuse_multi_view
+from polyrank.modules.projection import refuse_late_interaction
 from polyrank.training.distillation.state_alignment import States, with_probabilities
 from polyrank.training.kinds import teaching_of
 from polyrank.training.loop.steps import Batch
@@ -147,4 +149,6 @@ def ranking_teacher(
     language, name = plan.document_language, plan.document_module
     below = find(base.name, "language", plan.kind, name, zoo) if name else None
     folder = find(base.name, "ranking", plan.ranking_kind, plan.ranking, zoo)
+    refuse_late_interaction(folder)
+    refuse_multi_view(folder)
     return teaching_of(plan.kind).ranking(trimmed, kept, language, below, folder)

@@ -14,6 +14,7 @@ from polyrank.modules.kinds import KINDS
 from polyrank.training.kinds.contract import (
     LANGUAGE,
     LATE_INTERACTION,
+    MULTI_VIEW,
     RANKING,
     STUDENT,
     Fitted,
@@ -116,6 +117,13 @@ class TokenAdapter(RankingAdapter):
         return save_named(fitted.model.model, ground.name, output, card)
 
 
+class ViewAdapter(TokenAdapter):
+    """The same under view tokens and a head over lists."""
+
+    def options(self, ground: Ground, model: Any) -> Mapping[str, Any]:
+        return {"reduction": _reduction(ground)}
+
+
 class StudentAdapter(PlainPart):
     """A ranking adapter over the student of phase 1, which stays as it is."""
 
@@ -177,6 +185,7 @@ class Adapter:
         LANGUAGE: LanguageAdapter(),
         RANKING: RankingAdapter(),
         LATE_INTERACTION: TokenAdapter(),
+        MULTI_VIEW: ViewAdapter(),
         STUDENT: StudentAdapter(),
     }
     teaching: Teaching | None = AdapterTeaching()

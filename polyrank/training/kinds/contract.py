@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 LANGUAGE = "language"
 RANKING = "ranking"
 LATE_INTERACTION = "late-interaction"  # a ranking module whose encoder gives token vectors
+MULTI_VIEW = "multi-view"  # a ranking module whose encoder gives vectors of views
 STUDENT = "student"  # what phase 2 of distillation trains
 OF_KINDS = (  # options of the command line that some kinds have no use for
     *("k", "full-steps", "l1", "freeze-norms", "candidates", "iterations"),
     *("reduction", "start", "half", "over"),
 )
-ROLES = (LANGUAGE, RANKING, LATE_INTERACTION, STUDENT)
+ROLES = (LANGUAGE, RANKING, LATE_INTERACTION, MULTI_VIEW, STUDENT)
 
 MODULAR, SHARED = "modular", "colbert-xm"  # recipes of late interaction: what of the model moves
 
@@ -158,7 +159,7 @@ class Part(Protocol):
 
         - language: like `language.students.Student`: inputs → hidden states.
         - ranking: a sequence classifier of one logit, with `base_model`.
-        - late interaction: a model with the encoder as `base_model`.
+        - late interaction, multi-view: a model with the encoder as `base_model`.
         - student: a sequence classifier that gives states and attention.
 
         Raises:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from polyrank.modules.kinds import KINDS
 from polyrank.training.kinds.contract import (
     LATE_INTERACTION,
+    MULTI_VIEW,
     RANKING,
     SHARED,
     STUDENT,
@@ -85,6 +86,24 @@ class SharedWeights(PlainPart):
         return write_card(output, card)
 
 
+class FullViews(PlainPart):
+    """The encoder alone, over no module; view tokens and head move with it."""
+
+    rate = KINDS["full"].rates["ranking"]
+
+    def build(self, ground: Ground) -> Any:
+        from polyrank.base import load_base
+
+        return load_base(ground.base.folder).model  # a copy: the base itself stays as it is
+
+    def save(self, fitted: Fitted, ground: Ground, output: Path, card: ModuleCard) -> ModuleCard:
+        from polyrank.modules.card import write_card
+
+        fitted.model.model.save_pretrained(output)
+        ground.base.tokenizer.save_pretrained(output)
+        return write_card(output, card)
+
+
 class FullStudent(PlainPart):
     """All of the student."""
 
@@ -107,6 +126,7 @@ class Full:
     parts: Mapping[str, Part] = {
         RANKING: FullRanking(),
         LATE_INTERACTION: SharedWeights(),
+        MULTI_VIEW: FullViews(),
         STUDENT: FullStudent(),
     }
     teaching: Teaching | None = None

@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import _IncompatibleKeys
 
 from polyrank.base import Base, load_base
 from polyrank.encoders.xmod import xmod_hidden, xmod_languages
@@ -26,9 +25,10 @@ from polyrank.training.kinds import Part, part_of
 from polyrank.training.kinds.contract import LATE_INTERACTION, SHARED, Ground, Shape
 from polyrank.training.late_interaction.shared_weights import free_shared
 from polyrank.training.loop.stack import language_below, parent_of
+from polyrank.training.loop.trained_state import TrainedState
 
 
-class TokenModel(nn.Module):
+class TokenModel(TrainedState):
     """An encoder with a projection of every token.
 
     Args:
@@ -83,16 +83,6 @@ class TokenModel(nn.Module):
             ).last_hidden_state
         with torch.autocast(hidden.device.type, enabled=False):
             return project(hidden, self.projection.weight)
-
-    def state_dict(self, *args: Any, **kw: Any) -> dict[str, Any]:  # type: ignore[override]
-        """What is trained; the rest is on disk already, and a checkpoint need not hold it."""
-        trained = {name for name, p in self.named_parameters() if p.requires_grad}
-        return {name: t for name, t in super().state_dict(*args, **kw).items() if name in trained}
-
-    def load_state_dict(self, state_dict: Any, *args: Any, **kw: Any) -> Any:
-        """Reads what `state_dict` gave."""
-        super().load_state_dict({**super().state_dict(), **state_dict})
-        return _IncompatibleKeys([], [])
 
     def as_projection(self) -> Projection:
         """What is stored beside the encoder's weights."""

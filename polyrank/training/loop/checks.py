@@ -15,13 +15,20 @@ def check_name(name: str) -> None:
         )
 
 
-def check_length(length: int, base: Base, option: str = "--length") -> None:
-    """Raise UsageError for sequences longer than the base's positions."""
+def check_length(length: int, base: Base, option: str = "--length", reserved: int = 0) -> None:
+    """Raise UsageError for sequences longer than the base's positions.
+
+    Args:
+        reserved: positions that are taken by other tokens.
+    """
     from polyrank.encoders.tokens import position_limit
 
-    longest = position_limit(base.model.config)
+    longest = position_limit(base.model.config) - reserved
     if length > longest:
-        raise UsageError(f"{option} {length} is more than the base '{base.name}' reads: {longest}")
+        beside = f" beside {reserved} tokens of its own" if reserved else ""
+        raise UsageError(
+            f"{option} {length} is more than the base '{base.name}' reads{beside}: {longest}"
+        )
 
 
 def check_mask_token(base: Base) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from polyrank.training.examples.judged import JudgedRows
 from polyrank.training.kinds import check_options, part_of
 from polyrank.training.kinds.adapter import RANKING_REDUCTION
-from polyrank.training.kinds.contract import RANKING, Shape
+from polyrank.training.kinds.contract import Shape
+from polyrank.training.ranking.architectures import Architecture, CrossEncoder
 
 if TYPE_CHECKING:
     from polyrank.training.losses import Loss
@@ -27,7 +28,7 @@ class RankingRecipe:
     rows: JudgedRows
     kind: str = "adapter"
     over: str | None = None
-    loss: str = "infonce"
+    loss: str | None = None
     steps: int = 500
     batch_queries: int = 8
     negatives: int = 3
@@ -36,9 +37,11 @@ class RankingRecipe:
     shape: Shape = Shape(reduction=RANKING_REDUCTION)
     prefixes: bool | None = None
     seed: int = 13
+    architecture: Architecture = CrossEncoder()
 
     def __post_init__(self) -> None:
-        check_options(self.kind, RANKING, half=self.shape.half, over=bool(self.over))
+        role = self.architecture.role
+        check_options(self.kind, role, half=self.shape.half, over=bool(self.over))
         self.rows.check(self.objective)
 
     @property
@@ -46,9 +49,9 @@ class RankingRecipe:
         """The loss as a value."""
         from polyrank.training.losses import parse_loss
 
-        return parse_loss(self.loss)
+        return parse_loss(self.loss or self.architecture.loss)
 
     @property
     def peak_rate(self) -> float:
         """The rate, or the usual one of the kind."""
-        return self.rate or part_of(self.kind, RANKING).rate
+        return self.rate or part_of(self.kind, self.architecture.role).rate

@@ -23,8 +23,8 @@ from polyrank.training.loop.run import Lesson, Place, module_card, train
 from polyrank.training.loop.sparsity import PLAIN, Sparsity
 from polyrank.training.loop.stack import language_below, parent_of
 from polyrank.training.loop.steps import Schedule
+from polyrank.training.ranking.architectures import DEFAULT_ARCHITECTURE, architecture_of
 from polyrank.training.ranking.ranking_batches import Batches
-from polyrank.training.ranking.ranking_loss import RankingLoss
 from polyrank.training.ranking.recipe import RankingRecipe
 
 
@@ -36,7 +36,7 @@ def train_ranking_module(
     kind: str = RankingRecipe.kind,
     source: str = JudgedRows.source,
     over: str | None = None,
-    loss: str = RankingRecipe.loss,
+    loss: str | None = None,
     teacher: str | Sequence[str] | None = None,
     teacher_scale: str = JudgedRows.scale,
     steps: int = RankingRecipe.steps,
@@ -57,6 +57,9 @@ def train_ranking_module(
     columns: Mapping[str, str] | None = None,
     half: bool = False,
     prefixes: bool | None = None,
+    architecture: str = DEFAULT_ARCHITECTURE,
+    views: int | None = None,
+    orthogonality: float | None = None,
 ) -> ModuleCard:
     """Trains a ranking module in one language.
 
@@ -72,7 +75,8 @@ def train_ranking_module(
         source: language of the judgements.
         over: the language module of that kind beneath; None takes the one of `source`, '' none. A
             full model takes none.
-        loss: a name, or a weighted sum, of `polyrank.training.losses`: 'infonce+0.5*margin_mse'.
+        loss: a name, or a weighted sum, of `polyrank.training.losses`: 'infonce+0.5*margin_mse';
+            None takes 'infonce', at temperature 0.8 for multi-view.
         teacher: cross-encoders whose mean scores are distilled, see `teachers`; None takes the
             scores in the rows.
         teacher_scale: what is done to each teacher's scores of a query first: 'raw', 'min-max',
@@ -93,6 +97,10 @@ def train_ranking_module(
             much.
         prefixes: whether the base's prefixes stand before questions and passages, here and wherever
             the module scores; None takes them where the base has some.
+        architecture: 'cross-encoder' (a logit a pair) or 'multi-view' (vectors of view tokens,
+            scored by anchors of the whole list; an adapter or a full model).
+        views: of multi-view, how many view tokens; None for 4.
+        orthogonality: of multi-view, the weight of keeping anchors apart; None for 1.
 
     Returns:
         The card as written.
@@ -110,7 +118,7 @@ def train_ranking_module(
     shape = Shape(reduction, sparsity, half=half)
     recipe = RankingRecipe(
         base, judged, kind, over, loss, steps, batch_queries, negatives, length, rate, shape,
-        prefixes, seed,
+        prefixes, seed, architecture_of(architecture, views=views, orthogonality=orthogonality),
     )  # fmt: skip
     place = Place(Path(output), resume, zoo, tuple(data), command)
     return train(RankingTraining, recipe, place)
@@ -121,12 +129,12 @@ class RankingTraining:
 
     def __init__(self, recipe: RankingRecipe, place: Place) -> None:
         self.recipe, self.rows = recipe, recipe.rows
-        self.loss = RankingLoss(recipe.objective)
+        self.architecture, self.loss = recipe.architecture, recipe.objective
         self.base = load_base(recipe.base)
-        check_length(recipe.length, self.base)
+        check_length(recipe.length, self.base, reserved=self.architecture.reserved)
         self.prefixes = _prefixes(self.base, recipe.prefixes)
-        self.part = part_of(recipe.kind, RANKING)
-        wanted = recipe.objective.needs_teacher and not self.rows.teachers
+        self.part = part_of(recipe.kind, self.architecture.role)
+        wanted = self.loss.needs_teacher and not self.rows.teachers
         self.read, self.documents = self.rows.read(scored=wanted)
         below = self.parent = None
         if self.part.beneath is not None and recipe.over != "":
@@ -134,12 +142,12 @@ class RankingTraining:
             below = language_below(self.base, self.part.beneath, name, place.zoo)
             self.parent = parent_of(below, self.part.beneath)
         self.ground = Ground(
-            self.base, place.name, RANKING, recipe.shape, recipe.seed, below, place.zoo,
-            self.prefixes,
+            self.base, place.name, self.architecture.role, recipe.shape, recipe.seed, below,
+            place.zoo, self.prefixes,
         )  # fmt: skip
 
     def build(self) -> Any:
-        return self.part.build(self.ground)
+        return self.architecture.build(self.part, self.ground)
 
     def settings(self, model: Any) -> Mapping[str, Any]:
         recipe = self.recipe
@@ -147,7 +155,8 @@ class RankingTraining:
             "base": str(self.base.fingerprint),
             "parent": self.parent.sha256 if self.parent else None,
             "kind": recipe.kind,
-            "loss": self.loss.loss.name,
+            "loss": self.loss.name,
+            **self.architecture.about(),
             "steps": recipe.steps,
             "batch queries": recipe.batch_queries,
             "negatives": recipe.negatives,
@@ -171,13 +180,15 @@ class RankingTraining:
             recipe.negatives, recipe.length, recipe.seed, self.prefixes,
         )  # fmt: skip
         schedule = Schedule(steps=recipe.steps, rate=recipe.peak_rate, warmup=0.1, seed=recipe.seed)
-        return Lesson(model, batches, self.loss, schedule, self.part, self.ground)
+        criterion = self.architecture.criterion(self.loss)
+        return Lesson(model, batches, criterion, schedule, self.part, self.ground)
 
     def save(self, fitted: Fitted, place: Place) -> ModuleCard:
         recipe = self.recipe
         about = {
             "command": place.command,
-            "loss": self.loss.loss.name,
+            "loss": self.loss.name,
+            **self.architecture.about(),
             **self.rows.taught,
             "batch_queries": recipe.batch_queries,
             "negatives": recipe.negatives,
@@ -192,8 +203,7 @@ class RankingTraining:
         card = module_card(
             place, self.base, RANKING, recipe.kind, self.rows.source, about, self.parent
         )
-        written: ModuleCard = self.part.save(fitted, self.ground, place.output, card)
-        return written
+        return self.architecture.save(self.part, fitted, self.ground, place.output, card)
 
     def _told_prefixes(self) -> Mapping[str, Any]:
         return {"prefixes": list(self.prefixes)} if any(self.prefixes) else {}

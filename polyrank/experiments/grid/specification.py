@@ -1,0 +1,271 @@
+"""What a grid of trainings is: its file, as values, read strictly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from polyrank.errors import UsageError
+from polyrank.experiments.grid.students import STUDENTS
+from polyrank.experiments.specification import Collection, Task, slug
+from polyrank.experiments.yaml_lines import Fields, Node, each, integer_of, read_yaml, text_of
+from polyrank.languages.tags import normalise
+from polyrank.rerankers.scales import SCALES
+
+TOP = (
+    "title",
+    "about",
+    "data",
+    "transfers",
+    "backbones",
+    "students",
+    "losses",
+    "seeds",
+    "train",
+    "evaluate",
+)
+DATA = ("queries", "passages", "source", "teacher", "teacher_scale", "mine", "questions", "base")
+TRAIN = ("kind", "steps", "batch_queries", "negatives", "length", "rate")
+EVALUATE = ("source", "pairs", "queries", "depth", "measure")
+PART = ("queries", "passages", "share")
+RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """What every cell learns from.
+
+    Attributes:
+        queries, passages: rows and texts, as `train_ranking_module` takes them.
+        source: language of the judgements.
+        teachers: whose mean scores are distilled; none where the rows have scores.
+        scale: of the teachers' scores.
+        mine: negatives mined a question by `base` and by BM25; 0 for none.
+        questions: how many are scored; None for all.
+        base: what mines negatives, and what teachers may share.
+    """
+
+    queries: Path | None
+    passages: Path | None
+    source: str
+    teachers: tuple[str, ...]
+    scale: str
+    mine: int
+    questions: int | None
+    base: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows and passages in one language, and which share of the rows is taken."""
+
+    queries: Path
+    passages: Path
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What is learned from, by parts: MultiTACRED's scenarios (arXiv 2305.04582).
+
+    In-language is one part in the language that is tested, cross-language one in another, and
+    multi-language that one with a share of the tested language's; a part may be translated.
+    """
+
+    name: str
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """What a student starts from: a base, as it is or with new random weights."""
+
+    name: str
+    base: str
+    random: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training."""
+
+    transfer: Transfer | None
+    backbone: Backbone
+    student: str
+    loss: str
+    seed: int
+
+    @property
+    def folder(self) -> str:
+        """A name for its files."""
+        transfer = [self.transfer.name] if self.transfer is not None else []
+        names = [*transfer, self.backbone.name, self.student, self.loss, str(self.seed)]
+        return "/".join(map(slug, names))
+
+    @property
+    def treatment(self) -> tuple[str, str, str]:
+        """What is ranked."""
+        return self.transfer.name if self.transfer else "", self.student, self.loss
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All of a grid's file.
+
+    Attributes:
+        transfers: what is learned from in place of the rows of `teaching`; none for these.
+        train: options of every training.
+        collection: that is measured, over the `depth` best of BM25, by `measure`.
+    """
+
+    path: Path
+    title: str
+    about: str
+    teaching: Teaching
+    transfers: tuple[Transfer, ...]
+    backbones: tuple[Backbone, ...]
+    students: tuple[str, ...]
+    losses: tuple[str, ...]
+    seeds: tuple[int, ...]
+    train: Mapping[str, Any]
+    collection: Collection
+    depth: int
+    measure: str
+
+    def cells(self) -> list[Cell]:
+        """Every training, in the order of the file."""
+        transfers = self.transfers or (None,)
+        axes = (transfers, self.backbones, self.students, self.losses, self.seeds)
+        return [Cell(*choice) for choice in product(*axes)]
+
+    def tasks(self) -> list[Task]:
+        """Every pair of languages that is measured."""
+        return [Task(self.collection, *pair, i) for i, pair in enumerate(self.collection.pairs)]
+
+
+def read_grid(path: str | Path) -> Grid:
+    """Read a grid's file.
+
+    Raises:
+        DataError: with file and line: an unknown or missing key, a wrong type, an unknown student
+            or loss.
+    """
+    root = read_yaml(path)
+    fields = Fields(root, "a grid", TOP)
+    found = Fields(fields.node_of("evaluate"), "'evaluate'", EVALUATE)
+    return Grid(
+        path=Path(path),
+        title=fields.required("title"),
+        about=fields.text("about") or "",
+        teaching=_teaching(fields.node_of("data"), "transfers" in fields),
+        transfers=_transfers(fields.values["transfers"]) if "transfers" in fields else (),
+        backbones=_backbones(fields.node_of("backbones")),
+        students=_students(fields),
+        losses=_losses(fields.node_of("losses")),
+        seeds=tuple(integer_of(one, "seeds", 0) for one in each(fields.node_of("seeds"))),
+        train=_training(fields.node_of("train")),
+        collection=_collection(found),
+        depth=found.integer("depth", 20) or 20,
+        measure=found.text("measure", "nDCG@10") or "",
+    )
+
+
+def _teaching(node: Node, transfers: bool) -> Teaching:
+    fields = Fields(node, "'data'", DATA)
+    if transfers and ("queries" in fields or "passages" in fields):
+        node.wrong("'transfers' name queries and passages; leave them out of 'data'")
+    queries = None if transfers else Path(fields.required("queries"))
+    passages = fields.text("passages")
+    return Teaching(
+        queries,
+        Path(passages) if passages else None,
+        fields.text("source", "en") or "en",
+        fields.texts("teacher") or (),
+        fields.choice("teacher_scale", SCALES, "raw") or "raw",
+        fields.integer("mine", 0, least=0) or 0,
+        fields.integer("questions"),
+        fields.text("base", "e5-small") or "e5-small",
+    )
+
+
+def _transfers(node: Node) -> tuple[Transfer, ...]:
+    if not isinstance(node.value, dict) or not node.value:
+        node.wrong("'transfers' is a mapping from names to lists of parts")
+    return tuple(
+        Transfer(name, tuple(_part(name, one) for one in each(parts)))
+        for name, parts in node.value.items()
+    )
+
+
+def _part(name: str, node: Node) -> Part:
+    fields = Fields(node, f"a part of the transfer {name!r}", PART)
+    share = fields.values["share"].value if "share" in fields else 1.0
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
+        fields.values["share"].wrong(f"'share' is a number above 0 and up to 1, not {share!r}")
+    queries, passages = Path(fields.required("queries")), Path(fields.required("passages"))
+    return Part(queries, passages, float(share))
+
+
+def _backbones(node: Node) -> tuple[Backbone, ...]:
+    if not isinstance(node.value, dict) or not node.value:
+        node.wrong("'backbones' is a mapping from names to bases")
+    found = []
+    for name, value in node.value.items():
+        if not isinstance(value.value, dict):
+            found.append(Backbone(name, text_of(value, name)))
+            continue
+        fields = Fields(value, f"the backbone {name!r}", ("base", "start"))
+        start = fields.choice("start", ("pretrained", RANDOM), "pretrained")
+        found.append(Backbone(name, fields.required("base"), start == RANDOM))
+    return tuple(found)
+
+
+def _students(fields: Fields) -> tuple[str, ...]:
+    names = fields.texts("students") or ("cross-encoder",)
+    for name in names:
+        if name not in STUDENTS:
+            fields.values["students"].wrong(
+                f"unknown student {name!r}; use one of {', '.join(STUDENTS)}"
+            )
+    return names
+
+
+def _losses(node: Node) -> tuple[str, ...]:
+    """Losses by their canonical names."""
+    from polyrank.training.losses import parse_loss
+
+    found = []
+    for one in each(node):
+        try:
+            found.append(parse_loss(text_of(one, "losses")).name)
+        except UsageError as error:
+            one.wrong(str(error))
+    return tuple(found)
+
+
+def _training(node: Node) -> dict[str, Any]:
+    fields = Fields(node, "'train'", TRAIN)
+    found: dict[str, Any] = {"kind": fields.text("kind", "full")}
+    for key in ("steps", "batch_queries", "negatives", "length"):
+        if key in fields:
+            found[key] = fields.integer(key)
+    if "rate" in fields:
+        rate = fields.values["rate"].value
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or rate <= 0:
+            fields.values["rate"].wrong(f"'rate' is a number above 0, such as 1.0e-4, not {rate!r}")
+        found["rate"] = float(rate)
+    return found
+
+
+def _collection(fields: Fields) -> Collection:
+    pairs = []
+    for pair in each(fields.node_of("pairs")):
+        tags = [text_of(tag, "pairs") for tag in each(pair)]
+        if len(tags) != 2:
+            pair.wrong("a pair is [query language, document language]")
+        pairs.append((normalise(tags[0]), normalise(tags[1])))
+    source = fields.required("source")
+    return Collection(source, source, tuple(pairs), fields.integer("queries"))

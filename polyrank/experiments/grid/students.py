@@ -1,0 +1,48 @@
+"""What a student can be: a name, and how one is trained on rows with teacher scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+Train = Callable[[str, Path, "Path | None", Path, str, int, Mapping[str, Any]], None]
+
+
+def _of_pairs(architecture: str) -> Train:
+    def train(
+        base: str, rows: Path, passages: Path | None, output: Path, loss: str, seed: int,
+        options: Mapping[str, Any],
+    ) -> None:  # fmt: skip
+        from polyrank.training.ranking.train_ranking import train_ranking_module
+
+        train_ranking_module(
+            base, rows, passages, output, loss=loss, seed=seed, mine=0, resume=True, over="",
+            architecture=architecture, **options,
+        )  # fmt: skip
+
+    return train
+
+
+def _of_tokens(
+    base: str, rows: Path, passages: Path | None, output: Path, loss: str, seed: int,
+    options: Mapping[str, Any],
+) -> None:  # fmt: skip
+    """Late interaction: the shared weights move (full), or a ranking adapter or mask."""
+    from polyrank.training.kinds import part_of
+    from polyrank.training.kinds.contract import LATE_INTERACTION
+    from polyrank.training.late_interaction.train_late_interaction import train_late_interaction
+
+    chosen = {**options, "recipe": part_of(options["kind"], LATE_INTERACTION).recipe}
+    if "length" in chosen:
+        chosen["train_length"] = chosen.pop("length")
+    train_late_interaction(
+        base, rows, passages, output, loss=loss, seed=seed, mine=0, resume=True, over="", **chosen
+    )
+
+
+STUDENTS: Mapping[str, Train] = {
+    "cross-encoder": _of_pairs("cross-encoder"),
+    "multi-view": _of_pairs("multi-view"),
+    "late-interaction": _of_tokens,
+}

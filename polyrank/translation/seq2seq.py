@@ -1,0 +1,123 @@
+"""A translator that is a Hugging Face sequence-to-sequence model: NLLB, M2M100, mBART, Marian."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from polyrank.errors import ModuleError, UsageError
+from polyrank.languages import tags
+
+BATCH, LENGTH = 16, 512
+
+
+class Seq2Seq:
+    """Translates with beam search as the model's own generation settings say.
+
+    Args:
+        model: a folder or Hub id with safetensors; no code of its own is run.
+        batch: texts at a time; they are sorted by length.
+        device: by default a GPU when there is one.
+
+    Raises:
+        ModuleError: a model that cannot be read.
+    """
+
+    def __init__(self, model: str, batch: int = BATCH, device: str | None = None) -> None:
+        from polyrank.base import device_of, expanded, load_tokenizer, only_cached
+        from polyrank.base.quiet import quiet_transformers
+        from polyrank.base.trusted import refuse_code_of
+
+        folder = expanded(model)
+        source = str(folder) if folder.is_dir() else model
+        try:
+            from transformers import AutoModelForSeq2SeqLM
+
+            with quiet_transformers():
+                cached = only_cached(source)
+                refuse_code_of(source, cached)
+                self.model: Any = AutoModelForSeq2SeqLM.from_pretrained(
+                    source, use_safetensors=True, trust_remote_code=False, local_files_only=cached
+                )
+                self.tokenizer: Any = load_tokenizer(source, cached)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+            raise ModuleError(
+                f"the translator '{model}' cannot be read: {reason}\nGive a folder or Hub id of a "
+                "sequence-to-sequence model with safetensors, such as facebook/nllb-200-distilled-"
+                "600M, or the address of a server."
+            ) from error
+        self.name, self.batch = model, batch
+        self.model = self.model.to(device_of(device)).eval()
+
+    def __call__(self, texts: Sequence[str], source: str, target: str) -> list[str]:
+        """The translations; a text is cut to what the model reads.
+
+        Raises:
+            UsageError: a language that the model does not have.
+        """
+        start = self._languages(source, target)
+        order = sorted(range(len(texts)), key=lambda place: -len(texts[place]))
+        answers = [""] * len(texts)
+        for first in range(0, len(order), self.batch):
+            places = order[first : first + self.batch]
+            said = self._batch([texts[place] for place in places], start)
+            for place, answer in zip(places, said, strict=True):
+                answers[place] = answer
+        return answers
+
+    def _batch(self, texts: list[str], start: int | None) -> list[str]:
+        import torch
+
+        longest = min(LENGTH, self.tokenizer.model_max_length)
+        inputs = self.tokenizer(
+            texts, padding=True, truncation=True, max_length=longest, return_tensors="pt"
+        )
+        inputs.pop("token_type_ids", None)
+        forced = {} if start is None else {"forced_bos_token_id": start}
+        with torch.inference_mode():
+            written = self.model.generate(**inputs.to(self.model.device), **forced)
+        said: list[str] = self.tokenizer.batch_decode(written, skip_special_tokens=True)
+        return [text.strip() for text in said]
+
+    def _languages(self, source: str, target: str) -> int | None:
+        """Tell the tokenizer the source; the first token of the target, None where it has none."""
+        if not hasattr(self.tokenizer, "src_lang"):
+            return None  # of one pair of languages, such as a Marian
+        known = self.tokenizer.get_vocab()
+        special = [code for code in self.tokenizer.all_special_tokens if code in known]
+        self.tokenizer.src_lang = bare(code_of(source, special))
+        return int(known[code_of(target, special)])
+
+
+def code_of(language: str, known: Collection[str]) -> str:
+    """How a model spells a language: 'ky' is kir_Cyrl for NLLB, __ky__ for M2M100, ky_KG for mBART.
+
+    Args:
+        known: the model's special tokens.
+
+    Raises:
+        UsageError: none of them is that language.
+    """
+    import langcodes
+
+    tag = tags.normalise(language)
+    full = langcodes.get(tag).maximize()
+    short, script = tag.split("-")[0], full.script
+    wanted = [tag, short, f"{full.to_alpha3()}_{script}", f"{short}_{full.territory}"]
+    for code in wanted:
+        for form in (code, f"__{code}__"):
+            if form in known:
+                return form
+    near = sorted(code for code in known if code.strip("_").startswith(f"{short}_"))
+    if near:
+        return near[0]
+    raise UsageError(
+        f"the translator has no language '{language}' (looked for {', '.join(wanted)}); it has "
+        f"{', '.join(sorted(bare(code) for code in known)[:20])} …\nUse another --translator."
+    )
+
+
+def bare(code: str) -> str:
+    """A code without the underscores that M2M100 puts around it."""
+    return code[2:-2] if code.startswith("__") and code.endswith("__") else code

@@ -1,0 +1,144 @@
+"""A grid: its file, its blocks by hand, and a tiny one from training to the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from polyrank.errors import DataError
+from polyrank.experiments.grid.report import by_block, markdown, name_of, write_report
+from polyrank.experiments.grid.run import run_grid, start_of
+from polyrank.experiments.grid.specification import Backbone, read_grid
+from polyrank.experiments.grid.transfers import mixed
+
+SHIPPED = sorted((Path(__file__).parents[3] / "experiments/grids").glob("*.yaml"))
+FILE = """\
+title: A test
+data: {queries: rows.jsonl, passages: passages.jsonl}
+backbones: {one: %s, two: {base: %s, start: random}}
+losses: [infonce, margin-mse, ranknet]
+seeds: [1, 2]
+train: {kind: adapter, steps: 1, batch_queries: 2, negatives: 1, length: 48}
+evaluate: {source: "%s", pairs: [[en, en]], queries: 3, depth: 3, measure: nDCG@3}
+"""
+WORDS = ["water boils", "a long river", "old iron", "white salt"]
+
+
+@pytest.fixture
+def grid(tiny_bert, tmp_path, monkeypatch):
+    """The file of a grid over rows that have scores, and a collection in the same folder."""
+    monkeypatch.chdir(tmp_path)
+    passages = [{"_id": f"d{i}", "text": f"{words} here"} for i, words in enumerate(WORDS)]
+    Path("passages.jsonl").write_text("\n".join(map(json.dumps, passages)))
+    rows = [
+        {"_id": f"q{i}", "text": words, "pos": f"d{i}", "neg": f"d{i - 1}" if i else "d3",
+         "pos_score": 2 + i, "neg_scores": [i]}
+        for i, words in enumerate(WORDS)
+    ]  # fmt: skip
+    Path("rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    folder = tmp_path / "beir"
+    (folder / "qrels").mkdir(parents=True)
+    (folder / "corpus.jsonl").write_text(Path("passages.jsonl").read_text())
+    asked = [{"_id": row["_id"], "text": row["text"]} for row in rows]
+    (folder / "queries.jsonl").write_text("\n".join(map(json.dumps, asked)))
+    qrels = "".join(f"q{i}\td{i}\t1\n" for i in range(len(WORDS)))
+    (folder / "qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\n" + qrels)
+    path = tmp_path / "grid.yaml"
+    path.write_text(FILE % (tiny_bert, tiny_bert, folder))
+    return path
+
+
+def test_blocks_and_table_by_hand(grid):
+    found = read_grid(grid)
+    assert len(found.cells()) == 12 and found.losses == ("infonce", "margin_mse", "ranknet")
+    assert found.cells()[0].folder == "one/cross-encoder/infonce/1"
+    (task,) = found.tasks()
+    height = {"infonce": 0.6, "margin_mse": 0.5, "ranknet": 0.4}
+    values = {
+        cell: {task.name: height[cell.loss] + 0.02 * (cell.seed == 2) + 0.1 * cell.backbone.random}
+        for cell in found.cells()
+    }
+    columns = by_block(found, values)
+    assert columns["infonce"] == pytest.approx([0.61, 0.71])  # a backbone each, mean over seeds
+    from polyrank.evaluation.friedman import rank_test
+
+    text = markdown(found, values, rank_test(columns))
+    assert "| infonce | 0.610 ± 0.010 | 0.710 ± 0.010 | 1.00 |" in text
+    # three losses in the same order in two blocks: χ² = 12 · 2 · Σ (r − 2)² / (3 · 4) = 4
+    assert "Friedman over 2 blocks (backbone × pair): χ² = 4.00" in text
+
+
+@pytest.mark.slow
+def test_from_training_to_the_report(grid, tmp_path):
+    told = []
+    wanted = read_grid(grid)
+    found = run_grid(wanted, tmp_path / "w", told.append)
+    assert len(found) == 12 and told[0].startswith("1/12 one/cross-encoder/infonce/1: ")
+    write_report(wanted, found, tmp_path / "o")
+    record = json.loads((tmp_path / "o/results.json").read_text())
+    assert len(record["cells"]) == 12 and record["ranks"]["blocks"] == 2
+    (values,) = (tmp_path / "w/cells/two/cross-encoder/infonce").glob("1/values.json")
+    before = values.stat().st_mtime_ns
+    assert run_grid(wanted, tmp_path / "w", told.append) == found  # nothing is done again
+    assert values.stat().st_mtime_ns == before
+
+
+def test_transfers_mix_rows_of_two_languages(grid, tmp_path):
+    """All rows of the one, half of the other, under ids of their own; scores stay."""
+    part = "{queries: rows.jsonl, passages: passages.jsonl%s}"
+    text = grid.read_text().replace(part % "", "{}")
+    both = f"[{part % ''}, {part % ', share: 0.5'}]"
+    grid.write_text(text + f"transfers: {{one: {part % ''}, both: {both}}}\n")
+    found = read_grid(grid)
+    assert len(found.cells()) == 24 and found.cells()[-1].folder.startswith("both/two/")
+    one, both = found.transfers
+    rows, passages = mixed(both.parts, tmp_path / "mixed")
+    read = [json.loads(line) for line in rows.read_text().splitlines()]
+    assert [row["_id"][:2] for row in read] == ["1."] * 4 + ["2."] * 2
+    assert read[1] | {"answers": []} == {
+        "_id": "1.q1", "text": WORDS[1], "pos": ["1.d1"], "neg": ["1.d0"], "answers": [],
+        "pos_scores": [3.0], "neg_scores": [1.0],
+    }  # fmt: skip
+    assert len(passages.read_text().splitlines()) == 8
+    assert name_of(found, found.cells()[0].treatment) == "one, infonce"
+    grid.write_text(grid.read_text().replace("share: 0.5", "share: 2"))
+    with pytest.raises(DataError, match="'share' is a number above 0 and up to 1, not 2"):
+        read_grid(grid)
+
+
+def test_a_random_start_has_the_shape_and_no_weights(tiny_bert, tmp_path):
+    import torch
+
+    from polyrank.base import load_base
+
+    backbone = Backbone("new", str(tiny_bert), random=True)
+    start = load_base(start_of(backbone, tmp_path)).model
+    like = load_base(str(tiny_bert)).model
+    weight = "encoder.layer.0.output.dense.weight"
+    ours, theirs = start.state_dict()[weight], like.state_dict()[weight]
+    assert ours.shape == theirs.shape and not torch.allclose(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("margin-mse", "hinges", "unknown loss 'hinges'"),
+        ("losses:", "students: [dot]\nlosses:", "unknown student 'dot'; use one of cross-encoder"),
+        ("start: random", "start: new", "'start' is 'new'"),
+        ("seeds: [1, 2]", "seeds: [-1]", "'seeds' must be a whole number"),
+        ("[[en, en]]", "[[en]]", "a pair is"),
+        ("steps: 1", "rate: 0", "'rate' is a number above 0"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(grid, old, new, message):
+    grid.write_text(grid.read_text().replace(old, new))
+    with pytest.raises(DataError, match=rf"grid.yaml:\d+: .*{message}"):
+        read_grid(grid)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_what_is_shipped_is_read(path):
+    count = {"distillation-losses": 30, "transfer": 10}[path.stem]
+    assert len(read_grid(path).cells()) == count

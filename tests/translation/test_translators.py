@@ -1,0 +1,168 @@
+"""Translators: the contract, an endpoint, a sequence-to-sequence model, memories, a lexicon."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from polyrank.errors import DataError, ModuleError, PolyrankError, UsageError
+from polyrank.translation.kept import Kept
+from polyrank.translation.lexicon import likeliest
+from polyrank.translation.translator import load_translator, translated
+
+
+def reversing(texts, source, target):
+    return [text[::-1] for text in texts]
+
+
+def test_each_text_is_asked_for_once_and_an_empty_one_never():
+    asked = []
+
+    def counting(texts, source, target):
+        asked.extend(texts)
+        return reversing(texts, source, target)
+
+    assert translated(counting, ["ab", " ", "ab", "cd"], "de", "en") == ["ba", " ", "ba", "dc"]
+    assert asked == ["ab", "cd"]
+    assert translated(counting, ["ab"], "de", "de") == ["ab"] and asked == ["ab", "cd"]
+    with pytest.raises(PolyrankError, match="given 2 texts and returned 1"):
+        translated(lambda texts, *_: texts[:1], ["a", "b"], "de", "en")
+
+
+@pytest.fixture
+def server():
+    """A LibreTranslate that turns texts around, busy at the first question."""
+    seen = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            seen.append((self.path, body))
+            known = body["target"] != "xx"
+            status = 503 if len(seen) == 1 else 200 if known else 400
+            answer = {"translatedText": [text[::-1] for text in body["q"]]} if known else {}
+            content = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_):
+            pass
+
+    running = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{running.server_port}", seen
+    running.shutdown()
+
+
+def test_an_endpoint(server, monkeypatch):
+    from polyrank.translation import endpoint
+
+    monkeypatch.setattr(endpoint, "WAIT", 0.01)
+    url, seen = server
+    translator = load_translator(url)
+    translator.batch = 2
+    assert translator(["ab", "cd", "ef"], "de", "en") == ["ba", "dc", "fe"]
+    assert seen[0] == (
+        "/translate", {"q": ["ab", "cd"], "source": "de", "target": "en", "format": "text"}
+    )  # fmt: skip
+    assert len(seen) == 3  # the busy answer was asked for again
+    with pytest.raises(PolyrankError, match="refused with 400"):
+        translator(["ab"], "de", "xx")
+
+
+def test_an_endpoint_that_is_not_there(monkeypatch):
+    from polyrank.translation import endpoint
+
+    monkeypatch.setattr(endpoint, "WAIT", 0.01)
+    with pytest.raises(PolyrankError, match="cannot be reached"):
+        load_translator("http://127.0.0.1:9")(["a"], "de", "en")
+
+
+def test_a_sequence_to_sequence_model(chat_tokenizer, save_language_model):
+    """What the model itself writes, text by text; sorting and padding change nothing."""
+    from transformers import BartConfig, BartForConditionalGeneration
+
+    config = BartConfig(
+        vocab_size=len(chat_tokenizer), d_model=16, encoder_layers=1, decoder_layers=1,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=16,
+        decoder_ffn_dim=16, max_position_embeddings=64, bos_token_id=1, init_std=0.5,
+        pad_token_id=chat_tokenizer.pad_token_id, eos_token_id=chat_tokenizer.eos_token_id,
+        decoder_start_token_id=1, forced_eos_token_id=None, max_length=8, num_beams=1,
+    )  # fmt: skip
+    folder = save_language_model(BartForConditionalGeneration, config, chat_tokenizer)
+    translator = load_translator(str(folder))
+    texts = ["water", "a longer text about water and ice", "ice"]
+    expected = []
+    for text in texts:
+        ids = translator.tokenizer(text, return_tensors="pt").input_ids
+        written = translator.model.generate(ids)[0]
+        expected.append(translator.tokenizer.decode(written, skip_special_tokens=True).strip())
+    assert translator(texts, "en", "de") == expected
+    with pytest.raises(ModuleError, match="cannot be read"):
+        load_translator(str(folder.parent / "no"))
+
+
+def test_how_models_spell_languages():
+    from polyrank.translation.seq2seq import bare, code_of
+
+    assert code_of("ky", ["eng_Latn", "kir_Cyrl"]) == "kir_Cyrl"  # NLLB
+    assert code_of("ky", ["__en__", "__ky__"]) == "__ky__" and bare("__ky__") == "ky"  # M2M100
+    assert code_of("tr", ["en_XX", "tr_TR"]) == "tr_TR"  # mBART
+    assert code_of("en", ["en_XX", "tr_TR"]) == "en_XX"
+    assert code_of("zh-Hant", ["zho_Hans", "zho_Hant"]) == "zho_Hant"
+    with pytest.raises(UsageError, match="no language 'ky'.*kir_Cyrl.*it has en_XX"):
+        code_of("ky", ["en_XX"])
+
+
+def test_a_memory_grows_and_survives_a_kill(tmp_path):
+    path = tmp_path / "memory.jsonl"
+    assert Kept(reversing, path)(["ab", "cd"], "de", "en") == ["ba", "dc"]
+    with path.open("a") as file:
+        file.write('{"source": "de", "tar')  # cut
+
+    def refusing(texts, source, target):
+        assert texts == ["ef"]
+        return ["fe"]
+
+    assert Kept(refusing, path)(["cd", "ef"], "de", "en") == ["dc", "fe"]
+    known = load_translator(f"memory:{path}")
+    assert known(["ef", "ab"], "de", "en") == ["fe", "ba"]
+    with pytest.raises(UsageError, match=r"lacks 1 of 2 texts from de to en; the first: 'gh'"):
+        known(["ab", "gh"], "de", "en")
+    path.write_text('{"source": "de"}\n')
+    with pytest.raises(DataError, match=r"memory.jsonl:1"):
+        load_translator(f"memory:{path}")
+
+
+def test_human_translations_of_a_collection():
+    translator = load_translator("parallel:xquad")
+    from polyrank.collections.load import load_collection
+
+    ours, theirs = (load_collection("xquad", queries=tag, documents=tag) for tag in ("tr", "en"))
+    identity = next(iter(ours.queries))
+    document = next(iter(ours.documents.values()))
+    (other,) = [d for d in theirs.documents.values() if d.group == document.group]
+    assert translator([ours.queries[identity].text, document.text], "tr", "en") == [
+        theirs.queries[identity].text,
+        other.text,
+    ]
+
+
+def test_a_lexicon_by_hand():
+    """Brown et al.'s example: after one round each word's t is its share of links; after more the
+    pairs that explain each other win."""
+    pairs = [("das haus", "the house"), ("das buch", "the book"), ("ein buch", "a book")]
+    assert likeliest(pairs) == {"das": "the", "haus": "house", "buch": "book", "ein": "a"}
+    # one sentence: 'x' has links to 'b' and 'a' of one half each, so the alphabet decides
+    assert likeliest([("x", "b a")], rounds=1) == {"x": "a"}
+
+
+def test_what_names_no_translator():
+    for name in ("", "memory:", "lexicon:"):
+        with pytest.raises(UsageError, match="names no translator"):
+            load_translator(name)
