@@ -129,11 +129,10 @@ def base_name(name: str) -> str:
 
 def _read(name: str, source: str, attention: str | None) -> tuple[Any, Any]:
     import torch
+    from transformers import AutoConfig, AutoModel
 
     try:
         with quiet_transformers():  # heads and poolers that we leave out are no news; see `missing`
-            from transformers import AutoConfig, AutoModel
-
             cached = only_cached(source)
             refuse_code_of(source, cached)
             config = AutoConfig.from_pretrained(source, local_files_only=cached)

@@ -1,23 +1,19 @@
-"""Loading with transformers, without what it says about parts that are left out on purpose and
-without what it imports for other work than inference."""
+"""Loading with transformers without what it says about parts that are left out on purpose."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from polyrank.base.deferred import deferred_imports
-
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
     """Its warnings are off inside, such as that a pooler is new or a head is not used."""
-    with deferred_imports():
-        from transformers.utils import logging
+    from transformers.utils import logging
 
-        level = logging.get_verbosity()
-        logging.set_verbosity_error()
-        try:
-            yield
-        finally:
-            logging.set_verbosity(level)
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)

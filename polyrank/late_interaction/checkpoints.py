@@ -296,9 +296,9 @@ def _ascii_skiplist(tokenizer: Any) -> tuple[int, ...]:
 
 
 def _load(folder: Path) -> tuple[Any, Any]:
-    with quiet_transformers():  # the projection is not part of the encoder, as it says
-        from transformers import AutoConfig, AutoModel
+    from transformers import AutoConfig, AutoModel
 
+    with quiet_transformers():  # the projection is not part of the encoder, as it says
         refuse_code(folder)
         config = AutoConfig.from_pretrained(folder)
         pooler = {} if config.model_type == "modernbert" else {"add_pooling_layer": False}

@@ -210,12 +210,12 @@ def read_classifier(name: str | Path, attention: str | None = None) -> tuple[Any
         ModuleError: no such model, weights that are not safetensors, code of its own, several
             logits, or no fast tokenizer.
     """
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
     folder = expanded(name)
     source = str(folder) if folder.is_dir() else str(name)
     try:
         with quiet_transformers():
-            from transformers import AutoConfig, AutoModelForSequenceClassification
-
             cached = only_cached(source)
             refuse_code_of(source, cached)
             options = {"trust_remote_code": False, "local_files_only": cached}

@@ -21,14 +21,14 @@ def read_language_model(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
         ModuleError: no such model, weights that are not safetensors or lack tensors, code of its
             own, or no fast tokenizer.
     """
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
     folder = expanded(name)
     if (base := updated_base(folder)) is not None:
         return _updated(folder, base, dtype)
     source = str(folder) if folder.is_dir() else name
     try:
         with quiet_transformers():
-            from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
-
             cached = only_cached(source)
             refuse_code_of(source, cached)
             options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": cached}
