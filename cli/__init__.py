@@ -10,8 +10,11 @@ from typing import Any
 
 def main() -> None:
     """What the installed command `polyrank` runs."""
-    from .app import app
-
+    try:
+        from .app import app
+    except KeyboardInterrupt:  # in the second that the imports take
+        sys.stderr.write("polyrank: stopped\n")
+        sys.exit(130)
     _plain_warnings()
     if hasattr(sys.stdout, "reconfigure"):  # results are UTF-8, whatever the terminal's language
         sys.stdout.reconfigure(encoding="utf-8")

@@ -112,7 +112,7 @@ LABEL = ["--model", "x", "--scorer", "label"]
         ([*LABEL, "--scorer-option", "scorer=listwise"], "has no option 'scorer'"),
         ([*LABEL, "--scorer-option", "temperature=nan"], "is a number, not 'nan'"),
         ([*LABEL, "--scorer-option", "share_prefix=0"], "is true or false, not '0'"),
-        ([*LABEL, "--engine", "u", "--precision", "x"], "leave out --precision"),
+        ([*LABEL, "--engine", "u", "--precision", "bf16"], "leave out --precision"),
     ],
 )
 def test_options_that_do_not_fit(options, message, texts, polyrank):

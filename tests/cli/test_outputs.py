@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 import pytest
 import typer
 from polyrank.cli.app import app
-from polyrank.cli.verb import BOTH, OUTPUTS
+from polyrank.cli.verb import BOTH, LANGUAGES, OUTPUTS
 from typer.models import ArgumentInfo
 
 from polyrank.modules.card import CARD_FILE
@@ -66,6 +66,7 @@ def call(name, found, **given):
         value = given.get(param.name)
         if value is None and param.required and param.type is not typer.Context:
             value = next(iter(param.type)).value if issubclass(param.type, Enum) else "1"
+            value = "sw" if param.name in LANGUAGES else value
         if value is not None:
             words += [value] if param.option is None else [param.option, value]
     return words

@@ -80,7 +80,7 @@ def test_every_candidate_stands_once_best_first_ties_by_id(collection, run, tmp_
 
 
 def test_best_first_by_hand():
-    request = Request(Query("q", ""), tuple(Document(i, "") for i in ("b", "c", "a")))
+    request = Request(Query("q", ""), tuple(Document(i, "a text") for i in ("b", "c", "a")))
     hits = best_first(request, [1.0, 2.0, 1.0]).hits
     assert [hit.document_id for hit in hits] == ["c", "a", "b"]
 

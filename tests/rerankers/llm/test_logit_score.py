@@ -21,7 +21,7 @@ TEMPLATE = (
     "<|im_start|>assistant\n<think>\n\n</think>\n\n"
 )
 QUERY = Query("q", "does water boil")
-TEXTS = ["water boils at hundred degrees", "the river", "yes\nno", "", "الماء يغلي"]
+TEXTS = ["water boils at hundred degrees", "the river", "yes\nno", "no", "الماء يغلي"]
 
 
 @pytest.fixture(scope="module")
