@@ -30,7 +30,7 @@ def translate(
     ],
     source: Annotated[str, typer.Option(help="Language of the rows, such as tr.")],
     target: Annotated[str, typer.Option(help="Language to translate into, such as en.")],
-    rows: Annotated[
+    input_: Annotated[
         Path | None, typer.Option("--input", help="JSON lines; a field 'spans' is kept in step.")
     ] = None,
     collection: options.CollectionName = None,
@@ -72,7 +72,7 @@ def translate(
     from polyrank.languages.tags import normalise
     from polyrank.translation.rows import FIELDS, Failed, RowTranslation
 
-    if (rows is None) == (collection is None):
+    if (input_ is None) == (collection is None):
         raise UsageError("give --input or --collection")
     source, target = normalise(source), normalise(target)
     if source == target:
@@ -81,7 +81,7 @@ def translate(
     translation = RowTranslation(
         translating.kept(translator, memory), source, target, names, marked, back
     )
-    asked = _rows(rows) if rows is not None else _records(str(collection), what.value, source)
+    asked = _rows(input_) if input_ is not None else _records(str(collection), what.value, source)
     lost: list[Failed] = []
     made = 0
     with writing(output) as file:

@@ -35,7 +35,10 @@ EXTRAS: dict[str, Extra] = {
     "plots": Extra(("matplotlib",), "plots of polyrank experiment"),
     "pyterrier": Extra(("pyterrier",), "polyrank.neighbours.pyterrier"),
     "ray": Extra(("ray",), "--ray"),
-    "ray-serve": Extra(("ray", "starlette"), "polyrank serve on several machines"),
+    "ray-serve": Extra(
+        ("ray", "starlette", "fastapi", "uvicorn", "prometheus_client"),
+        "polyrank serve on several machines",
+    ),
     "rl": Extra(("peft", "trl"), "polyrank train llm --lora, --reward"),
     "serve": Extra(("fastapi", "uvicorn", "prometheus_client"), "polyrank serve"),
     "train": Extra(("accelerate", "adapters", "datasets"), "polyrank train, polyrank distill"),
