@@ -163,18 +163,18 @@ def test_options_that_do_not_fit(names, scale, needed, message):
 
 def test_ranking_is_trained_on_a_teachers_scores(tiny_mlm, judgements, tmp_path, monkeypatch):
     """The scores that a batch holds are the teacher's of its candidates."""
-    from polyrank.training.ranking import train_ranking
+    from polyrank.training.ranking import ranking_loss, train_ranking
 
     settings = {"steps": 2, "batch_queries": 2, "negatives": 2, "length": 64, "mine": 2}
     teacher = tmp_path / "zoo/tiny-mlm/ranking/adapter/teacher"
     train_ranking.train_ranking_module(str(tiny_mlm), *judgements, teacher, over="", **settings)
-    seen, real = [], train_ranking.RankingLoss.__call__
+    seen, real = [], ranking_loss.RankingLoss.__call__
 
     def kept(self, model, batch):
         seen.append(batch)
         return real(self, model, batch)
 
-    monkeypatch.setattr(train_ranking.RankingLoss, "__call__", kept)
+    monkeypatch.setattr(ranking_loss.RankingLoss, "__call__", kept)
     card = train_ranking.train_ranking_module(
         str(tiny_mlm), *judgements, tmp_path / "student", over="", loss="infonce+0.5*margin-mse",
         teacher=[str(teacher)], teacher_scale="z-score", **settings,
