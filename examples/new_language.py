@@ -13,6 +13,7 @@ from pathlib import Path
 import polyrank as pr
 
 folder = Path(sys.argv[1])
+(folder / "zoo").mkdir(parents=True, exist_ok=True)
 os.environ["POLYRANK_ZOO"] = os.pathsep.join(
     filter(None, [str(folder / "zoo"), os.environ.get("POLYRANK_ZOO")])
 )

@@ -38,7 +38,11 @@ def test_the_same_bytes_and_notes(ray_cluster, tiny, source, run, polyrank, tmp_
         output = tmp_path / name
         result = polyrank("rerank", *source, *tiny, "--run", run, "--output", output, *more)
         assert result.exit_code == 0, result.stderr
-        notes = [line for line in result.stderr.splitlines() if line.startswith("polyrank: ")]
+        notes = [
+            line
+            for line in result.stderr.splitlines()
+            if line.startswith("polyrank: ") and " after " not in line  # of a slow machine
+        ]
         assert notes
         return output.read_bytes(), notes  # Ray itself may complain of a machine that is busy
 
