@@ -11,7 +11,7 @@ import pytest
 
 RUNNABLE = ["rerank", "search", "evaluate", "detect", "demo", "experiment", "zoo list"]
 RUNNABLE += ["compare", "alignment", "zoo info"]
-RUNNABLE += ["explain", "zoo verify", "zoo push", "zoo index"]
+RUNNABLE += ["explain", "zoo push", "zoo index"]
 RUNNABLE += ["distill", "loyalty", "bench", "train language", "train ranking"]
 RUNNABLE += ["train late-interaction", "train labels", "train losses", "compose"]
 RUNNABLE += ["zoo import", "zoo export"]
@@ -24,6 +24,7 @@ INDEX += ["index verify", "index fidelity", "index export"]
 VERBS = [*RUNNABLE, *INDEX]
 VERBS += ["zoo pull", "zoo remove"]  # which need a repository on the Hub
 VERBS += ["serve", "mcp"]  # which do not end
+VERBS += ["zoo verify"]  # whose bundled modules do not fit the tiny base
 
 
 def examples(help_text: str) -> str:
