@@ -57,9 +57,10 @@ def search_first(
             note(repr(retriever))
         _tell_kept(getattr(retriever, "kept", None))
     found = retrievers[0] if len(retrievers) == 1 else Fusion(retrievers)
-    run: Run = found.search(queries, depth)
-    if decomposer is not None:
-        run = _decomposed(found, decomposer, queries, depth, run, collection)
+    if decomposer is None:
+        run: Run = found.search(queries, depth)
+    else:
+        run = _decomposed(found, decomposer, queries, depth, collection)
     for retriever in retrievers:
         report(retriever)
     return run
@@ -78,12 +79,11 @@ def _decomposed(
     decomposer: Decomposer,
     queries: list[Query],
     depth: int,
-    alone: Run,
     collection: Collection,
 ) -> Run:
     """The union of what the questions and their sub-questions find; both coverages, on stderr."""
     from polyrank.evaluation.coverage import coverage
-    from polyrank.pipeline import FanOut
+    from polyrank.pipeline import FanOut, matches
 
     decomposer.prepare(queries)
     union = FanOut(retriever, decomposer).search(queries, depth)
@@ -92,5 +92,6 @@ def _decomposed(
     note(f"{parts} sub-questions of {len(queries)} questions")
     if collection.qrels:
         note(f"candidates hold {coverage(union, collection.qrels)} questions")
+        alone = matches(retriever, queries, depth)
         note(f"by the questions alone: {coverage(alone, collection.qrels)}")
     return union

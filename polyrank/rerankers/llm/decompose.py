@@ -19,8 +19,9 @@ from polyrank.rerankers.llm.prompt import Prompt, load_prompt
 from polyrank.rerankers.llm.rendering import Renderer
 
 PROMPT = Path(__file__).with_name("decompose.yaml")
+SCORER = "decompose"  # that its prompts name
 MOST = 4  # sub-questions
-_LINE = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.):])\s*(?P<question>\S.*?)\s*$", re.MULTILINE)
+_LINE = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.):])\s+(?P<question>\S.*?)\s*$", re.MULTILINE)
 
 
 class Decomposer:
@@ -41,6 +42,11 @@ class Decomposer:
         if most < 1:
             raise UsageError(f"a question is split into 1 part or more, not {most}")
         self.engine, self.prompt, self.most = engine, load_prompt(prompt), most
+        if self.prompt.scorer != SCORER:
+            raise UsageError(
+                f"the prompt '{self.prompt.name}' is for the scorer '{self.prompt.scorer}'; give "
+                f"one whose scorer is '{SCORER}'"
+            )
         self._renderer = Renderer(
             self.prompt, engine.tokenizer, engine.context, encoder_decoder=engine.encoder_decoder
         )
@@ -88,6 +94,8 @@ def questions_of(text: str, most: int = MOST) -> list[str]:
     ['Who wrote it?', 'When?']
     """
     spoken = text.rsplit("</think>", 1)[-1]
+    if "<think>" in spoken:  # it was thinking until the limit of tokens
+        return []
     found = [match["question"] for match in _LINE.finditer(spoken)]
     return list(dict.fromkeys(found))[:most]
 

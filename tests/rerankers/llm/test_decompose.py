@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from polyrank.collections.records import Document, Judgement, Query, ScoredDocument
+from polyrank.errors import UsageError
 from polyrank.rerankers.llm.decompose import Decomposer, questions_of
 from polyrank.rerankers.llm.engines.base import Generation
 
@@ -14,6 +15,30 @@ def test_questions_of_an_answer():
     assert questions_of(text) == ["Who wrote it?", "When?", "Where?", "And why?"]
     assert questions_of(text, 2) == ["Who wrote it?", "When?"]
     assert questions_of("I cannot say.") == [] and questions_of("1900 was a year") == []
+    assert questions_of("3.5 percent of what?\n12:30 is noon") == []  # numbers, not numbering
+    assert questions_of("<think>1. What is asked?\n2. Who") == []
+
+
+def test_a_prompt_of_a_scorer_is_refused(written):
+    with pytest.raises(UsageError, match="is for the scorer 'listwise'"):
+        Decomposer(written(answer_of=lambda _: ""), prompt="listwise")
+
+
+def test_bm25_alone_finds_no_more_than_with_parts(written, capsys):
+    """What BM25 fills a ranking up with is no evidence that a question found."""
+    from polyrank.cli.first_stages import search_first
+    from polyrank.cli.options import FirstStage
+    from polyrank.collections.records import Collection
+
+    documents = {i: Document(i, text, language="en") for i, text in (("d", "rust"), ("f", "salt"))}
+    question = Query("q", "rust of what", "en")
+    qrels = [Judgement("q", "d", 1), Judgement("q", "f", 1)]
+    texts = Collection("small", documents, {"q": question}, qrels)
+    decomposer = Decomposer(written(answer_of=lambda _: "1. iron"))
+    found = search_first(texts, FirstStage.bm25, "", 10, None, decomposer=decomposer)
+    assert [hit.document_id for hit in found["q"]] == ["d"]
+    told = capsys.readouterr().err
+    assert "candidates hold 0.500 of" in told and "by the questions alone: 0.500 of" in told
 
 
 def test_each_question_is_asked_once_and_what_is_malformed_goes_by_itself(written):
