@@ -40,3 +40,12 @@ class UsageError(PolyrankError):
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C, with a line that says what is kept and how to go on."""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says in a line: the first of its message, or its kind where it says nothing.
+
+    >>> first_line(ValueError("\\n no such file\\nlook again")), first_line(KeyError())
+    ('no such file', 'KeyError()')
+    """
+    return next(iter(str(error).strip().splitlines()), repr(error))

@@ -16,7 +16,7 @@ from polyrank.base.fingerprint import Fingerprint, fingerprint_of
 from polyrank.base.quiet import quiet_transformers
 from polyrank.base.roots import expanded, zoo_roots
 from polyrank.base.trusted import refuse_code_of
-from polyrank.errors import ModuleError
+from polyrank.errors import ModuleError, first_line
 from polyrank.network import failures
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def load_tokenizer(source: str, local_files_only: bool = False) -> Any:
 
 
 def _unreadable(name: str, source: str, error: Exception) -> str:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    reason = first_line(error)
     if Path(source).is_dir():
         return f"the base '{name}' cannot be read: {reason}\nSave it again with save_pretrained."
     return (

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from polyrank.base import load_tokenizer, only_cached, resolve_base
 from polyrank.base.quiet import quiet_transformers
-from polyrank.errors import ModuleError
+from polyrank.errors import ModuleError, first_line
 
 
 class Pieces(NamedTuple):
@@ -45,7 +45,7 @@ def _tokenizer(base: str) -> Any:
             tokenizer = load_tokenizer(source, only_cached(source))
     except (OSError, ValueError) as error:
         raise ModuleError(
-            f"the vocabulary of base '{base}' cannot be read: {str(error).splitlines()[0]}\n"
+            f"the vocabulary of base '{base}' cannot be read: {first_line(error)}\n"
             "Name another base with --base."
         ) from error
     if not tokenizer.is_fast:

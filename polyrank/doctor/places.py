@@ -11,7 +11,7 @@ from pathlib import Path
 from polyrank.base import DEFAULT_BASE, bundled_zoo, e5_small, zoo_roots
 from polyrank.base.roots import absent_zoos, cache_root
 from polyrank.doctor.finding import Finding
-from polyrank.errors import PolyrankError
+from polyrank.errors import PolyrankError, first_line
 
 DEFAULT = "verbs without --base"
 ELSEWHERE = "set POLYRANK_CACHE to a folder of yours"
@@ -50,7 +50,7 @@ def _base() -> Finding:
             return _ready(f"converted, in {folder}")
         e5_small.packed_file()
     except PolyrankError as error:
-        return _missing(str(error).split("\n")[0], f"{e5_small.INSTALL}, or name a base by --base")
+        return _missing(first_line(error), f"{e5_small.INSTALL}, or name a base by --base")
     existing = _existing(folder)
     if not (existing.is_dir() and os.access(existing, os.W_OK)):
         return _missing(f"cannot be converted: {existing} cannot be written", ELSEWHERE)
@@ -85,7 +85,7 @@ def _zoo() -> Iterator[Finding]:
     try:
         modules = list_modules()
     except PolyrankError as error:
-        yield Finding("zoo", "modules", str(error).split("\n")[0], False, True, "all compositions",
+        yield Finding("zoo", "modules", first_line(error), False, True, "all compositions",
                       "polyrank zoo verify")  # fmt: skip
         return
     counts = Counter((one.source, one.card.base, one.card.role, one.card.kind) for one in modules)

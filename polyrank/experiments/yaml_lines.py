@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import yaml
 
 from polyrank.collections.files import open_text
-from polyrank.errors import DataError
+from polyrank.errors import DataError, first_line
 
 _BOOL, _TIME = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp"
 _PLAIN = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null")}
@@ -81,7 +81,7 @@ def read_yaml(path: str | Path) -> Node:
         line = mark.line + 1 if mark else None
         raise DataError(path, line, f"no YAML: {error.problem}") from None
     except yaml.YAMLError as error:
-        raise DataError(path, None, f"no YAML: {str(error).splitlines()[0]}") from None
+        raise DataError(path, None, f"no YAML: {first_line(error)}") from None
     if root is None:
         raise DataError(path, None, "the file says nothing")
     return _node(root, path, root.start_mark.line + 1, ())

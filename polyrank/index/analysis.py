@@ -14,7 +14,7 @@ from itertools import groupby, pairwise
 from typing import Any
 
 from polyrank.base import DEFAULT_BASE
-from polyrank.errors import UsageError
+from polyrank.errors import UsageError, first_line
 from polyrank.index.folding import Fold, fold, fold_of
 from polyrank.languages.tags import usual_script
 
@@ -171,7 +171,7 @@ def _subwords_of(base: str) -> Analyser:
         return subwords(load_tokenizer(source, cached), base_name(base))
     except (OSError, ValueError) as error:
         raise ModuleError(
-            f"the vocabulary of base '{base}' cannot be read: {str(error).splitlines()[0]}\n"
+            f"the vocabulary of base '{base}' cannot be read: {first_line(error)}\n"
             "Name another base, or use the analysis 'words', which needs none."
         ) from error
 

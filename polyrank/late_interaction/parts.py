@@ -13,7 +13,7 @@ from polyrank.encoders.masked import MaskedEncoder
 from polyrank.encoders.modular import ModularEncoder
 from polyrank.encoders.ranking_module import RankingModule, ranking_module
 from polyrank.encoders.xmod import XmodTokens
-from polyrank.errors import ModuleError, UsageError
+from polyrank.errors import ModuleError, UsageError, first_line
 from polyrank.late_interaction.checkpoints import is_checkpoint, read_checkpoint
 from polyrank.late_interaction.token_encoder import Plans, TextPlans, TokenEncoder
 from polyrank.modules.card import read_card, train_command
@@ -83,7 +83,7 @@ def load_parts(base: str | Base, ranking: str, kind: str, zoo: str | Path | None
         folder = find(loaded.name, "ranking", kind, ranking, zoo)
     except ModuleError as error:  # it names the command for cross-encoders
         command = train_command(loaded.name, "ranking", kind, Path(ranking).name, late=True)
-        raise ModuleError(f"{str(error).splitlines()[0]}\nTrain one with:  {command}") from error
+        raise ModuleError(f"{first_line(error)}\nTrain one with:  {command}") from error
     compose(loaded, ranking, routing="none", kind=kind, zoo=zoo)  # checks that it fits the base
     card, projection = read_card(folder), load_projection(folder)
     module = ranking_module(kind, folder, ranking)

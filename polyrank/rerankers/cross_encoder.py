@@ -23,7 +23,7 @@ from polyrank.encoders.packed import spans_of
 from polyrank.encoders.precision import Precision
 from polyrank.encoders.routed import RoutedEncoder, packing, score
 from polyrank.encoders.tokens import encode_pairs, padded, position_limit
-from polyrank.errors import ModuleError
+from polyrank.errors import ModuleError, first_line
 from polyrank.modules.adapter.adapter_folder import load_adapter_module
 from polyrank.modules.adapter.tensors import tensors_of
 from polyrank.modules.card import CARD_FILE, read_card
@@ -236,7 +236,7 @@ def read_classifier(name: str | Path, attention: str | None = None) -> tuple[Any
             )
             tokenizer = load_tokenizer(source, cached)
     except (OSError, ValueError, TypeError, KeyError, json.JSONDecodeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        reason = first_line(error)
         raise ModuleError(
             f"the model '{name}' cannot be read: {reason}\nGive a folder or Hub id of a Hugging "
             "Face sequence classifier, with safetensors and without code of its own."

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
-from polyrank.errors import PolyrankError, UsageError
+from polyrank.errors import PolyrankError, UsageError, first_line
 
 S = TypeVar("S")
 
@@ -113,7 +113,7 @@ class RayPool:
                 raise PolyrankError(
                     f"workers died {RETRIES + 1} times over one shard: memory may have run out. "
                     "Use fewer --ray-workers or smaller batches; what is written can be continued "
-                    f"with --resume.\n{str(error).splitlines()[0]}"
+                    f"with --resume.\n{first_line(error)}"
                 ) from error
             if result.error is not None:
                 raise PolyrankError(result.error)
@@ -178,7 +178,7 @@ def _connect(ray: Any, address: str, workers: int | None) -> None:
             ray.init(address="local", num_cpus=workers, include_dashboard=False, **quiet)
         except Exception as error:  # a machine that is too busy gets a bare Exception from Ray
             raise UsageError(
-                f"Ray did not start on this machine: {str(error).splitlines()[0]}\n"
+                f"Ray did not start on this machine: {first_line(error)}\n"
                 "Try again when it is less busy, or leave out --ray."
             ) from error
         return
@@ -187,7 +187,7 @@ def _connect(ray: Any, address: str, workers: int | None) -> None:
         ray.init(address=address, **quiet)
     except (OSError, ValueError, RuntimeError) as error:
         raise UsageError(
-            f"no Ray cluster answers at '{address}': {str(error).splitlines()[0]}\n"
+            f"no Ray cluster answers at '{address}': {first_line(error)}\n"
             "Start one with 'ray start --head', or give --ray local."
         ) from error
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
-from polyrank.errors import CompositionError, LanguageError, PolyrankError, UsageError
+from polyrank.errors import CompositionError, LanguageError, PolyrankError, UsageError, first_line
 from polyrank.server.contracts import (
     SCHEMAS,
     DetectBody,
@@ -197,7 +197,7 @@ def _problem_of(error: Exception, debug: bool) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, LanguageError | CompositionError | UsageError):
-        message = str(error) if debug else without_paths(str(error).splitlines()[0])
+        message = str(error) if debug else without_paths(first_line(error))
         return Problem(422, message[:1000])
     known = isinstance(error, PolyrankError)
     log.error("a request failed: %s", type(error).__name__, exc_info=error if debug else None)

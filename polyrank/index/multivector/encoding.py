@@ -13,7 +13,7 @@ from torch import Tensor
 
 from polyrank.collections.records import Document
 from polyrank.collections.texts import each_document
-from polyrank.errors import PolyrankError, UsageError
+from polyrank.errors import PolyrankError, UsageError, first_line
 from polyrank.index.multivector.binding import Module
 from polyrank.index.multivector.codebook import encode_tokens
 from polyrank.index.multivector.encoder import Encoder
@@ -115,7 +115,7 @@ def modules_now(languages: Iterable[str], encoder: Encoder) -> dict[str, Module 
         try:
             modules[language] = encoder.module(None if language == UNKNOWN else language)
         except PolyrankError as error:
-            modules[language] = f"unavailable: {str(error).splitlines()[0]}"
+            modules[language] = f"unavailable: {first_line(error)}"
     return modules
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from polyrank.collections.files import numbered_lines, parse_json
 from polyrank.collections.records import Document, Query
-from polyrank.errors import DataError, PolyrankError, UsageError
+from polyrank.errors import DataError, PolyrankError, UsageError, first_line
 from polyrank.training.examples.negatives import Example, checked_scores
 
 COLUMNS = ("id", "query", "pos", "neg", "pos_scores", "neg_scores")
@@ -200,7 +200,7 @@ def _dataset(name: str) -> Any:
     except PolyrankError:
         raise
     except Exception as error:  # the library's errors are of many kinds
-        first = str(error).splitlines()[0] if str(error) else repr(error)
+        first = first_line(error)
         raise UsageError(f"the dataset '{name}' cannot be read: {first}") from error
 
 

@@ -28,6 +28,7 @@ def test_bm25_alone_finds_no_more_than_with_parts(written, capsys):
     """What BM25 fills a ranking up with is no evidence that a question found."""
     from polyrank.cli.first_stages import search_first
     from polyrank.cli.options import FirstStage
+
     from polyrank.collections.records import Collection
 
     documents = {i: Document(i, text, language="en") for i, text in (("d", "rust"), ("f", "salt"))}

@@ -10,7 +10,7 @@ import torch
 from polyrank.base import expanded, load_tokenizer, only_cached
 from polyrank.base.quiet import quiet_transformers
 from polyrank.base.trusted import refuse_code_of
-from polyrank.errors import ModuleError
+from polyrank.errors import ModuleError, first_line
 from polyrank.rerankers.identity import updated_base
 
 
@@ -95,7 +95,7 @@ def read_tokenizer(name: str) -> Any:
 
 
 def _unreadable(name: str, error: Exception, what: str = "language model") -> str:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+    reason = first_line(error)
     return (
         f"the {what} '{name}' cannot be read: {reason}\nGive a folder that save_pretrained wrote, "
         "or a Hub id, with safetensors and without code of its own."
