@@ -151,10 +151,10 @@ def _mother_tongue(groups: Groups, reference: str) -> Differences:
 
 def _ids(path: Path) -> set[str]:
     """Ids of queries: of a .jsonl or .tsv file of queries, else one a line."""
-    from polyrank.collections.files import has_ending, numbered_lines
+    from polyrank.collections.files import has_ending, holds_json_lines, numbered_lines
     from polyrank.collections.text_files import read_queries
 
-    if has_ending(path, ".tsv", ".jsonl", ".json"):
+    if has_ending(path, ".tsv") or holds_json_lines(path):
         return set(read_queries(path))
 
     return {line.strip() for _, line in numbered_lines(path)}

@@ -106,9 +106,9 @@ def told_of_empty(queries: dict[str, Query]) -> dict[str, Query]:
 
 def read_passages(path: Path, language: str | None) -> list[Document]:
     """Documents of a .jsonl or .tsv file; of any other a passage per line, named by its number."""
-    from polyrank.collections.files import has_ending, numbered_lines
+    from polyrank.collections.files import has_ending, holds_json_lines, numbered_lines
     from polyrank.collections.records import Document
 
-    if has_ending(path, ".tsv", ".jsonl", ".json"):
+    if has_ending(path, ".tsv") or holds_json_lines(path):
         return list(documents_of(path, language).values())
     return [Document(str(number), line, language=language) for number, line in numbered_lines(path)]

@@ -15,7 +15,7 @@ from polyrank.errors import UsageError
 from polyrank.locks import locked
 from polyrank.training.needed import require_training
 
-from .pipes import kept
+from .pipes import pipes_as_files
 
 OUTPUTS = (  # parameters that name what is written
     "output",
@@ -39,7 +39,7 @@ class Verb(TyperCommand):
             if os.environ.get("RANK", "0") == "0":  # of a launch the first process writes
                 for path in outputs.values():
                     locks.enter_context(locked(path))
-            ctx.params = locks.enter_context(kept(ctx.params, OUTPUTS))
+            ctx.params = locks.enter_context(pipes_as_files(ctx.params, OUTPUTS))
             return super().invoke(ctx)
 
 

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import os
+import re
 import sys
 import zlib
 from collections.abc import Iterator
@@ -17,6 +18,9 @@ from typing import Any, BinaryIO, TextIO, cast
 from polyrank.errors import DataError, UsageError
 
 
+_OBJECT = re.compile(r'\s*\{\s*["}]')
+
+
 def has_ending(path: str | Path, *endings: str) -> bool:
     """Whether a file's name ends so, gzipped or not.
 
@@ -24,6 +28,24 @@ def has_ending(path: str | Path, *endings: str) -> bool:
     True
     """
     return Path(path).name.removesuffix(".gz").endswith(endings)
+
+
+def is_nameless(path: str | Path) -> bool:
+    """Whether a file's name does not say what it holds, as that of a pipe's copy."""
+    return not Path(path).name.removesuffix(".gz").rpartition(".")[1]
+
+
+def holds_json_lines(path: str | Path) -> bool:
+    """Whether a file holds JSON lines, where another form is possible: by its name, and without an
+    ending by whether it begins as an object of JSON does.
+
+    Raises:
+        DataError: a file without an ending that cannot be read.
+    """
+    if not is_nameless(path):
+        return has_ending(path, ".jsonl", ".json")
+    _, first = next(numbered_lines(path))
+    return _OBJECT.match(first) is not None
 
 
 def open_text(path: str | Path) -> Iterator[str]:

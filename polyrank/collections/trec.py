@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from polyrank.collections import jsonl
-from polyrank.collections.files import has_ending, numbered_lines, writing
+from polyrank.collections.files import holds_json_lines, numbered_lines, writing
 from polyrank.collections.records import Judgement, Run, ScoredDocument, as_run, ranked
 from polyrank.collections.run_lines import TREC, line_format
 from polyrank.errors import DataError, UsageError
@@ -133,7 +133,7 @@ def _judgement(tabbed: list[str], fields: list[str], path: str | Path, number: i
 def numbered_run(path: str | Path) -> Iterator[tuple[int, ScoredDocument]]:
     """(line number, scored document) in the file's order; see `iter_run`."""
     parse: Callable[[str, str | Path, int], ScoredDocument]
-    parse = jsonl.parse_scored if has_ending(path, ".jsonl") else _parse_trec
+    parse = jsonl.parse_scored if holds_json_lines(path) else _parse_trec
     return ((number, parse(line, path, number)) for number, line in numbered_lines(path))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from polyrank.collections.files import has_ending, numbered_lines, writing
+from polyrank.collections.files import has_ending, holds_json_lines, numbered_lines, writing
 from polyrank.errors import DataError
 from polyrank.evaluation.by_language import Groups, Languages
 
@@ -41,14 +41,15 @@ def read_values(path: str | Path) -> Groups:
         DataError: for a malformed line, or one that occurs twice.
     """
     groups: Groups = {}
+    as_json = holds_json_lines(path)
     for number, line in numbered_lines(path):
         cells = line.split("\t")
-        if not has_ending(path, ".jsonl") and number == 1:
+        if not as_json and number == 1:
             if tuple(cells) != COLUMNS:
                 raise DataError(path, 1, f"the header is not {', '.join(COLUMNS)} between tabs")
             continue
         try:
-            if has_ending(path, ".jsonl"):
+            if as_json:
                 record = json.loads(line)
                 cells = [record[name] for name in COLUMNS]
             query, document, query_id, measure, value = cells
