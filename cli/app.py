@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from polyrank.errors import PolyrankError
-from polyrank.machine import choose_threads
+from polyrank.machine import choose_threads, forget_threads
 from polyrank.progress import note
 
 from . import (
@@ -94,6 +94,7 @@ app = App(
 
 @app.callback()
 def polyrank_(
+    context: typer.Context,
     version: bool = typer.Option(
         False, "--version", callback=show_version, is_eager=True, help="Show the version and stop."
     ),
@@ -107,6 +108,7 @@ def polyrank_(
     stand on the bundled data: polyrank VERB --help
     """
     choose_threads(threads)
+    context.call_on_close(forget_threads)
 
 
 app.command("rerank", short_help="Rerank the candidates of a first stage.")(rerank.rerank)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import time
@@ -15,6 +16,8 @@ from polyrank.progress import note
 if TYPE_CHECKING:
     import torch
 
+STAT = Path("/proc/stat")
+
 
 def device_of(name: str | torch.device | None) -> torch.device:
     """A device by its name; for None the first GPU, or the CPU where there is none.
@@ -26,10 +29,10 @@ def device_of(name: str | torch.device | None) -> torch.device:
 
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if str(name) == "cpu":
-        settle_threads()
     try:
         found = torch.device(name)
+        if found.type == "cpu":
+            settle_threads()
         torch.empty(0, device=found)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         gpus = torch.cuda.device_count()
@@ -54,8 +57,8 @@ class Usage:
         """None where the system does not say."""
         own = sum(os.times()[:2])
         try:
-            with open("/proc/stat", encoding="ascii") as lines:
-                rows = [line.split() for line in lines if line.startswith("cpu")]
+            lines = STAT.read_text(encoding="ascii").splitlines()
+            rows = [line.split() for line in lines if line.startswith("cpu")]
             mine = {f"cpu{number}" for number in os.sched_getaffinity(0)}
             ticks = sum(_busy(list(map(int, row[1:9]))) for row in rows if row[0] in mine)
             return cls(time.monotonic(), ticks / os.sysconf("SC_CLK_TCK"), own)
@@ -69,48 +72,63 @@ def _busy(ticks: list[int]) -> int:
 
 
 def processors() -> int:
-    """How many this process may use: by its affinity, and by the quota of its control group."""
+    """Those that this process may run on."""
     try:
-        count = len(os.sched_getaffinity(0))
+        return len(os.sched_getaffinity(0))
     except AttributeError:
-        count = os.cpu_count() or 1
+        return os.cpu_count() or 1
+
+
+def quota() -> float:
+    """How many of them its control group may use at a time; infinite without a limit."""
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-        return max(1, min(count, round(int(quota) / int(period))))
-    except (OSError, ValueError):  # no quota
-        return count
+        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        return int(limit) / int(period)
+    except (OSError, ValueError):
+        return math.inf
 
 
 def free_processors(before: Usage, now: Usage) -> int:
-    """How many others left free between two moments, at least one.
+    """How many this process could use between two moments, at least one: what others left free, and
+    its control group allows.
 
     PyTorch's threads meet after every operation, so one that waits for a busy processor holds up
     all of them: two threads on one and a half processors are slower than one.
     """
     others = (now.busy - before.busy) - (now.own - before.own)
-    return max(1, round(processors() - others / max(now.at - before.at, 1e-9)))
+    free = processors() - others / max(now.at - before.at, 1e-9)
+    return max(1, round(min(free, quota())))
 
 
 class _Threads:
-    """How many threads the command line wants of PyTorch; a library leaves that to its user."""
+    """What a verb wants of PyTorch's threads, until it is done; a library has nothing here."""
 
     asked: int | None = None
-    before: Usage | None = None  # set when the choice is ours
+    before: Usage | None = None  # when a choice by what is free began
 
 
 def choose_threads(asked: int | None) -> None:
-    """Have the first use of a CPU set PyTorch's threads: to `asked`, or to the processors that are
-    free between now and then, unless OMP_NUM_THREADS says how many."""
+    """Announce how many threads PyTorch takes, once a model goes to the CPU.
+
+    Args:
+        asked: so many; None for as many as are free between now and then. What OMP_NUM_THREADS says
+            stands, where it is set.
+    """
     _Threads.asked = asked
     _Threads.before = None if asked or os.environ.get("OMP_NUM_THREADS") else Usage.now()
 
 
+def forget_threads() -> None:
+    """Take back what was announced and not done."""
+    _Threads.asked = _Threads.before = None
+
+
 def settle_threads() -> None:
-    """Do what `choose_threads` announced, once; fewer than usual are told."""
+    """Do what was announced, once; fewer threads than usual are told."""
     import torch
 
     asked, before = _Threads.asked, _Threads.before
-    _Threads.asked = _Threads.before = None
+    forget_threads()
     if asked is not None:
         torch.set_num_threads(asked)
     elif before is not None and (now := Usage.now()) is not None:

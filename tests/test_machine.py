@@ -1,7 +1,7 @@
-"""Threads: as many as others leave free, by arithmetic, and beside a busy process."""
+"""Threads: as many as others leave free, by arithmetic, and until the verb is done."""
 
-import subprocess
-import sys
+import math
+import os
 
 import pytest
 import torch
@@ -11,61 +11,66 @@ from polyrank.machine import Usage, choose_threads, device_of, free_processors
 
 
 @pytest.mark.parametrize(
-    ("busy", "own", "free"),
-    [(0.0, 0.0, 4), (10.0, 10.0, 4), (10.0, 0.0, 3), (31.0, 1.0, 1), (40.0, 0.0, 1)],
+    ("busy", "own", "quota", "free"),
+    [
+        *((0.0, 0.0, math.inf, 4), (10.0, 10.0, math.inf, 4), (10.0, 0.0, math.inf, 3)),
+        *((31.0, 1.0, math.inf, 1), (40.0, 0.0, math.inf, 1)),
+        *((10.0, 0.0, 2.0, 2), (10.0, 0.0, 0.5, 1), (20.0, 0.0, 3.0, 2)),  # in a container
+    ],
 )
-def test_free_processors_by_hand(busy, own, free, monkeypatch):
+def test_free_processors_by_hand(busy, own, quota, free, monkeypatch):
     monkeypatch.setattr(machine, "processors", lambda: 4)  # over ten seconds
+    monkeypatch.setattr(machine, "quota", lambda: quota)
     assert free_processors(Usage(5.0, 100.0, 7.0), Usage(15.0, 100.0 + busy, 7.0 + own)) == free
 
 
 @pytest.fixture
-def threads():
+def threads(monkeypatch):
+    """Two threads, and one processor free."""
     before = torch.get_num_threads()
     torch.set_num_threads(2)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(machine, "free_processors", lambda before, now: 1)
     yield
+    machine.forget_threads()
     torch.set_num_threads(before)
 
 
-def test_asked_for_is_what_it_gets(threads, monkeypatch):
-    monkeypatch.setattr(machine, "free_processors", lambda before, now: 1)
-    choose_threads(2)
-    device_of("cpu")
-    assert torch.get_num_threads() == 2
+@pytest.mark.parametrize("device", ["cpu", "cpu:0", None])
+def test_asked_for_is_what_it_gets(threads, device):
+    choose_threads(3)
+    device_of(device)
+    assert torch.get_num_threads() == 3
 
 
-def test_fewer_are_taken_and_told_once(threads, monkeypatch, capsys):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(machine, "free_processors", lambda before, now: 1)
+def test_fewer_are_taken_and_told_once(threads, capsys):
     choose_threads(None)
     device_of("cpu"), device_of("cpu")
     assert torch.get_num_threads() == 1
-    assert (
-        capsys.readouterr().err.count("1 of 2 threads are taken; 'polyrank --threads 2 VERB'") == 1
-    )
+    told = capsys.readouterr().err
+    assert told.count("1 of 2 threads are taken; 'polyrank --threads 2 VERB'") == 1
 
 
 def test_a_set_variable_is_obeyed(threads, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    monkeypatch.setattr(machine, "free_processors", lambda before, now: 1)
     choose_threads(None)
     device_of("cpu")
     assert torch.get_num_threads() == 2
 
 
-@pytest.mark.skipif(Usage.now() is None, reason="the system does not say")
-def test_a_busy_process_is_seen():
-    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-    try:
-        before = Usage.now()
-        torch.tensor(0).item()
-        busy.poll()
-        import time
+def test_a_verb_that_used_no_cpu_leaves_nothing_to_those_after_it(threads):
+    from polyrank.cli.app import app
+    from typer.testing import CliRunner
 
-        time.sleep(0.4)
-        now = Usage.now()
-        others = (now.busy - before.busy) - (now.own - before.own)
-        assert others > 0.1 * (now.at - before.at)
-    finally:
-        busy.kill()
-        busy.wait()
+    assert CliRunner().invoke(app, ["prompts", "list"]).exit_code == 0
+    device_of("cpu")
+    assert torch.get_num_threads() == 2
+
+
+def test_what_others_use_is_read(tmp_path, monkeypatch):
+    """Ticks of processor 0 and 1; all but idle and iowait are busy. Number 7 is not ours."""
+    stat = tmp_path / "stat"
+    stat.write_text("cpu  9 9\ncpu0 10 1 5 900 50 2 3 4 0 0\ncpu1 1 0 0 9 9 0 0 0\ncpu7 99 0\n")
+    monkeypatch.setattr(machine, "STAT", stat)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    assert Usage.now().busy == (10 + 1 + 5 + 2 + 3 + 4 + 1) / os.sysconf("SC_CLK_TCK")

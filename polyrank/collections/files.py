@@ -17,7 +17,6 @@ from typing import Any, BinaryIO, TextIO, cast
 
 from polyrank.errors import DataError, UsageError
 
-
 _OBJECT = re.compile(r'\s*\{\s*["}]')
 
 
