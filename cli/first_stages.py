@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polyrank.base import cache_root
 from polyrank.index.first_stages import FIRST_STAGES
 from polyrank.progress import note
 
@@ -14,7 +14,7 @@ from .rerankers import report
 
 if TYPE_CHECKING:
     from polyrank.collections.records import Collection, Query, Run
-    from polyrank.index.dense_folder import Kept
+    from polyrank.index.vector_cache import Cached
     from polyrank.rerankers.llm.decompose import Decomposer
 
 
@@ -27,13 +27,13 @@ def search_first(
     device: str | None = None,
     analysis: Analysis = Analysis.stems,
     precision: str | None = None,
-    keep: Path | None = None,
+    keep: bool = False,
     decomposer: Decomposer | None = None,
 ) -> Run:
     """The first stage's candidates for the first `limit` queries; how BM25 read them, on stderr.
 
     Args:
-        keep: a folder where document vectors stay for the next call; None keeps none.
+        keep: whether document vectors stay in the cache for the next call.
         decomposer: whose sub-questions are searched for too; then it is said how much of the
             evidence the union holds.
     """
@@ -44,18 +44,26 @@ def search_first(
 
     queries = list(collection.queries.values())[:limit]
     documents = list(collection.documents.values())
+
+    def encoding(retriever: type[Dense] | type[ModularDense]) -> Any:
+        return retriever(
+            documents,
+            base=base,
+            device=device,
+            precision=precision,
+            keep=cache_root() / "vectors" if keep else None,
+        )
+
     made: dict[str, Callable[[], Any]] = {
         "bm25": lambda: BM25(documents, analysis=analysis.value, base=base),
-        "dense": lambda: Dense(documents, base=base, device=device, precision=precision, keep=keep),
-        "modular": lambda: ModularDense(
-            documents, base=base, device=device, precision=precision, keep=keep
-        ),
+        "dense": lambda: encoding(Dense),
+        "modular": lambda: encoding(ModularDense),
     }
     retrievers = [made[name]() for name in FIRST_STAGES[stage.value]]
     for retriever in retrievers:
         if isinstance(retriever, BM25):
             note(repr(retriever))
-        _tell_kept(getattr(retriever, "kept", None))
+        _tell_cached(getattr(retriever, "cached", None))
     found = retrievers[0] if len(retrievers) == 1 else Fusion(retrievers)
     if decomposer is None:
         run: Run = found.search(queries, depth)
@@ -66,12 +74,12 @@ def search_first(
     return run
 
 
-def _tell_kept(kept: Kept | None) -> None:
+def _tell_cached(cached: Cached | None) -> None:
     """Where document vectors are kept, how large they are, and how to do without."""
-    if kept is not None:
-        what = "are kept in" if kept.encoded else "were not encoded again: they are in"
-        size = f"{kept.bytes / 1e6:,.1f} MB"
-        note(f"the document vectors {what} {kept.folder} ({size}; --no-cache takes none)")
+    if cached is not None:
+        what = "are kept in" if cached.encoded else "were not encoded again: they are in"
+        size = f"{cached.bytes / 1e6:,.1f} MB"
+        note(f"the document vectors {what} {cached.folder} ({size}; --no-cache keeps none)")
 
 
 def _decomposed(

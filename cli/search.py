@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from polyrank.base import DEFAULT_BASE, cache_root
+from polyrank.base import DEFAULT_BASE
 from polyrank.errors import UsageError
 from polyrank.progress import note
 
@@ -132,6 +132,8 @@ def search(
     translating.check(translate.value, translator, memory)
     if decompose is None and (decompose_engine or decompose_prompt):
         raise UsageError("--decompose-engine and --decompose-prompt go with --decompose MODEL")
+    if query is None and checks.is_given(context, "cache"):
+        raise UsageError("--cache and --no-cache go with --query: other searches keep no vectors")
     if interpolate is not None and not rerank:
         raise UsageError("--interpolate mixes in the reranker; leave out --no-rerank")
     if model is not None:
@@ -186,7 +188,7 @@ def search(
             device,
             analysis,
             precision,
-            cache_root() / "vectors" if cache and query is not None else None,
+            cache and query is not None,
             decomposer,
         )
     if exclude_self:

@@ -36,7 +36,9 @@ def _cache() -> Finding:
         found = f"{folder} cannot be written"
         return Finding("base", "cache", found, False, use=DEFAULT, mend=ELSEWHERE)
     free = shutil.disk_usage(existing).free
-    return Finding("base", "cache", f"{folder}, {free / 1e9:.1f} GB free")
+    vectors = sum(one.stat().st_size for one in (folder / "vectors").rglob("*") if one.is_file())
+    kept = f", {vectors / 1e6:,.0f} MB of document vectors" if vectors else ""
+    return Finding("base", "cache", f"{folder}, {free / 1e9:.1f} GB free{kept}")
 
 
 def _base() -> Finding:

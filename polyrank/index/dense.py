@@ -15,6 +15,7 @@ from polyrank.collections.texts import Documents, Queries, queries_of
 from polyrank.errors import UsageError
 from polyrank.index import dense_folder
 from polyrank.index.searched import searched
+from polyrank.index.vector_cache import cached_vectors
 from polyrank.notes import Notebook, Notes
 from polyrank.progress import bar
 
@@ -72,10 +73,11 @@ class Dense:
         self._notebook.update(empty)
         self.ids = [document.id for document in in_order]  # ascending: equal scores keep this order
 
-        def rows(start: int, end: int) -> Vectors:
-            return self._encode(self._prefixed(in_order[start:end]), "documents")
+        def encoded() -> tuple[Vectors, Notes]:
+            return self._encode(self._prefixed(in_order), "documents"), Notes()
 
-        self.vectors, self.kept = dense_folder.kept(keep, self.manifest, self.ids, rows)
+        on = [self._encoder.device.type]
+        self.vectors, _, self.cached = cached_vectors(keep, self.manifest, self.ids, encoded, on)
 
     def _options(
         self,

@@ -22,7 +22,6 @@ from polyrank.collections.files import writing
 from polyrank.collections.records import Document
 from polyrank.errors import DataError, UsageError
 from polyrank.locks import locked
-from polyrank.progress import note
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -119,63 +118,9 @@ def build(
         _build(target, manifest, ids, encode, resume)
 
 
-@dataclass(frozen=True)
-class Kept:
-    """Vectors in a cache.
-
-    folder: where they are. bytes: of all its files. encoded: whether they were made just now.
-    """
-
-    folder: Path
-    bytes: int
-    encoded: bool
-
-
-def kept(
-    root: Path | None,
-    manifest: DenseManifest,
-    ids: Sequence[str],
-    encode: Callable[[int, int], Vectors],
-    depends: str = "",
-) -> tuple[Vectors, Kept | None]:
-    """The vectors of an index, from a cache where they are there.
-
-    What is damaged there is made anew. Where the cache cannot be written, or another process
-    writes the same vectors, they are encoded in memory.
-
-    Args:
-        root: of the cache; None for none.
-        depends: on what the vectors depend beyond the manifest.
-
-    Returns:
-        (documents, dimension), and where they are kept, if they are.
-    """
-    if root is None:
-        return encode(0, len(ids)), None
-    whole = json.dumps([asdict(manifest), depends], sort_keys=True)
-    folder = root / hashlib.sha256(whole.encode()).hexdigest()[:24]
-    try:
-        vectors, encoded = _whole(folder, manifest), False
-        if vectors is None:
-            build(folder, manifest, ids, encode, resume=True)
-            (_, _, vectors), encoded = load(folder), True
-        size = sum(file.stat().st_size for file in folder.iterdir())
-        return vectors, Kept(folder, size, encoded)
-    except (UsageError, OSError) as error:
-        note(f"document vectors are not kept: {error}")
-        return encode(0, len(ids)), None
-
-
-def _whole(folder: Path, manifest: DenseManifest) -> Vectors | None:
-    """The vectors of a folder; None where it is missing or damaged, and then it is removed."""
-    try:
-        found, _, vectors = load(folder)
-        if found == manifest:
-            return vectors
-    except DataError:
-        pass
-    shutil.rmtree(folder, ignore_errors=True)
-    return None
+def unfinished(folder: Path) -> Path:
+    """Where a folder is built before it takes its name."""
+    return folder.with_name(f".{folder.name}.partial")
 
 
 def _build(
@@ -186,7 +131,7 @@ def _build(
     resume: bool,
 ) -> None:
     """Build under the lock of the folder; see `build`."""
-    partial = target.with_name(f".{target.name}.partial")
+    partial = unfinished(target)
     if target.exists():
         raise UsageError(f"'{target}' already exists; choose another folder, or remove it first")
     done = _start(partial, manifest, ids, resume)
@@ -237,7 +182,7 @@ def load(folder: str | Path) -> tuple[DenseManifest, list[str], Vectors]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        partial = folder.with_name(f".{folder.name}.partial")
+        partial = unfinished(folder)
         more = f"; '{partial}' is unfinished: build it with resume" if partial.exists() else ""
         raise DataError(folder, None, f"dense index not found{more}")
     manifest = _read_manifest(folder)

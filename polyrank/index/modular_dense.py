@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from polyrank.collections.texts import Queries
 from polyrank.index import dense_folder
 from polyrank.index.dense import nearest
 from polyrank.index.searched import searched
+from polyrank.index.vector_cache import cached_vectors
 from polyrank.notes import Notes
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class ModularDense:
     ) -> None:
         from polyrank.late_interaction.pooled_vectors import PooledVectors
 
-        in_order, self._empty = searched(documents)
+        in_order, self._notes = searched(documents)
         self.encoder = PooledVectors(
             base,
             ranking="none",
@@ -81,12 +81,16 @@ class ModularDense:
         )
         self.ids = [document.id for document in in_order]
 
-        def rows(start: int, end: int) -> Vectors:
-            return _stacked(self.encoder.encode_documents(in_order[start:end], progress=progress))
+        def encoded() -> tuple[Vectors, Notes]:
+            before = self.encoder.notes
+            vectors = _stacked(self.encoder.encode_documents(in_order, progress=progress))
+            return vectors, self.encoder.notes - before
 
-        self.vectors, self.kept = dense_folder.kept(
-            keep, self._manifest(in_order), self.ids, rows, self._depends(in_order)
+        self.vectors, found, self.cached = cached_vectors(
+            keep, self._manifest(in_order), self.ids, encoded, self._depends(in_order)
         )
+        if self.cached is not None and not self.cached.encoded:
+            self._notes += found  # as they were noted when the vectors were made
 
     def _manifest(self, documents: Sequence[Document]) -> dense_folder.DenseManifest:
         found = dense_folder.manifest_of(
@@ -94,15 +98,16 @@ class ModularDense:
         )
         return replace(found, precision=self.encoder.precision.name)
 
-    def _depends(self, documents: Sequence[Document]) -> str:
+    def _depends(self, documents: Sequence[Document]) -> list[Any]:
         """Beyond the base the vectors depend on modules, and on the languages that choose them."""
         languages = [document.language for document in documents]
-        return json.dumps([dict(self.encoder.identity()), self.encoder.fallback, languages])
+        encoder = self.encoder
+        return [encoder.device.type, dict(encoder.identity()), encoder.fallback, languages]
 
     @property
     def notes(self) -> Notes:
         """What was assumed of languages, cut, and has no text, counted."""
-        return self._empty + self.encoder.notes
+        return self._notes + self.encoder.notes
 
     def __repr__(self) -> str:
         base, kind = self.encoder.base.name, self.encoder.language_kind
