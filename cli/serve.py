@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from enum import Enum
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,12 +12,12 @@ import typer
 
 from polyrank.base import DEFAULT_BASE
 from polyrank.errors import UsageError
+from polyrank.installed import require
 
 from . import options
 from .options import Fallback
 
 KEYS = "POLYRANK_SERVE_KEYS"
-NEEDED = ("fastapi", "uvicorn", "prometheus_client")
 
 
 class Long(Enum):
@@ -131,11 +130,7 @@ def serve(
       polyrank serve --model default=e5-small --model own=models/en-sw --index articles
       polyrank serve --page --index articles     # a page at http://127.0.0.1:8000/
     """
-    if missing := [name for name in NEEDED if find_spec(name) is None]:
-        raise UsageError(
-            f"polyrank serve needs {', '.join(missing)}.\n"
-            "Install it with:  pip install 'polyrank[serve]'"
-        )
+    require("serve", "polyrank serve")
     from polyrank.base import device_of
     from polyrank.server.models import named_folders, named_specs
     from polyrank.server.run import read_keys

@@ -12,8 +12,8 @@ import typer
 from typer.core import TyperCommand
 
 from polyrank.errors import UsageError
+from polyrank.installed import require
 from polyrank.locks import locked
-from polyrank.training.needed import require_training
 
 from .pipes import pipes_as_files
 
@@ -47,7 +47,7 @@ class Training(Verb):
     """A verb that trains: what that needs is looked for before its data is read."""
 
     def invoke(self, ctx: Any) -> Any:
-        require_training()
+        require("train", "training")
         return super().invoke(ctx)
 
 

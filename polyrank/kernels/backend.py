@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.util import find_spec
 
 from torch import Tensor
+
+from polyrank.installed import is_installed
 
 
 @cache
 def installed() -> bool:
-    return find_spec("triton") is not None
+    return is_installed("triton")
 
 
 def use_triton(tensor: Tensor) -> bool:

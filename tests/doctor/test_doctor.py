@@ -8,8 +8,10 @@ from packaging.requirements import Requirement
 
 from polyrank.base import e5_small
 from polyrank.doctor.hardware import LEVELS, hardware
-from polyrank.doctor.packages import EXTRAS, extras, required
+from polyrank.doctor.packages import extras, required, versions
 from polyrank.doctor.places import places
+from polyrank.errors import UsageError
+from polyrank.installed import EXTRAS, is_installed, require
 
 ROOT = Path(__file__).parents[2]
 
@@ -107,3 +109,18 @@ def test_the_verb_ends_with_2_where_verbs_cannot_work(polyrank, own_places, monk
     result = polyrank("doctor")
     assert result.exit_code == 2 and "e5-small" in result.stderr
     assert f"{e5_small.INSTALL}" in result.stdout
+
+
+def test_without_packaging_it_says_so(monkeypatch):
+    monkeypatch.setattr(
+        "polyrank.doctor.packages.is_installed", lambda module: module != "packaging"
+    )
+    found = named(versions(), "packaging")
+    assert found.blocks and found.mend == "pip install packaging"
+
+
+def test_what_needs_an_extra_is_refused_with_its_command(monkeypatch):
+    assert is_installed("json") and not is_installed("no_such_module")
+    monkeypatch.setitem(EXTRAS, "rl", EXTRAS["rl"]._replace(modules=("json", "no_such_module")))
+    with pytest.raises(UsageError, match=r"a needs no_such_module\.\n.*'polyrank\[rl\]'"):
+        require("rl", "a")

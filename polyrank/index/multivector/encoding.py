@@ -13,6 +13,7 @@ from torch import Tensor
 
 from polyrank.collections.records import Document
 from polyrank.collections.texts import each_document
+from polyrank.collections.without_text import has_text
 from polyrank.errors import PolyrankError, UsageError, first_line
 from polyrank.index.multivector.binding import Module
 from polyrank.index.multivector.codebook import encode_tokens
@@ -56,7 +57,7 @@ def shards(documents: Iterable[Document], size: int) -> Iterator[list[Document]]
 
 def with_languages(documents: Sequence[Document], encoder: Encoder) -> list[Document]:
     """Documents with their normalised or identified languages; empty ones keep what they have."""
-    texts = [document for document in documents if document.full_text.strip()]
+    texts = _with_text(documents)
     found = dict(zip((d.id for d in texts), encoder.languages(texts), strict=True))
     return [replace(d, language=found.get(d.id, d.language)) for d in documents]
 
@@ -86,7 +87,7 @@ def encode_all(shards: Iterable[Sequence[Document]], encoder: Encoder) -> Iterat
 
 
 def _with_text(documents: Sequence[Document]) -> list[Document]:
-    return [document for document in documents if document.full_text.strip()]
+    return [document for document in documents if has_text(document)]
 
 
 def _encoded(documents: Sequence[Document], found: Sequence[Tensor], encoder: Encoder) -> Encoded:

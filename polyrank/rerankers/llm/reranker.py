@@ -17,11 +17,10 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, TypeAlias, TypeVar
 
-from polyrank.collections.records import Document, ScoredDocument, ranked
-from polyrank.collections.without_text import put_last
+from polyrank.collections.records import Document
 from polyrank.errors import UsageError
 from polyrank.notes import Notebook, Notes
-from polyrank.rerankers.base import ListReranker, Loaded, Ranking, Request
+from polyrank.rerankers.base import ListReranker, Loaded, Ranking, Request, best_first
 from polyrank.rerankers.llm.engines.base import Engine, PromptIds, Sampling, Token, Usage
 from polyrank.rerankers.llm.prompt import Prompt, load_prompt
 from polyrank.rerankers.llm.rendering import Renderer
@@ -251,20 +250,14 @@ def answered(
 
 
 def in_order(request: Request, order: Sequence[int], details: Details | None = None) -> Ranking:
-    """A ranking by places, best first; the scores only say the order: n, n − 1, …, 1.
-
-    Candidates without text come last, and are counted.
-    """
-    query_id, count = request.query.id, len(order)
+    """A ranking by places, best first; the scores only say the order: n, n − 1, …, 1. Candidates
+    without text come last, below 1."""
     if sorted(order) != list(range(len(request.documents))):
         raise AssertionError("an order must hold every candidate once")
-    in_turn = [request.documents[place] for place in order]
-    scores, empty = put_last([float(count - rank) for rank in range(count)], in_turn)
-    hits = ranked(
-        ScoredDocument(query_id, document.id, score)
-        for document, score in zip(in_turn, scores, strict=True)
-    )
-    return Ranking(query_id, tuple(hits), details or {}, empty)
+    scores = [0.0] * len(order)
+    for rank, place in enumerate(order):
+        scores[place] = float(len(order) - rank)
+    return best_first(request, scores, details)
 
 
 def check_window(window: int, step: int | None = None) -> None:

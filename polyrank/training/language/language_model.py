@@ -11,9 +11,9 @@ import torch
 from polyrank.base import Base
 from polyrank.base.quiet import quiet_transformers
 from polyrank.errors import UsageError
+from polyrank.installed import require
 from polyrank.modules.adapter.adapter_folder import save_adapter_module
 from polyrank.modules.card import ModuleCard
-from polyrank.training.needed import require_training
 
 
 def adapter_model(folder: str, attention: str | None = None) -> Any:
@@ -22,7 +22,7 @@ def adapter_model(folder: str, attention: str | None = None) -> Any:
     Args:
         attention: 'eager' where its probabilities are needed; by default the library's choice.
     """
-    require_training()
+    require("train", "training")
     from adapters import AutoAdapterModel
     from transformers import AutoConfig
 
