@@ -61,8 +61,10 @@ def requests_of(count: int, most: int, seed: int = 1) -> list[Body]:
 
 
 def in_process(spec: str, bodies: Sequence[Body], seconds: float) -> tuple[list[Any], float]:
-    """Scores of each request by its documents' places, and pairs a second; the last answers are
-    computed beyond the seconds, untimed."""
+    """Scores of each request by its documents' places, and pairs a second.
+
+    Requests that are left when the seconds are over are scored, too, and not counted.
+    """
     from polyrank.rerankers.load import load_reranker
 
     reranker: Any = load_reranker(spec, fallback="none")
