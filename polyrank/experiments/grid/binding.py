@@ -21,6 +21,7 @@ from polyrank.training.examples.rows import existing, read_rows
 from polyrank.training.loop.steps import digest
 
 RECORD = "grid.json"
+MADE = ("teachers", "transfers", "backbones", "cells")  # folders of what a grid makes
 
 
 def bind(grid: Grid, tasks: Tasks, work: Path) -> None:
@@ -30,13 +31,13 @@ def bind(grid: Grid, tasks: Tasks, work: Path) -> None:
         UsageError: the folder is of another grid; every difference is named.
         DataError: data that cannot be read; it binds nothing.
     """
-    path, made = work / RECORD, work / "cells"
+    path = work / RECORD
     if path.is_file():
         store.check(work, _read(path, work), binding(grid, tasks))
         return
-    if made.exists():
+    if made := [name for name in MADE if (work / name).exists()]:
         raise UsageError(
-            f"{made} holds trainings, and no {RECORD} says what they were made of.\n"
+            f"{work} holds {', '.join(made)}, and no {RECORD} says what they were made of.\n"
             f"Start anew after:  rm -r {work}\nor keep it, and give another --work."
         )
     for queries, passages in grid.rows():

@@ -158,7 +158,7 @@ def test_parts_of_a_transfer_are_bound(grid, tmp_path):
         bound(grid, tmp_path / "w")
 
 
-def test_wrong_data_binds_nothing_and_cells_of_unknown_origin_are_refused(grid, tmp_path):
+def test_wrong_data_binds_nothing_and_what_nobody_bound_is_refused(grid, tmp_path):
     rows = Path("rows.jsonl").read_text()
     Path("rows.jsonl").write_text("{}")
     with pytest.raises(DataError):
@@ -166,7 +166,7 @@ def test_wrong_data_binds_nothing_and_cells_of_unknown_origin_are_refused(grid, 
     Path("rows.jsonl").write_text(rows)
     bound(grid, tmp_path / "w")
     (tmp_path / "old/cells").mkdir(parents=True)
-    with pytest.raises(UsageError, match="no grid.json says what they were made of"):
+    with pytest.raises(UsageError, match="holds cells, and no grid.json says what"):
         bound(grid, tmp_path / "old")
 
 
