@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from polyrank.locks import locked
 from polyrank.progress import note
 
 
@@ -53,5 +54,6 @@ def grid(
         for cell in wanted.cells():
             print(cell.folder)
         return
-    print(write_report(wanted, run_grid(wanted, work, note), output))
+    with locked(work, inside=True):
+        print(write_report(wanted, run_grid(wanted, work, note), output))
     note(f"wrote {output / 'report.md'}, results.json and ranks.svg beside it")

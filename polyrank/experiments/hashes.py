@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 
-from polyrank.collections.records import Document, Query
+from polyrank.collections.records import Document, Judgement, Query
 
 
 def queries_hash(queries: Iterable[Query]) -> str:
@@ -17,6 +17,11 @@ def queries_hash(queries: Iterable[Query]) -> str:
 def documents_hash(documents: Iterable[Document]) -> str:
     """Over ids, languages, titles and texts, in order."""
     return _hash([d.id, d.language, d.title, d.text] for d in documents)
+
+
+def judgements_hash(judgements: Iterable[Judgement]) -> str:
+    """Over the ids of query and document, and the relevance, in order."""
+    return _hash([j.query_id, j.document_id, str(j.relevance)] for j in judgements)
 
 
 def _hash(rows: Iterable[list[str | None]]) -> str:

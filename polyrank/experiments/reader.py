@@ -17,9 +17,8 @@ from polyrank.experiments.specification import (
     Specification,
     System,
     Task,
-    slug,
 )
-from polyrank.experiments.yaml_lines import Fields, Node, each, read_yaml, text_of
+from polyrank.experiments.yaml_lines import Fields, Node, check_names, each, read_yaml, text_of
 from polyrank.languages.tags import normalise
 
 _TOP = ("title", "about", "seed", "measures", "cut", "search_depth", "defaults", "collections")
@@ -230,24 +229,19 @@ def _known(fields: Fields, key: str, names: list[str]) -> tuple[str, ...] | None
 
 def _check_systems(root: Node, systems: list[System], groups: tuple[Group, ...]) -> None:
     """Refuse names that stand twice or are too alike for files, and unknown first stages."""
-    seen: dict[str, System] = {}
-    for system in systems:
-        where = Node(None, system.line, root.path)
-        other = seen.get(slug(system.name))
-        if other is not None:
-            where.wrong(
-                f"the names {system.name!r} and {other.name!r} (line {other.line}) are the same "
-                "as names of files; make them differ in a letter"
-            )
-        if system.over is not None and system.over not in {s.name for s in seen.values()}:
+    places = [Node(None, system.line, root.path) for system in systems]
+    names = [system.name for system in systems]
+    check_names(zip(names, places, strict=True))
+    for number, (system, where) in enumerate(zip(systems, places, strict=True)):
+        above = names[:number]
+        if system.over is not None and system.over not in above:
             where.wrong(
                 f"{system.name!r} is over {system.over!r}, which is not a system above it; "
-                f"those are: {', '.join(s.name for s in seen.values()) or 'none'}"
+                f"those are: {', '.join(above) or 'none'}"
             )
         for name in system.only or ():
             if name not in [group.name for group in groups]:
                 where.wrong(f"{system.name!r} is only for {name!r}, which is not a group")
-        seen[slug(system.name)] = system
 
 
 def _comparisons(

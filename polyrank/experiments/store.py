@@ -40,9 +40,10 @@ def check(path: Path, before: Any, now: Binding) -> None:
         return
     lines = list(_differences("", before if isinstance(before, dict) else {}, wanted))
     listed = "\n".join(f"  - {line}" for line in lines[:12])
+    remove = "rm -r" if path.is_dir() else "rm"
     raise UsageError(
         f"{path} was made with other settings, modules or texts:\n{listed}\n"
-        f"Start that part anew after:  rm {path}\nor keep it, and give another --work."
+        f"Start that part anew after:  {remove} {path}\nor keep it, and give another --work."
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,6 +17,7 @@ import yaml
 
 from polyrank.collections.files import open_text
 from polyrank.errors import DataError, first_line
+from polyrank.experiments.specification import slug
 
 _BOOL, _TIME = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp"
 _PLAIN = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null")}
@@ -216,6 +217,25 @@ def integer_of(node: Node, key: str, least: int = 1) -> int:
     if isinstance(node.value, bool) or not isinstance(node.value, int) or node.value < least:
         node.wrong(f"{key!r} must be a whole number of {least} or more, not {_shown(node)}")
     return int(node.value)
+
+
+def check_names(named: Iterable[tuple[str, Node]]) -> None:
+    """Refuse names that stand twice, or that are the same as names of files.
+
+    Raises:
+        DataError: at the second of them.
+    """
+    seen: dict[str, tuple[str, int]] = {}
+    for name, node in named:
+        if slug(name) in seen:
+            other, line = seen[slug(name)]
+            if name == other:
+                node.wrong(f"{name!r} stands twice, on line {line} too; leave one out")
+            node.wrong(
+                f"the names {name!r} and {other!r} (line {line}) are the same as names of files; "
+                "make them differ in a letter"
+            )
+        seen[slug(name)] = name, node.line
 
 
 def _shown(node: Node) -> str:

@@ -6,16 +6,17 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from polyrank.collections.files import writing
-from polyrank.collections.load import load_collection
-from polyrank.collections.records import Collection, Run
+from polyrank.experiments.grid.binding import bind
 from polyrank.experiments.grid.specification import Backbone, Cell, Grid, Teaching, Transfer
 from polyrank.experiments.grid.students import STUDENTS
+from polyrank.experiments.grid.tasks import Tasks
 from polyrank.experiments.grid.transfers import mixed
-from polyrank.experiments.sampling import spread
 from polyrank.experiments.specification import slug
+from polyrank.locks import locked
+from polyrank.modules.folder import new_folder
+from polyrank.rerankers.load import load_reranker
 
 SCORES = "teacher-scores.jsonl"  # the one file that every cell learns from
 Values = dict[str, float]  # pair of languages → value
@@ -26,27 +27,22 @@ def run_grid(grid: Grid, work: Path, tell: Callable[[str], None] = print) -> dic
     """Train and measure every cell; what is in the work folder already is not done again.
 
     Raises:
-        UsageError, DataError: options or data that do not fit; a work folder of another grid.
+        UsageError, DataError: options or data that do not fit; a work folder of another grid, or
+            one in which another process writes.
     """
-    taught = {
-        transfer: teacher_scores(*_teaching_of(grid, transfer, work))
-        for transfer in grid.transfers or (None,)
-    }
-    found: dict[Cell, Values] = {}
-    tasks = _Tasks(grid)
-    cells = grid.cells()
-    for number, cell in enumerate(cells, 1):
-        done = work / "cells" / cell.folder / "values.json"
-        settings = {"train": dict(grid.train), "depth": grid.depth, "measure": grid.measure,
-                    "pairs": [task.name for task in grid.tasks()]}  # fmt: skip
-        values = _kept(done, settings)
-        if values is None:
-            values = _trained_and_measured(grid, cell, taught[cell.transfer], work, tasks)
-            with writing(done) as file:
-                json.dump({"settings": settings, "values": values}, file, indent=1)
-        found[cell] = values
-        shown = ", ".join(f"{pair} {value:.3f}" for pair, value in values.items())
-        tell(f"{number}/{len(cells)} {cell.folder}: {shown}")
+    with locked(work, inside=True):
+        tasks = Tasks(grid)
+        bind(grid, tasks, work)
+        taught = {
+            transfer: teacher_scores(*_teaching_of(grid, transfer, work))
+            for transfer in grid.transfers or (None,)
+        }
+        found: dict[Cell, Values] = {}
+        cells = grid.cells()
+        for number, cell in enumerate(cells, 1):
+            found[cell] = _values(grid, cell, taught[cell.transfer], work, tasks)
+            shown = ", ".join(f"{pair} {value:.3f}" for pair, value in found[cell].items())
+            tell(f"{number}/{len(cells)} {cell.folder}: {shown}")
     return found
 
 
@@ -87,30 +83,19 @@ def teacher_scores(teaching: Teaching, work: Path) -> Rows:
     return path, teaching.passages
 
 
-def _kept(path: Path, settings: dict[str, Any]) -> Values | None:
-    """A cell's values, if it was made with these settings."""
-    if not path.is_file():
-        return None
-    record = json.loads(path.read_text(encoding="utf-8"))
-    values: Values = record["values"]
-    return values if record["settings"] == settings else None
-
-
-def _trained_and_measured(grid: Grid, cell: Cell, rows: Rows, work: Path, tasks: _Tasks) -> Values:
-    from polyrank.rerankers.base import rerank_run
-    from polyrank.rerankers.load import load_reranker
-
-    base = start_of(cell.backbone, work)
-    module = work / "cells" / cell.folder / "module"
+def _values(grid: Grid, cell: Cell, rows: Rows, work: Path, tasks: Tasks) -> Values:
+    """What a cell measures, kept beside its module."""
+    path = work / "cells" / cell.folder / "values.json"
+    if path.is_file():
+        kept: Values = json.loads(path.read_text(encoding="utf-8"))
+        return kept
+    base, module = start_of(cell.backbone, work), path.with_name("module")
     if not module.exists():
-        train = STUDENTS[cell.student]
         options = {**grid.train, "source": grid.teaching.source}
-        train(base, *rows, module, cell.loss, cell.seed, options)
-    reranker = load_reranker(module, base=base, routing="none")
-    values = {}
-    for name, (texts, first) in tasks.each():
-        run = rerank_run(reranker, texts, first, progress=False).run
-        values[name] = tasks.value(run, texts)
+        STUDENTS[cell.student].train(base, *rows, module, cell.loss, cell.seed, options)
+    values = tasks.measured(load_reranker(module, base=base, routing="none"))
+    with writing(path) as file:
+        json.dump(values, file, indent=1)
     return values
 
 
@@ -119,45 +104,20 @@ def start_of(backbone: Backbone, work: Path) -> str:
     if not backbone.random:
         return backbone.base
     folder = work / "backbones" / slug(backbone.name) / "base"
-    if not (folder / "config.json").is_file():
-        import torch
-        from transformers import AutoModel
-
-        from polyrank.base import load_base
-
-        like = load_base(backbone.base)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            AutoModel.from_config(like.model.config).save_pretrained(folder)
-        like.tokenizer.save_pretrained(folder)
+    if not folder.exists():
+        with new_folder(folder) as made:
+            _write_random(backbone.base, made)
     return str(folder)
 
 
-class _Tasks:
-    """The pairs that are measured, with BM25's candidates; the same for every cell."""
+def _write_random(base: str, folder: Path) -> None:
+    import torch
+    from transformers import AutoModel
 
-    def __init__(self, grid: Grid) -> None:
-        self.grid = grid
-        self._made: dict[str, tuple[Collection, Run]] = {}
+    from polyrank.base import load_base
 
-    def each(self) -> list[tuple[str, tuple[Collection, Run]]]:
-        """Name, texts and candidates of each pair."""
-        from polyrank.index.lexical import BM25
-
-        for task in self.grid.tasks():
-            if task.name in self._made:
-                continue
-            source = task.collection.source_of(task.queries, task.documents)
-            whole = load_collection(source, queries=task.queries, documents=task.documents)
-            texts = spread(whole, task.collection.queries, task.place)
-            index = BM25(list(texts.documents.values()))
-            self._made[task.name] = texts, index.search(texts.queries.values(), self.grid.depth)
-        return list(self._made.items())
-
-    def value(self, run: Run, texts: Collection) -> float:
-        """The mean of the measure."""
-        from polyrank.evaluation import evaluate
-
-        per_query = evaluate(run, texts.qrels, [self.grid.measure]).per_query
-        values = list(per_query[self.grid.measure].values())
-        return sum(values) / len(values)
+    like = load_base(base)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        AutoModel.from_config(like.model.config).save_pretrained(folder)
+    like.tokenizer.save_pretrained(folder)

@@ -11,7 +11,15 @@ from typing import Any
 from polyrank.errors import UsageError
 from polyrank.experiments.grid.students import STUDENTS
 from polyrank.experiments.specification import Collection, Task, slug
-from polyrank.experiments.yaml_lines import Fields, Node, each, integer_of, read_yaml, text_of
+from polyrank.experiments.yaml_lines import (
+    Fields,
+    Node,
+    check_names,
+    each,
+    integer_of,
+    read_yaml,
+    text_of,
+)
 from polyrank.languages.tags import normalise
 from polyrank.rerankers.scales import SCALES
 
@@ -141,6 +149,14 @@ class Grid:
         axes = (transfers, self.backbones, self.students, self.losses, self.seeds)
         return [Cell(*choice) for choice in product(*axes)]
 
+    def rows(self) -> list[tuple[Path, Path | None]]:
+        """Every file that is learned from, with its passages."""
+        parts = [part for transfer in self.transfers for part in transfer.parts]
+        if parts:
+            return [(part.queries, part.passages) for part in parts]
+        assert self.teaching.queries is not None  # the file names these or transfers
+        return [(self.teaching.queries, self.teaching.passages)]
+
     def tasks(self) -> list[Task]:
         """Every pair of languages that is measured."""
         return [Task(self.collection, *pair, i) for i, pair in enumerate(self.collection.pairs)]
@@ -150,12 +166,13 @@ def read_grid(path: str | Path) -> Grid:
     """Read a grid's file.
 
     Raises:
-        DataError: with file and line: an unknown or missing key, a wrong type, an unknown student
-            or loss.
+        DataError: with file and line: an unknown or missing key, a wrong type, an unknown student,
+            loss, kind or measure, or a name that stands twice, also as the name of a file.
     """
     root = read_yaml(path)
     fields = Fields(root, "a grid", TOP)
     found = Fields(fields.node_of("evaluate"), "'evaluate'", EVALUATE)
+    students = _students(fields)
     return Grid(
         path=Path(path),
         title=fields.required("title"),
@@ -163,13 +180,13 @@ def read_grid(path: str | Path) -> Grid:
         teaching=_teaching(fields.node_of("data"), "transfers" in fields),
         transfers=_transfers(fields.values["transfers"]) if "transfers" in fields else (),
         backbones=_backbones(fields.node_of("backbones")),
-        students=_students(fields),
+        students=students,
         losses=_losses(fields.node_of("losses")),
-        seeds=tuple(integer_of(one, "seeds", 0) for one in each(fields.node_of("seeds"))),
-        train=_training(fields.node_of("train")),
+        seeds=_seeds(fields.node_of("seeds")),
+        train=_training(fields.node_of("train"), students),
         collection=_collection(found),
         depth=found.integer("depth", 20) or 20,
-        measure=found.text("measure", "nDCG@10") or "",
+        measure=_measure(found),
     )
 
 
@@ -194,6 +211,7 @@ def _teaching(node: Node, transfers: bool) -> Teaching:
 def _transfers(node: Node) -> tuple[Transfer, ...]:
     if not isinstance(node.value, dict) or not node.value:
         node.wrong("'transfers' is a mapping from names to lists of parts")
+    check_names(node.value.items())
     return tuple(
         Transfer(name, tuple(_part(name, one) for one in each(parts)))
         for name, parts in node.value.items()
@@ -212,6 +230,7 @@ def _part(name: str, node: Node) -> Part:
 def _backbones(node: Node) -> tuple[Backbone, ...]:
     if not isinstance(node.value, dict) or not node.value:
         node.wrong("'backbones' is a mapping from names to bases")
+    check_names(node.value.items())
     found = []
     for name, value in node.value.items():
         if not isinstance(value.value, dict):
@@ -224,13 +243,14 @@ def _backbones(node: Node) -> tuple[Backbone, ...]:
 
 
 def _students(fields: Fields) -> tuple[str, ...]:
-    names = fields.texts("students") or ("cross-encoder",)
-    for name in names:
+    if "students" not in fields:
+        return ("cross-encoder",)
+    found = [(text_of(one, "students"), one) for one in each(fields.values["students"])]
+    for name, node in found:
         if name not in STUDENTS:
-            fields.values["students"].wrong(
-                f"unknown student {name!r}; use one of {', '.join(STUDENTS)}"
-            )
-    return names
+            node.wrong(f"unknown student {name!r}; use one of {', '.join(STUDENTS)}")
+    check_names(found)
+    return tuple(name for name, _ in found)
 
 
 def _losses(node: Node) -> tuple[str, ...]:
@@ -240,15 +260,30 @@ def _losses(node: Node) -> tuple[str, ...]:
     found = []
     for one in each(node):
         try:
-            found.append(parse_loss(text_of(one, "losses")).name)
+            found.append((parse_loss(text_of(one, "losses")).name, one))
         except UsageError as error:
             one.wrong(str(error))
-    return tuple(found)
+    check_names(found)
+    return tuple(name for name, _ in found)
 
 
-def _training(node: Node) -> dict[str, Any]:
+def _seeds(node: Node) -> tuple[int, ...]:
+    found = [(integer_of(one, "seeds", 0), one) for one in each(node)]
+    check_names((str(seed), one) for seed, one in found)
+    return tuple(seed for seed, _ in found)
+
+
+def _training(node: Node, students: tuple[str, ...]) -> dict[str, Any]:
+    """Options of training, with a kind that every student can be of."""
+    from polyrank.training.kinds import part_of
+
     fields = Fields(node, "'train'", TRAIN)
     found: dict[str, Any] = {"kind": fields.text("kind", "full")}
+    for student in students:
+        try:
+            part_of(found["kind"], STUDENTS[student].role)
+        except UsageError as error:
+            fields.values.get("kind", node).wrong(str(error))
     for key in ("steps", "batch_queries", "negatives", "length"):
         if key in fields:
             found[key] = fields.integer(key)
@@ -260,6 +295,20 @@ def _training(node: Node) -> dict[str, Any]:
     return found
 
 
+def _measure(fields: Fields) -> str:
+    """A measure by its canonical name; one of lists in several languages has no use here."""
+    from polyrank.evaluation.measures import LanguageMeasure, parse_measure
+
+    name = fields.text("measure", "nDCG@10") or ""
+    try:
+        measure = parse_measure(name)
+    except UsageError as error:
+        fields.values["measure"].wrong(str(error))
+    if isinstance(measure, LanguageMeasure):
+        fields.values["measure"].wrong(f"{name!r} is of lists in several languages, not of pairs")
+    return str(measure)
+
+
 def _collection(fields: Fields) -> Collection:
     pairs = []
     for pair in each(fields.node_of("pairs")):
@@ -267,5 +316,7 @@ def _collection(fields: Fields) -> Collection:
         if len(tags) != 2:
             pair.wrong("a pair is [query language, document language]")
         pairs.append((normalise(tags[0]), normalise(tags[1])))
+        if pairs[-1] in pairs[:-1]:
+            pair.wrong("this pair of languages stands twice; leave one out")
     source = fields.required("source")
     return Collection(source, source, tuple(pairs), fields.integer("queries"))

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from polyrank.training.kinds.contract import LATE_INTERACTION
+from polyrank.training.ranking.architectures import ARCHITECTURES
 
 Train = Callable[[str, Path, "Path | None", Path, str, int, Mapping[str, Any]], None]
 
 
-def _of_pairs(architecture: str) -> Train:
+@dataclass(frozen=True)
+class Student:
+    """What a student is trained as, a role of `polyrank.training.kinds`, and how."""
+
+    role: str
+    train: Train
+
+
+def _of_pairs(architecture: str) -> Student:
     def train(
         base: str, rows: Path, passages: Path | None, output: Path, loss: str, seed: int,
         options: Mapping[str, Any],
@@ -21,7 +33,7 @@ def _of_pairs(architecture: str) -> Train:
             architecture=architecture, **options,
         )  # fmt: skip
 
-    return train
+    return Student(ARCHITECTURES[architecture].role, train)
 
 
 def _of_tokens(
@@ -30,7 +42,6 @@ def _of_tokens(
 ) -> None:  # fmt: skip
     """Late interaction: the shared weights move (full), or a ranking adapter or mask."""
     from polyrank.training.kinds import part_of
-    from polyrank.training.kinds.contract import LATE_INTERACTION
     from polyrank.training.late_interaction.train_late_interaction import train_late_interaction
 
     chosen = {**options, "recipe": part_of(options["kind"], LATE_INTERACTION).recipe}
@@ -41,8 +52,8 @@ def _of_tokens(
     )
 
 
-STUDENTS: Mapping[str, Train] = {
+STUDENTS: Mapping[str, Student] = {
     "cross-encoder": _of_pairs("cross-encoder"),
     "multi-view": _of_pairs("multi-view"),
-    "late-interaction": _of_tokens,
+    "late-interaction": Student(LATE_INTERACTION, _of_tokens),
 }

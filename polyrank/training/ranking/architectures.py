@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from polyrank.errors import UsageError
 from polyrank.training.kinds.contract import MULTI_VIEW, RANKING, Fitted, Ground, Part
@@ -52,9 +52,9 @@ class Architecture(Protocol):
 class CrossEncoder:
     """A head over the first token: one logit a pair."""
 
-    role: str = field(default=RANKING, init=False)
-    loss: str = field(default="infonce", init=False)
-    reserved: int = field(default=0, init=False)
+    role: ClassVar[str] = RANKING
+    loss: ClassVar[str] = "infonce"
+    reserved: ClassVar[int] = 0
 
     def about(self) -> Mapping[str, Any]:
         return {}
@@ -83,10 +83,10 @@ class MultiView:
         orthogonality: weight of keeping the anchors of a query apart.
     """
 
+    role: ClassVar[str] = MULTI_VIEW
+    loss: ClassVar[str] = "infonce(temperature=0.8)"
     views: int = VIEWS
     orthogonality: float = ORTHOGONALITY
-    role: str = field(default=MULTI_VIEW, init=False)
-    loss: str = field(default="infonce(temperature=0.8)", init=False)
 
     def __post_init__(self) -> None:
         if self.views < 1 or self.orthogonality < 0:
@@ -150,8 +150,7 @@ def architecture_of(name: str, **options: Any) -> CrossEncoder | MultiView:
     if name not in ARCHITECTURES:
         raise UsageError(f"unknown architecture '{name}'; use {' or '.join(ARCHITECTURES)}")
     given = {option: value for option, value in options.items() if value is not None}
-    fields = ARCHITECTURES[name].__dataclass_fields__
-    own = {option for option, each in fields.items() if each.init}
+    own = {field.name for field in fields(ARCHITECTURES[name])}
     if idle := sorted(set(given) - own):
         raise UsageError(f"--{idle[0]} would be ignored by the architecture '{name}'; leave it out")
     return ARCHITECTURES[name](**given)

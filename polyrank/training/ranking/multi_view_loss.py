@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 from polyrank.training.loop.processes import gather
 from polyrank.training.loop.steps import Batch
 from polyrank.training.losses import Loss
-from polyrank.training.ranking.ranking_loss import own_lists
+from polyrank.training.ranking.ranking_loss import as_lists, own_lists
 
 
 class MultiViewLoss:
@@ -32,16 +32,9 @@ class MultiViewLoss:
         own = own_lists(batch)
         vectors = model(own["pairs"]).float()  # (own pairs, m, H)
         with torch.autocast(vectors.device.type, enabled=False):
-            scores, anchors = model.head(as_vectors(vectors, own["mask"]), own["mask"])
+            scores, anchors = model.head(as_lists(vectors, own["mask"]), own["mask"])
             loss = self.loss(gather(scores), batch.get("teacher"), batch["mask"])
             return loss + self.weight * orthogonality(gather(anchors))
-
-
-def as_vectors(vectors: Tensor, mask: Tensor) -> Tensor:
-    """Vectors of pairs in row order, (P, m, H), as (B, N, m, H); 0 where there is no pair."""
-    lists = vectors.new_zeros(*mask.shape, *vectors.shape[1:])
-    lists[mask] = vectors
-    return lists
 
 
 def orthogonality(anchors: Tensor) -> Tensor:

@@ -33,10 +33,13 @@ class RankingLoss:
             return self.loss(scores, batch.get("teacher"), batch["mask"])
 
 
-def as_lists(scores: Tensor, mask: Tensor) -> Tensor:
-    """Scores of pairs in row order, without gaps, as (B, N); 0 where there is no pair."""
-    lists = scores.new_zeros(mask.shape)
-    lists[mask] = scores
+def as_lists(values: Tensor, mask: Tensor) -> Tensor:
+    """Values of P pairs in row order, (P, …), as (B, N, …); 0 where there is no pair.
+
+    A value is a score, or what a head makes one of, such as vectors of views, (m, H).
+    """
+    lists = values.new_zeros(*mask.shape, *values.shape[1:])
+    lists[mask] = values
     return lists
 
 

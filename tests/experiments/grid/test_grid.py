@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from polyrank.errors import DataError
+from polyrank.errors import DataError, UsageError
+from polyrank.experiments.grid.binding import bind
 from polyrank.experiments.grid.report import by_block, markdown, name_of, write_report
 from polyrank.experiments.grid.run import run_grid, start_of
 from polyrank.experiments.grid.specification import Backbone, read_grid
+from polyrank.experiments.grid.tasks import Tasks
 from polyrank.experiments.grid.transfers import mixed
+from polyrank.locks import locked
 
 SHIPPED = sorted((Path(__file__).parents[3] / "experiments/grids").glob("*.yaml"))
 FILE = """\
@@ -83,6 +86,97 @@ def test_from_training_to_the_report(grid, tmp_path):
     before = values.stat().st_mtime_ns
     assert run_grid(wanted, tmp_path / "w", told.append) == found  # nothing is done again
     assert values.stat().st_mtime_ns == before
+    edited(grid, "steps: 1", "steps: 4")
+    with pytest.raises(UsageError, match="train: steps was 1 and is now 4"):
+        run_grid(read_grid(grid), tmp_path / "w")
+
+
+def bound(grid, work):
+    found = read_grid(grid)
+    bind(found, Tasks(found), work)
+
+
+def edited(grid, old, new):
+    assert old in grid.read_text()
+    grid.write_text(grid.read_text().replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("steps: 1", "steps: 4", "train: steps was 1 and is now 4"),
+        ("queries: 3", "queries: 2", "evaluate: queries was 3 and is now 2"),
+        ("depth: 3", "depth: 2", "evaluate: depth was 3 and is now 2"),
+        ("nDCG@3", "RR", 'evaluate: measure was "nDCG@3" and is now "RR"'),
+        ("start: random", "start: pretrained", "two: random was true and is now false"),
+        ("passages.jsonl}", "passages.jsonl, teacher: squad}", "data: teachers was .* is now .*"),
+        ("passages.jsonl}", "passages.jsonl, mine: 1}", "data: mine was 0 and is now 1"),
+    ],
+)
+def test_a_work_folder_of_other_settings_is_refused(grid, tmp_path, old, new, message):
+    work = tmp_path / "w"
+    bound(grid, work)
+    bound(grid, work)  # the same again
+    edited(grid, old, new)
+    with pytest.raises(UsageError, match=rf"{message}(?s:.*)rm -r {work}\n"):
+        bound(grid, work)
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("rows.jsonl", "data: queries was"),
+        ("passages.jsonl", "data: passages was"),
+        ("beir/corpus.jsonl", "en→en: documents was"),
+        ("beir/queries.jsonl", "en→en: queries was"),
+        ("beir/qrels/test.tsv", "en→en: judgements was"),
+    ],
+)
+def test_a_work_folder_of_other_data_is_refused(grid, tmp_path, file, message):
+    bound(grid, tmp_path / "w")
+    path = tmp_path / file
+    text = path.read_text()
+    new = text.replace("\t1\n", "\t2\n") if path.suffix == ".tsv" else text.replace("old", "odd")
+    path.write_text(new)
+    with pytest.raises(UsageError, match=message):
+        bound(grid, tmp_path / "w")
+
+
+def test_a_grid_grows_by_seeds_losses_and_students(grid, tmp_path):
+    bound(grid, tmp_path / "w")
+    edited(grid, "seeds: [1, 2]", "seeds: [1, 2, 3]\nstudents: [cross-encoder, late-interaction]")
+    edited(grid, "ranknet", "ranknet, adr_mse")
+    bound(grid, tmp_path / "w")
+
+
+def test_parts_of_a_transfer_are_bound(grid, tmp_path):
+    part = "{queries: rows.jsonl, passages: passages.jsonl%s}"
+    edited(grid, part % "", "{}\ntransfers: {one: %s}" % (part % ", share: 0.5"))
+    bound(grid, tmp_path / "w")
+    edited(grid, "share: 0.5", "share: 0.25")
+    with pytest.raises(UsageError, match="one: part 1: share was 0.5 and is now 0.25"):
+        bound(grid, tmp_path / "w")
+
+
+def test_wrong_data_binds_nothing_and_what_nobody_bound_is_refused(grid, tmp_path):
+    rows = Path("rows.jsonl").read_text()
+    Path("rows.jsonl").write_text("{}")
+    with pytest.raises(DataError):
+        bound(grid, tmp_path / "w")
+    Path("rows.jsonl").write_text(rows)
+    bound(grid, tmp_path / "w")
+    (tmp_path / "old/cells").mkdir(parents=True)
+    with pytest.raises(UsageError, match="holds cells, and no grid.json says what"):
+        bound(grid, tmp_path / "old")
+
+
+def test_one_process_writes_in_a_work_folder(grid, tmp_path, monkeypatch):
+    from polyrank import locks
+
+    with locked(tmp_path / "w", inside=True):
+        monkeypatch.setattr(locks, "_held", set())  # as another process
+        with pytest.raises(UsageError, match="is being written by another process"):
+            run_grid(read_grid(grid), tmp_path / "w")
 
 
 def test_transfers_mix_rows_of_two_languages(grid, tmp_path):
@@ -121,6 +215,22 @@ def test_a_random_start_has_the_shape_and_no_weights(tiny_bert, tmp_path):
     assert ours.shape == theirs.shape and not torch.allclose(ours, theirs)
 
 
+def test_a_random_start_that_is_cut_leaves_nothing(tiny_bert, tmp_path, monkeypatch):
+    """The weights are written before the tokenizer; without it the folder is no base."""
+    from transformers import PreTrainedTokenizerBase
+
+    def killed(self, folder):
+        raise KeyboardInterrupt
+
+    backbone = Backbone("new", str(tiny_bert), random=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(PreTrainedTokenizerBase, "save_pretrained", killed)
+        with pytest.raises(KeyboardInterrupt):
+            start_of(backbone, tmp_path)
+    assert not list(tmp_path.glob("backbones/new/*"))
+    assert (Path(start_of(backbone, tmp_path)) / "tokenizer.json").is_file()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -129,13 +239,39 @@ def test_a_random_start_has_the_shape_and_no_weights(tiny_bert, tmp_path):
         ("start: random", "start: new", "'start' is 'new'"),
         ("seeds: [1, 2]", "seeds: [-1]", "'seeds' must be a whole number"),
         ("[[en, en]]", "[[en]]", "a pair is"),
+        ("[[en, en]]", "[[en, en], [EN, en]]", "this pair of languages stands twice"),
         ("steps: 1", "rate: 0", "'rate' is a number above 0"),
+        ("nDCG@3", "nDGC@3", "unknown measure 'nDGC@3'"),
+        ("nDCG@3", "PEER@3", "'PEER@3' is of lists in several languages"),
+        ("kind: adapter", "kind: adaptr", "'adaptr' cannot be trained for the role 'ranking'; use"),
+        (
+            "train: {kind: adapter",
+            "students: [cross-encoder, multi-view]\ntrain: {kind: mask",
+            "'mask' cannot be trained for the role 'multi-view'",
+        ),
+        ("one:", "Two:", r"the names 'two' and 'Two' \(line 3\) are the same as names of files"),
+        ("margin-mse", "infonce", r"'infonce' stands twice, on line 4 too"),
+        ("ranknet", "margin_mse", "'margin_mse' stands twice"),
+        ("[1, 2]", "[1, 2, 1]", "'1' stands twice"),
+        ("losses:", "students: [multi-view, multi-view]\nlosses:", "'multi-view' stands twice"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(grid, old, new, message):
-    grid.write_text(grid.read_text().replace(old, new))
+    edited(grid, old, new)
     with pytest.raises(DataError, match=rf"grid.yaml:\d+: .*{message}"):
         read_grid(grid)
+
+
+def test_transfers_that_share_a_folder_are_refused(grid):
+    part = "{queries: rows.jsonl, passages: passages.jsonl}"
+    edited(grid, part, f"{{}}\ntransfers: {{10 %: {part}, '10': {part}}}")
+    with pytest.raises(DataError, match="the names '10' and '10 %' .* the same as names of files"):
+        read_grid(grid)
+
+
+def test_a_measure_goes_by_its_canonical_name(grid):
+    edited(grid, "nDCG@3", "MRR@3")
+    assert read_grid(grid).measure == "RR@3"
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

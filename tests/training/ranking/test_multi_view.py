@@ -172,6 +172,9 @@ def test_the_order_of_the_candidates_has_no_effect(zoo, tiny_mlm, kind):
     )
     query = Query("q", "sea ice", "en")
     ranking = reranker.rank_request(Request(query, documents))
+    pairs = [(query, document) for document in documents]
+    there, back = reranker.score(pairs), reranker.score(pairs[::-1])[::-1]  # sorted by nobody
+    assert there == pytest.approx(back, abs=1e-5)
     assert ranking.hits == reranker.rank_request(Request(query, documents[::-1])).hits
     fewer = reranker.rank_request(Request(query, documents[:2]))
     scores = {hit.document_id: hit.score for hit in ranking.hits}
