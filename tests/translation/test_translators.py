@@ -121,7 +121,7 @@ def test_how_models_spell_languages():
 
 def test_a_memory_grows_and_survives_a_kill(tmp_path):
     path = tmp_path / "memory.jsonl"
-    assert Kept(reversing, path)(["ab", "cd"], "de", "en") == ["ba", "dc"]
+    assert Kept(reversing, path, "back")(["ab", "cd"], "de", "en") == ["ba", "dc"]
     with path.open("a") as file:
         file.write('{"source": "de", "tar')  # cut
 
@@ -129,7 +129,7 @@ def test_a_memory_grows_and_survives_a_kill(tmp_path):
         assert texts == ["ef"]
         return ["fe"]
 
-    assert Kept(refusing, path)(["cd", "ef"], "de", "en") == ["dc", "fe"]
+    assert Kept(refusing, path, "back")(["cd", "ef"], "de", "en") == ["dc", "fe"]
     known = load_translator(f"memory:{path}")
     assert known(["ef", "ab"], "de", "en") == ["fe", "ba"]
     with pytest.raises(UsageError, match=r"lacks 1 of 2 texts from de to en; the first: 'gh'"):
@@ -137,6 +137,55 @@ def test_a_memory_grows_and_survives_a_kill(tmp_path):
     path.write_text('{"source": "de"}\n')
     with pytest.raises(DataError, match=r"memory.jsonl:1"):
         load_translator(f"memory:{path}")
+
+
+def row_of(text, translation, **more):
+    return {"source": "de", "target": "en", "text": text, "translation": translation, **more}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a line of notes", "1: not JSON"),
+        ('{"_id": "1", "text": "rows of mine"}', "1: no text in 'source'"),
+        ('{"_id": "1"}\n{"source": "de", "tar', "1: no text in 'source'"),
+        (json.dumps(row_of("ab", "x", translator="other")), "1: translated by 'other', not by"),
+        (json.dumps(row_of("ab", "x")), "1: translated by nobody that is named"),
+        (json.dumps(row_of("ab", "x", translator=1)), "1: 'translator' is 1"),
+    ],
+)
+def test_what_is_no_memory_of_this_translator_is_left_as_it_was(tmp_path, content, message):
+    path = tmp_path / "mine"
+    path.write_text(content)
+    with pytest.raises(DataError, match=message):
+        Kept(reversing, path, "back")
+    assert path.read_text() == content
+
+
+def test_the_end_of_a_memory(tmp_path):
+    """Whole but for its line end: kept. Cut in the very first line, or empty: an empty memory."""
+    path, last = tmp_path / "memory.jsonl", json.dumps(row_of("ab", "x", translator="back"))
+    path.write_text(last)
+    assert Kept(reversing, path, "back")(["ab", "cd"], "de", "en") == ["x", "dc"]
+    assert [json.loads(line)["text"] for line in path.read_text().splitlines()] == ["ab", "cd"]
+    for begun in ("", "{", last[:-9]):
+        path.write_text(begun)
+        with pytest.raises(UsageError, match="lacks 1 of 1"):
+            load_translator(f"memory:{path}")(["ab"], "de", "en")
+        assert path.read_text() == begun  # to read changes nothing
+        assert Kept(reversing, path, "back")(["ab"], "de", "en") == ["ba"]
+        assert json.loads(path.read_text())["translation"] == "ba"
+
+
+def test_two_that_write_one_memory_read_each_other(tmp_path):
+    path = tmp_path / "memory.jsonl"
+    one, other = (Kept(reversing, path, "back") for _ in range(2))
+    one(["ab"], "de", "en")
+    other(["ab", "cd"], "de", "en")
+    one(["cd"], "de", "en")
+    assert [json.loads(line)["text"] for line in path.read_text().splitlines()] == ["ab", "cd"]
+    with pytest.raises(UsageError, match="gzipped"):
+        Kept(reversing, tmp_path / "memory.jsonl.gz", "back")
 
 
 def test_human_translations_of_a_collection():
