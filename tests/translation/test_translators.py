@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import socketserver
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from polyrank.errors import DataError, ModuleError, PolyrankError, UsageError
+from polyrank.translation.endpoint import Endpoint
 from polyrank.translation.kept import Kept
 from polyrank.translation.lexicon import likeliest
 from polyrank.translation.translator import load_translator, translated
@@ -59,28 +61,45 @@ def server():
     running.shutdown()
 
 
-def test_an_endpoint(server, monkeypatch):
-    from polyrank.translation import endpoint
-
-    monkeypatch.setattr(endpoint, "WAIT", 0.01)
+def test_an_endpoint(server):
     url, seen = server
-    translator = load_translator(url)
-    translator.batch = 2
+    translator = Endpoint(url, batch=2, wait=0.01)
     assert translator(["ab", "cd", "ef"], "de", "en") == ["ba", "dc", "fe"]
     assert seen[0] == (
         "/translate", {"q": ["ab", "cd"], "source": "de", "target": "en", "format": "text"}
     )  # fmt: skip
     assert len(seen) == 3  # the busy answer was asked for again
     with pytest.raises(PolyrankError, match="refused with 400"):
-        translator(["ab"], "de", "xx")
+        load_translator(url)(["ab"], "de", "xx")
 
 
-def test_an_endpoint_that_is_not_there(monkeypatch):
-    from polyrank.translation import endpoint
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}", "in 2 tries: IncompleteRead"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "in 2 tries: SSH-2.0-OpenSSH_9.6"),
+        (b"HTTP/1.1 200 OK\r\n\r\n<html>", "answered with something other than JSON"),
+    ],
+)
+def test_an_endpoint_that_speaks_otherwise(answer, message):
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            asked = b""
+            while not asked.endswith(b"}"):  # of the body
+                asked += self.request.recv(65536)
+            self.request.sendall(answer)
 
-    monkeypatch.setattr(endpoint, "WAIT", 0.01)
-    with pytest.raises(PolyrankError, match="cannot be reached"):
-        load_translator("http://127.0.0.1:9")(["a"], "de", "en")
+    with socketserver.TCPServer(("127.0.0.1", 0), Handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{running.server_address[1]}"
+        with pytest.raises(PolyrankError, match=message):
+            Endpoint(url, retries=1, wait=0.01)(["a"], "de", "en")
+        running.shutdown()
+
+
+def test_an_endpoint_that_is_not_there():
+    with pytest.raises(PolyrankError, match="cannot be reached in 2 tries: .*refused"):
+        Endpoint("http://127.0.0.1:9", retries=1, wait=0.01)(["a"], "de", "en")
 
 
 def test_a_sequence_to_sequence_model(chat_tokenizer, save_language_model):
