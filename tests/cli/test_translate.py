@@ -135,3 +135,11 @@ def test_gold_that_nobody_translated(polyrank, tmp_path):
     assert result.exit_code == 2 and "in none that is known (unknown)" in result.stderr
     result = polyrank(*asked, "--query-language", "en", "--document-language", "en")
     assert result.exit_code == 0, result.stderr
+
+
+def test_what_a_model_did_not_finish_is_told(polyrank, rows, bart):
+    rows.write_text('{"text": "water"}\n{"text": "ice"}\n')
+    result = polyrank("translate", "--input", rows, "--source", "tr", "--target", "en",
+                      "--translator", bart)  # fmt: skip
+    assert result.exit_code == 0 and len(result.stdout.splitlines()) == 2
+    assert "stopped before their end (2 times)" in result.stderr

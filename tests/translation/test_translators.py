@@ -102,28 +102,38 @@ def test_an_endpoint_that_is_not_there():
         Endpoint("http://127.0.0.1:9", retries=1, wait=0.01)(["a"], "de", "en")
 
 
-def test_a_sequence_to_sequence_model(chat_tokenizer, save_language_model):
+def test_a_sequence_to_sequence_model(bart):
     """What the model itself writes, text by text; sorting and padding change nothing."""
-    from transformers import BartConfig, BartForConditionalGeneration
-
-    config = BartConfig(
-        vocab_size=len(chat_tokenizer), d_model=16, encoder_layers=1, decoder_layers=1,
-        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=16,
-        decoder_ffn_dim=16, max_position_embeddings=64, bos_token_id=1, init_std=0.5,
-        pad_token_id=chat_tokenizer.pad_token_id, eos_token_id=chat_tokenizer.eos_token_id,
-        decoder_start_token_id=1, forced_eos_token_id=None, max_length=8, num_beams=1,
-    )  # fmt: skip
-    folder = save_language_model(BartForConditionalGeneration, config, chat_tokenizer)
-    translator = load_translator(str(folder))
-    texts = ["water", "a longer text about water and ice", "ice"]
-    expected = []
-    for text in texts:
-        ids = translator.tokenizer(text, return_tensors="pt").input_ids
-        written = translator.model.generate(ids)[0]
-        expected.append(translator.tokenizer.decode(written, skip_special_tokens=True).strip())
-    assert translator(texts, "en", "de") == expected
+    translator = load_translator(str(bart))
+    texts = ["water", "water and ice", "ice"]
+    inputs = [translator.tokenizer(text, return_tensors="pt").input_ids for text in texts]
+    room = min(63, 2 * max(ids.shape[1] for ids in inputs) + 32)
+    written = [translator.model.generate(ids, max_new_tokens=room)[0] for ids in inputs]
+    expected = translator.tokenizer.batch_decode(written, skip_special_tokens=True)
+    assert translator(texts, "en", "de") == [text.strip() for text in expected]
     with pytest.raises(ModuleError, match="cannot be read"):
-        load_translator(str(folder.parent / "no"))
+        load_translator(str(bart.parent / "no"))
+
+
+@pytest.mark.parametrize(
+    "forced", [False, True]
+)  # as BART and mBART force an end at the last token
+def test_what_a_sequence_to_sequence_model_cuts_is_counted(bart, tmp_path, forced):
+    translator = load_translator(str(bart))
+    model, end = translator.model, translator.tokenizer.eos_token_id
+    model.generation_config.forced_eos_token_id = end if forced else None
+    model.final_logits_bias[0, end] = -1e4  # never by itself
+    kept = Kept(translator, tmp_path / "memory.jsonl", "bart")
+    kept(["ice", "water " * 80], "en", "de")
+    assert {
+        (note.kind, str(note).split(" of ")[0]): n for note, n in kept.notebook.notes.items()
+    } == {
+        ("cut", f"texts cut to the 64 tokens that {bart} reads, before translation"): 1,
+        ("other", "translations"): 2,
+    }
+    model.final_logits_bias[0, end] = 1e4  # at once
+    before = kept.notebook.notes
+    assert kept(["water"], "en", "de") == [""] and not kept.notebook.notes - before
 
 
 def test_how_models_spell_languages():
