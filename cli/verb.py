@@ -82,7 +82,7 @@ def refuse_inputs(outputs: Mapping[str, Path], params: Mapping[str, Any]) -> Non
     appended = {name: Path(params[name]) for name in KEPT if params.get(name) is not None}
     seen: dict[Path, str] = {}
     for name, path in (*appended.items(), *outputs.items()):
-        refuse_over(path, *read)
+        refuse_over(path, *read, *(appended.values() if name in outputs else ()))
         place = path.resolve()
         if place in seen:
             options = " and ".join(f"--{one.replace('_', '-')}" for one in (seen[place], name))

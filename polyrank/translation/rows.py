@@ -130,14 +130,16 @@ def _spans(row: Row) -> tuple[Span, ...]:
         UsageError: no pairs of numbers.
     """
     spans = row.get("spans", [])
-    pairs = spans if isinstance(spans, list | tuple) else [None]
-    if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs) or any(
-        type(place) is not int for pair in pairs for place in pair
-    ):
+    if not isinstance(spans, list | tuple) or not all(map(_is_span, spans)):
         raise UsageError(
             f"the spans of row {_name(row)} are {spans!r}; give pairs of characters, [[0, 4], …]"
         )
-    return tuple((start, end) for start, end in pairs)
+    return tuple((start, end) for start, end in spans)
+
+
+def _is_span(value: Any) -> bool:
+    pair = isinstance(value, list | tuple) and len(value) == 2
+    return pair and all(type(place) is int for place in value)
 
 
 def _name(row: Row) -> str:

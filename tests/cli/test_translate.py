@@ -112,7 +112,8 @@ def test_a_memory_is_no_output_and_no_input(polyrank, rows, memory, tmp_path, ex
     if exists:
         both.write_text("")
     result = polyrank(*asked, "--input", rows, "--memory", both, option, both)
-    assert result.exit_code == 2 and "--memory and " + option in result.stderr
+    told = "is read, and would be overwritten" if exists else f"--memory and {option} are both"
+    assert result.exit_code == 2 and told in result.stderr
     assert both.exists() == exists
     result = polyrank(*asked, "--input", rows, "--memory", rows)
     assert result.exit_code == 2 and "is read, and would be overwritten" in result.stderr
