@@ -153,7 +153,7 @@ def rerank(
         collection, queries, documents, query_language, document_language, split,
         missing_judged.value,
     )  # fmt: skip
-    texts = translating.with_options(texts, translate.value, translator, memory, collection)
+    texts = translating.with_options(texts, translate.value, translator, memory, collection, split)
     stage = None if run is not None else first_stage or FirstStage.dense
 
     search = partial(
@@ -161,6 +161,7 @@ def rerank(
         texts, stage or FirstStage.dense, str(spec.base), (depth or 100) + exclude_self, limit,
         device, analysis, precision,
     )  # fmt: skip
+    # The memory is not among them: its rows are this translator's own, so none changes a text.
     asked = {
         "split": split,
         "query-language": query_language,

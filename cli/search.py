@@ -172,7 +172,9 @@ def search(
             collection, queries, documents, query, query_language, document_language, split,
             missing_judged.value,
         )  # fmt: skip
-        texts = translating.with_options(texts, translate.value, translator, memory, collection)
+        texts = translating.with_options(
+            texts, translate.value, translator, memory, collection, split
+        )
         _check_ids(texts, output)
         decomposer = None
         if decompose is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -78,10 +78,12 @@ def translate(
     if source == target:
         raise UsageError(f"--source and --target are both '{source}'; give two languages")
     names = tuple(fields or FIELDS)
-    translation = RowTranslation(
-        translating.kept(translator, memory), source, target, names, marked, back
-    )
-    asked = _rows(input_) if input_ is not None else _records(str(collection), what.value, source)
+    using = translating.kept(translator, memory)
+    translation = RowTranslation(using, source, target, names, marked, back)
+    if input_ is not None:
+        asked = _rows(input_, translation.check)
+    else:
+        asked = _records(str(collection), what.value, source)
     lost: list[Failed] = []
     made = 0
     with writing(output) as file:
@@ -99,6 +101,7 @@ def translate(
     if failed is not None:
         with writing(failed) as file:
             file.writelines(json.dumps(r.record(), ensure_ascii=False) + "\n" for r in lost)
+    translating.report(using)
     note(f"translated {made} rows" + (f"; {len(lost)} in {failed}" if failed else ""))
 
 
@@ -108,21 +111,19 @@ def _first(rows: Iterator[dict[str, Any]], limit: int | None) -> Iterator[dict[s
     return rows if limit is None else islice(rows, limit)
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
+def _rows(path: Path, check: Callable[[dict[str, Any]], None]) -> Iterator[dict[str, Any]]:
     """JSON objects of a file.
 
     Raises:
-        DataError: a line that is none.
+        DataError: a line that is none, or that `check` refuses.
     """
-    from polyrank.collections.files import numbered_lines, parse_json
+    from polyrank.collections.jsonl import iter_objects
 
-    for number, line in numbered_lines(path):
+    for number, row in iter_objects(path):
         try:
-            row = parse_json(line)
-        except ValueError as error:
-            raise DataError(path, number, f"not JSON: {error}") from error
-        if not isinstance(row, dict):
-            raise DataError(path, number, "expected a JSON object")
+            check(row)
+        except UsageError as error:
+            raise DataError(path, number, str(error)) from None
         yield row
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from polyrank.errors import UsageError
 from polyrank.translation.presets import TRANSLATING
 
+from . import rerankers
+
 if TYPE_CHECKING:
     from polyrank.collections.records import Collection
     from polyrank.translation.translator import Translator
@@ -34,25 +36,24 @@ def with_options(
     translator: str | None,
     memory: Path | None,
     collection: str | None,
+    split: str | None,
 ) -> Collection:
     """The texts as the options say.
 
     Args:
-        collection: its name, where 'gold' finds queries in the documents' language.
+        collection, split: where 'gold' finds queries in the documents' language.
     """
-    from polyrank.translation.presets import with_translations
+    from polyrank.translation.presets import with_gold, with_translations
 
-    if preset != "gold":
-        made = None if translator is None else kept(translator, memory)
-        return with_translations(texts, preset, made)
-    from polyrank.collections.load import load_collection
-
-    languages = {document.language for document in texts.documents.values()}
-    if collection is None or len(languages) != 1:
-        raise UsageError("--translate gold takes a --collection and one --document-language")
-    (language,) = languages
-    human = load_collection(collection, queries=language, documents=language)
-    return with_translations(texts, preset, gold=human.queries)
+    if preset == "gold":
+        if collection is None:
+            raise UsageError("--translate gold takes a --collection, where its queries are")
+        return with_gold(texts, collection, split)
+    made = None if translator is None else kept(translator, memory)
+    found = with_translations(texts, preset, made)
+    if made is not None:
+        report(made)
+    return found
 
 
 def kept(translator: str, memory: Path | None) -> Translator:
@@ -61,4 +62,11 @@ def kept(translator: str, memory: Path | None) -> Translator:
     from polyrank.translation.translator import load_translator
 
     made = load_translator(translator)
-    return made if memory is None else Kept(made, memory)
+    return made if memory is None else Kept(made, memory, translator)
+
+
+def report(translator: Translator) -> None:
+    """What a translator cut or assumed, on stderr."""
+    from polyrank.translation.translator import notebook_of
+
+    rerankers.report(notebook_of(translator))

@@ -25,7 +25,8 @@ OUTPUTS = (  # parameters that name what is written
     "failed",
 )
 LANGUAGES = ("language", "query_language", "document_language")  # that are one tag
-BOTH = ("work", "zoo", "memory")  # that name what is written and read
+BOTH = ("work", "zoo")  # that name folders that are written and read
+KEPT = ("memory",)  # that name files that are read, and appended to
 
 
 class Verb(TyperCommand):
@@ -70,7 +71,7 @@ def outputs_of(params: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
 
 
 def refuse_inputs(outputs: Mapping[str, Path], params: Mapping[str, Any]) -> None:
-    """Refuse an output that is also an input, or another output.
+    """Refuse an output, or a file that is appended to, that is also an input or another output.
 
     Raises:
         UsageError: such an output, by whatever name it is called.
@@ -78,9 +79,10 @@ def refuse_inputs(outputs: Mapping[str, Path], params: Mapping[str, Any]) -> Non
     from polyrank.collections.files import refuse_over
 
     read = [path for name, value in params.items() for path in _paths(name, value)]
+    appended = {name: Path(params[name]) for name in KEPT if params.get(name) is not None}
     seen: dict[Path, str] = {}
-    for name, path in outputs.items():
-        refuse_over(path, *read)
+    for name, path in (*appended.items(), *outputs.items()):
+        refuse_over(path, *read, *(appended.values() if name in outputs else ()))
         place = path.resolve()
         if place in seen:
             options = " and ".join(f"--{one.replace('_', '-')}" for one in (seen[place], name))
@@ -111,11 +113,12 @@ def check_values(params: Mapping[str, Any]) -> None:
 
 
 def _paths(name: str, value: Any) -> Iterator[Path]:
-    """The files and folders that a parameter names; a text may name one: a model's, or ky=FILE."""
-    if name in (*OUTPUTS, *BOTH):
+    """The files and folders that a parameter names; a text may name one: a model's, ky=FILE or
+    memory:FILE."""
+    if name in (*OUTPUTS, *BOTH, *KEPT):
         return
     for one in value if isinstance(value, list | tuple) else [value]:
         if isinstance(one, Path):
             yield one
         elif isinstance(one, str) and one and "\0" not in one:
-            yield from map(Path, {one, one.partition("=")[2]} - {""})
+            yield from map(Path, {one, one.partition("=")[2], one.partition(":")[2]} - {""})

@@ -371,6 +371,21 @@ def save_language_model(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def bart(chat_tokenizer, save_language_model):
+    """Folder of a random BART of 64 positions."""
+    from transformers import BartConfig, BartForConditionalGeneration
+
+    config = BartConfig(
+        vocab_size=len(chat_tokenizer), d_model=16, encoder_layers=1, decoder_layers=1,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=16,
+        decoder_ffn_dim=16, max_position_embeddings=64, bos_token_id=1, init_std=0.5,
+        pad_token_id=chat_tokenizer.pad_token_id, eos_token_id=chat_tokenizer.eos_token_id,
+        decoder_start_token_id=1, num_beams=1,
+    )  # fmt: skip
+    return save_language_model(BartForConditionalGeneration, config, chat_tokenizer)
+
+
+@pytest.fixture(scope="session")
 def llama(chat_tokenizer, language_model_sizes, save_language_model):
     """Folder of a random Llama."""
     from transformers import LlamaConfig, LlamaForCausalLM

@@ -73,7 +73,7 @@ def _rows(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in numbered_lines(path):
         if number == 1 and not line.lstrip().startswith(("{", "[")):
             raise DataError(path, number, f"not JSON; {FORMS}")
-        row = _object(line, path, number)
+        row = json_object(line, path, number)
         identity = _id(row, path, number)
         if first.setdefault(identity, number) != number:
             reason = f"the id {identity!r} is already on line {first[identity]}"
@@ -81,7 +81,22 @@ def _rows(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, row
 
 
-def _object(line: str, path: str | Path, number: int) -> dict[str, Any]:
+def iter_objects(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, object) of a JSONL file, whatever its fields are.
+
+    Raises:
+        DataError: a file that cannot be read, or a line that is no JSON object.
+    """
+    for number, line in numbered_lines(path):
+        yield number, json_object(line, path, number)
+
+
+def json_object(line: str, path: str | Path, number: int) -> dict[str, Any]:
+    """The JSON object of a line.
+
+    Raises:
+        DataError: it is none.
+    """
     try:
         row = parse_json(line)
     except (ValueError, RecursionError) as error:
@@ -148,7 +163,7 @@ def _language(row: dict[str, Any], path: str | Path, number: int) -> str | None:
 
 def parse_scored(line: str, path: str | Path, number: int) -> ScoredDocument:
     """One line of a JSONL run: `{"query_id": …, "document_id": …, "score": …}`."""
-    row = _object(line, path, number)
+    row = json_object(line, path, number)
     query_id, document_id = (
         _id({"id": _first(row, (name,), path, number)}, path, number)
         for name in ("query_id", "document_id")

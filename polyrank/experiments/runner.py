@@ -40,7 +40,7 @@ from polyrank.rerankers.base import Request, Reranker, request_of
 from polyrank.runs.fusion import interpolate
 from polyrank.runs.resume import candidates_hash
 from polyrank.translation.kept import Kept
-from polyrank.translation.presets import with_translations
+from polyrank.translation.presets import with_gold, with_translations
 from polyrank.translation.translator import load_translator
 
 PerQuery = dict[str, dict[str, float]]  # measure → query → value
@@ -127,6 +127,9 @@ class Runner:
             found.dates[task] = pair.dates()
             shown = ", ".join(f"{name} {self._first(cell):.3f}" for name, cell in cells.items())
             tell(f"{number}/{len(order)} {task.name}: {shown}")
+        for name, translator in self._translators.items():
+            for line in translator.notebook.notes.lines():
+                tell(f"{name}: {line}")
         return found
 
     def _of(self, task: Task) -> list[System]:
@@ -158,15 +161,12 @@ class Runner:
     def translated(self, system: System, task: Task, texts: Collection) -> Collection:
         """A task's texts as a system has them translated; translations are kept in the folder."""
         if system.translator is None:
-            human = load_collection(
-                task.collection.source_of(task.documents, task.documents),
-                queries=task.documents, documents=task.documents, split=task.collection.split,
-            )  # fmt: skip
-            return with_translations(texts, system.translate, gold=human.queries)
+            source = task.collection.source_of(task.documents, task.documents)
+            return with_gold(texts, source, task.collection.split)
         if system.translator not in self._translators:
             file = f"{slug(system.translator)}-{digest({'translator': system.translator})}.jsonl"
-            made = load_translator(system.translator)
-            self._translators[system.translator] = Kept(made, self.work / "translations" / file)
+            made, path = load_translator(system.translator), self.work / "translations" / file
+            self._translators[system.translator] = Kept(made, path, system.translator)
         return with_translations(texts, system.translate, self._translators[system.translator])
 
     def measure(self, run: Run, texts: Collection) -> tuple[PerQuery, int]:

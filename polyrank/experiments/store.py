@@ -18,8 +18,9 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from polyrank.collections.appended import mended
 from polyrank.collections.files import writing
 from polyrank.collections.records import Run
 from polyrank.collections.trec import read_run, write_run
@@ -144,29 +145,18 @@ def open_scores(path: Path, binding: Binding) -> Scores:
     scores = Scores(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
-        with open(path, "r+b") as file:
-            _cut(file)
-            lines = file.read().decode("utf-8").splitlines()
-        if lines:
-            check(path, _json(path, lines[0], 1).get("binding"), binding)
-            for number, line in enumerate(lines[1:], 2):
+        rows = mended(path, lambda line, number: _json(path, line, number))
+        if rows:
+            check(path, rows[0].get("binding"), binding)
+            for number, row in enumerate(rows[1:], 2):
                 try:
-                    scores._take(_json(path, line, number))
+                    scores._take(row)
                 except (KeyError, AttributeError, TypeError):
                     raise DataError(path, number, "no block of scores; remove this file") from None
             return scores
     with writing(path) as text:
         text.write(json.dumps({"binding": {"format": FORMAT, **binding}}) + "\n")
     return scores
-
-
-def _cut(file: IO[bytes]) -> None:
-    """Remove an unfinished last line, and stand at the beginning."""
-    content = file.read()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        file.truncate(whole)
-    file.seek(0)
 
 
 def _json(path: Path, text: str, line: int | None = None) -> dict[str, Any]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
 
+from polyrank.asking import TRANSIENT, Busy, Unanswered, address, patiently
 from polyrank.errors import PolyrankError
 
-BATCH, TIMEOUT, TRIES, WAIT = 32, 120.0, 3, 2.0  # texts, seconds, and seconds before a try again
+BATCH, TIMEOUT = 32, 120.0  # texts, seconds
 KEY = "POLYRANK_TRANSLATE_KEY"  # in the environment: a server's key, never written anywhere
-BUSY = (429, 502, 503, 504)
 
 
 def by_plain_http(address: str) -> Endpoint:
@@ -33,12 +32,17 @@ class Endpoint:
     Args:
         url: of the server; `/translate` is added where it has no path.
         batch: texts in one request.
+        retries, wait: see `polyrank.asking.patiently`.
+
+    Raises:
+        UsageError: a URL that is none.
     """
 
-    def __init__(self, url: str, batch: int = BATCH) -> None:
+    def __init__(self, url: str, batch: int = BATCH, retries: int = 3, wait: float = 2.0) -> None:
+        address(url)
         bare = url.rstrip("/")
         self.url = bare if bare.count("/") > 2 else f"{bare}/translate"
-        self.batch = batch
+        self.batch, self.retries, self.wait = batch, retries, wait
 
     def __call__(self, texts: Sequence[str], source: str, target: str) -> list[str]:
         """The translations.
@@ -55,7 +59,7 @@ class Endpoint:
         body = {"q": texts, "source": source, "target": target, "format": "text"}
         if key := os.environ.get(KEY):
             body["api_key"] = key
-        answer = self._post(json.dumps(body).encode())
+        answer = self._answer(json.dumps(body).encode())
         found = answer.get("translatedText") if isinstance(answer, dict) else None
         if not isinstance(found, list) or len(found) != len(texts):
             raise PolyrankError(
@@ -64,31 +68,35 @@ class Endpoint:
             )
         return [str(text) for text in found]
 
-    def _post(self, body: bytes) -> object:
-        """The answer; a busy server is asked again.
+    def _answer(self, body: bytes) -> object:
+        """The answer; a server that is busy or lost is asked again.
 
         Raises:
-            PolyrankError: it does not answer.
+            PolyrankError: there is none.
         """
+        try:
+            return json.loads(patiently(lambda: self._post(body), self.retries, self.wait))
+        except Unanswered as error:
+            reason = f"cannot be reached in {error}"
+        except ValueError as error:
+            reason = f"answered with something other than JSON: {error}"
+        raise PolyrankError(
+            f"the translator at {self.url} {reason}\nStart it, or give another --translator."
+        )
+
+    def _post(self, body: bytes) -> bytes:
         request = urllib.request.Request(
             self.url, body, {"Content-Type": "application/json"}, method="POST"
         )
-        for attempt in range(1, TRIES + 1):
-            try:
-                with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
-                    return json.load(response)
-            except urllib.error.HTTPError as error:
-                said = error.read(200).decode(errors="replace")
-                if error.code not in BUSY or attempt == TRIES:
-                    raise PolyrankError(
-                        f"the translator at {self.url} refused with {error.code}: {said}\n"
-                        "Look whether it knows these languages, and is the right address."
-                    ) from error
-            except (OSError, ValueError) as error:
-                if attempt == TRIES or isinstance(error, ValueError):
-                    raise PolyrankError(
-                        f"the translator at {self.url} cannot be reached or understood: {error}\n"
-                        "Start it, or give another --translator."
-                    ) from error
-            time.sleep(WAIT * attempt)
-        raise AssertionError("unreachable")
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+                content: bytes = response.read()
+                return content
+        except urllib.error.HTTPError as error:
+            if error.code in TRANSIENT:
+                raise Busy(error.code, error.headers.get("Retry-After")) from error
+            said = error.read(200).decode(errors="replace")
+            raise PolyrankError(
+                f"the translator at {self.url} refused with {error.code}: {said}\n"
+                "Look whether it knows these languages, and is the right address."
+            ) from error

@@ -37,13 +37,15 @@ class Failure:
 
 
 def mark(item: Marked) -> str:
-    """The text with its markers.
+    """The text with its markers; without spans, as it is.
 
     Raises:
-        ValueError: spans outside the text, empty, or crossing each other, or a text that holds
-            markers of its own.
+        ValueError: spans outside the text, empty, or crossing each other, or a text that has spans
+            and holds markers of its own.
     """
     text, spans = item.text, item.spans
+    if not spans:
+        return text
     if MARKER.search(text):
         raise ValueError(f"the text holds a marker of its own: {MARKER.search(text)[0]}")  # type: ignore[index]
     for start, end in spans:
@@ -66,11 +68,13 @@ def unmark(text: str, count: int) -> Marked:
 
     Args:
         text: as a translator gave it; it may have put spaces into markers.
-        count: how many spans there were.
+        count: how many spans there were; of none, the text is given back as it is.
 
     Raises:
         ValueError: markers that are missing, doubled, unknown or out of order, or around nothing.
     """
+    if not count:
+        return Marked(text)
     plain, last = "", 0
     places: dict[tuple[str, int], int] = {}
     for match in MARKER.finditer(text):

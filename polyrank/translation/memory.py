@@ -3,14 +3,16 @@ texts."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from polyrank.collections.files import numbered_lines
+from polyrank.collections.appended import appended
+from polyrank.collections.jsonl import json_object
 from polyrank.errors import DataError, UsageError
 
 Key = tuple[str, str, str]  # source language, target language, text
+NAMES = ("source", "target", "text", "translation")  # fields of a row, all of them texts
 
 
 class Memory:
@@ -41,34 +43,47 @@ class Memory:
 
 
 def translation_memory(path: str | Path) -> Memory:
-    """What `polyrank translate` wrote: JSON lines with `source`, `target`, `text`, `translation`.
+    """What `--memory` kept, or JSON lines with `source`, `target`, `text`, `translation`; whose
+    translations they are is not asked.
 
     Raises:
         DataError: a malformed line.
     """
-    return Memory(str(path), dict(entries(Path(path))))
+    path = Path(path)
+    rows = appended(path, lambda line, number: entry(line, path, number))
+    return Memory(str(path), {row.key: row.translation for row in rows})
 
 
-def entries(path: Path) -> list[tuple[Key, str]]:
-    """The lines of a memory's file, in their order.
+@dataclass(frozen=True)
+class Entry:
+    """A line of a memory.
+
+    Attributes:
+        key: source language, target language, text.
+        translation: of that text.
+        translator: the name of the one that made it; None where the file was written otherwise.
+    """
+
+    key: Key
+    translation: str
+    translator: str | None = None
+
+
+def entry(line: str, path: Path, number: int) -> Entry:
+    """A line of a memory's file.
 
     Raises:
         DataError: a malformed line.
     """
-    found = []
-    for number, line in numbered_lines(path):
-        try:
-            row = json.loads(line)
-            values = [row[name] for name in ("source", "target", "text", "translation")]
-        except (ValueError, TypeError, KeyError) as error:
-            raise DataError(
-                path, number, f"expected source, target, text and translation ({error!r})"
-            ) from error
-        if not all(isinstance(value, str) for value in values):
-            raise DataError(path, number, "source, target, text and translation must be texts")
-        source, target, text, translation = values
-        found.append(((source, target, text), translation))
-    return found
+    row = json_object(line, path, number)
+    if lacking := [name for name in NAMES if not isinstance(row.get(name), str)]:
+        raise DataError(
+            path, number, f"no text in '{lacking[0]}'; a memory's rows have {', '.join(NAMES)}"
+        )
+    translator = row.get("translator")
+    if not isinstance(translator, str | None):
+        raise DataError(path, number, f"'translator' is {translator!r}, not a name")
+    return Entry((row["source"], row["target"], row["text"]), row["translation"], translator)
 
 
 class Parallel:

@@ -49,13 +49,30 @@ def with_translations(
         return replace(collection, queries=_gold(collection, gold))
     assert translator is not None
     if preset == "query":
-        target = _only_language(collection.documents.values(), "documents")
+        target = only_language(collection.documents.values(), "documents")
         queries = list(collection.queries.values())
         return replace(collection, queries=_by_id(translated_queries(translator, queries, target)))
-    target = _only_language(collection.queries.values(), "queries")
+    target = only_language(collection.queries.values(), "queries")
     documents = list(collection.documents.values())
     made = translated_documents(translator, documents, target)
     return replace(collection, documents=_by_id(made))
+
+
+def with_gold(texts: Collection, name: str, split: str | None = None) -> Collection:
+    """A collection by the preset 'gold', with the queries of another in the documents' language.
+
+    Args:
+        name: of the collection that has them, under the same ids; mostly the same one.
+        split: of it.
+
+    Raises:
+        UsageError: documents in several languages, or queries that nobody translated.
+    """
+    from polyrank.collections.load import load_collection
+
+    language = only_language(texts.documents.values(), "documents")
+    human = load_collection(name, queries=language, documents=language, split=split)
+    return with_translations(texts, "gold", gold=human.queries)
 
 
 def translated_queries(
@@ -104,7 +121,7 @@ def _across(
     return found
 
 
-def _only_language(records: Iterable[Record], what: str) -> str:
+def only_language(records: Iterable[Record], what: str) -> str:
     """The language of all records.
 
     Raises:
@@ -126,7 +143,7 @@ def _gold(collection: Collection, gold: Mapping[str, Query] | None) -> dict[str,
     """The collection's queries as humans translated them.
 
     Raises:
-        UsageError: some have no such translation.
+        UsageError: some have no such translation, or all of them are the same texts.
     """
     given = gold or {}
     lacking = [identity for identity in collection.queries if identity not in given]
@@ -136,7 +153,14 @@ def _gold(collection: Collection, gold: Mapping[str, Query] | None) -> dict[str,
             f"human translation into the documents' language, e.g. '{lacking[0]}'; 'gold' is for "
             "collections with parallel queries, such as xquad"
         )
-    return {identity: given[identity] for identity in collection.queries}
+    pairs = [(query, given[identity]) for identity, query in collection.queries.items()]
+    differing = any(query.language != human.language for query, human in pairs)
+    if differing and all(query.text == human.text for query, human in pairs):
+        raise UsageError(
+            f"the queries of '{collection.name}' are the same texts in both languages, so no human "
+            "translated them; 'gold' is for collections with parallel queries, such as xquad"
+        )
+    return {human.id: human for _, human in pairs}
 
 
 def _by_id(records: Sequence[Record]) -> dict[str, Record]:

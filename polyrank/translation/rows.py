@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from polyrank.errors import UsageError
-from polyrank.translation.marked import Failure, Marked, translate_marked
+from polyrank.translation.marked import Failure, Marked, Span, translate_marked
 from polyrank.translation.translator import Translator
 
 Row = Mapping[str, Any]
@@ -35,7 +35,7 @@ class RowTranslation:
     Attributes:
         translator: see `polyrank.translation.translator`.
         source, target: languages.
-        fields: texts, or lists of texts, that are translated; a row may lack some.
+        fields: texts, or lists of texts, that are translated; a row may lack some, but not all.
         marked: the one of them that a row's `spans` are in: pairs of characters, the first and the
             one after the last.
         back: whether the translation is translated back, and that is what is kept.
@@ -54,7 +54,31 @@ class RowTranslation:
         while chunk := list(islice(waiting, CHUNK)):
             yield from self._chunk(chunk)
 
+    def check(self, row: Row) -> None:
+        """Refuse a row that cannot be translated as it is asked for.
+
+        Raises:
+            UsageError: none of the fields, one that is no text or list of texts, or spans that are
+                no pairs of numbers, or are in a field that is not translated.
+        """
+        own = [field for field in self.fields if field in row]
+        if not own:
+            wanted = " or ".join(f"'{field}'" for field in self.fields)
+            raise UsageError(
+                f"row {_name(row)} has no field {wanted}; it has {', '.join(sorted(row))}"
+            )
+        if _spans(row) and self.marked not in own:
+            raise UsageError(
+                f"the spans of row {_name(row)} are in '{self.marked}', which it lacks or which is "
+                "not translated; they would be those of the old text. Name the field that they "
+                "are in with --marked, and translate it with --field"
+            )
+        for field in own:
+            _items(row, field, self.marked)
+
     def _chunk(self, rows: Sequence[Row]) -> list[dict[str, Any] | Failed]:
+        for row in rows:
+            self.check(row)
         items = [(i, field) for i, row in enumerate(rows) for field in self.fields if field in row]
         texts = [_items(rows[i], field, self.marked) for i, field in items]
         found = iter(self._translated([text for own in texts for text in own]))
@@ -62,17 +86,17 @@ class RowTranslation:
         made: list[dict[str, Any] | Failed] = [{**row, **ended} for row in rows]
         for (i, field), own in zip(items, texts, strict=True):
             results = [next(found) for _ in own]
-            row = made[i]
-            if isinstance(row, Failed):
+            new = made[i]
+            if isinstance(new, Failed):
                 continue
             failures = [result for result in results if isinstance(result, Failure)]
             if failures:
                 made[i] = Failed(rows[i], failures[0])
                 continue
             whole = [result for result in results if isinstance(result, Marked)]
-            row[field] = [w.text for w in whole] if isinstance(row[field], list) else whole[0].text
-            if field == self.marked and "spans" in row:
-                row["spans"] = [list(span) for span in whole[0].spans]
+            new[field] = [w.text for w in whole] if isinstance(new[field], list) else whole[0].text
+            if field == self.marked and "spans" in new:
+                new["spans"] = [list(span) for span in whole[0].spans]
         return made
 
     def _translated(self, items: Sequence[Marked]) -> list[Marked | Failure]:
@@ -96,14 +120,26 @@ def _items(row: Row, field: str, marked: str) -> list[Marked]:
         raise UsageError(f"the field '{field}' of row {_name(row)} is {value!r}, not a text")
     if field != marked:
         return [Marked(text) for text in texts]
+    return [Marked(value, _spans(row))]
+
+
+def _spans(row: Row) -> tuple[Span, ...]:
+    """A row's spans; none where it has no such field.
+
+    Raises:
+        UsageError: no pairs of numbers.
+    """
     spans = row.get("spans", [])
-    pairs = [tuple(span) for span in spans if isinstance(span, list | tuple)]
-    whole = len(pairs) == len(spans) and all(len(p) == 2 for p in pairs)
-    if not whole or any(type(place) is not int for pair in pairs for place in pair):
+    if not isinstance(spans, list | tuple) or not all(map(_is_span, spans)):
         raise UsageError(
             f"the spans of row {_name(row)} are {spans!r}; give pairs of characters, [[0, 4], …]"
         )
-    return [Marked(value, tuple((pair[0], pair[1]) for pair in pairs))]
+    return tuple((start, end) for start, end in spans)
+
+
+def _is_span(value: Any) -> bool:
+    pair = isinstance(value, list | tuple) and len(value) == 2
+    return pair and all(type(place) is int for place in value)
 
 
 def _name(row: Row) -> str:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Sequence
 from typing import Any
 
 from polyrank.errors import ModuleError, UsageError
 from polyrank.languages import tags
+from polyrank.notes import Notebook
 
 BATCH, LENGTH = 16, 512
+TIMES, SPARE = 2, 32  # tokens of a translation: so many times those of the longest text, and more
 
 
 class Seq2Seq:
     """Translates with beam search as the model's own generation settings say.
+
+    `notebook` counts the texts that were longer than the model reads, and the translations that
+    did not end within twice the tokens of the longest text beside them.
 
     Args:
         model: a folder or Hub id with safetensors; no code of its own is run.
@@ -48,10 +54,11 @@ class Seq2Seq:
                 "600M, or the address of a server."
             ) from error
         self.name, self.batch = model, batch
+        self.notebook = Notebook()
         self.model = self.model.to(device_of(device)).eval()
 
     def __call__(self, texts: Sequence[str], source: str, target: str) -> list[str]:
-        """The translations; a text is cut to what the model reads.
+        """The translations; a text is cut to what the model reads, and counted in `notebook`.
 
         Raises:
             UsageError: a language that the model does not have.
@@ -69,16 +76,44 @@ class Seq2Seq:
     def _batch(self, texts: list[str], start: int | None) -> list[str]:
         import torch
 
-        longest = min(LENGTH, self.tokenizer.model_max_length)
+        reads = min(LENGTH, self.tokenizer.model_max_length, self._positions())
+        lengths = [len(ids) for ids in self.tokenizer(texts, verbose=False)["input_ids"]]
+        self.notebook.add(
+            "cut", f"texts cut to the {reads} tokens that {self.name} reads, before translation",
+            sum(length > reads for length in lengths),
+        )  # fmt: skip
         inputs = self.tokenizer(
-            texts, padding=True, truncation=True, max_length=longest, return_tensors="pt"
+            texts, padding=True, truncation=True, max_length=reads, return_tensors="pt"
         )
         inputs.pop("token_type_ids", None)
         forced = {} if start is None else {"forced_bos_token_id": start}
+        room = min(TIMES * min(max(lengths), reads) + SPARE, self._positions() - 1)
         with torch.inference_mode():
-            written = self.model.generate(**inputs.to(self.model.device), **forced)
+            written = self.model.generate(
+                **inputs.to(self.model.device), **forced, max_new_tokens=room
+            )
+        self._count_unended(written, room)
         said: list[str] = self.tokenizer.batch_decode(written, skip_special_tokens=True)
         return [text.strip() for text in said]
+
+    def _positions(self) -> int:
+        """Tokens that the model has places for."""
+        return int(getattr(self.model.config, "max_position_embeddings", None) or sys.maxsize)
+
+    def _count_unended(self, written: Any, room: int) -> None:
+        """Note the translations that filled their room.
+
+        Args:
+            written: token ids, (B, 1 + tokens), with the start, which may be the end's id too.
+            room: the most tokens there can be; some models force an end at the last.
+        """
+        import torch
+
+        eos = self.model.generation_config.eos_token_id  # None, an id or several
+        ends = torch.as_tensor([] if eos is None else eos).to(written)
+        ended = torch.isin(written[:, 1:room], ends).any(dim=1)  # (B,)
+        unended = 0 if written.shape[1] <= room else int((~ended).sum())
+        self.notebook.add("other", f"translations of {self.name} stopped before their end", unended)
 
     def _languages(self, source: str, target: str) -> int | None:
         """Tell the tokenizer the source; the first token of the target, None where it has none."""

@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import TypeAlias
 
 from polyrank.errors import PolyrankError, UsageError
+from polyrank.notes import Notebook
 
 Translator: TypeAlias = Callable[[Sequence[str], str, str], Sequence[str]]
 
@@ -50,6 +51,11 @@ def load_translator(name: str | Translator) -> Translator:
     module, function = path.split(":")
     made: Translator = getattr(import_module(module), function)(given)
     return made
+
+
+def notebook_of(translator: Translator) -> Notebook:
+    """What a translator cut or assumed, counted; an empty one where it tells nothing."""
+    return getattr(translator, "notebook", None) or Notebook()
 
 
 def translated(translator: Translator, texts: Sequence[str], source: str, target: str) -> list[str]:

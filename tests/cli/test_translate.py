@@ -77,4 +77,70 @@ def test_what_does_not_go_together(polyrank, rows, memory):
     rows.write_text("[1]\n")
     result = polyrank("translate", "--input", rows, "--source", "tr", "--target", "en",
                       "--translator", memory)  # fmt: skip
-    assert result.exit_code == 2 and "rows.jsonl:1: expected a JSON object" in result.stderr
+    assert (
+        result.exit_code == 2
+        and "rows.jsonl:1: a JSON list, where an object was expected" in result.stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "options", "message"),
+    [
+        ({"text": "su"}, ("--field", "txet"), "has no field 'txet'; it has text"),
+        ({"body": "su", "title": "su", "spans": [[0, 2]]}, (), "are in 'text', which it lacks"),
+        (
+            {"text": "su", "body": "su", "spans": [[0, 2]]},
+            ("--marked", "body"),
+            "are in 'body', which it lacks or which is not translated",
+        ),
+        ({"text": "su", "spans": None}, (), "spans of row {'text': 'su', 'spans': None} are None"),
+    ],
+)
+def test_rows_that_cannot_be_translated_as_asked(polyrank, rows, memory, row, options, message):
+    rows.write_text("\n" + json.dumps(row) + "\n")
+    result = polyrank("translate", "--input", rows, "--source", "tr", "--target", "en",
+                      "--translator", memory, *options)  # fmt: skip
+    assert result.exit_code == 2 and "rows.jsonl:2: " in result.stderr, result.stderr
+    assert message in result.stderr and not result.stdout
+
+
+@pytest.mark.parametrize("exists", [False, True])
+@pytest.mark.parametrize("option", ["--output", "--failed"])
+def test_a_memory_is_no_output_and_no_input(polyrank, rows, memory, tmp_path, exists, option):
+    asked = ("translate", "--source", "tr", "--target", "en", "--translator", memory)
+    both, read = tmp_path / "both.jsonl", rows.read_text()
+    if exists:
+        both.write_text("")
+    result = polyrank(*asked, "--input", rows, "--memory", both, option, both)
+    told = "is read, and would be overwritten" if exists else f"--memory and {option} are both"
+    assert result.exit_code == 2 and told in result.stderr
+    assert both.exists() == exists
+    result = polyrank(*asked, "--input", rows, "--memory", rows)
+    assert result.exit_code == 2 and "is read, and would be overwritten" in result.stderr
+    result = polyrank(*asked, "--input", rows, option, memory.removeprefix("memory:"))
+    assert result.exit_code == 2 and "is read, and would be overwritten" in result.stderr
+    assert rows.read_text() == read
+
+
+def test_gold_that_nobody_translated(polyrank, tmp_path):
+    """One file of queries is read in each language; no other was found."""
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "queries.jsonl").write_text('{"_id": "q", "text": "su"}\n')
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "d", "text": "water"}\n')
+    (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n")
+    asked = ("search", "--collection", tmp_path, "--first-stage", "bm25", "--no-rerank",
+             "--translate", "gold")  # fmt: skip
+    result = polyrank(*asked, "--query-language", "tr", "--document-language", "en")
+    assert result.exit_code == 2 and "are the same texts in both languages" in result.stderr
+    result = polyrank(*asked)
+    assert result.exit_code == 2 and "in none that is known (unknown)" in result.stderr
+    result = polyrank(*asked, "--query-language", "en", "--document-language", "en")
+    assert result.exit_code == 0, result.stderr
+
+
+def test_what_a_model_did_not_finish_is_told(polyrank, rows, bart):
+    rows.write_text('{"text": "water"}\n{"text": "ice"}\n')
+    result = polyrank("translate", "--input", rows, "--source", "tr", "--target", "en",
+                      "--translator", bart)  # fmt: skip
+    assert result.exit_code == 0 and len(result.stdout.splitlines()) == 2
+    assert "stopped before their end (2 times)" in result.stderr

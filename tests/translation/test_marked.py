@@ -66,3 +66,13 @@ def test_what_cannot_be_marked_fails_alone(item, reason):
     failure, whole = translate_marked(upper, [item, good], "en", "de")
     assert isinstance(failure, Failure) and reason in failure.reason
     assert whole == Marked("OK", ((0, 2),)) and sent == ["<1>ok</1>"]
+
+
+def test_a_text_without_spans_goes_and_comes_as_it_is():
+    """Markers in it are its own, and may be lost."""
+    items = [Marked("see <2> and </1>"), Marked("a", ((0, 1),))]
+    upper = lambda texts, *_: [text.upper().replace("<2>", "") for text in texts]  # noqa: E731
+    assert translate_marked(upper, items, "en", "de") == [
+        Marked("SEE  AND </1>"), Marked("A", ((0, 1),))
+    ]  # fmt: skip
+    assert mark(items[0]) == items[0].text and unmark(items[0].text, 0) == items[0]

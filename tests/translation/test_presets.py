@@ -52,6 +52,12 @@ def test_what_is_refused():
         with_translations(TEXTS, "gold", told)
     with pytest.raises(UsageError, match="2 of 2 queries of 'toy' have no human translation"):
         with_translations(TEXTS, "gold")
+    same = {identity: Query(identity, q.text, "de") for identity, q in TEXTS.queries.items()}
+    with pytest.raises(UsageError, match="'toy' are the same texts in both languages"):
+        with_translations(TEXTS, "gold", gold=same)
+    one = {**same, "r": Query("r", "meer", "de")}  # a word may be the same in both languages
+    assert with_translations(TEXTS, "gold", gold=one).queries["r"].text == "meer"
+    assert with_translations(TEXTS, "gold", gold=TEXTS.queries).queries == TEXTS.queries
     unknown = Collection("unknown", TEXTS.documents, {"q": Query("q", "buz")})
     with pytest.raises(UsageError, match="'q' has no language"):
         with_translations(unknown, "query", told)

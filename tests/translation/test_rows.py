@@ -47,3 +47,14 @@ def test_rows_that_are_none():
         list(RowTranslation(swapping, "en", "de")([{"_id": "7", "text": "a", "spans": [[0]]}]))
     with pytest.raises(UsageError, match="'text' of row '7' is 3, not a text"):
         list(RowTranslation(swapping, "en", "de")([{"_id": "7", "text": 3}]))
+    for row, reason in (
+        ({"_id": "7", "x": "a"}, "row '7' has no field 'title' or 'text'; it has _id, x"),
+        ({"_id": "7", "title": "a", "spans": [[0, 1]]}, "spans of row '7' are in 'text'"),
+        ({"_id": "7", "text": "a", "spans": None}, "spans of row '7' are None"),
+        ({"_id": "7", "text": "a", "spans": [[0, True]]}, "spans of row '7' are"),
+        ({"_id": "7", "text": "a", "spans": "ab"}, "spans of row '7' are 'ab'"),
+    ):
+        with pytest.raises(UsageError, match=reason):
+            list(RowTranslation(swapping, "en", "de")([row]))
+    (row,) = RowTranslation(swapping, "en", "de")([{"title": "a b", "spans": []}])
+    assert row == {"title": "b a", "spans": [], "language": "de"}

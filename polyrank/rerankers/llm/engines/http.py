@@ -14,7 +14,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,14 +21,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import accumulate
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
-from polyrank.errors import PolyrankError, UsageError
+from polyrank.asking import TRANSIENT, Busy, Unanswered, address, patiently
+from polyrank.errors import PolyrankError
 from polyrank.notes import Notebook
 from polyrank.rerankers.llm.engines.base import Generation, PromptIds, Sampling, Token, Usage
-
-TRANSIENT = {408, 409, 425, 429, 500, 502, 503, 504}  # statuses worth another try
-LONGEST_WAIT = 30.0  # seconds between two tries
 
 T = TypeVar("T")
 
@@ -78,11 +74,10 @@ class HTTPEngine:
         top_logprobs: int = 20,
         api_key: str | None = None,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"'{url}' is not an address of a server; give one as http://HOST:PORT")
+        parts = address(url)
         self.url, self.model = url.rstrip("/"), model
-        self._host, self._port, self._secure = parts.hostname, parts.port, parts.scheme == "https"
+        self._host, self._port = parts.hostname or "", parts.port
+        self._secure = parts.scheme == "https"
         self._path = parts.path.rstrip("/").removesuffix("/v1") + "/v1/completions"
         if tokenizer is None or isinstance(tokenizer, str | os.PathLike):
             from polyrank.rerankers.llm.engines.reading import read_tokenizer
@@ -200,25 +195,15 @@ class HTTPEngine:
         """The only choice of a completion, after as many tries as are allowed."""
         body = {"model": self.model, "prompt": list(prompt), "temperature": 0, **options}
         payload = json.dumps(body).encode()
-        wait = self.wait
-        for attempt in range(self.retries + 1):
-            try:
-                answer = self._post(payload)
-                return _only_choice(answer, self.url)
-            except Refused:
-                raise
-            except (OSError, http.client.HTTPException, ssl.SSLError, _Busy) as error:
-                if attempt == self.retries:
-                    raise ServerError(
-                        f"the server {self.url} did not answer in {attempt + 1} tries: "
-                        f"{error or type(error).__name__}\nLook whether it runs and serves "
-                        f"'{self.model}', then run the command again; --resume keeps what was "
-                        "scored."
-                    ) from error
-                asked = error.after if isinstance(error, _Busy) else None
-                time.sleep(min(LONGEST_WAIT, max(wait, asked or 0.0)))
-                wait *= 2
-        raise AssertionError("unreachable")
+        try:
+            return patiently(
+                lambda: _only_choice(self._post(payload), self.url), self.retries, self.wait
+            )
+        except Unanswered as error:
+            raise ServerError(
+                f"the server {self.url} did not answer in {error}\nLook whether it runs and serves "
+                f"'{self.model}', then run the command again; --resume keeps what was scored."
+            ) from error
 
     def _post(self, payload: bytes) -> Any:
         maker = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
@@ -233,7 +218,7 @@ class HTTPEngine:
         finally:
             connection.close()
         if response.status in TRANSIENT:
-            raise _Busy(response.status, response.getheader("Retry-After"))
+            raise Busy(response.status, response.getheader("Retry-After"))
         if response.status != 200:
             said = content[:300].decode("utf-8", "replace").strip()
             raise Refused(
@@ -244,14 +229,6 @@ class HTTPEngine:
             return json.loads(content)
         except ValueError as error:
             raise http.client.HTTPException("an answer that is not JSON") from error
-
-
-class _Busy(Exception):
-    """A server that asks to be tried again."""
-
-    def __init__(self, status: int, after: str | None) -> None:
-        super().__init__(f"status {status}")
-        self.after = float(after) if after and after.replace(".", "", 1).isdigit() else None
 
 
 def _only_choice(answer: Any, url: str) -> dict[str, Any]:
