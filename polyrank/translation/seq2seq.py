@@ -6,7 +6,7 @@ import sys
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from polyrank.errors import ModuleError, UsageError
+from polyrank.errors import ModuleError, UsageError, first_line
 from polyrank.languages import tags
 from polyrank.notes import Notebook
 
@@ -47,7 +47,7 @@ class Seq2Seq:
                 )
                 self.tokenizer: Any = load_tokenizer(source, cached)
         except (OSError, ValueError, TypeError, KeyError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+            reason = first_line(error)
             raise ModuleError(
                 f"the translator '{model}' cannot be read: {reason}\nGive a folder or Hub id of a "
                 "sequence-to-sequence model with safetensors, such as facebook/nllb-200-distilled-"
