@@ -14,7 +14,7 @@ TIERS = (
     ("encoders", "composition"),
     ("zoo", "modules", "kernels", "corpus", "translation"),
     ("base", "collections", "languages"),
-    ("machine", "progress", "notes", "errors", "locks", "network", "asking", "installed"),
+    ("machine", "progress", "notes", "errors", "locks", "network", "http_client", "installed"),
 )
 HEIGHT = {room: -height for height, rooms in enumerate(TIERS) for room in rooms}
 KINDS = {"adapter", "mask", "full"}

@@ -8,8 +8,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 
-from polyrank.asking import TRANSIENT, Busy, Unanswered, address, patiently
 from polyrank.errors import PolyrankError
+from polyrank.http_client import TRANSIENT, Busy, Unanswered, address, with_retries
 
 BATCH, TIMEOUT = 32, 120.0  # texts, seconds
 KEY = "POLYRANK_TRANSLATE_KEY"  # in the environment: a server's key, never written anywhere
@@ -32,7 +32,7 @@ class Endpoint:
     Args:
         url: of the server; `/translate` is added where it has no path.
         batch: texts in one request.
-        retries, wait: see `polyrank.asking.patiently`.
+        retries, wait: see `polyrank.http_client.with_retries`.
 
     Raises:
         UsageError: a URL that is none.
@@ -75,7 +75,7 @@ class Endpoint:
             PolyrankError: there is none.
         """
         try:
-            return json.loads(patiently(lambda: self._post(body), self.retries, self.wait))
+            return json.loads(with_retries(lambda: self._post(body), self.retries, self.wait))
         except Unanswered as error:
             reason = f"cannot be reached in {error}"
         except ValueError as error:

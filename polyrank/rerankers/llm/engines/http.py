@@ -22,8 +22,8 @@ from dataclasses import replace
 from itertools import accumulate
 from typing import Any, TypeVar
 
-from polyrank.asking import TRANSIENT, Busy, Unanswered, address, patiently
 from polyrank.errors import PolyrankError
+from polyrank.http_client import TRANSIENT, Busy, Unanswered, address, with_retries
 from polyrank.notes import Notebook
 from polyrank.rerankers.llm.engines.base import Generation, PromptIds, Sampling, Token, Usage
 
@@ -196,7 +196,7 @@ class HTTPEngine:
         body = {"model": self.model, "prompt": list(prompt), "temperature": 0, **options}
         payload = json.dumps(body).encode()
         try:
-            return patiently(
+            return with_retries(
                 lambda: _only_choice(self._post(payload), self.url), self.retries, self.wait
             )
         except Unanswered as error:

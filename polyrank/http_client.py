@@ -53,7 +53,7 @@ def address(url: str) -> SplitResult:
     return parts
 
 
-def patiently(ask: Callable[[], T], retries: int, wait: float) -> T:
+def with_retries(ask: Callable[[], T], retries: int, wait: float) -> T:
     """What `ask` returns, after as many tries as it takes.
 
     Args:

@@ -7,8 +7,8 @@ import http.client
 import pytest
 
 from polyrank import asking
-from polyrank.asking import Busy, Unanswered, address, patiently
 from polyrank.errors import UsageError
+from polyrank.http_client import Busy, Unanswered, address, with_retries
 from polyrank.rerankers.llm.engines.http import HTTPEngine
 from polyrank.translation.translator import load_translator
 
@@ -44,11 +44,11 @@ def test_waits_by_hand(monkeypatch):
             raise met.pop(0)
         return "said"
 
-    assert patiently(ask, 6, 0.5) == "said"
+    assert with_retries(ask, 6, 0.5) == "said"
     assert slept == [0.5, 1.0, 7.0, 30.0, 8.0, 16.0]
     met = [Busy(503, None)] * 3
     with pytest.raises(Unanswered, match="^3 tries: status 503$"):
-        patiently(ask, 2, 0.5)
+        with_retries(ask, 2, 0.5)
     met = [KeyError("x")]
     with pytest.raises(KeyError):
-        patiently(ask, 2, 0.5)
+        with_retries(ask, 2, 0.5)
