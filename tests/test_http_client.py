@@ -6,7 +6,7 @@ import http.client
 
 import pytest
 
-from polyrank import asking
+from polyrank import http_client
 from polyrank.errors import UsageError
 from polyrank.http_client import Busy, Unanswered, address, with_retries
 from polyrank.rerankers.llm.engines.http import HTTPEngine
@@ -33,7 +33,7 @@ def test_addresses():
 def test_waits_by_hand(monkeypatch):
     """Twice as long each time, as long as the server asks for, and never more than 30 s."""
     slept: list[float] = []
-    monkeypatch.setattr(asking.time, "sleep", slept.append)
+    monkeypatch.setattr(http_client.time, "sleep", slept.append)
     met = [
         OSError(), Busy(503, None), Busy(429, "7"), Busy(429, "900"), Busy(429, "tomorrow"),
         http.client.IncompleteRead(b""),
