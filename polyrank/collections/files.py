@@ -30,8 +30,9 @@ def has_ending(path: str | Path, *endings: str) -> bool:
 
 
 def is_nameless(path: str | Path) -> bool:
-    """Whether a file's name does not say what it holds, as that of a pipe's copy."""
-    return not Path(path).name.removesuffix(".gz").rpartition(".")[1]
+    """Whether a file's name does not say what it holds, as that of a pipe's copy; not of a pipe
+    itself, which can be read but once."""
+    return "." not in Path(path).name.removesuffix(".gz") and Path(path).is_file()
 
 
 def holds_json_lines(path: str | Path) -> bool:
