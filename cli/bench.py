@@ -26,8 +26,11 @@ def bench(
         Path | None, typer.Option(help="The candidates: a TREC run, or JSON lines in .jsonl.")
     ] = None,
     first_stage: Annotated[
-        FirstStage, typer.Option(help="Without --run: what finds the candidates.")
-    ] = FirstStage.dense,
+        FirstStage | None,
+        typer.Option(
+            help=f"Without --run: what finds the candidates; {options.FIRST_STAGE_DEFAULT}."
+        ),
+    ] = None,
     base: Annotated[
         str | None,
         typer.Option(help="The base (Hub id, folder), where it is elsewhere than the card says."),
@@ -92,7 +95,13 @@ def bench(
     else:
         stage_base = base or str((verify(model) or {})["base"])
         found = first_stages.search_first(
-            texts, first_stage, stage_base, depth, limit, device, Analysis.stems
+            texts,
+            first_stages.chosen(first_stage, stage_base),
+            stage_base,
+            depth,
+            limit,
+            device,
+            Analysis.stems,
         )
     named = [Named(one.name, one.reranker, one.parameters, one.megabytes) for one in beside]
     report = side_by_side(named, texts, found, TEACHER, measure, passes)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from polyrank.base import cache_root
-from polyrank.index.first_stages import FIRST_STAGES
+from polyrank.index.first_stages import FIRST_STAGES, default_first_stage
 from polyrank.progress import note
 
 from .options import Analysis, FirstStage
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from polyrank.collections.records import Collection, Query, Run
     from polyrank.index.vector_cache import Cached
     from polyrank.rerankers.llm.decompose import Decomposer
+
+
+def chosen(stage: FirstStage | None, base: str) -> FirstStage:
+    """The stage that was asked for, else the one that is best over this base."""
+    return stage or FirstStage(default_first_stage(base))
 
 
 def search_first(

@@ -50,6 +50,9 @@ class FirstStage(Choice, names=FIRST_STAGES):
     """What searches before reranking."""
 
 
+FIRST_STAGE_DEFAULT = "else modular, or dense over a base that is not for retrieval"
+
+
 class ScorerName(Choice, names=SCORERS):
     """How a language model scores."""
 

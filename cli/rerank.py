@@ -44,7 +44,8 @@ def rerank(
         Path | None, typer.Option(help="The first stage: a TREC run, or JSON lines in .jsonl.")
     ] = None,
     first_stage: Annotated[
-        FirstStage | None, typer.Option(help="Or let polyrank search first.")
+        FirstStage | None,
+        typer.Option(help=f"Or let polyrank search first; {options.FIRST_STAGE_DEFAULT}."),
     ] = None,
     depth: Annotated[
         int | None,
@@ -154,11 +155,12 @@ def rerank(
         missing_judged.value,
     )  # fmt: skip
     texts = translating.with_options(texts, translate.value, translator, memory, collection, split)
-    stage = None if run is not None else first_stage or FirstStage.dense
+    searched_by = first_stages.chosen(first_stage, str(spec.base))
+    stage = None if run is not None else searched_by
 
     search = partial(
         first_stages.search_first,
-        texts, stage or FirstStage.dense, str(spec.base), (depth or 100) + exclude_self, limit,
+        texts, searched_by, str(spec.base), (depth or 100) + exclude_self, limit,
         device, analysis, precision,
     )  # fmt: skip
     # The memory is not among them: its rows are this translator's own, so none changes a text.

@@ -54,7 +54,10 @@ def search(
     translate: options.Translate = Translation.none,
     translator: options.TranslatorName = None,
     memory: options.Memory = None,
-    first_stage: Annotated[FirstStage, typer.Option(help="What searches.")] = FirstStage.dense,
+    first_stage: Annotated[
+        FirstStage | None,
+        typer.Option(help=f"What searches; {options.FIRST_STAGE_DEFAULT}."),
+    ] = None,
     decompose: Annotated[
         str | None,
         typer.Option(
@@ -144,6 +147,7 @@ def search(
     )
     if not rerank:
         _refuse_unscored(model, address, index)
+    searched_by = first_stages.chosen(first_stage, base)
     if index is not None:
         checks.not_beside(
             context,
@@ -183,7 +187,7 @@ def search(
             decomposer = load_decomposer(decompose, decompose_engine, decompose_prompt)
         found = first_stages.search_first(
             texts,
-            first_stage,
+            searched_by,
             base,
             depth + exclude_self,
             limit,
@@ -214,7 +218,7 @@ def search(
         mix = None if interpolate is None else (interpolate, mixing)
         reranked = _reranked(spec, texts, found, mix, (address, ray_workers))
         found, details = reranked.run, reranked.details
-    elif index is None and first_stage is FirstStage.bm25:
+    elif index is None and searched_by is FirstStage.bm25:
         found = _matching(found) if output is None else found
     if output is not None:
         from polyrank.collections.trec import write_run

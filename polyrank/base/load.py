@@ -25,6 +25,18 @@ if TYPE_CHECKING:
 DEFAULT_BASE = e5_small.NAME
 BUNDLED_BASES = (e5_small.NAME,)
 
+
+def is_for_retrieval(base: str) -> bool:
+    """Whether a base's vectors are for retrieval, as far as its card says so without loading it."""
+    if base in BUNDLED_BASES:
+        return True
+    folders = [expanded(base), *(root / base / "base" for root in zoo_roots())]
+    try:
+        return any(read_base_card(folder).vectors for folder in folders)
+    except ModuleError:
+        return False  # who loads the base is told what is wrong with its card
+
+
 # Model types whose encoder takes `add_pooling_layer`; no module of ours uses the pooler.
 _WITH_POOLER = {"bert", "roberta", "xlm-roberta", "camembert", "xmod", "xlm-roberta-xl"}
 

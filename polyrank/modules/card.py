@@ -10,8 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from polyrank.base import BUNDLED_BASES, Fingerprint, expanded, zoo_roots
-from polyrank.base.card import read_base_card
+from polyrank.base import Fingerprint, is_for_retrieval
 from polyrank.errors import ModuleError
 from polyrank.modules.kinds import KINDS
 
@@ -288,7 +287,7 @@ def train_command(
         architecture: of a ranking module, where its card names one.
     """
     if role == "language":
-        pairs = _has_vectors(base) if vectors is None else vectors
+        pairs = is_for_retrieval(base) if vectors is None else vectors
         learnt = "--parallel PAIRS.tsv" if pairs else f"--text {name}.txt"
         what = f"train language --base {base} --language {name} --kind {kind} {learnt}"
     else:
@@ -299,17 +298,6 @@ def train_command(
         if late:
             what = f"train late-interaction {rows} {KINDS[kind].late_option}"
     return f"polyrank {what} --output ZOO/{slug(base)}/{role}/{kind}/{name}"
-
-
-def _has_vectors(base: str) -> bool:
-    """Whether a base's vectors are for retrieval, as far as that is known without loading it."""
-    if base in BUNDLED_BASES:
-        return True
-    folders = [expanded(base), *(root / base / "base" for root in zoo_roots())]
-    try:
-        return any(read_base_card(folder).vectors for folder in folders)
-    except ModuleError:
-        return False  # this is a hint in another message
 
 
 def train_command_of(card: ModuleCard, base: str | None = None) -> str:

@@ -93,10 +93,10 @@ def test_a_folder_does_not_hide_a_bundled_collection(tmp_path, monkeypatch):
 
 
 def test_needs_name_the_command_that_provides_them(monkeypatch, tmp_path):
-    monkeypatch.setattr("polyrank.collections.irds.find_spec", lambda name: None)
+    monkeypatch.setattr("polyrank.collections.irds.is_installed", lambda name: False)
     (need,) = needs_of("irds:vaswani", [])
     assert need.remedy == "pip install 'polyrank[ir-datasets]'" and not need.fetched
-    monkeypatch.setattr("polyrank.collections.columns.find_spec", lambda name: None)
+    monkeypatch.setattr("polyrank.collections.columns.is_installed", lambda name: False)
     package, data = needs_of("clirudit", [])
     assert package.remedy == "pip install 'polyrank[train]'" and data.fetched
     assert needs_of("afriqa", [("ha", "en")]) == []
