@@ -14,16 +14,29 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
+
+Content = dict[str, bytes]
 
 
-def call(arguments: list[str], folder: Path, kill_after: float | None = None) -> int:
-    """Exit code of a call, or minus the signal that ended it."""
+class Whole(NamedTuple):
+    """What is there before and after a call that nothing stops, and how long it takes."""
+
+    before: Content
+    after: Content
+    seconds: float
+
+
+def call(
+    arguments: list[str], folder: Path, kill_after: float | None = None, output: str = "log"
+) -> int:
+    """Exit code of a call, or minus the signal that ended it; what it printed is in two files."""
     child = os.fork()
     if child == 0:
         os.chdir(folder)
-        quiet = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(quiet, 1)
-        os.dup2(quiet, 2)
+        os.environ["POLYRANK_CACHE"] = str(folder / "cache")
+        for name, stream in ((output, 1), ("log", 2)):
+            os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
         sys.argv = ["polyrank", *arguments]
         os._exit(answer())
     if kill_after is not None:
@@ -48,8 +61,14 @@ def answer() -> int:
     return 0
 
 
-def content(path: Path) -> dict[str, bytes]:
-    """The bytes of an output; of a card not the figures of time."""
+def content(verb: dict, place: Path) -> Content:
+    """The bytes of an output, of a card not the figures of time; or what the verb's look prints."""
+    if verb["look"]:
+        seen = place / "seen"
+        seen.unlink(missing_ok=True)
+        code = call(verb["look"], place, output=seen.name)
+        return {"exit code": str(code).encode(), "printed": seen.read_bytes()}
+    path = place / verb["output"]
     if path.is_file():
         return {path.name: path.read_bytes()}
     files = (one for one in sorted(path.rglob("*")) if one.is_file())
@@ -60,24 +79,30 @@ def content(path: Path) -> dict[str, bytes]:
     }
 
 
-def once(verb: dict, place: Path, whole: dict[str, bytes], seconds: float, chance: random.Random):
+def once(verb: dict, place: Path, whole: Whole, chance: random.Random):
     """What is wrong after a kill and, if it was one, the same call with its way to go on."""
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(place.parent / "texts", place)
-    code = call(verb["call"], place, chance.uniform(0, 1.1 * seconds))
+    code = call(verb["call"], place, chance.uniform(0, 1.1 * whole.seconds))
     if code == 0:
-        return content(place / verb["output"]) != whole and "finished, and differs"
+        return content(verb, place) != whole.after and "finished, and differs"
     if code != -signal.SIGKILL:
         return f"exit code {code}: {(place / 'log').read_text()[-500:]}"
-    attempts: tuple[list[str], ...] = (verb["resume"], [])
-    for more in attempts:
+    if verb["look"] and (seen := content(verb, place)) not in (whole.before, whole.after):
+        return f"neither the old state nor the new one: {seen}"
+    if not verb["look"] or seen == whole.before:
+        _go_on(verb, place)
+    if content(verb, place) != whole.after:
+        return f"lost or wrong: {(place / 'log').read_text()[-700:]}"
+    left = [p.name for p in place.iterdir() if p.name.endswith((".lock", ".resume.json", ".work"))]
+    return bool(left) and f"left behind: {left}"
+
+
+def _go_on(verb: dict, place: Path) -> None:
+    for more in (verb["resume"], []):
         code = call([*verb["call"], *more], place)
         if code == 0 or (place / verb["output"]).is_dir():
             break
-    if content(place / verb["output"]) != whole:
-        return f"lost or wrong (exit code {code}): {(place / 'log').read_text()[-700:]}"
-    left = [p.name for p in place.iterdir() if p.name.endswith((".lock", ".resume.json", ".work"))]
-    return bool(left) and f"left behind: {left}"
 
 
 def main(folder: Path, count: int, seed: int) -> None:
@@ -92,14 +117,17 @@ def main(folder: Path, count: int, seed: int) -> None:
     for name, verb in verbs.items():
         shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(folder / "texts", place)
+        before = content(verb, place) if verb["look"] else {}
         started = time.monotonic()
         code = call(verb["call"], place)
         assert code == 0, (name, (place / "log").read_text()[-1500:])
-        wholes[name] = content(place / verb["output"]), time.monotonic() - started
+        seconds = time.monotonic() - started
+        wholes[name] = Whole(before, content(verb, place), seconds)
+        assert wholes[name].after != before, name
     wrong, names = [], list(verbs)
     for number in range(count):
         name, chance = names[number % len(names)], random.Random(f"{seed} {number}")
-        if found := once(verbs[name], place, *wholes[name], chance):
+        if found := once(verbs[name], place, wholes[name], chance):
             wrong.append(f"[{number}] {name}: {found}")
     print(json.dumps(wrong))
 

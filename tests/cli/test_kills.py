@@ -4,16 +4,30 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+
+from ..late_interaction.conftest import late_zoo  # noqa: F401
+from ..zoo.conftest import Hub, make_module
 
 KILLS = int(os.environ.get("POLYRANK_TEST_KILLS", "1000"))
 
 
 @pytest.fixture
-def verbs(files, tiny, tiny_zoo, llama):
-    """verbs.json: of each verb its call, its output, and what goes on with it."""
+def hub(tmp_path):
+    """A Hub on 127.0.0.1 with the module org/ky."""
+    server = Hub()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    server.add("org/ky", make_module(tmp_path / "made"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def verbs(files, tiny, late_zoo, llama, polyrank):  # noqa: F811
+    """verbs.json: of each verb its call, its output or what shows it, and what goes on with it."""
     texts = files / "texts"
     texts.mkdir()
     for name in ("queries.jsonl", "documents.tsv"):
@@ -69,21 +83,48 @@ def verbs(files, tiny, tiny_zoo, llama):
         ),
     }  # fmt: skip
     record = {
-        name: {"call": list(map(str, words)), "output": output, "resume": more}
+        name: {"call": list(map(str, words)), "output": output, "resume": more, "look": None}
         for name, (words, output, more) in made.items()
     }
+    for name, (words, look, more) in _of_indexes(texts, files, tiny, polyrank).items():
+        record[name] = {"call": words, "output": "index", "resume": more, "look": look}
+    pulled = ["zoo", "pull", "org/ky"]
+    record["zoo pull"] = {"call": pulled, "output": "cache/zoo", "resume": [], "look": None}
     (files / "verbs.json").write_text(json.dumps(record))
     return files
 
 
+def _of_indexes(texts, files, tiny, polyrank):
+    """The verbs that change an index, over one in `texts`; each is seen by a search or info."""
+    built = ["--documents", texts / "documents.tsv", "--document-language", "en", *tiny]
+    for name in ("index", "loose"):
+        made = polyrank("index", "build", texts / name, *built, "--ranking", "li")
+        assert made.exit_code == 0, made.stderr
+    assert polyrank("index", "delete", texts / "loose", "d1").exit_code == 0
+    (texts / "more.tsv").write_text("".join(f"m{i}\tiron birds {i}\n" for i in range(8)))
+    asked = ["--queries", "queries.jsonl", "--no-rerank", "--json", "--top", "20"]
+    add = ["index", "add", "index", "--documents", "more.tsv", "--document-language", "ky"]
+    build = ["index", "build", "new", "--documents", "documents.tsv", "--document-language", "en"]
+    return {
+        "index build": (
+            [*build, *tiny, "--ranking", "li"], ["search", "--index", "new", *asked], ["--resume"],
+        ),
+        "index add": (add, ["search", "--index", "index", *asked], []),
+        "index delete": (
+            ["index", "delete", "index", "d0", "d3"], ["search", "--index", "index", *asked], [],
+        ),
+        "index compact": (["index", "compact", "loose"], ["index", "info", "loose", "--json"], []),
+    }  # fmt: skip
+
+
 @pytest.mark.slow
-def test_kills(verbs):
+def test_kills(verbs, hub):
     script = Path(__file__).with_name("killing.py")
     done = subprocess.run(
         [sys.executable, script, verbs, str(KILLS), "7"],
         capture_output=True,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0"},
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert json.loads(done.stdout) == []
