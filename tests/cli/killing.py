@@ -99,7 +99,8 @@ def once(verb: dict, place: Path, whole: Whole, chance: random.Random):
 
 
 def _go_on(verb: dict, place: Path) -> None:
-    for more in (verb["resume"], []):
+    attempts: tuple[list[str], ...] = (verb["resume"], [])
+    for more in attempts:
         code = call([*verb["call"], *more], place)
         if code == 0 or (place / verb["output"]).is_dir():
             break
