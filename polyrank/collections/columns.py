@@ -25,6 +25,8 @@ from typing import Any
 from polyrank.collections.beir import without_missing
 from polyrank.collections.cards import CLEAN, CollectionCard
 from polyrank.collections.collection_source import Need, Pairs, Selection, Source
+from polyrank.collections.files import has_ending
+from polyrank.collections.json_table import json_table
 from polyrank.collections.records import Collection, Document, Judgement, Query
 from polyrank.errors import DataError, UsageError
 from polyrank.installed import is_installed
@@ -38,7 +40,6 @@ _NEEDED = {
     "qrels": ("data", "query", "document", "relevance"),
 }
 _OPTIONAL = {"documents": ("title", "language"), "queries": ("language",), "qrels": ()}
-_FORMATS = {".parquet": "parquet", ".jsonl": "json", ".jsonl.gz": "json", ".json": "json"}
 
 
 def read_columns(
@@ -132,36 +133,40 @@ def _rows(
     path: Path, part: dict[str, Any], keys: tuple[str, ...]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """(row number from 1, row) of a part's data, its columns being there."""
+    wanted = [part[key] for key in keys]
+    for key in ("text", "title"):
+        value = part.get(key, [])
+        wanted += [value] if isinstance(value, str) else value
+    for number, row in enumerate(_table(path, part), start=1):
+        if absent := [column for column in wanted if column not in row]:
+            reason = f"{part['data']} has no column {absent[0]!r}; it has {', '.join(row)}"
+            raise DataError(path, None, reason)
+        yield number, row
+
+
+def _table(path: Path, part: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The rows of a part's data."""
+    local = path.parent / part["data"]
+    if local.is_file() and has_ending(local, ".jsonl", ".json"):
+        yield from json_table(local)
+        return
     try:
         import datasets
     except ImportError:
         raise UsageError(
             f"hf: collections need the datasets package; install it with:  {INSTALL}"
         ) from None
-    local = path.parent / part["data"]
-    suffix = next((s for s in _FORMATS if local.name.endswith(s)), None)
     try:
-        if local.is_file() and suffix:
-            table = datasets.load_dataset(
-                _FORMATS[suffix], data_files=str(local), split="train", streaming=True
+        if local.is_file() and has_ending(local, ".parquet"):
+            yield from datasets.load_dataset(
+                "parquet", data_files=str(local), split="train", streaming=True
             )
         else:
             name = str(local) if local.is_dir() else part["data"]
             split = part.get("split", "train")
-            table = datasets.load_dataset(
+            yield from datasets.load_dataset(
                 name, part.get("config"), split=split, streaming=local.is_dir()
             )
-        wanted = [part[key] for key in keys]
-        for key in ("text", "title"):
-            value = part.get(key, [])
-            wanted += [value] if isinstance(value, str) else value
-        for number, row in enumerate(table, start=1):
-            if absent := [column for column in wanted if column not in row]:
-                reason = f"{part['data']} has no column {absent[0]!r}; it has {', '.join(row)}"
-                raise DataError(path, None, reason)
-            yield number, row
-    except DataError:
-        raise
     except StopIteration:  # of the library, at a file without a row
         raise DataError(path, None, f"{part['data']} has no rows") from None
     except Exception as error:  # whatever the library raises at a damaged file

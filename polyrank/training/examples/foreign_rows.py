@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from polyrank.collections.files import numbered_lines, parse_json
+from polyrank.collections.files import has_ending, numbered_lines, parse_json
+from polyrank.collections.json_table import json_table
 from polyrank.collections.records import Document, Query
 from polyrank.errors import DataError, PolyrankError, UsageError, first_line
 from polyrank.training.examples.negatives import Example, checked_scores
@@ -181,11 +182,13 @@ def _joined(values: list[Any]) -> Any:
 
 
 def _dataset(name: str) -> Any:
-    from datasets import DatasetDict, load_dataset, load_from_disk
+    from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
 
     path, _, split = name.partition(":")
-    kind = {".parquet": "parquet", ".csv": "csv", ".jsonl": "json", ".json": "json"}
+    kind = {".parquet": "parquet", ".csv": "csv"}
     try:
+        if Path(path).is_file() and has_ending(path, ".jsonl", ".json"):
+            return Dataset.from_list(json_table(path))
         if Path(path).is_file():
             reader = kind.get(Path(path).suffix)
             if reader is None:
