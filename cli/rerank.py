@@ -212,6 +212,8 @@ def _rerank_run(
 
     reranker = load_reranker(spec)  # before the search, so that what is wrong is said first
     spec = with_settled(spec, reranker)
+    if not isinstance(first, Path):
+        rerankers.check_languages(reranker, texts, written["limit"])
     settings = {**rerankers.settings_of(spec, reranker), **asked}
     with (
         _candidates(first, output, written["resume"]) as candidates,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -15,6 +16,7 @@ from . import checks
 from .options import WITH_SCORER, Fallback, Kind, Routing
 
 if TYPE_CHECKING:
+    from polyrank.collections.records import Collection
     from polyrank.rerankers.base import Reranker
     from polyrank.rerankers.load import RerankerSpec
 
@@ -124,6 +126,13 @@ def settings_of(spec: RerankerSpec, reranker: Reranker) -> dict[str, Any]:
         "seed": spec.seed,
         **reranker.identity(),
     }
+
+
+def check_languages(reranker: Reranker, texts: Collection, limit: int | None) -> None:
+    """Refuse, before a search, languages that the reranker cannot take."""
+    from polyrank.rerankers.base import check_languages
+
+    check_languages(reranker, islice(texts.queries.values(), limit), texts.documents.values())
 
 
 def report(noted: Any) -> None:

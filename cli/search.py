@@ -22,7 +22,7 @@ from .ray_workers import asks_for_ray
 if TYPE_CHECKING:
     from polyrank.collections.records import Collection, Run
     from polyrank.index.multivector import MultiVectorIndex, Pruning
-    from polyrank.rerankers.base import Reranked
+    from polyrank.rerankers.base import Reranked, Reranker
     from polyrank.rerankers.load import RerankerSpec
 
     Details = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -148,6 +148,20 @@ def search(
     if not rerank:
         _refuse_unscored(model, address, index)
     searched_by = first_stages.chosen(first_stage, base)
+    spec = None
+    if rerank:
+        from polyrank.rerankers.load import RerankerSpec
+
+        spec = RerankerSpec(
+            model=model,
+            **rerankers.module_options(base, ranking, kind, ranking_kind, routing, fallback),
+            max_length=max_length,
+            device=device,
+            precision=precision,
+            seed=seed,
+            options=asked_of_model,
+            keep=rerankers.KEPT if ray is None else 0,
+        )
     if index is not None:
         checks.not_beside(
             context,
@@ -162,6 +176,7 @@ def search(
         opened = open_index(index, given, index_ranking, device, precision)
         wanted = _asked(collection, queries, query, query_language, split)
         _check_ids(wanted, output)
+        reranker = _loaded(spec)
         where = (
             depth + exclude_self,
             indexes.split(languages),
@@ -185,6 +200,8 @@ def search(
             from polyrank.rerankers.llm.decompose import load_decomposer
 
             decomposer = load_decomposer(decompose, decompose_engine, decompose_prompt)
+        if (reranker := _loaded(spec)) is not None:
+            rerankers.check_languages(reranker, texts, limit)
         found = first_stages.search_first(
             texts,
             searched_by,
@@ -202,21 +219,9 @@ def search(
 
         found = {query_id: without_self(query_id, hits)[:depth] for query_id, hits in found.items()}
     details: Details = {}
-    if rerank:
-        from polyrank.rerankers.load import RerankerSpec
-
-        spec = RerankerSpec(
-            model=model,
-            **rerankers.module_options(base, ranking, kind, ranking_kind, routing, fallback),
-            max_length=max_length,
-            device=device,
-            precision=precision,
-            seed=seed,
-            options=asked_of_model,
-            keep=rerankers.KEPT if ray is None else 0,
-        )
+    if spec is not None and reranker is not None:
         mix = None if interpolate is None else (interpolate, mixing)
-        reranked = _reranked(spec, texts, found, mix, (address, ray_workers))
+        reranked = _reranked(spec, reranker, texts, found, mix, (address, ray_workers))
         found, details = reranked.run, reranked.details
     elif index is None and searched_by is FirstStage.bm25:
         found = _matching(found) if output is None else found
@@ -242,8 +247,18 @@ def _refuse_unscored(model: str | None, ray: str | None, index: Path | None) -> 
         raise UsageError("--ray scores the candidates; leave out --no-rerank, or search an --index")
 
 
+def _loaded(spec: RerankerSpec | None) -> Reranker | None:
+    """The reranker; before the search, so that what is wrong is said first."""
+    if spec is None:
+        return None
+    from polyrank.rerankers.load import load_reranker
+
+    return load_reranker(spec)
+
+
 def _reranked(
     spec: RerankerSpec,
+    reranker: Reranker,
     texts: Collection,
     found: Run,
     mix: tuple[float, str] | None,
@@ -257,13 +272,11 @@ def _reranked(
     """
     from polyrank.rerankers.base import rerank_run
     from polyrank.rerankers.interpolated import Interpolated
-    from polyrank.rerankers.load import load_reranker
     from polyrank.scale_out.reranking import scaled_out
 
-    with scaled_out(spec, load_reranker(spec), *ray) as reranker:
-        if mix is not None:
-            reranker = Interpolated(reranker, *mix)
-        reranked = rerank_run(reranker, texts, found)
+    with scaled_out(spec, reranker, *ray) as scaled:
+        mixed = scaled if mix is None else Interpolated(scaled, *mix)
+        reranked = rerank_run(mixed, texts, found)
     rerankers.report(reranked.notes)
     rerankers.tell_cut(reranked.notes, sum(map(len, found.values())))
     return reranked

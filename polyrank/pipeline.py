@@ -20,7 +20,15 @@ from polyrank.collections.texts import Documents, Queries, documents_of, queries
 from polyrank.errors import UsageError
 from polyrank.index.lexical import BM25
 from polyrank.progress import track
-from polyrank.rerankers.base import Ranking, Request, Reranker, Scorer, as_reranker, request_of
+from polyrank.rerankers.base import (
+    Ranking,
+    Request,
+    Reranker,
+    Scorer,
+    as_reranker,
+    check_languages,
+    request_of,
+)
 from polyrank.runs.fusion import K, fuse
 
 if TYPE_CHECKING:
@@ -186,9 +194,11 @@ class Pipeline:
         Raises:
             UsageError: a candidate that is not among the documents.
         """
+        reranker = as_reranker(self.reranker)
+        check_languages(reranker, queries, self.documents.values())
         found = search(self.first, queries, self.depth)
         requests = [self._request(query, found[query.id]) for query in queries if found[query.id]]
-        rankings = as_reranker(self.reranker).rank_all(requests)
+        rankings = reranker.rank_all(requests)
         yield from track(rankings, "reranking", len(requests), show=progress)
 
     def _request(self, query: Query, hits: Sequence[ScoredDocument]) -> Request:

@@ -185,3 +185,16 @@ def test_the_real_parts_together(tiny_zoo, tiny_base):
     by_hand = reranker.rank(Query("q", "salt water", "tr"), DOCUMENTS)
     assert run["q"] == by_hand  # all four are candidates
     assert "ranking squad, kind adapter, routing split" in repr(pipeline)
+
+
+def test_languages_are_refused_before_the_search(tiny_zoo, tiny_base):
+    from polyrank import Reranker
+    from polyrank.errors import LanguageError
+
+    class Never:
+        def search(self, queries, depth=100):
+            pytest.fail("searched")
+
+    reranker = Reranker(load_base(tiny_base.folder), zoo=tiny_zoo, device="cpu")
+    with pytest.raises(LanguageError, match="no language adapter for 'az'"):
+        Pipeline(Never(), reranker, DOCUMENTS).search("su", query_language="az")

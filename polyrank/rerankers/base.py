@@ -144,6 +144,13 @@ class ListReranker:
         """Of what the scores depend on, for resume and caches."""
         raise NotImplementedError
 
+    def check_languages(self, queries: Iterable[Query], documents: Iterable[Document]) -> None:
+        """Refuse, before anything is searched or scored, named languages that would stop the run.
+
+        Raises:
+            PolyrankError: a language that this reranker cannot take.
+        """
+
     def rank_all(self, requests: Iterable[Request]) -> Iterator[Ranking]:
         """A ranking for each request, in their order."""
         for request in requests:
@@ -194,12 +201,27 @@ class ListReranker:
         Raises:
             UsageError: a candidate that the collection lacks.
         """
-        run = (
-            run_of(first_stage)
-            if not hasattr(first_stage, "search")
-            else first_stage.search(collection.queries.values(), depth)
-        )
+        if hasattr(first_stage, "search"):
+            queries = collection.queries.values()
+            self.check_languages(queries, collection.documents.values())
+            run = first_stage.search(queries, depth)
+        else:
+            run = run_of(first_stage)
         return rerank_run(self, collection, run, depth, progress).run
+
+
+def check_languages(
+    reranker: Reranker, queries: Iterable[Query], documents: Iterable[Document]
+) -> None:
+    """Refuse, before anything is searched or scored, named languages that would stop the run.
+
+    A reranker of another library says so when it scores.
+
+    Raises:
+        PolyrankError: a language that the reranker cannot take.
+    """
+    if isinstance(reranker, ListReranker):
+        reranker.check_languages(queries, documents)
 
 
 class Loaded:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,17 @@ class ComposedReranker(ModularReranker):
                     "gets the module of its own language."
                 )
         return plan
+
+    def check_languages(self, queries: Iterable[Query], documents: Iterable[Document]) -> None:
+        """Refuse, before anything is searched or scored, languages other than the composition's.
+
+        Raises:
+            CompositionError: another language on a side that has a language module.
+        """
+        for language in dict.fromkeys(query.language for query in queries):
+            self.composition(query_language=language)
+        for language in dict.fromkeys(document.language for document in documents):
+            self.composition(document_language=language)
 
     def seek_module(self, language: str) -> None:
         """Nothing to seek: what acts was planned before."""

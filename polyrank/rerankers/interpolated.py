@@ -6,9 +6,16 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from polyrank.collections.records import ScoredDocument, ranked
+from polyrank.collections.records import Document, Query, ScoredDocument, ranked
 from polyrank.errors import UsageError
-from polyrank.rerankers.base import ListReranker, Ranking, Request, Reranker, best_first
+from polyrank.rerankers.base import (
+    ListReranker,
+    Ranking,
+    Request,
+    Reranker,
+    best_first,
+    check_languages,
+)
 from polyrank.runs.fusion import interpolate
 
 
@@ -52,6 +59,10 @@ class Interpolated(ListReranker):
 
         for ranking in self.reranker.rank_all(passed_on()):
             yield self._mixed(waiting.popleft(), ranking)
+
+    def check_languages(self, queries: Iterable[Query], documents: Iterable[Document]) -> None:
+        """Refuse, before anything is searched or scored, what the reranker refuses."""
+        check_languages(self.reranker, queries, documents)
 
     def rank_request(self, request: Request) -> Ranking:
         """The candidates of one query, mixed."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from polyrank.collections.records import Document, Query
 from polyrank.notes import Notes
 from polyrank.rerankers.base import ListReranker, Ranking, Request, best_first
 from polyrank.rerankers.pairs import PairScorer
@@ -56,6 +57,16 @@ class MeanReranker(ListReranker):
             for name, value in member.identity().items()
         }
         return {**parts, "scale": self.scale}
+
+    def check_languages(self, queries: Iterable[Query], documents: Iterable[Document]) -> None:
+        """Refuse, before anything is searched or scored, what one of the members refuses.
+
+        Raises:
+            PolyrankError: a language that a member cannot take.
+        """
+        queries, documents = list(queries), list(documents)
+        for member in self.members:
+            member.check_languages(queries, documents)
 
     def rank_request(self, request: Request) -> Ranking:
         """The candidates of one query by their mean scores."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from polyrank.collections.records import Document, Query
 from polyrank.encoders.batching import Batcher
@@ -22,6 +22,7 @@ class PairScorer(Loaded, ListReranker):
     """
 
     pointwise = True
+    routing = "none"  # which texts pass through the modules of languages
     name = ""  # what it was loaded from, where that is one model
 
     def __init__(self, batch_tokens: int = BATCH_TOKENS) -> None:
@@ -79,6 +80,18 @@ class PairScorer(Loaded, ListReranker):
             found[record.text] if record.language is None else tags.normalise(record.language)
             for record in records
         ]
+
+    def check_languages(self, queries: Iterable[Query], documents: Iterable[Document]) -> None:
+        """Refuse, before anything is searched or scored, named languages that would stop the run.
+
+        Raises:
+            LanguageError: a language without module on a side where the routing takes one, under
+                fallback 'error'.
+        """
+        for side, records in (("query", queries), ("document", documents)):
+            if self.routing in (side, "split", "both"):
+                for language in dict.fromkeys(r.language for r in records if r.language):
+                    self.seek_module(tags.normalise(language))
 
     def seek_module(self, language: str) -> None:
         """Raise LanguageError for a language that would stop the run."""

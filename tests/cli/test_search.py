@@ -146,6 +146,33 @@ def test_what_cannot_end_well_is_refused_before_the_search(
     assert not (tmp_path / "run.trec").exists()
 
 
+@pytest.mark.parametrize("verb", [["search"], ["rerank", "--first-stage", "bm25"]])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--ranking", "nowhere"], "there is no ranking adapter 'nowhere'"),
+        (["--query-language", "az"], "there is no language adapter for 'az'"),
+        (["--document-language", "az"], "there is no language adapter for 'az'"),
+        (["--model", "nowhere/at/all"], "cannot be read"),
+    ],
+)
+def test_what_cannot_be_reranked_is_refused_before_the_search(
+    verb, options, message, tiny, files, polyrank, monkeypatch
+):
+    monkeypatch.setattr(
+        "polyrank.cli.first_stages.search_first", lambda *_: pytest.fail("searched")
+    )
+    queries = files / "queries.jsonl"
+    queries.write_text(queries.read_text().replace(', "language": "tr"', ""))
+    result = polyrank(
+        *(*verb, "--queries", queries, "--documents", files / "documents.tsv", *tiny),
+        *("--document-language", "en", "--query-language", "tr"),
+        *("--output", files / "out.trec", *options),
+    )
+    assert result.exit_code == 2 and message in result.stderr
+    assert not (files / "out.trec").exists()
+
+
 def test_a_language_that_contradicts_the_file_is_told(files, polyrank):
     (files / "own.jsonl").write_text(
         '{"_id": "d0", "text": "water boils"}\n{"_id": "d1", "text": "river", "language": "tr"}\n'
