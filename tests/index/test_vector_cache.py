@@ -117,17 +117,30 @@ def test_what_was_noted_is_noted_again(carded_base, tiny_zoo, tmp_path):
     assert any("identified" in one for one in first[1]) and len(first[1]) > 1
 
 
+TWO_PROCESSES = """
+import os, sys
+from pathlib import Path
+from polyrank.collections.records import Document
+from polyrank.index.dense import Dense
+import transformers.models.bert.modeling_bert
+def encode():
+    documents = [Document(str(i), f"iron {i}") for i in range(40)]
+    Dense(documents, sys.argv[1], progress=False, keep=Path(sys.argv[2]))
+children = []
+for _ in range(2):
+    children.append(os.fork())
+    if children[-1] == 0:
+        encode()
+        os._exit(0)
+sys.exit(max(os.waitpid(child, 0)[1] for child in children) != 0)
+"""
+
+
+@pytest.mark.parametrize("tiny_folder", ["tiny_bert"], indirect=True)
 def test_two_processes_make_them_at_once(carded_base, tmp_path):
     """Both get their vectors, and what stays is whole."""
-    script = (
-        "import sys; from pathlib import Path; from polyrank.index.dense import Dense; "
-        "from polyrank.collections.records import Document; "
-        "Dense([Document(str(i), f'iron {i}') for i in range(40)], sys.argv[1], "
-        "progress=False, keep=Path(sys.argv[2]))"
-    )
-    command = [sys.executable, "-c", script, str(carded_base.folder), str(tmp_path / "vectors")]
-    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    errors = [one.communicate()[1] for one in both]
-    assert [one.returncode for one in both] == [0, 0], errors
+    command = [sys.executable, "-c", TWO_PROCESSES, carded_base.folder, tmp_path / "vectors"]
+    both = subprocess.run(command, capture_output=True, text=True)
+    assert both.returncode == 0, both.stderr
     (folder,) = [one for one in (tmp_path / "vectors").iterdir() if one.is_dir()]
     assert {"vectors.npy", "notes.json"} <= {file.name for file in folder.iterdir()}
