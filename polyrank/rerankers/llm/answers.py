@@ -116,7 +116,7 @@ def scores_of(
             faults[DUPLICATE] += 1
         else:
             faults[OUTSIDE] += not lowest <= number <= highest
-            found[name] = min(highest, max(lowest, number))
+            found[name] = float(min(highest, max(lowest, number)))
     if found or not faults[NOTHING]:
         faults[MISSING] += len(names) - len(found)
     return [found.get(name) for name in names], dict(+faults)
