@@ -16,7 +16,7 @@ from polyrank.base.load import (
     only_cached,
     resolve_base,
 )
-from polyrank.base.roots import bundled_zoo, cache_root, expanded, zoo_roots
+from polyrank.base.roots import bundled_zoo, cache_root, expanded, with_zoos_of_here, zoo_roots
 from polyrank.machine import device_of
 
 __all__ = [
@@ -36,5 +36,6 @@ __all__ = [
     "load_tokenizer",
     "only_cached",
     "resolve_base",
+    "with_zoos_of_here",
     "zoo_roots",
 ]

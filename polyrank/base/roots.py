@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import resources
 from pathlib import Path
+from typing import TypeVar
 
 from polyrank.errors import UsageError
+
+Made = TypeVar("Made")
 
 
 def expanded(path: str | Path) -> Path:
@@ -35,6 +39,18 @@ def zoo_roots(zoo: str | Path | None = None) -> list[Path]:
 def absent_zoos() -> str:
     """The folders that $POLYRANK_ZOO names and that are not there, in quotes; else nothing."""
     return ", ".join(f"'{folder}'" for folder in _named_zoos() if not folder.is_dir())
+
+
+def with_zoos_of_here(build: Callable[[], Made]) -> Callable[[], Made]:
+    """The same function for another process or machine, where it searches this process's zoos."""
+    named = os.environ.get("POLYRANK_ZOO")
+
+    def there() -> Made:
+        if named is not None:
+            os.environ["POLYRANK_ZOO"] = named
+        return build()
+
+    return there
 
 
 def _named_zoos() -> list[Path]:

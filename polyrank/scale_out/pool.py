@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
+from polyrank.base import with_zoos_of_here
 from polyrank.errors import PolyrankError, UsageError, first_line
 
 S = TypeVar("S")
@@ -147,16 +148,13 @@ def pool_of(
     Args:
         check: raises on a worker where what was built there is another.
     """
-    zoo = os.environ.get("POLYRANK_ZOO")
 
     def on_worker() -> Any:
-        if zoo is not None:
-            os.environ["POLYRANK_ZOO"] = zoo
         made = build()
         check(made)
         return made
 
-    return RayPool(on_worker, address, workers, gpu=gpu)
+    return RayPool(with_zoos_of_here(on_worker), address, workers, gpu=gpu)
 
 
 def _ray() -> Any:

@@ -6,11 +6,11 @@ Ray is imported only here, on use.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from polyrank.base import with_zoos_of_here
 from polyrank.errors import UsageError
 from polyrank.server.settings import Settings
 
@@ -48,12 +48,10 @@ def application(
     Example:
         app = application({"e5-small": "e5-small"}, replicas=2)   # serve run my_module:app
     """
-    serve, zoo = _ray_serve(), os.environ.get("POLYRANK_ZOO")
+    serve = _ray_serve()
     files = {name: Path(path) for name, path in (calibrations or {}).items()}
 
     def build() -> Any:
-        if zoo is not None:
-            os.environ["POLYRANK_ZOO"] = zoo
         from polyrank.server.app import create_app
         from polyrank.server.models import Shelf
         from polyrank.server.run import loaded
@@ -74,7 +72,7 @@ def application(
         max_ongoing_requests=ONGOING,
         ray_actor_options=actor,
     )
-    return deployed(serve.ingress(build)()).bind()
+    return deployed(serve.ingress(with_zoos_of_here(build))()).bind()
 
 
 def _ray_serve() -> Any:
