@@ -1,8 +1,8 @@
 """Summaries that a sequence-to-sequence model writes, guided by a plan that is marked in the text.
 
-The units of the plan stand between `<e>` and `</e>` in the article (arXiv 2305.17779). The marks are
-plain text: a checkpoint that was trained with them as tokens reads them as such, another one reads
-their characters.
+The units of the plan stand between `<e>` and `</e>` in the article (arXiv 2305.17779). The marks
+are plain text: a checkpoint that was trained with them as tokens reads them as such, another one
+reads their characters.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -89,14 +90,17 @@ def row_of(found: CandidateSet) -> str:
     return json.dumps(row, ensure_ascii=False) + "\n"
 
 
-def read_candidates(path: str | Path, referenced: bool = False) -> Iterator[CandidateSet]:
+def read_candidates(
+    path: str | Path, referenced: bool = False, scored: str | None = None
+) -> Iterator[CandidateSet]:
     """What `row_of` wrote.
 
     Args:
         referenced: whether each article must have a reference summary.
+        scored: a score that each candidate must have; None for any.
 
     Raises:
-        DataError: a line that is not such a row, or lacks the reference.
+        DataError: a line that is not such a row, or lacks the reference or the score.
     """
     for number, row in iter_objects(path):
         try:
@@ -111,6 +115,9 @@ def read_candidates(path: str | Path, referenced: bool = False) -> Iterator[Cand
             raise DataError(
                 path, number, f"'{found.article.id}' has no reference summary to compare with"
             )
+        if scored is not None and any(scored not in one.scores for one in found.candidates):
+            has = ", ".join(found.candidates[0].scores) or "none"
+            raise DataError(path, number, f"candidates have no score '{scored}', but {has}")
         yield found
 
 
@@ -137,4 +144,6 @@ def _candidate(row: Mapping[str, Any], units: int) -> Candidate:
     if not isinstance(row["text"], str):
         raise ValueError("a candidate's text is not a text")
     scores = {str(name): float(score) for name, score in row["scores"].items()}
+    if not all(map(isfinite, scores.values())):
+        raise ValueError("a score is not finite")
     return Candidate(int(row["number"]), plan, row["text"], scores)

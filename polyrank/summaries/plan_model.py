@@ -3,8 +3,9 @@
     h_0 = tanh(W · mean of units)             h_t = GRU(unit chosen at t − 1, h_{t−1})
     p(u at t) ∝ exp(k_u · q(h_t) / √d)        over the units after the last one, and the end
 
-After Vinyals et al. 2015 (Pointer Networks, arXiv 1506.03134), in the place of the paper's BART with
-a copying decoder. The units' vectors come from a frozen base, with a learnt vector of their place.
+After Vinyals et al. 2015 (Pointer Networks, arXiv 1506.03134), in the place of the paper's BART
+with a copying decoder. The units' vectors come from a frozen base, with a learnt vector of their
+place.
 """
 
 from __future__ import annotations

@@ -1,32 +1,15 @@
-"""Orders the candidates of each article anew: by a score they have, a likelihood, or a reranker."""
+"""Orders the candidates of each article anew, by a likelihood or by a reranker."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
 from polyrank.collections.records import Document, Query
-from polyrank.errors import UsageError
-from polyrank.rerankers.base import Reranker, Request
+from polyrank.rerankers.base import Request, Reranker
 from polyrank.summaries.candidates import LIKELIHOOD, RERANKER, CandidateSet
 from polyrank.summaries.likelihood import Likelihood
 
 ASKED = 3  # units
-
-
-def by_score(sets: Iterable[CandidateSet], name: str) -> Iterator[CandidateSet]:
-    """By a score that each candidate has.
-
-    Raises:
-        UsageError: one that has no such score.
-    """
-    for found in sets:
-        for one in found.candidates:
-            if name not in one.scores:
-                has = ", ".join(one.scores) or "none"
-                raise UsageError(
-                    f"a candidate of '{found.article.id}' has no score '{name}', but {has}"
-                )
-        yield found.reordered(name)
 
 
 def by_likelihood(sets: Iterable[CandidateSet], likelihood: Likelihood) -> Iterator[CandidateSet]:
