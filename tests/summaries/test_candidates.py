@@ -61,7 +61,9 @@ def test_extracts_of_the_most_central_units(tiny_base):
 
 def test_the_same_text_is_one_candidate(tiny_base):
     def writer(text, units, plans):
-        return [[Written("same", -1.0), Written(f"{plan}" * (plan == (2,)), -2.0)] for plan in plans]
+        return [
+            [Written("same", -1.0), Written(f"{plan}" * (plan == (2,)), -2.0)] for plan in plans
+        ]
 
     notebook = Notebook()
     planner = Central(tiny_base, 1, "cpu")
@@ -75,10 +77,10 @@ def test_the_same_text_is_one_candidate(tiny_base):
 
 
 def test_drawn_plans_follow_the_seed_and_the_article(tiny_base):
+    central = Central(tiny_base, 1, "cpu")
+
     def plans(seed, identity):
-        making = Making(
-            Central(tiny_base, 1, "cpu"), None, "sentence", 2, sampled=True, seed=seed
-        )
+        making = Making(central, None, "sentence", 2, sampled=True, seed=seed)
         (made,) = making([Article(identity, TEXT, "en")], Notebook())
         return [one.plan for one in made.candidates]
 
@@ -167,6 +169,4 @@ def test_rows_for_training_have_the_order_of_rouge(found, tmp_path):
     scores, teacher = torch.tensor([[2.0, 1.0, 0.0]]), torch.tensor([example.teacher])
     mask = torch.ones(1, 3, dtype=torch.bool)
     assert rank_gap_hinge(scores, teacher, mask, 0.5) == 0
-    assert rank_gap_hinge(scores.flip(1), teacher, mask, 0.5) == pytest.approx(
-        (1.5 + 1.5 + 3) / 3
-    )
+    assert rank_gap_hinge(scores.flip(1), teacher, mask, 0.5) == pytest.approx((1.5 + 1.5 + 3) / 3)

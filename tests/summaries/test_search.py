@@ -72,9 +72,7 @@ def test_centrality_by_hand():
     vectors = np.array([[1, 0], [0.96, 0.28], [0.9, -(0.19**0.5)]], dtype=np.float32)
     weights = np.exp(vectors @ vectors.T / TEMPERATURE) * (1 - np.eye(3))
     weights /= weights.sum(axis=1, keepdims=True)
-    expected = np.linalg.solve(
-        np.eye(3) - DAMPING * weights.T, np.full(3, (1 - DAMPING) / 3)
-    )
+    expected = np.linalg.solve(np.eye(3) - DAMPING * weights.T, np.full(3, (1 - DAMPING) / 3))
     found = centrality(vectors)
     assert found == pytest.approx(expected, abs=1e-6)
     assert found.sum() == pytest.approx(1) and found.argmax() == 0 and found.argmin() == 2
