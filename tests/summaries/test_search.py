@@ -53,7 +53,7 @@ def test_samples_are_different_plans_and_follow_the_seed():
     first, again, other = (sample(made_up, 6, 3, seed) for seed in ((1, 2), (1, 2), (2, 2)))
     assert first == again != other
     plans = [one.plan for one in first]
-    scores = dict((plan, score) for score, plan in all_plans(made_up, 4, 3))
+    scores = {plan: score for score, plan in all_plans(made_up, 4, 3)}
     assert len(set(plans)) == len(plans) > 3
     assert [one.score for one in first] == pytest.approx([scores[plan] for plan in plans])
     assert all(one.plan for one in sample(by_centrality(RANKS, 3), 9, 3, (1,)))
