@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +18,10 @@ from ..choices import Choice
 from ..options import Fallback, Kind
 from ..rerankers import module_options, report
 from . import options
+
+if TYPE_CHECKING:
+    from polyrank.rerankers.load import RerankerSpec
+    from polyrank.summaries.candidates import CandidateSet
 
 OF_RERANKERS = ("model", "base", "ranking", "kind", "ranking-kind", "routing", "fallback",
                 "max-length", "precision", "question-units")  # fmt: skip
@@ -70,31 +75,24 @@ def rerank(
       polyrank summaries rerank candidates.jsonl --output reranked.jsonl
     """
     from polyrank.collections.files import writing
+    from polyrank.rerankers.load import RerankerSpec
     from polyrank.summaries.candidates import read_candidates, row_of
 
     _check(context, by, seq2seq)
     own = by.value if by in (By.plan, By.abstractor) else None
     sets = track(read_candidates(file, scored=own), "reranking")
-    noted = None
+    noted: Any = None
     if own is not None:
-        ordered = (found.reordered(own) for found in sets)
-    elif by is By.likelihood:
-        from polyrank.summaries.likelihood import Likelihood
-        from polyrank.summaries.reranking import by_likelihood
-
-        likelihood = Likelihood(str(seq2seq), length_penalty, device)
-        noted, ordered = likelihood.notebook, by_likelihood(sets, likelihood)
+        ordered: Iterator[CandidateSet] = (found.reordered(own) for found in sets)
+    elif seq2seq is not None:
+        ordered, noted = _by_likelihood(sets, seq2seq, length_penalty, device)
     else:
-        from polyrank.rerankers.load import RerankerSpec, load_reranker
-        from polyrank.summaries.reranking import by_reranker
-
         modules = module_options(base, ranking, kind, ranking_kind, routing, fallback)
         spec = RerankerSpec(
             model=model, **modules, max_length=max_length, device=device, precision=precision,
             seed=seed,
         )  # fmt: skip
-        noted = load_reranker(spec)
-        ordered = by_reranker(sets, noted, question_units)
+        ordered, noted = _by_reranker(sets, spec, question_units)
     count = 0
     with writing(output) as rows:
         for found in ordered:
@@ -104,15 +102,37 @@ def rerank(
     note(f"the candidates of {count:,} articles are in the order of their {by.value}")
 
 
+def _by_likelihood(
+    sets: Iterator[CandidateSet], model: str, alpha: float, device: str | None
+) -> tuple[Iterator[CandidateSet], Any]:
+    """The sets in order, and what has notes."""
+    from polyrank.summaries.likelihood import Likelihood
+    from polyrank.summaries.reranking import by_likelihood
+
+    likelihood = Likelihood(model, alpha, device)
+    return by_likelihood(sets, likelihood), likelihood.notebook
+
+
+def _by_reranker(
+    sets: Iterator[CandidateSet], spec: RerankerSpec, asked: int
+) -> tuple[Iterator[CandidateSet], Any]:
+    """The sets in order, and what has notes."""
+    from polyrank.rerankers.load import load_reranker
+    from polyrank.summaries.reranking import by_reranker
+
+    reranker = load_reranker(spec)
+    return by_reranker(sets, reranker, asked), reranker
+
+
 def _check(context: typer.Context, by: By, seq2seq: str | None) -> None:
     """Refuse options that this order makes no use of, and a likelihood without a model."""
     idle = [
         *(OF_RERANKERS if by is not By.reranker else ()),
         *(OF_LIKELIHOOD if by is not By.likelihood else ()),
     ]
-    checks_ = [f"--{name}" for name in idle if checks.is_given(context, name)]
-    if checks_:
-        raise UsageError(f"{', '.join(checks_)} would be ignored with --by {by.value}")
+    given = [f"--{name}" for name in idle if checks.is_given(context, name)]
+    if given:
+        raise UsageError(f"{', '.join(given)} would be ignored with --by {by.value}")
     if by is By.likelihood and seq2seq is None:
         raise UsageError("--by likelihood needs --seq2seq: a model's folder or Hub id")
     if context.params.get("model") is not None:
