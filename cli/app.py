@@ -35,6 +35,7 @@ from . import (
     rerank,
     search,
     serve,
+    summaries,
     train,
     translate,
     view,
@@ -138,5 +139,6 @@ app.add_typer(collections.app, name="collections")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(index.app, name="index")
 app.add_typer(prompts.app, name="prompts")
+app.add_typer(summaries.app, name="summaries")
 app.add_typer(zoo.app, name="zoo")
 app.add_typer(train.app, name="train")

@@ -36,6 +36,7 @@ EXTRAS: dict[str, Extra] = {
     ),
     "rl": Extra(("peft", "trl"), "polyrank train llm --lora, --reward"),
     "serve": Extra(("fastapi", "uvicorn", "prometheus_client"), "polyrank serve"),
+    "summaries": Extra(("rouge_score", "sentencex"), "polyrank summaries"),
     "train": Extra(("accelerate", "adapters", "datasets"), "polyrank train, polyrank distill"),
     "triton": Extra(("triton",), "fast kernels on a CUDA card"),
 }

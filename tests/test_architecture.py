@@ -9,7 +9,16 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 TIERS = (
     ("cli", "server"),
-    ("experiments", "evaluation", "training", "pipeline", "scale_out", "neighbours", "doctor"),
+    (
+        "experiments",
+        "evaluation",
+        "training",
+        "summaries",
+        "pipeline",
+        "scale_out",
+        "neighbours",
+        "doctor",
+    ),
     ("index", "runs", "rerankers", "late_interaction"),
     ("encoders", "composition"),
     ("zoo", "modules", "kernels", "corpus", "translation"),

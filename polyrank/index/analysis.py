@@ -59,11 +59,12 @@ class Analyser:
         return self.name
 
 
-def tokenize(text: str, folding: Fold = fold) -> list[str]:
+def tokenize(text: str, folding: Fold = fold, bigrams: bool = True) -> list[str]:
     """Words of Unicode letters, marks and digits, folded; see `folding`.
 
     Scripts without spaces (Han, kana, Thai, Lao, Myanmar, Khmer) give single characters and then
-    bigrams instead; a combining mark stays with the character that carries it.
+    bigrams instead; a combining mark stays with the character that carries it. `bigrams` says
+    whether those of such scripts come too.
 
     >>> tokenize("Den 3. Mai: 北京市")
     ['den', '3', 'mai', '北', '京', '市', '北京', '京市']
@@ -74,7 +75,8 @@ def tokenize(text: str, folding: Fold = fold) -> list[str]:
             tokens.append("".join(group))
         elif kind == _CHARACTER:
             characters = _with_marks(group)
-            tokens += characters + [a + b for a, b in pairwise(characters)]
+            tokens += characters
+            tokens += [a + b for a, b in pairwise(characters)] if bigrams else []
     return tokens
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from polyrank.errors import ModuleError, UsageError, first_line
+from polyrank.errors import UsageError
 from polyrank.languages import tags
 from polyrank.notes import Notebook
 
-BATCH, LENGTH = 16, 512
+BATCH = 16
 TIMES, SPARE = 2, 32  # tokens of a translation: so many times those of the longest text, and more
+ADVICE = (
+    "Give a folder or Hub id of a sequence-to-sequence model with safetensors, such as "
+    "facebook/nllb-200-distilled-600M, or the address of a server."
+)
 
 
 class Seq2Seq:
@@ -30,29 +33,10 @@ class Seq2Seq:
     """
 
     def __init__(self, model: str, batch: int = BATCH, device: str | None = None) -> None:
-        from polyrank.base import device_of, expanded, load_tokenizer, only_cached
-        from polyrank.base.quiet import quiet_transformers
-        from polyrank.base.trusted import refuse_code_of
+        from polyrank.base import device_of
+        from polyrank.base.seq2seq import load_seq2seq
 
-        folder = expanded(model)
-        source = str(folder) if folder.is_dir() else model
-        try:
-            from transformers import AutoModelForSeq2SeqLM
-
-            with quiet_transformers():
-                cached = only_cached(source)
-                refuse_code_of(source, cached)
-                self.model: Any = AutoModelForSeq2SeqLM.from_pretrained(
-                    source, use_safetensors=True, trust_remote_code=False, local_files_only=cached
-                )
-                self.tokenizer: Any = load_tokenizer(source, cached)
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            reason = first_line(error)
-            raise ModuleError(
-                f"the translator '{model}' cannot be read: {reason}\nGive a folder or Hub id of a "
-                "sequence-to-sequence model with safetensors, such as facebook/nllb-200-distilled-"
-                "600M, or the address of a server."
-            ) from error
+        self.model, self.tokenizer = load_seq2seq(model, "translator", ADVICE)
         self.name, self.batch = model, batch
         self.notebook = Notebook()
         self.model = self.model.to(device_of(device)).eval()
@@ -76,18 +60,20 @@ class Seq2Seq:
     def _batch(self, texts: list[str], start: int | None) -> list[str]:
         import torch
 
-        reads = min(LENGTH, self.tokenizer.model_max_length, self._positions())
+        from polyrank.base.seq2seq import positions, reads
+
+        longest = reads(self.model, self.tokenizer)
         lengths = [len(ids) for ids in self.tokenizer(texts, verbose=False)["input_ids"]]
         self.notebook.add(
-            "cut", f"texts cut to the {reads} tokens that {self.name} reads, before translation",
-            sum(length > reads for length in lengths),
+            "cut", f"texts cut to the {longest} tokens that {self.name} reads, before translation",
+            sum(length > longest for length in lengths),
         )  # fmt: skip
         inputs = self.tokenizer(
-            texts, padding=True, truncation=True, max_length=reads, return_tensors="pt"
+            texts, padding=True, truncation=True, max_length=longest, return_tensors="pt"
         )
         inputs.pop("token_type_ids", None)
         forced = {} if start is None else {"forced_bos_token_id": start}
-        room = min(TIMES * min(max(lengths), reads) + SPARE, self._positions() - 1)
+        room = min(TIMES * min(max(lengths), longest) + SPARE, positions(self.model) - 1)
         with torch.inference_mode():
             written = self.model.generate(
                 **inputs.to(self.model.device), **forced, max_new_tokens=room
@@ -95,10 +81,6 @@ class Seq2Seq:
         self._count_unended(written, room)
         said: list[str] = self.tokenizer.batch_decode(written, skip_special_tokens=True)
         return [text.strip() for text in said]
-
-    def _positions(self) -> int:
-        """Tokens that the model has places for."""
-        return int(getattr(self.model.config, "max_position_embeddings", None) or sys.maxsize)
 
     def _count_unended(self, written: Any, room: int) -> None:
         """Note the translations that filled their room.

@@ -17,6 +17,8 @@ RUNNABLE += ["train late-interaction", "train labels", "train losses", "compose"
 RUNNABLE += ["zoo import", "zoo export"]
 RUNNABLE += ["view", "calibrate", "doctor"]
 RUNNABLE += ["train head", "train grid", "translate"]
+RUNNABLE += ["summaries candidates", "summaries rerank", "summaries evaluate"]
+RUNNABLE += ["summaries train-plan", "summaries ranking-rows"]
 RUNNABLE += ["corpus report", "corpus clean", "corpus mix"]
 # Over a late-interaction module.
 INDEX = ["index build", "index add", "index delete", "index compact", "index info"]
