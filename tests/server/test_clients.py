@@ -1,4 +1,9 @@
-"""The real clients, unmodified: what they read is what `rank` says in process."""
+"""The real clients, unmodified: what they read is what `rank` says in process.
+
+pip install cohere voyageai infinity_client litellm langchain-cohere langchain-voyageai
+    langchain-community haystack-ai cohere-haystack jina-haystack huggingface-api-haystack
+    llama-index-postprocessor-{cohere,jinaai,tei}-rerank
+"""
 
 import math
 
@@ -77,11 +82,48 @@ def test_langchain_cohere(server, expected):
     assert scores == expected
 
 
-@pytest.mark.parametrize("way", ["cohere", "jina_ai", "hosted_vllm", "huggingface", "voyage"])
+def test_langchain_voyage(server, expected):
+    pytest.importorskip("langchain_voyageai")
+    from langchain_core.documents import Document
+    from langchain_voyageai import VoyageAIRerank
+
+    at = server.url + "/v1"
+    reranker = VoyageAIRerank(model="toy", voyage_api_key="a key", base_url=at, top_k=3)
+    found = reranker.compress_documents([Document(page_content=text) for text in TEXTS], QUERY)
+    scores = [(TEXTS.index(d.page_content), d.metadata["relevance_score"]) for d in found]
+    assert scores == expected
+
+
+def test_langchain_infinity(server, expected):
+    pytest.importorskip("infinity_client")
+    module = pytest.importorskip("langchain_community.document_compressors.infinity_rerank")
+    from infinity_client import Client
+    from langchain_core.documents import Document
+
+    reranker = module.InfinityRerank(client=Client(base_url=server.url), model="toy", top_n=3)
+    found = reranker.compress_documents([Document(page_content=text) for text in TEXTS], QUERY)
+    scores = [(TEXTS.index(d.page_content), d.metadata["relevance_score"]) for d in found]
+    assert scores == expected
+
+
+WAYS = ["cohere", "jina_ai", "hosted_vllm", "huggingface", "voyage", "litellm_proxy"]
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_litellm(server, expected, way):
     litellm = pytest.importorskip("litellm")
     answer = litellm.rerank(
         model=f"{way}/toy", query=QUERY, documents=TEXTS, top_n=3,
+        api_base=server.url, api_key="a key",
+    )  # fmt: skip
+    assert [(row["index"], row["relevance_score"]) for row in answer.results] == expected
+
+
+def test_litellm_infinity(server, expected):
+    """It takes documents of an answer as strings alone, so it must not ask for them."""
+    litellm = pytest.importorskip("litellm")
+    answer = litellm.rerank(
+        model="infinity/toy", query=QUERY, documents=TEXTS, top_n=3, return_documents=False,
         api_base=server.url, api_key="a key",
     )  # fmt: skip
     assert [(row["index"], row["relevance_score"]) for row in answer.results] == expected
@@ -111,8 +153,8 @@ def test_llama_index(server, expected, client):
 
 
 def _tei_ranker(url):
-    rankers = pytest.importorskip("haystack.components.rankers")
-    return rankers.HuggingFaceTEIRanker(url=url, top_k=3)
+    module = pytest.importorskip("haystack_integrations.components.rankers.huggingface_api")
+    return module.HuggingFaceTEIRanker(url=url, top_k=3)
 
 
 def _cohere_ranker(url):
@@ -123,7 +165,15 @@ def _cohere_ranker(url):
     return module.CohereRanker(model="toy", api_base_url=url, api_key=key, top_k=3)
 
 
-@pytest.mark.parametrize("client", [_tei_ranker, _cohere_ranker])
+def _jina_ranker(url):
+    module = pytest.importorskip("haystack_integrations.components.rankers.jina")
+    from haystack.utils import Secret
+
+    at = url + "/v1/rerank"
+    return module.JinaRanker(model="toy", base_url=at, api_key=Secret.from_token("a key"), top_k=3)
+
+
+@pytest.mark.parametrize("client", [_tei_ranker, _cohere_ranker, _jina_ranker])
 def test_haystack(server, expected, client):
     haystack = pytest.importorskip("haystack")
     documents = [haystack.Document(content=text) for text in TEXTS]
