@@ -146,6 +146,11 @@ def rerank(
         listed = loading.read_passages(passages or Path(), document_language)
         return _rank_typed(spec, query or "", query_language, listed, depth, as_json)
 
+    if run is None and first_stage is None:
+        raise UsageError(
+            "say what is reranked: --run FILE, or --first-stage to search first; for a question "
+            "of your own --query TEXT with --passages FILE"
+        )
     checks.one_of(run=run, first_stage=first_stage)
     translating.check(translate.value, translator, memory)
     checks.writable(output, run, queries, documents)

@@ -1,7 +1,9 @@
-"""What the Hub's client raises when a connection fails: of `requests` before 1.0, then `httpx`."""
+"""What the Hub's client raises when a connection fails: of `requests`, `httpx` or `httpx2`, by its
+version."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import NamedTuple
 
 Kinds = tuple[type[Exception], ...]
@@ -19,16 +21,16 @@ class Failures(NamedTuple):
 
 
 def failures() -> Failures:
-    """The errors of the installed `huggingface_hub`'s HTTP library."""
-    import huggingface_hub
+    """The errors of the HTTP library that the installed `huggingface_hub` takes."""
+    from huggingface_hub.errors import HfHubHTTPError
 
-    if int(huggingface_hub.__version__.split(".")[0]) < 1:
+    libraries = {kind.__module__.partition(".")[0] for kind in HfHubHTTPError.__mro__}
+    if "requests" in libraries:
         return _of_requests()
-    import httpx
-
-    network, timeout = httpx.NetworkError, httpx.TimeoutException
-    cut = (network, httpx.ProtocolError, httpx.DecodingError)
-    return Failures((httpx.RequestError,), (network, timeout), cut)
+    library = import_module("httpx2" if "httpx2" in libraries else "httpx")
+    network, timeout = library.NetworkError, library.TimeoutException
+    cut = (network, library.ProtocolError, library.DecodingError)
+    return Failures((library.RequestError,), (network, timeout), cut)
 
 
 def _of_requests() -> Failures:

@@ -23,7 +23,17 @@ TIERS = (
     ("encoders", "composition"),
     ("zoo", "modules", "kernels", "corpus", "translation"),
     ("base", "collections", "languages"),
-    ("machine", "progress", "notes", "errors", "locks", "network", "http_client", "installed"),
+    (
+        "machine",
+        "progress",
+        "notes",
+        "errors",
+        "locks",
+        "network",
+        "http_client",
+        "installed",
+        "typed_fields",
+    ),
 )
 HEIGHT = {room: -height for height, rooms in enumerate(TIERS) for room in rooms}
 KINDS = {"adapter", "mask", "full"}

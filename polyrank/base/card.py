@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from polyrank.errors import ModuleError
+from polyrank.typed_fields import check_types
 
 BASE_CARD = "polyrank_base.json"
 
@@ -63,7 +64,9 @@ def read_base_card(folder: str | Path) -> BaseCard:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         for name in ("fingerprint", "stored"):
             values[name] = tuple(values[name]) if values.get(name) else None
-        return BaseCard(**values)
+        card = BaseCard(**values)
+        check_types(card)
+        return card
     except (OSError, ValueError, TypeError) as error:
         raise ModuleError(
             f"the card of the base in '{folder}' cannot be read: {error}\n"

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from polyrank.base.card import BaseCard, stored_as, write_base_card
 from polyrank.base.fingerprint import Fingerprint, fingerprint_of
+from polyrank.base.quiet import quiet_transformers
 from polyrank.base.roots import cache_root
 from polyrank.errors import ModuleError
 from polyrank.locks import locked
@@ -164,7 +165,8 @@ def write_plain(packed: PackedEncoder, folder: Path) -> None:
     pooler = {"pooler.dense.weight": torch.eye(sizes["hidden"])}
     pooler["pooler.dense.bias"] = torch.zeros(sizes["hidden"])
     model.load_state_dict({**_state(packed), **pooler}, assign=True)
-    model.save_pretrained(folder)
+    with quiet_transformers():
+        model.save_pretrained(folder)
     _say_version(folder / "config.json")
     tokenizer = tokenizer_of(packed)
     tokenizer.save_pretrained(folder)

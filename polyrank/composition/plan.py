@@ -23,6 +23,7 @@ from polyrank.modules.card import (
     train_command_of,
 )
 from polyrank.notes import Note
+from polyrank.typed_fields import check_types
 from polyrank.zoo.find import find, list_modules
 
 FALLBACKS = ("error", "related", "none")
@@ -117,28 +118,12 @@ class Composition:
             if unknown or record["routing"] not in ROUTINGS:
                 raise ValueError(f"unknown {', '.join(unknown) or record['routing']}")
             found = cls(**record)
-            _check_types(found)
+            check_types(found)
             return found
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CompositionError(
                 f"this is not a composition ({error}).\nWrite one with Composition.to_json()."
             ) from error
-
-
-def _check_types(plan: Composition) -> None:
-    """Refuse a composition whose fields a file has given other types.
-
-    Raises:
-        TypeError: naming the field.
-    """
-    mark = plan.fingerprint
-    texts = {"base": plan.base, "weights": mark.weights, "vocabulary": mark.vocabulary}
-    texts |= {name: getattr(plan, name) for name in ("routing", "kind", "ranking_kind")}
-    for name in ("query_language", "document_language", "query_module", "document_module"):
-        texts[name] = getattr(plan, name) or ""
-    for name, value in {**texts, "ranking": plan.ranking or ""}.items():
-        if not isinstance(value, str):
-            raise TypeError(f"{name} is {value!r}, where a text was expected")
 
 
 def compose(

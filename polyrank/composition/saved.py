@@ -16,6 +16,7 @@ from polyrank.collections.files import writing
 from polyrank.composition.plan import BaseLike, Composition
 from polyrank.errors import CompositionError, UsageError
 from polyrank.modules.card import read_card
+from polyrank.typed_fields import check_types
 from polyrank.zoo.find import find
 
 FORMAT_VERSION = 1
@@ -165,8 +166,11 @@ def read_composition(path: str | Path) -> SavedComposition:
             )
         plan = Composition.from_json(json.dumps(record["composition"]))
         parts = tuple(Part(**part) for part in record["modules"])
-        if not isinstance(record["base"], str) or not all(map(_well_formed, parts)):
-            raise ValueError("a field of the wrong type")
+        check_types(record["base"], str, "base")
+        for part in parts:
+            check_types(part)
+        if not all(part.files for part in parts):
+            raise ValueError("a module without files")
         return SavedComposition(plan, record["base"], parts)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else repr(error)
@@ -179,11 +183,6 @@ def read_composition(path: str | Path) -> SavedComposition:
 def _part(base: str, role: str, kind: str, name: str, zoo: str | Path | None) -> Part:
     files = read_card(find(base, role, kind, name, zoo)).files
     return Part(role, kind, name, dict(sorted(files.items())))
-
-
-def _well_formed(part: Part) -> bool:
-    files = part.files
-    return bool(files) and all(isinstance(v, str) for pair in files.items() for v in pair)
 
 
 def _difference(then: Mapping[str, str], now: Mapping[str, str]) -> str:

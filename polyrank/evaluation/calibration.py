@@ -21,6 +21,7 @@ from polyrank.collections.files import writing
 from polyrank.collections.records import Judgement, Run
 from polyrank.errors import UsageError
 from polyrank.evaluation.pool import Pool
+from polyrank.typed_fields import check_types
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -138,11 +139,13 @@ class Calibration:
                 raise ValueError("another version")
             found = record["reliability"]
             bins = tuple(Bin(**one) for one in found.pop("bins"))
+            reliability = Reliability(**found, bins=bins)
+            check_types(reliability)
             pairs = {pair: _sigmoid(one) for pair, one in record["pairs"].items()}
             return cls(
                 _sigmoid(record["whole"]),
                 pairs,
-                Reliability(**found, bins=bins),
+                reliability,
                 bool(record["per_vector"]),
                 str(record["source"]),
             )

@@ -22,6 +22,7 @@ from polyrank.collections.files import writing
 from polyrank.collections.records import Document
 from polyrank.errors import DataError, UsageError
 from polyrank.locks import locked
+from polyrank.typed_fields import check_types
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -211,12 +212,13 @@ def _read_manifest(folder: Path) -> DenseManifest:
         reason = "not a dense index of this version of polyrank; rebuild it"
         raise DataError(folder / MANIFEST, None, reason)
     found = DenseManifest(**row)
-    numbers = (found.max_length, found.dimension, found.documents)
-    texts = (found.base, found.weights, found.vocabulary, found.query_prefix, found.passage_prefix)
-    if not all(type(n) is int and n >= 0 for n in numbers) or not all(
-        isinstance(text, str) for text in texts
-    ):
-        raise DataError(folder / MANIFEST, None, "a field of the wrong type; build it again")
+    try:
+        check_types(found)
+        if min(found.max_length, found.dimension, found.documents) < 0:
+            raise TypeError("a number is below 0")
+    except TypeError as error:
+        reason = f"a field of the wrong type ({error}); build it again"
+        raise DataError(folder / MANIFEST, None, reason) from None
     return found
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from polyrank.base import Fingerprint, is_for_retrieval
 from polyrank.errors import ModuleError
 from polyrank.modules.kinds import KINDS
+from polyrank.typed_fields import check_types
 
 FORMAT_VERSION = 1
 CARD_FILE = "polyrank.json"
@@ -168,6 +169,12 @@ def _strings(value: Any, depth: int = 0) -> Iterator[str]:
 
 def validate(card: ModuleCard, source: str | Path) -> ModuleCard:
     """Return the card unless a value is out of its range, which raises ModuleError."""
+    try:
+        check_types(card)
+    except TypeError as error:
+        raise ModuleError(
+            f"{source}: {error}.\nCorrect the card or train the module again."
+        ) from None
     for key, allowed in (("role", ROLES), ("kind", KINDS)):
         if getattr(card, key) not in allowed:
             raise ModuleError(
@@ -175,35 +182,17 @@ def validate(card: ModuleCard, source: str | Path) -> ModuleCard:
                 f"{', '.join(allowed)}.\nCorrect the card or train the module again."
             )
     for key in ("name", "language", "base"):
-        value = getattr(card, key)
-        if not isinstance(value, str) or not value:
+        if not getattr(card, key):
             raise ModuleError(f"{source}: '{key}' must not be empty.\nCorrect the card.")
     if "/" in card.name or card.name.startswith("."):
         raise ModuleError(
             f"{source}: the name {card.name!r} is not a plain folder name.\nRename it."
         )
-    for key in ("recipe", "figures", "files"):
-        if not isinstance(getattr(card, key), Mapping):
-            raise ModuleError(f"{source}: '{key}' must be a mapping.\nCorrect the card.")
-    for key, value in _texts(card):
-        if not isinstance(value, str):
-            raise ModuleError(f"{source}: {key} is {value!r}, but must be text.\nCorrect the card.")
     if any(Path(name).name != name or name in ("", ".", "..") for name in card.files):
         raise ModuleError(
             f"{source}: a module's files lie in its own folder.\nDo not use this module."
         )
     return card
-
-
-def _texts(card: ModuleCard) -> Iterator[tuple[str, Any]]:
-    """What must be text in a card, whatever its JSON says, by its place there."""
-    yield "licence", card.licence
-    yield from ((f"the sha256 of '{name}'", digest) for name, digest in card.files.items())
-    records = [("base_fingerprint", card.base_fingerprint), ("parent", card.parent)]
-    for place, record in [*records, *(("data", data) for data in card.data)]:
-        for key, value in asdict(record).items() if record is not None else ():
-            if key != "lines":
-                yield f"{place}.{key}", value
 
 
 def read_card(folder: str | Path, verify: bool = True) -> ModuleCard:

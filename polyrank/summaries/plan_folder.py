@@ -16,6 +16,7 @@ from polyrank.errors import ModuleError
 from polyrank.modules.card import Data, sha256
 from polyrank.modules.folder import new_folder
 from polyrank.summaries.plan_model import PlanModel
+from polyrank.typed_fields import check_types
 
 PLAN_CARD, WEIGHTS = "polyrank_plan.json", "plan.safetensors"
 FORMAT_VERSION = 1
@@ -82,7 +83,9 @@ def read_plan_card(folder: str | Path) -> PlanCard:
             raise ValueError(f"format version {record['format_version']}")
         record["base_fingerprint"] = Fingerprint(**record["base_fingerprint"])
         record["data"] = tuple(Data(**entry) for entry in record["data"])
-        return PlanCard(**record)
+        card = PlanCard(**record)
+        check_types(card)
+        return card
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModuleError(
             f"the plan model in '{folder}' cannot be read ({error!r}).\nTrain it again."

@@ -91,9 +91,12 @@ def test_another_base_is_refused(plan, tiny_base, zoo):
     ("change", "message"),
     [
         ({"format_version": 2}, "format version 2; this polyrank reads 1"),
-        ({"base": 3}, "not a composition: .*wrong type"),
+        ({"base": 3}, "not a composition: .*base is 3"),
         ({"modules": [{"role": "language"}]}, "not a composition"),
-        ({"modules": [{"role": "language", "kind": "k", "name": "n", "files": {}}]}, "wrong type"),
+        (
+            {"modules": [{"role": "language", "kind": "k", "name": "n", "files": {}}]},
+            "without files",
+        ),
         ({"composition": {}}, "not a composition"),
     ],
 )

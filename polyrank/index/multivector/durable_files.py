@@ -86,12 +86,14 @@ def read_array(path: Path) -> NDArray[Any]:
     No file stays open, so an index may have any number of segments. (NumPy's maps keep theirs.)
 
     Raises:
-        DataError: cut short, or no array.
+        DataError: cut short, no array, or one in the order of bytes of another machine.
     """
     with open(path, "rb") as stream:
         try:
             np.lib.format.read_magic(stream)
             shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+            if not dtype.isnative:
+                raise ValueError(f"its numbers are {dtype}")
             return read_bytes(path)[stream.tell() :].view(dtype).reshape(shape)
         except Exception as error:  # NumPy parses the header as Python, which fails in any way
             raise DataError(path, None, f"cannot be read ({error}); {RESTORE}") from error

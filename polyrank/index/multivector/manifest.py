@@ -13,6 +13,7 @@ from polyrank.index.multivector import durable_files as files
 from polyrank.index.multivector.binding import Binding, Module, binding_from
 from polyrank.index.multivector.durable_files import File
 from polyrank.locks import INSIDE
+from polyrank.typed_fields import check_types
 
 FORMAT = 1
 MANIFEST, SEGMENTS, TOMBSTONES, CODEBOOK = "manifest.json", "segments", "tombstones", "codec"
@@ -109,15 +110,18 @@ def read_manifest(folder: Path) -> Manifest:
             path, None, f"has format version {version!r}; this polyrank reads {FORMAT}: upgrade it"
         )
     try:
-        return Manifest(
+        found = Manifest(
             generation=record["generation"],
             binding=binding_from(record["binding"]),
             codec=record["storage"],
             codebook=_files(record["codec"]),
             segments=tuple(entry_from(entry) for entry in record["segments"]),
         )
+        check_types(found)
+        return found
     except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(path, None, f"lacks a field ({error!r}); {files.RESTORE}") from error
+        reason = f"lacks a field, or has one of another type ({error}); {files.RESTORE}"
+        raise DataError(path, None, reason) from error
 
 
 def entry_from(record: Mapping[str, Any]) -> Entry:

@@ -32,6 +32,7 @@ from polyrank.kernels.codecs.compressed import compiled
 from polyrank.kernels.cpu import native
 from polyrank.languages.tags import UNKNOWN, normalise
 from polyrank.modules.card import sha256
+from polyrank.typed_fields import check_types
 
 ENTRY = "segment.json"
 
@@ -202,7 +203,9 @@ class Segment:
     def documents(self, numbers: Numbers) -> list[Document]:
         """Some documents, as they were added."""
         try:
-            return [Document(**json.loads(line)) for line in self.lines(numbers)]
+            found = [Document(**json.loads(line)) for line in self.lines(numbers)]
+            check_types(tuple(found), tuple[Document, ...], "a document")
+            return found
         except (ValueError, TypeError) as error:
             raise _altered(f"documents.jsonl of segment {self.entry.name}") from error
 
@@ -232,10 +235,7 @@ def open_segment(folder: Path, entry: Entry, codec: Codec, codebook: Codebook) -
             raise DataError(
                 folder / name, None, f"has {size} bytes, not {file.bytes}; {files.RESTORE}"
             )
-    try:
-        names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise _altered(folder / "names.json") from error
+    ids, languages = _names(folder / "names.json", entry.documents)
     pruned = codebook.centroids is not None
     wanted = {*codec.arrays, *(["codes"] if pruned else [])}
     nothing = np.empty(0, np.int32)
@@ -250,8 +250,8 @@ def open_segment(folder: Path, entry: Entry, codec: Codec, codebook: Codebook) -
         entry,
         codec,
         codebook,
-        ids=names["ids"],
-        languages=np.array(names["languages"], dtype=object),
+        ids=ids,
+        languages=np.array(languages, dtype=object),
         alive=np.ones(entry.documents, dtype=bool),
         offsets=array("offsets"),
         arrays={name: torch.from_numpy(array(name)) for name in wanted},
@@ -260,3 +260,17 @@ def open_segment(folder: Path, entry: Entry, codec: Codec, codebook: Codebook) -
         postings=array("postings") if pruned else nothing,
         posting_offsets=array("posting_offsets") if pruned else nothing.astype(np.int64),
     )
+
+
+def _names(path: Path, count: int) -> tuple[list[str], list[str | None]]:
+    """Ids and languages of a segment's documents."""
+    try:
+        names = json.loads(path.read_text(encoding="utf-8"))
+        ids, languages = names["ids"], names["languages"]
+        if not len(ids) == len(languages) == count:
+            raise ValueError(f"{len(ids)} ids and {len(languages)} languages of {count} documents")
+        check_types(tuple(ids), tuple[str, ...], "ids")
+        check_types(tuple(languages), tuple[str | None, ...], "languages")
+        return ids, languages
+    except (ValueError, KeyError, TypeError) as error:
+        raise _altered(path) from error

@@ -21,6 +21,7 @@ from polyrank.errors import ModuleError, UsageError
 from polyrank.modules.card import Data, data_lines, sha256, slug
 from polyrank.modules.folder import replaced
 from polyrank.training.head.output_head import HEAD_FILE, OutputHead, load_head, save_head
+from polyrank.typed_fields import check_types
 
 HEAD_CARD = "polyrank_head.json"
 FORMAT_VERSION = 1
@@ -119,6 +120,7 @@ def read_head_card(folder: str | Path) -> HeadCard:
         record["base_fingerprint"] = Fingerprint(**record["base_fingerprint"])
         record["data"] = tuple(Data(**entry) for entry in record["data"])
         card = HeadCard(**record)
+        check_types(card)
         found = sha256(path.parent / HEAD_FILE)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModuleError(
