@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from polyrank.base import cache_root
+from polyrank.errors import UsageError
 from polyrank.index.first_stages import FIRST_STAGES
 from polyrank.progress import note
 
@@ -29,6 +31,8 @@ def search_first(
     precision: str | None = None,
     keep: bool = False,
     decomposer: Decomposer | None = None,
+    retriever: str | None = None,
+    retriever_kind: str | None = None,
 ) -> Run:
     """The first stage's candidates for the first `limit` queries; how BM25 read them, on stderr.
 
@@ -36,6 +40,11 @@ def search_first(
         keep: whether document vectors stay in the cache for the next call.
         decomposer: whose sub-questions are searched for too; then it is said how much of the
             evidence the union holds.
+        retriever, retriever_kind: a dot-product module, whose vectors are taken in place of the
+            base's own.
+
+    Raises:
+        UsageError: a retriever for a first stage without vectors.
     """
     from polyrank.index.dense import Dense
     from polyrank.index.lexical import BM25
@@ -45,8 +54,8 @@ def search_first(
     queries = list(collection.queries.values())[:limit]
     documents = list(collection.documents.values())
 
-    def encoding(retriever: type[Dense] | type[ModularDense]) -> Any:
-        return retriever(
+    def encoding(vectors: Callable[..., Any]) -> Any:
+        return vectors(
             documents,
             base=base,
             device=device,
@@ -54,10 +63,18 @@ def search_first(
             keep=cache_root() / "vectors" if keep else None,
         )
 
+    if retriever is not None and stage is FirstStage.bm25:
+        raise UsageError("--retriever makes vectors; use --first-stage dense, modular or fused")
+
+    def own(routing: str) -> Any:
+        """By the retriever's vectors."""
+        trained = {"ranking": retriever, "ranking_kind": retriever_kind}
+        return encoding(partial(ModularDense, routing=routing, **trained))
+
     made: dict[str, Callable[[], Any]] = {
         "bm25": lambda: BM25(documents, analysis=analysis.value, base=base),
-        "dense": lambda: encoding(Dense),
-        "modular": lambda: encoding(ModularDense),
+        "dense": lambda: own("none") if retriever else encoding(Dense),
+        "modular": lambda: own("split") if retriever else encoding(ModularDense),
     }
     retrievers = [made[name]() for name in FIRST_STAGES[stage.value]]
     for retriever in retrievers:

@@ -1,4 +1,4 @@
-"""Students that read texts one by one: kernels and margin-MSE by hand, training, loading, search."""
+"""Students that read texts one by one: values by hand, training, loading, search."""
 
 from __future__ import annotations
 
@@ -205,6 +205,27 @@ def test_a_dot_product_module_searches(zoo, tiny_mlm):
     best = sorted(scores, key=scores.__getitem__, reverse=True)[:3]
     assert [hit.document_id for hit in hits] == best
     assert [hit.score for hit in hits] == pytest.approx([scores[i] for i in best], abs=1e-5)
+
+
+def test_the_command_line_searches_with_it(zoo, tiny_mlm):
+    """Of the first stage 'dense', without language modules; BM25 has no use for it."""
+    from polyrank.cli.first_stages import search_first
+    from polyrank.cli.options import FirstStage
+
+    from polyrank.collections.records import Collection
+
+    pairs = pairs_of()
+    texts = Collection("", {d.id: d for _, d in pairs}, {"q": pairs[0][0]})
+    options = {
+        "retriever": str(zoo / "tiny-mlm/ranking/full/dot-product"),
+        "retriever_kind": "full",
+    }
+    run = search_first(texts, FirstStage.dense, str(tiny_mlm), 4, None, **options)
+    scores = loaded(zoo, tiny_mlm, "dot-product", "full", routing="none").score(pairs)
+    found = {hit.document_id: hit.score for hit in run["q"]}
+    assert [found[i] for i in "0123"] == pytest.approx(scores, abs=1e-5)
+    with pytest.raises(UsageError, match="--retriever makes vectors"):
+        search_first(texts, FirstStage.bm25, str(tiny_mlm), 4, None, **options)
 
 
 @pytest.mark.slow
