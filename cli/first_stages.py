@@ -68,8 +68,8 @@ def search_first(
 
     def own(routing: str) -> Any:
         """By the retriever's vectors."""
-        trained = {"ranking": retriever, "ranking_kind": retriever_kind}
-        return encoding(partial(ModularDense, routing=routing, **trained))
+        trained = partial(ModularDense, ranking=str(retriever), ranking_kind=retriever_kind)
+        return encoding(partial(trained, routing=routing))
 
     made: dict[str, Callable[[], Any]] = {
         "bm25": lambda: BM25(documents, analysis=analysis.value, base=base),
