@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from polyrank.base import cache_root
+from polyrank.errors import UsageError
 from polyrank.index.first_stages import FIRST_STAGES, default_first_stage
 from polyrank.progress import note
 
@@ -34,6 +36,8 @@ def search_first(
     precision: str | None = None,
     keep: bool = False,
     decomposer: Decomposer | None = None,
+    retriever: str | None = None,
+    retriever_kind: str | None = None,
 ) -> Run:
     """The first stage's candidates for the first `limit` queries; how BM25 read them, on stderr.
 
@@ -41,6 +45,11 @@ def search_first(
         keep: whether document vectors stay in the cache for the next call.
         decomposer: whose sub-questions are searched for too; then it is said how much of the
             evidence the union holds.
+        retriever, retriever_kind: a dot-product module, whose vectors are taken in place of the
+            base's own.
+
+    Raises:
+        UsageError: a retriever for a first stage without vectors.
     """
     from polyrank.index.dense import Dense
     from polyrank.index.lexical import BM25
@@ -50,8 +59,8 @@ def search_first(
     queries = list(collection.queries.values())[:limit]
     documents = list(collection.documents.values())
 
-    def encoding(retriever: type[Dense] | type[ModularDense]) -> Any:
-        return retriever(
+    def encoding(vectors: Callable[..., Any]) -> Any:
+        return vectors(
             documents,
             base=base,
             device=device,
@@ -59,23 +68,31 @@ def search_first(
             keep=cache_root() / "vectors" if keep else None,
         )
 
+    if retriever is not None and stage is FirstStage.bm25:
+        raise UsageError("--retriever makes vectors; use --first-stage dense, modular or fused")
+
+    def own(routing: str) -> Any:
+        """By the retriever's vectors."""
+        trained = partial(ModularDense, ranking=str(retriever), ranking_kind=retriever_kind)
+        return encoding(partial(trained, routing=routing))
+
     made: dict[str, Callable[[], Any]] = {
         "bm25": lambda: BM25(documents, analysis=analysis.value, base=base),
-        "dense": lambda: encoding(Dense),
-        "modular": lambda: encoding(ModularDense),
+        "dense": lambda: own("none") if retriever else encoding(Dense),
+        "modular": lambda: own("split") if retriever else encoding(ModularDense),
     }
     retrievers = [made[name]() for name in FIRST_STAGES[stage.value]]
-    for retriever in retrievers:
-        if isinstance(retriever, BM25):
-            note(repr(retriever))
-        _tell_cached(getattr(retriever, "cached", None))
+    for one in retrievers:
+        if isinstance(one, BM25):
+            note(repr(one))
+        _tell_cached(getattr(one, "cached", None))
     found = retrievers[0] if len(retrievers) == 1 else Fusion(retrievers)
     if decomposer is None:
         run: Run = found.search(queries, depth)
     else:
         run = _decomposed(found, decomposer, queries, depth, collection)
-    for retriever in retrievers:
-        report(retriever)
+    for one in retrievers:
+        report(one)
     return run
 
 

@@ -58,6 +58,13 @@ def search(
         FirstStage | None,
         typer.Option(help=f"What searches; {options.FIRST_STAGE_DEFAULT}."),
     ] = None,
+    retriever: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --first-stage dense, modular or fused: search by the vectors of this "
+            "dot-product module ('polyrank train ranking --architecture dot-product').",
+        ),
+    ] = None,
     decompose: Annotated[
         str | None,
         typer.Option(
@@ -166,7 +173,15 @@ def search(
         checks.not_beside(
             context,
             "index",
-            ["documents", "document-language", "first-stage", "analysis", "translate", "decompose"],
+            [
+                "documents",
+                "document-language",
+                "first-stage",
+                "analysis",
+                "translate",
+                "decompose",
+                "retriever",
+            ],
         )
         given, folder = base if checks.is_given(context, "base") else None, index.absolute()
 
@@ -213,6 +228,7 @@ def search(
             precision,
             cache and query is not None,
             decomposer,
+            *_retriever(retriever),
         )
     if exclude_self:
         from polyrank.runs.candidates import without_self
@@ -232,6 +248,13 @@ def search(
         note(f"{sum(map(len, found.values()))} candidates of {len(found)} queries")
         return
     _show(texts, found, details, top, as_json)
+
+
+def _retriever(folder: Path | None) -> tuple[str | None, str | None]:
+    """A dot-product module's folder and kind."""
+    from polyrank.modules.card import read_card
+
+    return (None, None) if folder is None else (str(folder), read_card(folder, verify=False).kind)
 
 
 def _matching(found: Run) -> Run:

@@ -43,8 +43,9 @@ def ranking(
         str,
         typer.Option(
             **options.choice(ARCHITECTURES),
-            help="A logit a pair (cross-encoder), or vectors of view tokens, scored by anchors of "
-            "the whole list (multi-view).",
+            help="A logit a pair (cross-encoder); vectors of view tokens, scored by anchors of the "
+            "whole list (multi-view); texts read one by one, with a vector each (dot-product) or "
+            "one a token (kernel-pooling).",
         ),
     ] = DEFAULT_ARCHITECTURE,
     views: Annotated[
@@ -60,7 +61,8 @@ def ranking(
         str | None,
         typer.Option(
             help="A loss, or a weighted sum such as infonce+0.5*margin_mse or kl(temperature=2); "
-            "'polyrank train losses' lists them. Else infonce, at temperature 0.8 for multi-view."
+            "'polyrank train losses' lists them. Else infonce, at temperature 0.8 for multi-view; "
+            "contrastive where texts are read one by one."
         ),
     ] = None,
     teacher: options.Teacher = None,
@@ -68,7 +70,9 @@ def ranking(
     steps: options.Steps = RankingRecipe.steps,
     batch_queries: options.BatchQueries = RankingRecipe.batch_queries,
     negatives: options.Negatives = RankingRecipe.negatives,
-    length: Annotated[int, typer.Option(min=16, help="Tokens a pair.")] = RankingRecipe.length,
+    length: Annotated[
+        int, typer.Option(min=16, help="Tokens a pair, or a text read by itself.")
+    ] = RankingRecipe.length,
     rate: options.RankingRate = None,
     reduction: options.Reduction = RANKING_REDUCTION,
     k: options.K = None,
@@ -102,6 +106,10 @@ def ranking(
           --output modules/toy
       polyrank train ranking --queries queries.jsonl --passages passages.jsonl --steps 3 \\
           --architecture multi-view --output modules/toy-views
+      polyrank train ranking --queries queries.jsonl --passages passages.jsonl --steps 3 \\
+          --architecture dot-product --output modules/toy-dot
+      polyrank search --query "When does ice melt?" --documents passages.jsonl --no-rerank \\
+          --query-language en --document-language en --retriever modules/toy-dot
     """
     from polyrank.training.ranking.train_ranking import train_ranking_module
 

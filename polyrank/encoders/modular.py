@@ -28,6 +28,7 @@ from polyrank.encoders.segments import NO_MODULE
 from polyrank.encoders.tokens import padded
 from polyrank.errors import ModuleError
 from polyrank.modules.adapter.tensors import AdapterModule, tensors_of
+from polyrank.modules.interaction import refuse_interaction
 from polyrank.modules.kind import Loaded
 from polyrank.modules.kinds import KINDS
 from polyrank.modules.multi_view import refuse_multi_view
@@ -127,6 +128,7 @@ class ModularEncoder:
         if plan.ranking is not None:
             folder = find(base.name, "ranking", plan.ranking_kind, plan.ranking, zoo)
             refuse_late_interaction(folder)
+            refuse_interaction(folder)
             if headed:
                 refuse_multi_view(folder)
             ranking = ranking_module(plan.ranking_kind, folder, plan.ranking)

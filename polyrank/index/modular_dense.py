@@ -16,12 +16,15 @@ from polyrank.index import dense_folder
 from polyrank.index.dense import nearest
 from polyrank.index.searched import searched
 from polyrank.index.vector_cache import cached_vectors
+from polyrank.modules.kinds import DEFAULT_KIND
 from polyrank.notes import Notes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Vectors = NDArray[np.float32]
+
+NO_RANKING = "none"  # as in `polyrank.modules.projection`, which imports torch
 
 
 class ModularDense:
@@ -34,8 +37,12 @@ class ModularDense:
     Args:
         documents: what is searched; their title and text are encoded. Those without text are never
             found.
-        base: a base whose card says that its vectors are for retrieval.
+        base: one whose card says that its vectors are for retrieval; any with `ranking`.
         language_kind: of the language modules, 'adapter' or 'mask'.
+        ranking: the name or folder of a dot-product module, whose vectors are then compared by
+            their dot product; 'none' for the base's own, compared by cosine.
+        ranking_kind: of that module.
+        routing: 'split', or 'none' for no language modules.
         fallback: for a language without module: 'none' encodes it with the base alone, 'related'
             takes the nearest language's, 'error' stops.
         device, zoo: as of `LateInteraction`.
@@ -64,14 +71,19 @@ class ModularDense:
         max_length: int | None = None,
         precision: str | None = None,
         keep: Path | None = None,
+        ranking: str = NO_RANKING,
+        ranking_kind: str | None = None,
+        routing: str = "split",
     ) -> None:
-        from polyrank.late_interaction.pooled_vectors import PooledVectors
+        from polyrank.late_interaction.pooled_vectors import DotProduct, PooledVectors
 
         in_order, self._notes = searched(documents)
-        self.encoder = PooledVectors(
+        encoding = PooledVectors if ranking == NO_RANKING else DotProduct
+        self.encoder = encoding(
             base,
-            ranking="none",
-            routing="split",
+            ranking,
+            kind=ranking_kind or DEFAULT_KIND,
+            routing=routing,
             fallback=fallback,
             device=device,
             zoo=zoo,
@@ -117,7 +129,7 @@ class ModularDense:
         """The `depth` nearest documents of each query, best first; ties by document id.
 
         Returns:
-            Query id -> scored documents; the score is the cosine, from -1 to 1.
+            Query id -> scored documents; the score is the cosine, from -1 to 1, or the dot product.
 
         Raises:
             UsageError: when depth is below 1.

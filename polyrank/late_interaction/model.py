@@ -45,8 +45,9 @@ from polyrank.late_interaction.text_modules import TextModules
 from polyrank.late_interaction.token_spans import spans_of
 from polyrank.modules.card import read_card
 from polyrank.modules.folder import new_folder
+from polyrank.modules.interaction import refuse_interaction
 from polyrank.modules.kinds import KINDS
-from polyrank.modules.projection import NO_RANKING, Projection, embed
+from polyrank.modules.projection import NO_RANKING, Projection, embed, load_projection
 from polyrank.progress import bar
 from polyrank.rerankers.identity import composition_identity
 from polyrank.rerankers.pairs import PairScorer
@@ -117,7 +118,7 @@ class LateInteraction(PairScorer):
         self.fallback, self.zoo = fallback, zoo
         self._kept = KeptVectors(keep)
         base, self.ranking = with_ranking(base, ranking, kind, zoo)
-        parts = load_parts(base, self.ranking, kind, zoo)
+        parts = load_parts(base, self.ranking, kind, zoo, self._read)
         self.base, self.kind = parts.base, parts.ranking.kind
         row = KINDS[self.kind]
         self.precision = settled(
@@ -145,6 +146,12 @@ class LateInteraction(PairScorer):
         self._skipped = skipped_ids(self.base.tokenizer, rules, table.num_embeddings + 2).to(
             self.device
         )
+
+    @staticmethod
+    def _read(folder: Path) -> Projection:
+        """What lies beside the weights of a ranking module."""
+        refuse_interaction(folder)
+        return load_projection(folder)
 
     @property
     def dim(self) -> int:
@@ -358,10 +365,17 @@ class LateInteraction(PairScorer):
         scores: list[float] = []
         for start in range(0, len(pairs), AT_ONCE):
             some = slice(start, start + AT_ONCE)
-            scores += _maxsim(
+            scores += self._meet(
                 [vectors[key] for key in asked[some]], [vectors[key] for key in held[some]]
             )
         return scores
+
+    def _meet(self, queries: list[Tensor], documents: list[Tensor]) -> list[float]:
+        """Scores of pairs, by their vectors, (n, dim) each."""
+        from polyrank.kernels import maxsim_pairs
+
+        found: list[float] = maxsim_pairs(*together(queries, documents)).tolist()
+        return found
 
     # --------------------------------------------------------------------------------- writing
 
@@ -408,17 +422,18 @@ def _columns(keys: Sequence[tuple[K, str | None]]) -> tuple[list[K], list[str | 
     return [text for text, _ in keys], [language for _, language in keys]
 
 
-def _maxsim(queries: list[Tensor], documents: list[Tensor]) -> list[float]:
+def together(
+    queries: list[Tensor], documents: list[Tensor]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Vectors of pairs as batches: (B, Lq, dim), (B, Ld, dim), and which there are, (B, Lq) and
+    (B, Ld)."""
     from torch.nn.utils.rnn import pad_sequence
-
-    from polyrank.kernels import maxsim_pairs
 
     def batch(vectors: list[Tensor]) -> tuple[Tensor, Tensor]:
         lengths = torch.tensor([len(v) for v in vectors], device=vectors[0].device)
-        together = pad_sequence(vectors, batch_first=True)  # (B, L, dim)
-        place = torch.arange(together.shape[1], device=lengths.device)
-        return together, place[None, :] < lengths[:, None]
+        rows = pad_sequence(vectors, batch_first=True)  # (B, L, dim)
+        place = torch.arange(rows.shape[1], device=lengths.device)
+        return rows, place[None, :] < lengths[:, None]
 
     (q, q_mask), (d, d_mask) = batch(queries), batch(documents)
-    found: list[float] = maxsim_pairs(q, d, q_mask, d_mask).tolist()
-    return found
+    return q, d, q_mask, d_mask

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,6 @@ from polyrank.modules.projection import (
     DEFAULT_RANKING,
     NO_RANKING,
     Projection,
-    load_projection,
     untrained,
 )
 from polyrank.zoo.find import find, list_modules
@@ -60,8 +60,17 @@ def with_ranking(
     return loaded, DEFAULT_RANKING if trained else NO_RANKING
 
 
-def load_parts(base: str | Base, ranking: str, kind: str, zoo: str | Path | None) -> Parts:
+def load_parts(
+    base: str | Base,
+    ranking: str,
+    kind: str,
+    zoo: str | Path | None,
+    read: Callable[[Path], Projection],
+) -> Parts:
     """Read a late-interaction model: a module over a base, or a base alone.
+
+    Args:
+        read: the projection of a module's folder.
 
     Raises:
         ModuleError: missing, broken, a cross-encoder, or made for another base; or no module over a
@@ -85,7 +94,7 @@ def load_parts(base: str | Base, ranking: str, kind: str, zoo: str | Path | None
         command = train_command(loaded.name, "ranking", kind, Path(ranking).name, late=True)
         raise ModuleError(f"{first_line(error)}\nTrain one with:  {command}") from error
     compose(loaded, ranking, routing="none", kind=kind, zoo=zoo)  # checks that it fits the base
-    card, projection = read_card(folder), load_projection(folder)
+    card, projection = read_card(folder), read(folder)
     module = ranking_module(kind, folder, ranking)
     encoder = module.encoder or loaded.model
     modular = card.parent is not None or encoder.config.model_type == "xmod"

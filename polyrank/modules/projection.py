@@ -236,7 +236,7 @@ def load_projection(folder: str | Path) -> Projection:
     try:
         record = json.loads((folder / RULES_FILE).read_text(encoding="utf-8"))
         tensors = load_file(folder / PROJECTION_FILE)
-        rules = _rules(record)
+        rules = rules_of(record, RULES_FILE)
         parts = (tensors[k].float() if k in tensors else None for k in ("bias", "markers"))
         return Projection(rules, tensors["weight"].float(), *parts)
     except ModuleError:
@@ -248,12 +248,17 @@ def load_projection(folder: str | Path) -> Projection:
         ) from error
 
 
-def _rules(record: dict[str, Any]) -> TokenRules:
-    version = record.pop("format_version", None)
+def rules_of(record: dict[str, Any], file: str) -> TokenRules:
+    """Rules as `TokenRules.record` wrote them, with a format version where they are all of a file.
+
+    Raises:
+        ModuleError: another version, or fields that this polyrank does not know.
+    """
+    version = record.pop("format_version", FORMAT)
     unknown = set(record) - {field.name for field in fields(TokenRules)}
     if version != FORMAT or unknown:
         raise ModuleError(
-            f"{RULES_FILE} has format version {version!r} and unknown fields "
+            f"{file} has format version {version!r} and unknown fields "
             f"{sorted(unknown)}; this polyrank reads version {FORMAT}.\nUpgrade polyrank."
         )
     return TokenRules(**{**record, "skip_ids": tuple(record.get("skip_ids", ()))})

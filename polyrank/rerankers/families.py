@@ -63,22 +63,40 @@ def late_interaction(spec: RerankerSpec) -> Reranker:
         base, ranking = with_ranking(base, None, spec.of_ranking, spec.zoo)
         if ranking == NO_RANKING:
             note(WITHOUT_MODULE)
-    language_kind = spec.kind if spec.ranking_kind and spec.kind in language_kinds() else None
-    return LateInteraction(
-        base,
-        ranking,
-        spec.of_ranking,
-        spec.routing,
-        fallback=spec.fallback,
-        query_length=spec.query_length,
-        document_length=spec.max_length,
-        device=spec.device,
-        precision=spec.precision,
-        zoo=spec.zoo,
-        language_kind=language_kind,
-        keep=spec.keep,
+    return LateInteraction(base, ranking, **_of_texts(spec))
+
+
+def dot_product(spec: RerankerSpec) -> Reranker:
+    """Dot products of texts' vectors over a base with modules."""
+    from polyrank.late_interaction.pooled_vectors import DotProduct
+
+    return DotProduct(spec.base or DEFAULT_BASE, spec.ranking, **_of_texts(spec))
+
+
+def kernel_pooling(spec: RerankerSpec) -> Reranker:
+    """Kernels over token vectors of a base with modules."""
+    from polyrank.late_interaction.kernel_scores import KernelScores
+
+    return KernelScores(spec.base or DEFAULT_BASE, spec.ranking, **_of_texts(spec))
+
+
+def _of_texts(spec: RerankerSpec) -> dict[str, Any]:
+    """The arguments of `LateInteraction` after base and ranking module."""
+    return {
+        "kind": spec.of_ranking,
+        "routing": spec.routing,
+        "fallback": spec.fallback,
+        "query_length": spec.query_length,
+        "document_length": spec.max_length,
+        "device": spec.device,
+        "precision": spec.precision,
+        "zoo": spec.zoo,
+        "language_kind": (
+            spec.kind if spec.ranking_kind and spec.kind in language_kinds() else None
+        ),
+        "keep": spec.keep,
         **spec.options,
-    )
+    }
 
 
 def composition(spec: RerankerSpec) -> Reranker:

@@ -97,6 +97,14 @@ RERANKERS: dict[str, Row] = {
         "polyrank.rerankers.families:late_interaction",
         "token vectors of a base with modules, or of a ColBERT checkpoint, scored by MaxSim",
     ),
+    "dot-product": Row(
+        "polyrank.rerankers.families:dot_product",
+        "a vector of each text, by a base with modules; their dot product",
+    ),
+    "kernel-pooling": Row(
+        "polyrank.rerankers.families:kernel_pooling",
+        "token vectors of each text, by a base with modules; kernels over their cosines",
+    ),
     "composition": Row(
         "polyrank.rerankers.families:composition", "a file of 'polyrank compose': its modules alone"
     ),
@@ -283,9 +291,11 @@ def _typed(spec: RerankerSpec) -> RerankerSpec:
 
 def _of_modules(spec: RerankerSpec) -> RerankerSpec:
     """Late interaction where the ranking module scores by MaxSim, multi-view where it has views,
-    else a cross-encoder. A missing module is reported by the reranker."""
+    what its file of interaction says where it has one, else a cross-encoder. A missing module is
+    reported by the reranker."""
     from polyrank.base import base_name, load_base
     from polyrank.late_interaction.checkpoints import is_checkpoint
+    from polyrank.modules.interaction import has_interaction, load_interaction
     from polyrank.modules.multi_view import is_multi_view
     from polyrank.modules.projection import NO_RANKING, is_late_interaction
     from polyrank.zoo.find import find
@@ -302,4 +312,5 @@ def _of_modules(spec: RerankerSpec) -> RerankerSpec:
         folder = find(name, "ranking", spec.of_ranking, spec.ranking, spec.zoo)
         family = "late-interaction" if is_late_interaction(folder) else family
         family = "multi-view" if is_multi_view(folder) else family
+        family = load_interaction(folder).architecture if has_interaction(folder) else family
     return replace(spec, type=family)

@@ -21,7 +21,7 @@ class Student:
     train: Train
 
 
-def _of_pairs(architecture: str) -> Student:
+def _ranking(architecture: str) -> Student:
     def train(
         base: str, rows: Path, passages: Path | None, output: Path, loss: str, seed: int,
         options: Mapping[str, Any],
@@ -53,7 +53,9 @@ def _of_tokens(
 
 
 STUDENTS: Mapping[str, Student] = {
-    "cross-encoder": _of_pairs("cross-encoder"),
-    "multi-view": _of_pairs("multi-view"),
+    "cross-encoder": _ranking("cross-encoder"),
+    "multi-view": _ranking("multi-view"),
+    "dot-product": _ranking("dot-product"),
+    "kernel-pooling": _ranking("kernel-pooling"),
     "late-interaction": Student(LATE_INTERACTION, _of_tokens),
 }

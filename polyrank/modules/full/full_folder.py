@@ -14,6 +14,7 @@ from polyrank.errors import ModuleError
 from polyrank.modules.adapter.tensors import Head
 from polyrank.modules.card import ModuleCard, write_card
 from polyrank.modules.folder import replaced
+from polyrank.modules.interaction import has_interaction
 from polyrank.modules.kind import Loaded
 from polyrank.modules.multi_view import is_multi_view
 from polyrank.modules.projection import is_late_interaction
@@ -88,8 +89,8 @@ def load_full_module(folder: str | Path) -> tuple[Any, Head]:
 
 
 def loaded(folder: str | Path) -> Loaded:
-    """A fine-tuned model as an encoder takes it; of late interaction or views it has no head."""
-    if is_late_interaction(folder) or is_multi_view(folder):
+    """A fine-tuned model as an encoder takes it; one that scores by its vectors has no head."""
+    if is_late_interaction(folder) or is_multi_view(folder) or has_interaction(folder):
         return Loaded(encoder=load_full_encoder(folder))
     encoder, head = load_full_module(folder)
     return Loaded(head, encoder=encoder)

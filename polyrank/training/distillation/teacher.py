@@ -14,6 +14,7 @@ from polyrank.base import Base
 from polyrank.composition.plan import Composition, compose
 from polyrank.encoders.routed import NO_MODULE, RoutedEncoder, score
 from polyrank.modules.adapter.tensors import AdapterModule, Head
+from polyrank.modules.interaction import refuse_interaction
 from polyrank.modules.mask.sparse import Differences, applied
 from polyrank.modules.multi_view import refuse_multi_view
 from polyrank.modules.projection import refuse_late_interaction
@@ -151,4 +152,5 @@ def ranking_teacher(
     folder = find(base.name, "ranking", plan.ranking_kind, plan.ranking, zoo)
     refuse_late_interaction(folder)
     refuse_multi_view(folder)
+    refuse_interaction(folder)
     return teaching_of(plan.kind).ranking(trimmed, kept, language, below, folder)

@@ -16,6 +16,7 @@ from polyrank.training.kinds.contract import (
     LATE_INTERACTION,
     MULTI_VIEW,
     RANKING,
+    SINGLE_TEXTS,
     STUDENT,
     Fitted,
     Ground,
@@ -117,8 +118,8 @@ class TokenAdapter(RankingAdapter):
         return save_named(fitted.model.model, ground.name, output, card)
 
 
-class ViewAdapter(TokenAdapter):
-    """The same under view tokens and a head over lists."""
+class VectorAdapter(TokenAdapter):
+    """The same under what makes scores of the encoder's vectors: of views, or of single texts."""
 
     def options(self, ground: Ground, model: Any) -> Mapping[str, Any]:
         return {"reduction": _reduction(ground)}
@@ -185,7 +186,8 @@ class Adapter:
         LANGUAGE: LanguageAdapter(),
         RANKING: RankingAdapter(),
         LATE_INTERACTION: TokenAdapter(),
-        MULTI_VIEW: ViewAdapter(),
+        MULTI_VIEW: VectorAdapter(),
+        SINGLE_TEXTS: VectorAdapter(),
         STUDENT: StudentAdapter(),
     }
     teaching: Teaching | None = AdapterTeaching()

@@ -28,12 +28,13 @@ LANGUAGE = "language"
 RANKING = "ranking"
 LATE_INTERACTION = "late-interaction"  # a ranking module whose encoder gives token vectors
 MULTI_VIEW = "multi-view"  # a ranking module whose encoder gives vectors of views
+SINGLE_TEXTS = "single-texts"  # a ranking module whose encoder reads texts one by one
 STUDENT = "student"  # what phase 2 of distillation trains
 OF_KINDS = (  # options of the command line that some kinds have no use for
     *("k", "full-steps", "l1", "freeze-norms", "candidates", "iterations"),
     *("reduction", "start", "half", "over"),
 )
-ROLES = (LANGUAGE, RANKING, LATE_INTERACTION, MULTI_VIEW, STUDENT)
+ROLES = (LANGUAGE, RANKING, LATE_INTERACTION, MULTI_VIEW, SINGLE_TEXTS, STUDENT)
 
 MODULAR, SHARED = "modular", "colbert-xm"  # recipes of late interaction: what of the model moves
 
@@ -159,7 +160,7 @@ class Part(Protocol):
 
         - language: like `language.students.Student`: inputs → hidden states.
         - ranking: a sequence classifier of one logit, with `base_model`.
-        - late interaction, multi-view: a model with the encoder as `base_model`.
+        - late interaction, multi-view, single texts: a model with the encoder as `base_model`.
         - student: a sequence classifier that gives states and attention.
 
         Raises:

@@ -13,6 +13,7 @@ from polyrank.training.kinds.contract import (
     MULTI_VIEW,
     RANKING,
     SHARED,
+    SINGLE_TEXTS,
     STUDENT,
     Fitted,
     Fitting,
@@ -86,8 +87,8 @@ class SharedWeights(PlainPart):
         return write_card(output, card)
 
 
-class FullViews(PlainPart):
-    """The encoder alone, over no module; view tokens and head move with it."""
+class FullEncoder(PlainPart):
+    """The encoder alone, over no module; what makes scores of its vectors moves with it."""
 
     rate = KINDS["full"].rates["ranking"]
 
@@ -126,7 +127,8 @@ class Full:
     parts: Mapping[str, Part] = {
         RANKING: FullRanking(),
         LATE_INTERACTION: SharedWeights(),
-        MULTI_VIEW: FullViews(),
+        MULTI_VIEW: FullEncoder(),
+        SINGLE_TEXTS: FullEncoder(),
         STUDENT: FullStudent(),
     }
     teaching: Teaching | None = None

@@ -1,19 +1,22 @@
-"""The loss of late interaction: MaxSim over a batch, and a loss of its lists."""
+"""The loss of models that read texts one by one: scores over a batch, and a loss of its lists."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from polyrank.kernels import maxsim
 from polyrank.training.loop.processes import gather, share
 from polyrank.training.loop.steps import Batch
 from polyrank.training.losses import Loss
 
 
 class TokenLoss:
-    """MaxSim of every question with every passage of a batch, and a loss of it.
+    """Scores of every question with every passage of a batch, and a loss of them.
+
+    How they meet is the model's: MaxSim in late interaction; see `ranking.text_models`.
 
     Args:
         loss: of the lists; its in-batch terms take all scores of the batch.
@@ -26,12 +29,12 @@ class TokenLoss:
     def __init__(self, loss: Loss, chunk: int = 0) -> None:
         self.loss, self.chunk = loss, chunk
 
-    def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
+    def __call__(self, model: Any, batch: Batch) -> Tensor:
         queries, passages = batch["queries"], batch["passages"]
-        query_vectors = gather(self.encode(model, share(queries)))  # (B, Lq, dim)
-        passage_vectors = gather(self.encode(model, share(passages)))  # (M, Ld, dim)
+        query_vectors = gather(self.encode(model, share(queries)))  # (B, Lq, dim), or (B, dim)
+        passage_vectors = gather(self.encode(model, share(passages)))  # (M, Ld, dim), or (M, dim)
         with torch.autocast(query_vectors.device.type, enabled=False):  # scores are fp32
-            scores = maxsim(
+            scores = model.interact(
                 query_vectors, passage_vectors, queries["scored"], passages["scored"]
             )  # (B, M)
         lists = scores.gather(1, batch["place"])  # (B, N)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from polyrank.base import Base, load_base
 from polyrank.encoders.xmod import xmod_hidden, xmod_languages
 from polyrank.errors import UsageError
+from polyrank.kernels import maxsim
 from polyrank.modules.card import Parent
 from polyrank.modules.projection import Projection, TokenRules, embed, project, untrained
 from polyrank.training.kinds import Part, part_of
@@ -83,6 +84,11 @@ class TokenModel(TrainedState):
             ).last_hidden_state
         with torch.autocast(hidden.device.type, enabled=False):
             return project(hidden, self.projection.weight)
+
+    def interact(self, queries: Tensor, passages: Tensor, asked: Tensor, held: Tensor) -> Tensor:
+        """MaxSim: (B, Lq, dim), (M, Ld, dim), scored (B, Lq) and (M, Ld) → (B, M)."""
+        scores: Tensor = maxsim(queries, passages, asked, held)
+        return scores
 
     def as_projection(self) -> Projection:
         """What is stored beside the encoder's weights."""

@@ -147,6 +147,12 @@ def gather(rows: Tensor) -> Tensor:
     return gathered
 
 
+def alike(parameter: Tensor) -> Tensor:
+    """A parameter that every process uses on gathered rows, alike: its gradients sum up to one."""
+    fixed = parameter.detach()
+    return fixed + (parameter - fixed) / count()
+
+
 def shared_mean(mean: Tensor, items: Tensor | int) -> Tensor:
     """The mean over the items of all processes, of each one's own mean and number of items."""
     if not together():

@@ -140,7 +140,7 @@ def parse_loss(text: str, in_batch: bool = False) -> Loss:
     if loss.in_batch and not in_batch:
         raise UsageError(
             f"the loss '{loss}' takes scores of other queries' passages, which only late "
-            "interaction has; use infonce"
+            "interaction and dot products have; use infonce"
         )
     return loss
 

@@ -1,4 +1,4 @@
-"""What a ranking module of pairs can be: an architecture a row, as its training sees it."""
+"""What a ranking module can be: an architecture a row, as its training sees it."""
 
 from __future__ import annotations
 
@@ -8,21 +8,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from polyrank.errors import UsageError
-from polyrank.training.kinds.contract import MULTI_VIEW, RANKING, Fitted, Ground, Part
+from polyrank.training.kinds.contract import (
+    MULTI_VIEW,
+    RANKING,
+    SINGLE_TEXTS,
+    Fitted,
+    Ground,
+    Part,
+)
 
 if TYPE_CHECKING:
     from polyrank.modules.card import ModuleCard
     from polyrank.training.losses import Loss
+    from polyrank.training.ranking.taught import Taught
 
 VIEWS, ORTHOGONALITY = 4, 1.0  # of MVP
 
 
 class Architecture(Protocol):
-    """How a model of pairs is built around what a kind builds, taught and stored.
+    """How a model is built around what a kind builds, taught and stored.
 
     Attributes:
         role: which part of a kind is trained.
         loss: the usual one of the lists.
+        in_batch: whether a question is scored with the passages of others, for losses over these.
         reserved: tokens of a row that are not the pair's.
     """
 
@@ -33,13 +42,19 @@ class Architecture(Protocol):
     def loss(self) -> str: ...
 
     @property
+    def in_batch(self) -> bool: ...
+
+    @property
     def reserved(self) -> int: ...
 
     def about(self) -> Mapping[str, Any]:
         """What settings and card say of it; nothing of the usual one."""
 
-    def build(self, part: Part, ground: Ground) -> Any:
-        """What is trained."""
+    def build(self, part: Part, ground: Ground, length: int) -> Any:
+        """What is trained, on `length` tokens of a pair or of a text."""
+
+    def batches(self, model: Any, taught: Taught) -> Callable[[int], Mapping[str, Any]]:
+        """Step → what is learned from then."""
 
     def criterion(self, loss: Loss) -> Callable[[Any, Mapping[str, Any]], Any]:
         """The loss of the model on a batch."""
@@ -54,13 +69,17 @@ class CrossEncoder:
 
     role: ClassVar[str] = RANKING
     loss: ClassVar[str] = "infonce"
+    in_batch: ClassVar[bool] = False
     reserved: ClassVar[int] = 0
 
     def about(self) -> Mapping[str, Any]:
         return {}
 
-    def build(self, part: Part, ground: Ground) -> Any:
+    def build(self, part: Part, ground: Ground, length: int) -> Any:
         return part.build(ground)
+
+    def batches(self, model: Any, taught: Taught) -> Callable[[int], Mapping[str, Any]]:
+        return taught.pairs()
 
     def criterion(self, loss: Loss) -> Callable[[Any, Mapping[str, Any]], Any]:
         from polyrank.training.ranking.ranking_loss import RankingLoss
@@ -85,6 +104,7 @@ class MultiView:
 
     role: ClassVar[str] = MULTI_VIEW
     loss: ClassVar[str] = "infonce(temperature=0.8)"
+    in_batch: ClassVar[bool] = False
     views: int = VIEWS
     orthogonality: float = ORTHOGONALITY
 
@@ -108,10 +128,13 @@ class MultiView:
             "orthogonality": self.orthogonality,
         }
 
-    def build(self, part: Part, ground: Ground) -> Any:
+    def build(self, part: Part, ground: Ground, length: int) -> Any:
         from polyrank.training.ranking.multi_view_model import MultiViewModel
 
         return MultiViewModel(part.build(ground), self.views)
+
+    def batches(self, model: Any, taught: Taught) -> Callable[[int], Mapping[str, Any]]:
+        return taught.pairs()
 
     def criterion(self, loss: Loss) -> Callable[[Any, Mapping[str, Any]], Any]:
         from polyrank.training.ranking.multi_view_loss import MultiViewLoss
@@ -131,14 +154,76 @@ class MultiView:
             return write_card(temporary, card)
 
 
-ARCHITECTURES: Mapping[str, type[CrossEncoder] | type[MultiView]] = {
+@dataclass(frozen=True)
+class SingleTexts:
+    """What both architectures over single texts share: a loss over lists and over a batch."""
+
+    role: ClassVar[str] = SINGLE_TEXTS
+    loss: ClassVar[str] = "contrastive"
+    in_batch: ClassVar[bool] = True
+    reserved: ClassVar[int] = 0
+
+    def batches(self, model: Any, taught: Taught) -> Callable[[int], Mapping[str, Any]]:
+        return taught.texts(model.interaction.rules)
+
+    def criterion(self, loss: Loss) -> Callable[[Any, Mapping[str, Any]], Any]:
+        from polyrank.training.late_interaction.token_loss import TokenLoss
+
+        return TokenLoss(loss)
+
+    def save(
+        self, part: Part, fitted: Fitted, ground: Ground, output: Path, card: ModuleCard
+    ) -> ModuleCard:
+        from polyrank.modules.card import write_card
+        from polyrank.modules.folder import replaced
+
+        with replaced(output) as temporary:
+            part.save(fitted, ground, temporary, card)
+            fitted.model.save(temporary)
+            return write_card(temporary, card)
+
+
+@dataclass(frozen=True)
+class DotProduct(SingleTexts):
+    """A bi-encoder: a vector a text, and their dot product."""
+
+    def about(self) -> Mapping[str, Any]:
+        from polyrank.modules.interaction import DOT_PRODUCT
+
+        return {"architecture": DOT_PRODUCT}
+
+    def build(self, part: Part, ground: Ground, length: int) -> Any:
+        from polyrank.training.ranking.text_models import DotProductModel
+
+        return DotProductModel(part.build(ground), ground, length)
+
+
+@dataclass(frozen=True)
+class Kernels(SingleTexts):
+    """Kernels over cosines of token vectors, after TK; see `polyrank.modules.kernel_pooling`."""
+
+    def about(self) -> Mapping[str, Any]:
+        from polyrank.modules.interaction import KERNEL_POOLING
+
+        return {"architecture": KERNEL_POOLING}
+
+    def build(self, part: Part, ground: Ground, length: int) -> Any:
+        from polyrank.training.ranking.text_models import KernelModel
+
+        return KernelModel(part.build(ground), ground, length)
+
+
+Row = CrossEncoder | MultiView | DotProduct | Kernels
+ARCHITECTURES: Mapping[str, type[Row]] = {
     "cross-encoder": CrossEncoder,
     "multi-view": MultiView,
+    "dot-product": DotProduct,
+    "kernel-pooling": Kernels,
 }
 DEFAULT_ARCHITECTURE = "cross-encoder"
 
 
-def architecture_of(name: str, **options: Any) -> CrossEncoder | MultiView:
+def architecture_of(name: str, **options: Any) -> Row:
     """An architecture by its name.
 
     Args:
@@ -148,7 +233,7 @@ def architecture_of(name: str, **options: Any) -> CrossEncoder | MultiView:
         UsageError: an unknown name, or options that it does not have.
     """
     if name not in ARCHITECTURES:
-        raise UsageError(f"unknown architecture '{name}'; use {' or '.join(ARCHITECTURES)}")
+        raise UsageError(f"unknown architecture '{name}'; use one of {', '.join(ARCHITECTURES)}")
     given = {option: value for option, value in options.items() if value is not None}
     own = {field.name for field in fields(ARCHITECTURES[name])}
     if idle := sorted(set(given) - own):

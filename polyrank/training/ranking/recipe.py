@@ -49,7 +49,8 @@ class RankingRecipe:
         """The loss as a value."""
         from polyrank.training.losses import parse_loss
 
-        return parse_loss(self.loss or self.architecture.loss)
+        chosen = self.architecture
+        return parse_loss(self.loss or chosen.loss, in_batch=chosen.in_batch)
 
     @property
     def peak_rate(self) -> float:

@@ -1,7 +1,7 @@
 """Trains a ranking module of any kind on English judgements.
 
 A cross-encoder over lists of one positive and hard negatives (Litschko et al. 2022,
-arXiv 2204.02292, §3, with the loss selectable).
+arXiv 2204.02292, §3, with the loss selectable), or another of `architectures`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from polyrank.training.loop.sparsity import PLAIN, Sparsity
 from polyrank.training.loop.stack import language_below, parent_of
 from polyrank.training.loop.steps import Schedule
 from polyrank.training.ranking.architectures import DEFAULT_ARCHITECTURE, architecture_of
-from polyrank.training.ranking.ranking_batches import Batches
 from polyrank.training.ranking.recipe import RankingRecipe
+from polyrank.training.ranking.taught import Taught
 
 
 def train_ranking_module(
@@ -76,13 +76,14 @@ def train_ranking_module(
         over: the language module of that kind beneath; None takes the one of `source`, '' none. A
             full model takes none.
         loss: a name, or a weighted sum, of `polyrank.training.losses`: 'infonce+0.5*margin_mse';
-            None takes 'infonce', at temperature 0.8 for multi-view.
+            None takes 'infonce', at temperature 0.8 for multi-view, and 'contrastive' where texts
+            are read one by one.
         teacher: cross-encoders whose mean scores are distilled, see `teachers`; None takes the
             scores in the rows.
         teacher_scale: what is done to each teacher's scores of a query first: 'raw', 'min-max',
             'z-score'.
         steps, batch_queries, negatives, length: optimizer steps, questions a step, negatives a
-            question, tokens a pair.
+            question, tokens a pair, or a text where texts are read one by one.
         rate: peak learning rate; None takes 5e-4 for an adapter, 1e-4 for a mask or a full model.
         reduction: of an adapter, width of the base over width of the bottleneck.
         sparsity: of a mask; without k it keeps as many coordinates as an adapter of that
@@ -98,7 +99,9 @@ def train_ranking_module(
         prefixes: whether the base's prefixes stand before questions and passages, here and wherever
             the module scores; None takes them where the base has some.
         architecture: 'cross-encoder' (a logit a pair) or 'multi-view' (vectors of view tokens,
-            scored by anchors of the whole list; an adapter or a full model).
+            scored by anchors of the whole list), or texts read one by one: 'dot-product' (a vector
+            each) or 'kernel-pooling' (vectors of tokens, after TK). All but the first are an
+            adapter or a full model.
         views: of multi-view, how many view tokens; None for 4.
         orthogonality: of multi-view, the weight of keeping anchors apart; None for 1.
 
@@ -147,7 +150,7 @@ class RankingTraining:
         )  # fmt: skip
 
     def build(self) -> Any:
-        return self.architecture.build(self.part, self.ground)
+        return self.architecture.build(self.part, self.ground, self.recipe.length)
 
     def settings(self, model: Any) -> Mapping[str, Any]:
         recipe = self.recipe
@@ -175,10 +178,11 @@ class RankingTraining:
             self.read, self.documents, self.base, place.work, recipe.steps * recipe.batch_queries,
             recipe.seed, place.zoo,
         )  # fmt: skip
-        batches = Batches(
+        taught = Taught(
             self.examples, self.documents, self.base.tokenizer, recipe.batch_queries,
             recipe.negatives, recipe.length, recipe.seed, self.prefixes,
         )  # fmt: skip
+        batches = self.architecture.batches(model, taught)
         schedule = Schedule(steps=recipe.steps, rate=recipe.peak_rate, warmup=0.1, seed=recipe.seed)
         criterion = self.architecture.criterion(self.loss)
         return Lesson(model, batches, criterion, schedule, self.part, self.ground)
