@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -36,7 +37,8 @@ print(json.dumps(scores))
 
 
 def scores(python, asked):
-    done = subprocess.run([python, "-c", SCRIPT, json.dumps(asked)], capture_output=True, text=True)
+    command = [python, "-c", SCRIPT, json.dumps(asked)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tempfile.gettempdir())
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -82,7 +84,22 @@ def test_training_says_what_it_needs(tmp_path):
     text.write_text("water boils\n" * 20)
     done = subprocess.run(
         [*command, "--language", "ky", "--text", str(text), "--output", str(tmp_path / "ky")],
-        capture_output=True, text=True,
+        capture_output=True, text=True, cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 2 and "pip install 'polyrank[train]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [["--base", "no/such"], ["--model", "no/such"]])
+def test_a_hub_that_is_not_reached_is_told(words, tmp_path):
+    """The Hub's client has another HTTP library in each of its large versions."""
+    (tmp_path / "passages.txt").write_text("water boils\nold iron\n")
+    asked = ["rerank", "--query", "water", "--passages", str(tmp_path / "passages.txt"), *words]
+    done = subprocess.run(
+        [OTHER, "-c", "from polyrank.cli import main; main()", *asked],
+        capture_output=True, text=True, cwd=tmp_path,
+        env={**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0"},
+    )  # fmt: skip
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr[-800:]
+    assert "no/such" in done.stderr and "127.0.0.1:9" in done.stderr
+    assert "Loading weights" not in done.stderr
