@@ -96,7 +96,7 @@ def bench(
         stage_base = base or str((verify(model) or {})["base"])
         found = first_stages.search_first(
             texts,
-            first_stages.chosen(first_stage, stage_base),
+            first_stages.chosen(first_stage, stage_base, texts),
             stage_base,
             depth,
             limit,

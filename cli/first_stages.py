@@ -20,9 +20,20 @@ if TYPE_CHECKING:
     from polyrank.rerankers.llm.decompose import Decomposer
 
 
-def chosen(stage: FirstStage | None, base: str) -> FirstStage:
-    """The stage that was asked for, else the one that is best over this base."""
-    return stage or FirstStage(default_first_stage(base))
+def chosen(stage: FirstStage | None, base: str, texts: Collection) -> FirstStage:
+    """The stage that was asked for, else the one that is best for these texts; told where modules
+    stay away."""
+    if stage is not None:
+        return stage
+    languages = {query.language for query in texts.queries.values()}
+    languages |= {document.language for document in texts.documents.values()}
+    found = default_first_stage(base, languages)
+    if found == "dense" and default_first_stage(base) != found:
+        note(
+            "the first stage is dense, as not all languages have a module; --first-stage modular "
+            "takes those that there are"
+        )
+    return FirstStage(found)
 
 
 def search_first(

@@ -50,7 +50,9 @@ class FirstStage(Choice, names=FIRST_STAGES):
     """What searches before reranking."""
 
 
-FIRST_STAGE_DEFAULT = "else modular, or dense over a base that is not for retrieval"
+FIRST_STAGE_DEFAULT = (
+    "else modular; dense where a language has no module, or the base is not for retrieval"
+)
 
 
 class ScorerName(Choice, names=SCORERS):

@@ -44,8 +44,7 @@ def rerank(
         Path | None, typer.Option(help="The first stage: a TREC run, or JSON lines in .jsonl.")
     ] = None,
     first_stage: Annotated[
-        FirstStage | None,
-        typer.Option(help=f"Or let polyrank search first; {options.FIRST_STAGE_DEFAULT}."),
+        FirstStage | None, typer.Option(help="Or let polyrank search first.")
     ] = None,
     depth: Annotated[
         int | None,
@@ -160,21 +159,18 @@ def rerank(
         missing_judged.value,
     )  # fmt: skip
     texts = translating.with_options(texts, translate.value, translator, memory, collection, split)
-    searched_by = first_stages.chosen(first_stage, str(spec.base))
-    stage = None if run is not None else searched_by
-
     search = partial(
         first_stages.search_first,
-        texts, searched_by, str(spec.base), (depth or 100) + exclude_self, limit,
-        device, analysis, precision,
+        texts, first_stage or FirstStage.dense, str(spec.base), (depth or 100) + exclude_self,
+        limit, device, analysis, precision,
     )  # fmt: skip
     # The memory is not among them: its rows are this translator's own, so none changes a text.
     asked = {
         "split": split,
         "query-language": query_language,
         "document-language": document_language,
-        "first-stage": stage and stage.value,
-        "analysis": stage and analysis.value,
+        "first-stage": first_stage and first_stage.value,
+        "analysis": first_stage and analysis.value,
         "json": as_json,
         **({"translate": translate.value} if translate is not Translation.none else {}),
         **({"translator": translator} if translator is not None else {}),
@@ -182,7 +178,7 @@ def rerank(
     written: dict[str, Any] = {
         "resume": resume,
         "missing": missing.value,
-        "depth": depth or (100 if exclude_self and stage else None),
+        "depth": depth or (100 if exclude_self and first_stage else None),
         "limit": limit,
         "exclude_self": exclude_self,
         "tag": tag,

@@ -154,7 +154,7 @@ def search(
     )
     if not rerank:
         _refuse_unscored(model, address, index)
-    searched_by = first_stages.chosen(first_stage, base)
+    searched_by = first_stage
     spec = None
     if rerank:
         from polyrank.rerankers.load import RerankerSpec
@@ -215,6 +215,7 @@ def search(
             from polyrank.rerankers.llm.decompose import load_decomposer
 
             decomposer = load_decomposer(decompose, decompose_engine, decompose_prompt)
+        searched_by = first_stages.chosen(first_stage, base, texts)
         if (reranker := _loaded(spec)) is not None:
             rerankers.check_languages(reranker, texts, limit)
         found = first_stages.search_first(

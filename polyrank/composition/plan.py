@@ -6,7 +6,7 @@ The compositions are those of ModularCLIR (Litschko et al. 2022, arXiv 2204.0229
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Protocol
@@ -252,7 +252,7 @@ def _language_card(
             f"routing '{routing}' needs the {side}'s language.\nGive {side}_language, e.g. 'ky', "
             "or fallback='none' ('--fallback none') to do without a language module on that side."
         )
-    found = _by_language(base, kind, zoo)
+    found = _by_language(base.name, kind, zoo)
     if language not in found and (whole := _without_subtags(language, found)) is not None:
         notes.append(
             Note(
@@ -296,10 +296,24 @@ def _without_subtags(language: str, found: Mapping[str, str]) -> str | None:
     return next((tag for tag in shorter if tag in found), None)
 
 
-def _by_language(base: BaseLike, kind: str, zoo: str | Path | None) -> dict[str, str]:
+def without_module(
+    base: str, languages: Iterable[str], kind: str = "adapter", zoo: str | Path | None = None
+) -> list[str]:
+    """Those languages that have no module for a base, as fallback 'error' would refuse them.
+
+    Args:
+        base: its name.
+        languages: their tags.
+    """
+    found = _by_language(base, kind, zoo)
+    wanted = dict.fromkeys(map(tags.normalise, languages))
+    return [one for one in wanted if one not in found and _without_subtags(one, found) is None]
+
+
+def _by_language(base: str, kind: str, zoo: str | Path | None) -> dict[str, str]:
     """Language → name of its module; of several, the one that is called as the language."""
     found: dict[str, str] = {}
-    for entry in list_modules(base=base.name, role="language", kind=kind, zoo=zoo):
+    for entry in list_modules(base=base, role="language", kind=kind, zoo=zoo):
         language, name = entry.card.language, entry.card.name
         if name == language or language not in found:
             found[language] = name

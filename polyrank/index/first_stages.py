@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from polyrank.base import is_for_retrieval
+from collections.abc import Iterable
+
+from polyrank.base import base_name, is_for_retrieval
+from polyrank.composition.plan import without_module
 
 FIRST_STAGES: dict[str, tuple[str, ...]] = {  # name → the retrievers whose rankings are fused
     "bm25": ("bm25",),
@@ -12,11 +15,19 @@ FIRST_STAGES: dict[str, tuple[str, ...]] = {  # name → the retrievers whose ra
 }
 
 
-def default_first_stage(base: str) -> str:
-    """What searches unless told otherwise: 'modular', for a base whose vectors are for retrieval.
+def default_first_stage(base: str, languages: Iterable[str | None] = ()) -> str:
+    """What searches unless told otherwise: 'modular', where modules are for what is searched.
 
     On development data language modules raised dense retrieval in every language that was measured
-    (docs/results.md); a language without module is read by the base alone. Over any other base
-    'dense', as its language modules learn from masked tokens alone.
+    (docs/results.md). It is 'dense' over a base that is not for retrieval, whose language modules
+    learn from masked tokens alone; and where a language has no module, as its texts would stay
+    where they are while the others move together.
+
+    Args:
+        base: name, folder or Hub id.
+        languages: of the queries and the documents; None where it is not named.
     """
-    return "modular" if is_for_retrieval(base) else "dense"
+    named = [language for language in languages if language]
+    if not is_for_retrieval(base) or without_module(base_name(base), named):
+        return "dense"
+    return "modular"

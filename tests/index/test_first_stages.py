@@ -16,5 +16,11 @@ def test_a_base_that_says_nothing_of_itself_is_searched_without_modules(tmp_path
     assert default_first_stage("there/is-no-such-base") == "dense"
 
 
+def test_a_language_without_a_module_is_searched_without_modules():
+    assert default_first_stage("e5-small", ["rw", "en", None]) == "modular"
+    assert default_first_stage("e5-small", ["en-GB", "sw-KE"]) == "modular"
+    assert default_first_stage("e5-small", ["rw", "de"]) == "dense"
+
+
 def test_defaults_are_first_stages():
     assert {"modular", "dense"} <= set(FIRST_STAGES)
