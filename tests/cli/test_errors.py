@@ -33,7 +33,7 @@ def run(*arguments, **options):
         ),
         (["evaluate", "good.trec"], "give the judgements"),
         (["evaluate", "good.trec", "good.qrels", "--measures", "nDGC"], "unknown measure 'nDGC'"),
-        (["rerank", "--collection", "xquad"], "give one of --run, --first-stage; none was given"),
+        (["rerank", "--collection", "xquad"], "say what is reranked: --run FILE, or --first-stage"),
         (["rerank", "--run", "good.trec"], "give --collection NAME, or --queries FILE"),
         (["rerank", "--query", "x"], "--query and --passages go together"),
         (

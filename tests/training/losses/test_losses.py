@@ -338,7 +338,7 @@ def test_a_sum_is_the_weighted_sum(batch):
         ("kl+", "cannot be read"),
         ("kl infonce", "cannot be read at 'kl infonce'"),
         ("-1*kl", "cannot be read at '-1*kl'"),
-        ("contrastive", "only late interaction has; use infonce"),
+        ("contrastive", "only late interaction and dot products have; use infonce"),
     ],
 )
 def test_what_is_no_loss(text, message):
