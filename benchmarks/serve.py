@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import os
 import random
 import re
 import signal
@@ -69,6 +70,7 @@ def in_process(spec: str, bodies: Sequence[Body], seconds: float) -> tuple[list[
 
     reranker: Any = load_reranker(spec, fallback="none")
     reranker.batch_tokens = 4096
+    reranker.rank(bodies[0]["query"], bodies[0]["documents"], "en", "en")  # warms up
     answers: list[Any] = []
     pairs, begun, took = 0, time.perf_counter(), 0.0
     for body in bodies:
@@ -229,10 +231,12 @@ def main() -> None:
     parser.add_argument("--connections", type=int, nargs="*", default=CONNECTIONS)
     parser.add_argument("--documents", type=int, default=40, help="of a request, at most")
     parser.add_argument("--peer", type=Path, help="a Python with sentence-transformers, FastAPI")
+    parser.add_argument("--threads", type=int, default=2, help="of each process")
     parser.add_argument("--note", default="", help="kept in the output, such as who else was there")
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the server is stopped then, too
+    os.environ["OMP_NUM_THREADS"] = str(given.threads)  # before anything imports PyTorch
     bodies = requests_of(given.requests, given.documents)
     answers, alone = in_process(given.model, bodies, given.seconds)
     print(f"in process, request by request: {alone:.1f} pairs a second", flush=True)
@@ -242,6 +246,7 @@ def main() -> None:
         "note": given.note,
         "model": Path(given.model).name,
         "seconds": given.seconds,
+        "threads": given.threads,
         "in_process_pairs_per_second": round(alone, 1),
         "polyrank": under_load(of_polyrank(given.model), *load),
     }
