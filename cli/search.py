@@ -191,7 +191,7 @@ def search(
         opened = open_index(index, given, index_ranking, device, precision)
         wanted = _asked(collection, queries, query, query_language, split)
         _check_ids(wanted, output)
-        reranker = _loaded(spec)
+        reranker = _loaded(spec, wanted, limit)
         where = (
             depth + exclude_self,
             indexes.split(languages),
@@ -216,8 +216,7 @@ def search(
 
             decomposer = load_decomposer(decompose, decompose_engine, decompose_prompt)
         searched_by = first_stages.chosen(first_stage, base, texts)
-        if (reranker := _loaded(spec)) is not None:
-            rerankers.check_languages(reranker, texts, limit)
+        reranker = _loaded(spec, texts, limit)
         found = first_stages.search_first(
             texts,
             searched_by,
@@ -271,13 +270,15 @@ def _refuse_unscored(model: str | None, ray: str | None, index: Path | None) -> 
         raise UsageError("--ray scores the candidates; leave out --no-rerank, or search an --index")
 
 
-def _loaded(spec: RerankerSpec | None) -> Reranker | None:
+def _loaded(spec: RerankerSpec | None, texts: Collection, limit: int | None) -> Reranker | None:
     """The reranker; before the search, so that what is wrong is said first."""
     if spec is None:
         return None
     from polyrank.rerankers.load import load_reranker
 
-    return load_reranker(spec)
+    reranker = load_reranker(spec)
+    rerankers.check_languages(reranker, texts, limit)
+    return reranker
 
 
 def _reranked(

@@ -63,6 +63,8 @@ def _parts(value: Any, declared: Any, place: str) -> Iterator[Part]:
             raise TypeError(f"{place} has {len(value)} parts, not {len(of)}")
         types = [of[0]] * len(value) if of[-1] is Ellipsis else of
         yield from ((one, each, place) for one, each in zip(value, types, strict=True))
+    elif kind is list:
+        yield from ((one, of[0], place) for one in value)
     elif isinstance(kind, type) and issubclass(kind, Mapping):
         for name, one in value.items():
             yield name, of[0], f"a name in {place}"

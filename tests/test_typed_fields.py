@@ -25,6 +25,7 @@ class Whole:
     parts: tuple[Part, ...]
     named: Mapping[str, Part | None]
     rate: float
+    words: list[str]
     label: str | None
     pair: tuple[str, int] = ("a", 1)
     on: bool = True
@@ -37,6 +38,7 @@ def whole(**changed: Any) -> Whole:
         "parts": (Part("b", 2),),
         "named": {"c": Part("c", 3), "d": None},
         "rate": 1,
+        "words": ["a"],
         "label": None,
         "rest": [object()],
     }
@@ -63,6 +65,8 @@ def test_what_is_declared_passes():
         ({"rate": True}, "rate is True"),
         ({"rate": "1"}, "rate is '1', where a number was expected"),
         ({"label": 1}, "label is 1"),
+        ({"words": ["a", 2]}, "words is 2"),
+        ({"words": ("a",)}, "words is"),
         ({"on": 1}, "on is 1, where true or false was expected"),
         ({"pair": ("a", "b")}, "pair is 'b'"),
         ({"pair": ("a",)}, "pair has 1 parts, not 2"),

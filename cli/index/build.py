@@ -92,7 +92,7 @@ def build(
     from polyrank.index.multivector import ModelEncoder, MultiVectorIndex, Plan
     from polyrank.index.multivector import build as build_index
     from polyrank.late_interaction.model import LateInteraction
-    from polyrank.modules.projection import NO_RANKING
+    from polyrank.modules.kinds import NO_RANKING
     from polyrank.rerankers.families import WITHOUT_MODULE
 
     plan = Plan(codec.value, centroids, shard, seed)

@@ -20,8 +20,7 @@ from polyrank.experiments.specification import Specification, System, Task
 from polyrank.languages import tags
 from polyrank.late_interaction.checkpoints import is_checkpoint
 from polyrank.modules.card import read_card, sha256, slug, train_command
-from polyrank.modules.kinds import DEFAULT_KIND, KINDS
-from polyrank.modules.projection import NO_RANKING
+from polyrank.modules.kinds import DEFAULT_KIND, KINDS, NO_RANKING
 from polyrank.zoo.find import find, list_modules
 
 Files = dict[str, str]  # of a module: file → sha256

@@ -16,15 +16,13 @@ from polyrank.index import dense_folder
 from polyrank.index.dense import nearest
 from polyrank.index.searched import searched
 from polyrank.index.vector_cache import cached_vectors
-from polyrank.modules.kinds import DEFAULT_KIND
+from polyrank.modules.kinds import DEFAULT_KIND, NO_RANKING
 from polyrank.notes import Notes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Vectors = NDArray[np.float32]
-
-NO_RANKING = "none"  # as in `polyrank.modules.projection`, which imports torch
 
 
 class ModularDense:

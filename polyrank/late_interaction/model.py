@@ -46,8 +46,8 @@ from polyrank.late_interaction.token_spans import spans_of
 from polyrank.modules.card import read_card
 from polyrank.modules.folder import new_folder
 from polyrank.modules.interaction import refuse_interaction
-from polyrank.modules.kinds import KINDS
-from polyrank.modules.projection import NO_RANKING, Projection, embed, load_projection
+from polyrank.modules.kinds import KINDS, NO_RANKING
+from polyrank.modules.projection import Projection, embed, load_projection
 from polyrank.progress import bar
 from polyrank.rerankers.identity import composition_identity
 from polyrank.rerankers.pairs import PairScorer

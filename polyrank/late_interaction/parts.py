@@ -18,13 +18,15 @@ from polyrank.errors import ModuleError, UsageError, first_line
 from polyrank.late_interaction.checkpoints import is_checkpoint, read_checkpoint
 from polyrank.late_interaction.token_encoder import Plans, TextPlans, TokenEncoder
 from polyrank.modules.card import read_card, train_command
-from polyrank.modules.kinds import DEFAULT_KIND, FULL, KINDS, language_kind_named, language_kinds
-from polyrank.modules.projection import (
-    DEFAULT_RANKING,
+from polyrank.modules.kinds import (
+    DEFAULT_KIND,
+    FULL,
+    KINDS,
     NO_RANKING,
-    Projection,
-    untrained,
+    language_kind_named,
+    language_kinds,
 )
+from polyrank.modules.projection import DEFAULT_RANKING, Projection, untrained
 from polyrank.zoo.find import find, list_modules
 
 

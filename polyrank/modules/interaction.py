@@ -101,6 +101,6 @@ def _read(path: Path) -> Interaction:
         rules, pooling = rules_of(record["rules"], FILE), record["pooling"]
     except (KeyError, TypeError, AttributeError) as error:
         raise ModuleError(f"{path} is broken ({error!r}).\nTrain the module again.") from error
-    if pooling not in POOLINGS:
+    if not isinstance(pooling, str) or pooling not in POOLINGS:
         raise ModuleError(f"{path} has the unknown pooling {pooling!r}.\nTrain the module again.")
     return Interaction(record["architecture"], rules, pooling)

@@ -64,6 +64,7 @@ FULL = Kind(
 )
 
 DEFAULT_KIND = ADAPTER.name
+NO_RANKING = "none"  # in place of a ranking module's name: the base's own vectors as they are
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (ADAPTER, MASK, FULL)}
 
 

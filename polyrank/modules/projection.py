@@ -35,7 +35,6 @@ RULES_FILE, PROJECTION_FILE = "late_interaction.json", "projection.safetensors"
 SKIPLISTS = ("unicode", "listed", "none")
 FORMAT = 1
 DEFAULT_RANKING = "squad-li"
-NO_RANKING = "none"  # in place of a module's name: MaxSim over the base as it is
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from polyrank.base import DEFAULT_BASE
-from polyrank.modules.kinds import language_kinds
+from polyrank.modules.kinds import NO_RANKING, language_kinds
 from polyrank.progress import note
 
 if TYPE_CHECKING:
@@ -56,7 +56,6 @@ def late_interaction(spec: RerankerSpec) -> Reranker:
     """MaxSim over a base with modules, or over a checkpoint, which then is the base."""
     from polyrank.late_interaction.model import LateInteraction
     from polyrank.late_interaction.parts import with_ranking
-    from polyrank.modules.projection import NO_RANKING
 
     base, ranking = spec.base or DEFAULT_BASE, spec.model or spec.ranking
     if ranking is None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from polyrank.base import DEFAULT_BASE
 from polyrank.errors import ModuleError, UsageError
 from polyrank.modules.card import CARD_FILE, ROLES, read_card
-from polyrank.modules.kinds import DEFAULT_KIND, KINDS
+from polyrank.modules.kinds import DEFAULT_KIND, KINDS, NO_RANKING
 
 if TYPE_CHECKING:
     from polyrank.base import Base
@@ -297,7 +297,7 @@ def _of_modules(spec: RerankerSpec) -> RerankerSpec:
     from polyrank.late_interaction.checkpoints import is_checkpoint
     from polyrank.modules.interaction import has_interaction, load_interaction
     from polyrank.modules.multi_view import is_multi_view
-    from polyrank.modules.projection import NO_RANKING, is_late_interaction
+    from polyrank.modules.projection import is_late_interaction
     from polyrank.zoo.find import find
 
     base = spec.base or DEFAULT_BASE

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,8 @@ from polyrank.base import Base, Fingerprint, load_base
 from polyrank.errors import ModuleError
 from polyrank.modules.card import Data, sha256
 from polyrank.modules.folder import new_folder
+from polyrank.modules.record import read_record, write_record
 from polyrank.summaries.plan_model import PlanModel
-from polyrank.typed_fields import check_types
 
 PLAN_CARD, WEIGHTS = "polyrank_plan.json", "plan.safetensors"
 FORMAT_VERSION = 1
@@ -60,8 +59,7 @@ def save_plan_model(model: PlanModel, folder: str | Path, card: PlanCard) -> Pla
         tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
         save_file(tensors, temporary / WEIGHTS)
         written = replace(card, sha256=sha256(temporary / WEIGHTS))
-        record = json.dumps(asdict(written), indent=2, ensure_ascii=False, sort_keys=True)
-        (temporary / PLAN_CARD).write_text(record + "\n", encoding="utf-8")
+        write_record(written, temporary / PLAN_CARD)
     return written
 
 
@@ -78,14 +76,7 @@ def read_plan_card(folder: str | Path) -> PlanCard:
             "Train one with:  polyrank summaries train-plan --documents FILE --output DIR"
         )
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if record["format_version"] != FORMAT_VERSION:
-            raise ValueError(f"format version {record['format_version']}")
-        record["base_fingerprint"] = Fingerprint(**record["base_fingerprint"])
-        record["data"] = tuple(Data(**entry) for entry in record["data"])
-        card = PlanCard(**record)
-        check_types(card)
-        return card
+        return read_record(path, PlanCard, FORMAT_VERSION)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModuleError(
             f"the plan model in '{folder}' cannot be read ({error!r}).\nTrain it again."

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from polyrank.base.quiet import quiet_transformers
 from polyrank.errors import ModuleError, UsageError
 from polyrank.modules.card import Data, data_lines, sha256, slug
 from polyrank.modules.folder import replaced
+from polyrank.modules.record import read_record, write_record
 from polyrank.training.head.output_head import HEAD_FILE, OutputHead, load_head, save_head
-from polyrank.typed_fields import check_types
 
 HEAD_CARD = "polyrank_head.json"
 FORMAT_VERSION = 1
@@ -95,8 +95,7 @@ def save_head_folder(head: OutputHead, folder: str | Path, card: HeadCard) -> He
     with replaced(folder) as temporary:
         save_head(head, temporary)
         written = replace(card, sha256=sha256(temporary / HEAD_FILE))
-        record = json.dumps(asdict(written), indent=2, ensure_ascii=False, sort_keys=True)
-        (temporary / HEAD_CARD).write_text(record + "\n", encoding="utf-8")
+        write_record(written, temporary / HEAD_CARD)
         (temporary / "README.md").write_text(head_readme(written), encoding="utf-8")
     return written
 
@@ -114,13 +113,7 @@ def read_head_card(folder: str | Path) -> HeadCard:
             f"Train one with:  {train_head_command('BASE')}"
         )
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if record["format_version"] != FORMAT_VERSION:
-            raise ValueError(f"format version {record['format_version']}")
-        record["base_fingerprint"] = Fingerprint(**record["base_fingerprint"])
-        record["data"] = tuple(Data(**entry) for entry in record["data"])
-        card = HeadCard(**record)
-        check_types(card)
+        card = read_record(path, HeadCard, FORMAT_VERSION)
         found = sha256(path.parent / HEAD_FILE)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModuleError(

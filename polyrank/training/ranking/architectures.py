@@ -158,10 +158,19 @@ class MultiView:
 class SingleTexts:
     """What both architectures over single texts share: a loss over lists and over a batch."""
 
+    architecture: ClassVar[str]
     role: ClassVar[str] = SINGLE_TEXTS
     loss: ClassVar[str] = "contrastive"
     in_batch: ClassVar[bool] = True
     reserved: ClassVar[int] = 0
+
+    def about(self) -> Mapping[str, Any]:
+        return {"architecture": self.architecture}
+
+    def build(self, part: Part, ground: Ground, length: int) -> Any:
+        from polyrank.training.ranking.text_models import MODELS
+
+        return MODELS[self.architecture](part.build(ground), ground, length)
 
     def batches(self, model: Any, taught: Taught) -> Callable[[int], Mapping[str, Any]]:
         return taught.texts(model.interaction.rules)
@@ -187,30 +196,14 @@ class SingleTexts:
 class DotProduct(SingleTexts):
     """A bi-encoder: a vector a text, and their dot product."""
 
-    def about(self) -> Mapping[str, Any]:
-        from polyrank.modules.interaction import DOT_PRODUCT
-
-        return {"architecture": DOT_PRODUCT}
-
-    def build(self, part: Part, ground: Ground, length: int) -> Any:
-        from polyrank.training.ranking.text_models import DotProductModel
-
-        return DotProductModel(part.build(ground), ground, length)
+    architecture: ClassVar[str] = "dot-product"
 
 
 @dataclass(frozen=True)
 class Kernels(SingleTexts):
     """Kernels over cosines of token vectors, after TK; see `polyrank.modules.kernel_pooling`."""
 
-    def about(self) -> Mapping[str, Any]:
-        from polyrank.modules.interaction import KERNEL_POOLING
-
-        return {"architecture": KERNEL_POOLING}
-
-    def build(self, part: Part, ground: Ground, length: int) -> Any:
-        from polyrank.training.ranking.text_models import KernelModel
-
-        return KernelModel(part.build(ground), ground, length)
+    architecture: ClassVar[str] = "kernel-pooling"
 
 
 Row = CrossEncoder | MultiView | DotProduct | Kernels

@@ -100,6 +100,11 @@ class KernelModel(TextModel):
         save_kernels(self.kernels, folder)
 
 
+MODELS: dict[str, type[TextModel]] = {
+    model.architecture: model for model in (DotProductModel, KernelModel)
+}
+
+
 def text_rules(ground: Ground, length: int) -> TokenRules:
     """A text with its prefix, all of it scored but for prefix and specials."""
     query, passage = ground.prefixes
