@@ -37,8 +37,8 @@ $(STAMP): pyproject.toml constraints.txt polyrank/kernels/cpu/native.c
 demo: $(STAMP)
 	@$(BIN)/polyrank demo
 
-# A process per core, each with one thread; a file's tests stay together, for what they share.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
+# A process per core; a file's tests stay together, for what they share.
+PYTEST := $(BIN)/python -m pytest -q -n auto --dist loadfile
 
 test: $(STAMP)
 	$(PYTEST)

@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from polyrank.base import cache_root
-from polyrank.errors import UsageError
 from polyrank.index.first_stages import FIRST_STAGES, default_first_stage
 from polyrank.progress import note
 
@@ -47,8 +46,7 @@ def search_first(
     precision: str | None = None,
     keep: bool = False,
     decomposer: Decomposer | None = None,
-    retriever: str | None = None,
-    retriever_kind: str | None = None,
+    retriever: tuple[str, str] | None = None,
 ) -> Run:
     """The first stage's candidates for the first `limit` queries; how BM25 read them, on stderr.
 
@@ -56,11 +54,8 @@ def search_first(
         keep: whether document vectors stay in the cache for the next call.
         decomposer: whose sub-questions are searched for too; then it is said how much of the
             evidence the union holds.
-        retriever, retriever_kind: a dot-product module, whose vectors are taken in place of the
+        retriever: folder and kind of a dot-product module, whose vectors are taken in place of the
             base's own.
-
-    Raises:
-        UsageError: a retriever for a first stage without vectors.
     """
     from polyrank.index.dense import Dense
     from polyrank.index.lexical import BM25
@@ -79,18 +74,17 @@ def search_first(
             keep=cache_root() / "vectors" if keep else None,
         )
 
-    if retriever is not None and stage is FirstStage.bm25:
-        raise UsageError("--retriever makes vectors; use --first-stage dense, modular or fused")
-
-    def own(routing: str) -> Any:
-        """By the retriever's vectors."""
-        trained = partial(ModularDense, ranking=str(retriever), ranking_kind=retriever_kind)
-        return encoding(partial(trained, routing=routing))
+    def vectors_of(plain: Callable[..., Any], routing: str) -> Any:
+        """The retriever's, where there is one."""
+        if retriever is None:
+            return encoding(plain)
+        folder, kind = retriever
+        return encoding(partial(ModularDense, ranking=folder, ranking_kind=kind, routing=routing))
 
     made: dict[str, Callable[[], Any]] = {
         "bm25": lambda: BM25(documents, analysis=analysis.value, base=base),
-        "dense": lambda: own("none") if retriever else encoding(Dense),
-        "modular": lambda: own("split") if retriever else encoding(ModularDense),
+        "dense": lambda: vectors_of(Dense, "none"),
+        "modular": lambda: vectors_of(ModularDense, "split"),
     }
     retrievers = [made[name]() for name in FIRST_STAGES[stage.value]]
     for one in retrievers:

@@ -154,7 +154,7 @@ def search(
     )
     if not rerank:
         _refuse_unscored(model, address, index)
-    searched_by = first_stage
+    searched_by, retrieving = first_stage, _retriever(retriever, first_stage)
     spec = None
     if rerank:
         from polyrank.rerankers.load import RerankerSpec
@@ -228,7 +228,7 @@ def search(
             precision,
             cache and query is not None,
             decomposer,
-            *_retriever(retriever),
+            retrieving,
         )
     if exclude_self:
         from polyrank.runs.candidates import without_self
@@ -250,11 +250,15 @@ def search(
     _show(texts, found, details, top, as_json)
 
 
-def _retriever(folder: Path | None) -> tuple[str | None, str | None]:
+def _retriever(folder: Path | None, stage: FirstStage | None) -> tuple[str, str] | None:
     """A dot-product module's folder and kind."""
+    if folder is None:
+        return None
+    if stage is FirstStage.bm25:
+        raise UsageError("--retriever makes vectors; use --first-stage dense, modular or fused")
     from polyrank.modules.card import read_card
 
-    return (None, None) if folder is None else (str(folder), read_card(folder, verify=False).kind)
+    return str(folder), read_card(folder, verify=False).kind
 
 
 def _matching(found: Run) -> Run:

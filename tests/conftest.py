@@ -11,6 +11,8 @@ import pytest
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may depend on a network
 os.environ["POLYRANK_CACHE"] = os.devnull  # nor on what the user of this machine has pulled
+# Sums of floats depend on the number of threads, which a process else takes by what is free.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 if not os.path.exists("/dev/nvidiactl"):  # no GPU: Triton's kernels run in its interpreter, which
     os.environ.setdefault("TRITON_INTERPRET", "1")  # must be said before anything imports Triton
 

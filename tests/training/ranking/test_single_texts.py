@@ -211,21 +211,21 @@ def test_the_command_line_searches_with_it(zoo, tiny_mlm):
     """Of the first stage 'dense', without language modules; BM25 has no use for it."""
     from polyrank.cli.first_stages import search_first
     from polyrank.cli.options import FirstStage
+    from polyrank.cli.search import _retriever
 
     from polyrank.collections.records import Collection
 
     pairs = pairs_of()
     texts = Collection("", {d.id: d for _, d in pairs}, {"q": pairs[0][0]})
-    options = {
-        "retriever": str(zoo / "tiny-mlm/ranking/full/dot-product"),
-        "retriever_kind": "full",
-    }
-    run = search_first(texts, FirstStage.dense, str(tiny_mlm), 4, None, **options)
+    folder = zoo / "tiny-mlm/ranking/full/dot-product"
+    retriever = str(folder), "full"
+    run = search_first(texts, FirstStage.dense, str(tiny_mlm), 4, None, retriever=retriever)
     scores = loaded(zoo, tiny_mlm, "dot-product", "full", routing="none").score(pairs)
     found = {hit.document_id: hit.score for hit in run["q"]}
     assert [found[i] for i in "0123"] == pytest.approx(scores, abs=1e-5)
+    assert _retriever(folder, FirstStage.dense) == retriever
     with pytest.raises(UsageError, match="--retriever makes vectors"):
-        search_first(texts, FirstStage.bm25, str(tiny_mlm), 4, None, **options)
+        _retriever(folder, FirstStage.bm25)
 
 
 @pytest.mark.slow
