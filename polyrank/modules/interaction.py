@@ -3,7 +3,7 @@
 Two architectures of Margin-MSE's students (Hofstätter et al. 2020, arXiv 2010.02666):
 
     dot-product      a vector a text, pooled and not normalised; q · d
-    kernel-pooling   vectors of tokens; how many are how alike, see `kernel_pooling`
+    kernel-pooling   vectors of tokens, counted by their similarity: see `kernel_pooling`
 
 Beside the weights of such a module lies `interaction.json`: which of the two, and how texts are
 read. `TokenRules` are those of late interaction, without markers or projection.

@@ -1,5 +1,5 @@
-"""Kernel pooling over contextualised token vectors: how many tokens of a passage are how like each
-of a query.
+"""Kernel pooling over contextualised token vectors: for each query token the number of passage
+tokens at each level of similarity.
 
 After TK (Hofstätter et al. 2020, arXiv 2002.01854). A token's vector is a mix of its word
 embedding e and what the encoder makes of it: α·e + (1 − α)·h. Of the cosines M_ij of query and
