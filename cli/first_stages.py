@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyrank.base import cache_root
+from polyrank.errors import UsageError
 from polyrank.index.first_stages import FIRST_STAGES, default_first_stage
 from polyrank.progress import note
 
@@ -33,6 +35,17 @@ def chosen(stage: FirstStage | None, base: str, texts: Collection) -> FirstStage
             "takes those that there are"
         )
     return FirstStage(found)
+
+
+def retriever_of(folder: Path | None, stage: FirstStage | None) -> tuple[str, str] | None:
+    """A dot-product module's folder and kind."""
+    if folder is None:
+        return None
+    if stage is FirstStage.bm25:
+        raise UsageError("--retriever makes vectors; use --first-stage dense, modular or fused")
+    from polyrank.modules.card import read_card
+
+    return str(folder), read_card(folder, verify=False).kind
 
 
 def search_first(

@@ -153,6 +153,13 @@ EngineURL = Annotated[
         "http://127.0.0.1:8000/v1.",
     ),
 ]
+Retriever = Annotated[
+    Path | None,
+    typer.Option(
+        help="With --first-stage dense, modular or fused: search by the vectors of this "
+        "dot-product module ('polyrank train ranking --architecture dot-product')."
+    ),
+]
 ScorerOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -46,6 +46,7 @@ def rerank(
     first_stage: Annotated[
         FirstStage | None, typer.Option(help="Or let polyrank search first.")
     ] = None,
+    retriever: options.Retriever = None,
     depth: Annotated[
         int | None,
         typer.Option(min=1, help="Candidates per query; else 100 searched, or all of --run."),
@@ -151,6 +152,9 @@ def rerank(
             "of your own --query TEXT with --passages FILE"
         )
     checks.one_of(run=run, first_stage=first_stage)
+    if retriever is not None and run is not None:
+        raise UsageError("--retriever searches; give --first-stage in place of --run")
+    retrieving = first_stages.retriever_of(retriever, first_stage)
     translating.check(translate.value, translator, memory)
     checks.writable(output, run, queries, documents)
     checks.resumable(output, resume)
@@ -162,7 +166,7 @@ def rerank(
     search = partial(
         first_stages.search_first,
         texts, first_stage or FirstStage.dense, str(spec.base), (depth or 100) + exclude_self,
-        limit, device, analysis, precision,
+        limit, device, analysis, precision, retriever=retrieving,
     )  # fmt: skip
     # The memory is not among them: its rows are this translator's own, so none changes a text.
     asked = {
@@ -174,6 +178,7 @@ def rerank(
         "json": as_json,
         **({"translate": translate.value} if translate is not Translation.none else {}),
         **({"translator": translator} if translator is not None else {}),
+        **({"retriever": str(retriever)} if retriever is not None else {}),
     }
     written: dict[str, Any] = {
         "resume": resume,
@@ -250,10 +255,11 @@ def _check_typed(context: typer.Context, query: str | None, passages: Path | Non
         raise UsageError("--query and --passages go together")
     checks.typed("--query", query)
     others = ("collection", "queries", "documents", "split", "run", "first-stage", "ray",
-              "translate")  # fmt: skip
+              "translate", "retriever")  # fmt: skip
     if any(checks.is_given(context, name) for name in others):
         raise UsageError(
-            "--query with --passages takes no collection, run, first stage, Ray or translation"
+            "--query with --passages takes no collection, run, first stage, retriever, Ray or "
+            "translation"
         )
     if str(context.params["output"]) != "-" or context.params["resume"]:
         raise UsageError("--query with --passages writes to standard output")

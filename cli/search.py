@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,15 +12,15 @@ from polyrank.base import DEFAULT_BASE
 from polyrank.errors import UsageError
 from polyrank.progress import note
 
-from . import checks, first_stages, loading, options, rerankers, show, translating
+from . import checks, first_stages, options, rerankers, searching, show, translating
 from .index import options as indexes
-from .index.opened import open_index, worker_pool
+from .index.opened import open_index
 from .options import Analysis, Fallback, FirstStage, Kind, Translation
 from .ray_workers import asks_for_ray
 
 if TYPE_CHECKING:
     from polyrank.collections.records import Collection, Run
-    from polyrank.index.multivector import MultiVectorIndex, Pruning
+    from polyrank.index.multivector import MultiVectorIndex
     from polyrank.rerankers.base import Reranked, Reranker
     from polyrank.rerankers.load import RerankerSpec
 
@@ -58,13 +57,7 @@ def search(
         FirstStage | None,
         typer.Option(help=f"What searches; {options.FIRST_STAGE_DEFAULT}."),
     ] = None,
-    retriever: Annotated[
-        Path | None,
-        typer.Option(
-            help="With --first-stage dense, modular or fused: search by the vectors of this "
-            "dot-product module ('polyrank train ranking --architecture dot-product').",
-        ),
-    ] = None,
+    retriever: options.Retriever = None,
     decompose: Annotated[
         str | None,
         typer.Option(
@@ -154,7 +147,7 @@ def search(
     )
     if not rerank:
         _refuse_unscored(model, address, index)
-    searched_by, retrieving = first_stage, _retriever(retriever, first_stage)
+    searched_by, retrieving = first_stage, first_stages.retriever_of(retriever, first_stage)
     spec = None
     if rerank:
         from polyrank.rerankers.load import RerankerSpec
@@ -189,7 +182,7 @@ def search(
             return open_index(folder, given, index_ranking, device, precision)
 
         opened = open_index(index, given, index_ranking, device, precision)
-        wanted = _asked(collection, queries, query, query_language, split)
+        wanted = searching.asked_of(collection, queries, query, query_language, split)
         _check_ids(wanted, output)
         reranker = _loaded(spec, wanted, limit)
         where = (
@@ -197,12 +190,12 @@ def search(
             indexes.split(languages),
             indexes.pruning_of(probe, candidates),
         )
-        texts, found = _search_index(
+        texts, found = searching.search_index(
             opened, opened_again, wanted, limit, where, (address, ray_workers)
         )
     else:
         _refuse(context, ["languages", "probe", "candidates", "index-ranking"])
-        texts = _texts(
+        texts = searching.texts_of(
             collection, queries, documents, query, query_language, document_language, split,
             missing_judged.value,
         )  # fmt: skip
@@ -240,7 +233,7 @@ def search(
         reranked = _reranked(spec, reranker, texts, found, mix, (address, ray_workers))
         found, details = reranked.run, reranked.details
     elif index is None and searched_by is FirstStage.bm25:
-        found = _matching(found) if output is None else found
+        found = searching.matching(found) if output is None else found
     if output is not None:
         from polyrank.collections.trec import write_run
 
@@ -248,22 +241,6 @@ def search(
         note(f"{sum(map(len, found.values()))} candidates of {len(found)} queries")
         return
     _show(texts, found, details, top, as_json)
-
-
-def _retriever(folder: Path | None, stage: FirstStage | None) -> tuple[str, str] | None:
-    """A dot-product module's folder and kind."""
-    if folder is None:
-        return None
-    if stage is FirstStage.bm25:
-        raise UsageError("--retriever makes vectors; use --first-stage dense, modular or fused")
-    from polyrank.modules.card import read_card
-
-    return str(folder), read_card(folder, verify=False).kind
-
-
-def _matching(found: Run) -> Run:
-    """What BM25 found, without what shares no word with the query."""
-    return {query_id: [h for h in hits if h.score > 0] for query_id, hits in found.items()}
 
 
 def _refuse_unscored(model: str | None, ray: str | None, index: Path | None) -> None:
@@ -337,94 +314,3 @@ def _refuse(context: typer.Context, names: Sequence[str]) -> None:
     given = [f"--{name}" for name in names if checks.is_given(context, name)]
     if given:
         raise UsageError(f"{', '.join(given)} goes with --index")
-
-
-def _search_index(
-    opened: MultiVectorIndex,
-    again: Callable[[], MultiVectorIndex],
-    asked: Collection,
-    limit: int | None,
-    where: tuple[int, Sequence[str] | None, Pruning | None],
-    ray: tuple[str | None, int | None],
-) -> tuple[Collection, Run]:
-    """What an index finds, and the texts to show and to rerank.
-
-    Args:
-        again: opens the index in a worker.
-        limit: of queries.
-        where: depth, languages and pruning of `MultiVectorIndex.search`.
-        ray: address and workers.
-    """
-    queries = list(asked.queries.values())[:limit]
-    address, workers = ray
-    if address is None:
-        found = opened.search(queries, *where)
-    else:
-        from polyrank.scale_out.indexing import RayIndex
-
-        with worker_pool(again, opened.encoder, address, workers) as pool:
-            scaled = RayIndex(pool)
-            found = scaled.search(queries, *where)
-            rerankers.report(scaled)
-    rerankers.report(getattr(opened.encoder, "model", None))
-    if not any(found.values()) and queries:
-        there = ", ".join(f"{tag} {count}" for tag, count in opened.info().languages.items())
-        note(f"nothing was found; the index has documents in: {there or 'no language'}")
-    ids = dict.fromkeys(hit.document_id for hits in found.values() for hit in hits)
-    return replace(asked, documents=opened.documents(list(ids))), found
-
-
-def _asked(
-    collection: str | None,
-    queries: Path | None,
-    query: str | None,
-    language: str | None,
-    split: str | None,
-) -> Collection:
-    """The queries: the one that was typed, a file's, or a collection's."""
-    from polyrank.collections.load import load_collection
-    from polyrank.collections.records import Collection, Query
-    from polyrank.languages.tags import normalise
-
-    checks.one_of(query=query, queries=queries, collection=collection)
-    if split is not None and collection is None:
-        raise UsageError("--split goes with --collection")
-    if collection is not None:
-        return load_collection(collection, queries=language, split=split)
-    if queries is not None:
-        asked = loading.queries_of(queries, language)
-        return Collection(queries.name, {}, asked)
-    tag = normalise(language) if language else None
-    return Collection("query", {}, {"query": Query("query", query or "", tag)})
-
-
-def _texts(
-    collection: str | None,
-    queries: Path | None,
-    documents: Path | None,
-    query: str | None,
-    query_language: str | None,
-    document_language: str | None,
-    split: str | None,
-    missing_judged: str,
-) -> Collection:
-    """The documents, with their own queries or the one that was typed."""
-    if query is None:
-        return loading.load(
-            collection, queries, documents, query_language, document_language, split,
-            missing_judged,
-        )  # fmt: skip
-    if split is not None:
-        raise UsageError("--split chooses queries; leave it out with --query")
-    if queries is not None:
-        raise UsageError("give --query or --queries, not both")
-    from polyrank.collections.records import Collection, Query
-    from polyrank.languages.tags import normalise
-
-    if documents is not None and collection is None:
-        texts = Collection(documents.name, loading.documents_of(documents, document_language), {})
-    else:
-        # The typed query may be in a language in which the collection has no queries.
-        texts = loading.load(collection, None, documents, document_language, document_language)
-    language = normalise(query_language) if query_language else None
-    return replace(texts, queries={"query": Query("query", query, language)}, qrels=[])

@@ -12,6 +12,7 @@ import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
@@ -122,11 +123,22 @@ def raw_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(path, number + 1, f"damaged gzip file: {error}") from error
     except FileNotFoundError:
-        raise DataError(path, None, "file not found") from None
+        raise DataError(path, None, f"file not found{_alike(path)}") from None
     except IsADirectoryError:
         raise DataError(path, None, "a folder, where a file was expected") from None
     except PermissionError:
         raise DataError(path, None, "no permission to read it") from None
+
+
+def _alike(path: Path) -> str:
+    """The folder that is missing, or the file whose name is closest, where one is close."""
+    if not path.parent.is_dir():
+        return f"; there is no folder {path.parent}"
+    with suppress(OSError):
+        names = [entry.name for entry in os.scandir(path.parent) if entry.is_file()]
+        for name in get_close_matches(path.name, sorted(names), n=1, cutoff=0.75):
+            return f"; did you mean {path.with_name(name)}?"
+    return ""
 
 
 def lacking(error: Exception) -> str:

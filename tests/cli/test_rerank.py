@@ -63,9 +63,12 @@ def test_search_and_rerank_mix_alike(first, source, tiny, polyrank, files):
     [
         (["--first-stage", "bm25", "--normalise", "z-score"], "goes with --interpolate"),
         (["--query", "x", "--passages", "p.txt", "--interpolate", "0.5"], "has not"),
+        (["--first-stage", "bm25", "--retriever", "m"], "--retriever makes vectors"),
+        (["--run", "r.trec", "--retriever", "m"], "in place of --run"),
+        (["--query", "x", "--passages", "p.txt", "--retriever", "m"], "no collection, run"),
     ],
 )
-def test_interpolation_that_cannot_be(arguments, message, polyrank):
+def test_options_that_do_not_go_together(arguments, message, polyrank):
     result = polyrank("rerank", *arguments)
     assert result.exit_code == 2 and message in result.stderr
 

@@ -63,8 +63,13 @@ def test_what_cannot_be_read_says_where_and_why(tmp_path, name, content, line, r
 
 
 def test_missing_file_and_folder(tmp_path):
-    with pytest.raises(DataError, match="file not found"):
+    (tmp_path / "queries.tsv").write_text("q\twater\n")
+    with pytest.raises(DataError, match="none: file not found$"):
         list(open_text(tmp_path / "none"))
+    with pytest.raises(DataError, match=r"file not found; did you mean .*/queries\.tsv\?$"):
+        list(open_text(tmp_path / "querys.tsv"))
+    with pytest.raises(DataError, match="file not found; there is no folder .*/none$"):
+        list(open_text(tmp_path / "none" / "queries.tsv"))
     with pytest.raises(DataError, match="a folder"):
         list(open_text(tmp_path))
 

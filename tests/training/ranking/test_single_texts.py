@@ -209,9 +209,8 @@ def test_a_dot_product_module_searches(zoo, tiny_mlm):
 
 def test_the_command_line_searches_with_it(zoo, tiny_mlm):
     """Of the first stage 'dense', without language modules; BM25 has no use for it."""
-    from polyrank.cli.first_stages import search_first
+    from polyrank.cli.first_stages import retriever_of, search_first
     from polyrank.cli.options import FirstStage
-    from polyrank.cli.search import _retriever
 
     from polyrank.collections.records import Collection
 
@@ -223,9 +222,9 @@ def test_the_command_line_searches_with_it(zoo, tiny_mlm):
     scores = loaded(zoo, tiny_mlm, "dot-product", "full", routing="none").score(pairs)
     found = {hit.document_id: hit.score for hit in run["q"]}
     assert [found[i] for i in "0123"] == pytest.approx(scores, abs=1e-5)
-    assert _retriever(folder, FirstStage.dense) == retriever
+    assert retriever_of(folder, FirstStage.dense) == retriever
     with pytest.raises(UsageError, match="--retriever makes vectors"):
-        _retriever(folder, FirstStage.bm25)
+        retriever_of(folder, FirstStage.bm25)
 
 
 @pytest.mark.slow
