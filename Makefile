@@ -122,7 +122,7 @@ transfer: $(FULL)
 $(FULL): | $(STAMP)
 	$(BIN)/polyrank train late-interaction --recipe colbert-xm --over '' \
 	    --queries $(TEXT)/squad/queries.jsonl.gz --passages $(TEXT)/squad/passages.jsonl.gz \
-	    --sources $(TEXT)/squad/sources.tsv --mine 0 --dim 384 --steps 60 --batch-queries 16 \
+	    --sources $(TEXT)/squad/sources.tsv --mine 0 --dim 384 --steps 200 --batch-queries 32 \
 	    --train-length 96 --rate 2e-5 --output $(@D) --resume
 
 # Both pairs of languages distilled, under RUNS, then measured beside their teacher. Timing wants a

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+import polyrank
+
 from .cli import conftest as command_line
 from .documentation import (
     DOCS,
@@ -231,3 +233,9 @@ def test_an_example_runs(example, default_zoo, tmp_path):
     )
     assert done.returncode == 0, done.stderr[-4000:]
     assert done.stdout
+
+
+def test_the_page_of_python_has_every_public_name():
+    page = (ROOT / "docs/reference/python.md").read_text()
+    absent = [name for name in polyrank.__all__ if not re.search(rf"\b{name}\b", page)]
+    assert absent == ["__version__"]
