@@ -25,6 +25,7 @@ OUTPUTS = (  # parameters that name what is written
     "failed",
 )
 LANGUAGES = ("language", "query_language", "document_language")  # that are one tag
+TEXTS = (*LANGUAGES, "languages", "source", "target", "query", "loss", "split")  # never a path
 BOTH = ("work", "zoo")  # that name folders that are written and read
 KEPT = ("memory",)  # that name files that are read, and appended to
 
@@ -115,7 +116,7 @@ def check_values(params: Mapping[str, Any]) -> None:
 def _paths(name: str, value: Any) -> Iterator[Path]:
     """The files and folders that a parameter names; a text may name one: a model's, ky=FILE or
     memory:FILE."""
-    if name in (*OUTPUTS, *BOTH, *KEPT):
+    if name in (*OUTPUTS, *BOTH, *KEPT, *TEXTS):
         return
     for one in value if isinstance(value, list | tuple) else [value]:
         if isinstance(one, Path):

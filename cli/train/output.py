@@ -7,7 +7,10 @@ import shlex
 import sys
 from pathlib import Path
 
+import typer
+
 from polyrank.errors import UsageError
+from polyrank.locks import locked
 from polyrank.modules.card import ModuleCard, slug
 from polyrank.progress import note
 
@@ -15,18 +18,34 @@ from polyrank.progress import note
 def not_there(output: Path, resume: bool) -> None:
     """Refuse to train over a finished result, or over a run that could be resumed.
 
-    Of several processes the main one alone looks: it may have begun when another gets here.
+    A run that was killed after its result was written has nothing to go on with: --resume then
+    removes the work folder and ends. Of several processes the main one alone says so: it may have
+    begun when another gets here.
     """
-    if not is_main():
-        return
-    if output.exists():
-        raise UsageError(f"{output} exists already; use another --output, or remove it")
     work = Path(f"{output}.work")
-    if work.exists() and not resume:
+    if output.exists():
+        if resume:
+            _end_finished(output, work)
+        if is_main():
+            raise UsageError(f"{output} exists already; use another --output, or remove it")
+    elif is_main() and work.exists() and not resume:
         raise UsageError(
             f"{work} holds an unfinished run; continue it with --resume, or start over after:  "
             f"rm -r {work}"
         )
+
+
+def _end_finished(output: Path, work: Path) -> None:
+    """End here where a run was stopped after its last step but one, which is done now."""
+    from polyrank.training.loop.run import clear, is_left
+
+    if not is_main():
+        raise typer.Exit
+    with locked(output):
+        if is_left(work):
+            clear(work)
+            note(f"{output} was finished; removed {work}, which the stopped run had left")
+            raise typer.Exit
 
 
 def is_main() -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -62,12 +63,14 @@ def answer() -> int:
 
 
 def content(verb: dict, place: Path) -> Content:
-    """The bytes of an output, of a card not the figures of time; or what the verb's look prints."""
+    """The bytes of an output, of a card not the figures of time; or what the verb's look prints,
+    but for an index's leftovers, which the next change removes."""
     if verb["look"]:
         seen = place / "seen"
         seen.unlink(missing_ok=True)
         code = call(verb["look"], place, output=seen.name)
-        return {"exit code": str(code).encode(), "printed": seen.read_bytes()}
+        printed = re.sub(rb'"leftovers": \[.*?\]', b"", seen.read_bytes())
+        return {"exit code": str(code).encode(), "printed": printed}
     path = place / verb["output"]
     if path.is_file():
         return {path.name: path.read_bytes()}

@@ -127,4 +127,48 @@ def test_kills(verbs, hub):
         env={**os.environ, "OMP_NUM_THREADS": "1", "HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0"},
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert json.loads(done.stdout) == []
+    wrong = json.loads(done.stdout)
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("name", ["train language", "train head", "train ranking", "distill"])
+def test_a_training_stopped_before_its_last_step(verbs, polyrank, monkeypatch, name):
+    """Its result is written, its work folder is there: --resume removes what is left."""
+    verb = json.loads((verbs / "verbs.json").read_text())[name]
+    monkeypatch.chdir(verbs / "texts")
+    output, work = Path(verb["output"]), Path(f"{verb['output']}.work")
+
+    def killed(_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("polyrank.training.loop.run.clear", killed)
+        assert polyrank(*verb["call"]).exit_code != 0
+    made = {path: path.read_bytes() for path in output.iterdir()}
+    assert (work / "settings.json").is_file()
+    refused = polyrank(*verb["call"])
+    assert refused.exit_code == 2 and f"{output} exists already" in refused.stderr
+    done = polyrank(*verb["call"], *verb["resume"])
+    assert done.exit_code == 0 and f"{output} was finished; removed {work}" in done.stderr
+    assert not work.exists() and made == {path: path.read_bytes() for path in output.iterdir()}
+    assert "exists already" in polyrank(*verb["call"], *verb["resume"]).stderr
+
+
+def test_a_folder_that_is_cleared_keeps_its_settings_to_the_end(tmp_path, monkeypatch):
+    from polyrank.training.loop import run
+
+    work = tmp_path / "x.work"
+    (work / "checkpoints" / "4").mkdir(parents=True)
+    for name in ("settings.json", "a.jsonl"):
+        (work / name).write_text("{}")
+
+    def killed(folder):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run.shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run.clear(work)
+    assert run.is_left(work)
+    monkeypatch.undo()
+    run.clear(work)
+    assert not work.exists() and not run.is_left(work)

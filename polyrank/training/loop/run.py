@@ -32,6 +32,8 @@ from polyrank.training.loop.averaging import Snapshots
 from polyrank.training.loop.checks import check_name
 from polyrank.training.loop.steps import Batch, Schedule
 
+SETTINGS = "settings.json"  # in a work folder
+
 Card = TypeVar("Card", covariant=True)
 Recipe = TypeVar("Recipe", bound="Seeded")
 
@@ -140,7 +142,7 @@ def train(make: Callable[[Recipe, Place], Objective[Card]], recipe: Recipe, plac
         card = None
         if processes.is_main():
             card = objective.save(fitted, place)
-            shutil.rmtree(place.work)
+            clear(place.work)
         written: Card = processes.from_main(card)  # type: ignore[assignment]
         return written
 
@@ -165,7 +167,7 @@ def begin(work: Path, settings: Mapping[str, Any], resume: bool) -> None:
     Raises:
         UsageError: on a resume with other settings; it names them.
     """
-    path, now = work / "settings.json", json.loads(json.dumps(settings))
+    path, now = work / SETTINGS, json.loads(json.dumps(settings))
     if processes.is_main():
         if resume and path.is_file():
             _compare(work, json.loads(path.read_text()), now)
@@ -175,6 +177,21 @@ def begin(work: Path, settings: Mapping[str, Any], resume: bool) -> None:
             work.mkdir(parents=True)
             path.write_text(json.dumps(now, indent=1) + "\n")
     processes.wait()
+
+
+def clear(work: Path) -> None:
+    """Remove a work folder, its settings last: what a kill leaves of it can be told as such."""
+    for path in work.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != SETTINGS:
+            path.unlink()
+    shutil.rmtree(work)
+
+
+def is_left(work: Path) -> bool:
+    """Whether a folder is what a training left, whole or partly cleared."""
+    return work.is_dir() and ((work / SETTINGS).is_file() or not any(work.iterdir()))
 
 
 def _compare(work: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
