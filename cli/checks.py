@@ -30,6 +30,20 @@ def not_beside(context: typer.Context, option: str, others: Sequence[str]) -> No
         raise UsageError(f"--{option} says that already; leave out {', '.join(given)}")
 
 
+def of_no_use(context: typer.Context, option: str, others: Sequence[str]) -> None:
+    """Refuse options that do nothing where an option is, or is not, given.
+
+    Args:
+        option: in words, such as "--no-rerank".
+
+    Raises:
+        UsageError: when one of them is given.
+    """
+    given = ", ".join(f"--{name.removeprefix('as-')}" for name in others if is_given(context, name))
+    if given:
+        raise UsageError(f"{given} would do nothing with {option}; leave out {given}")
+
+
 def one_of(**options: Any) -> None:
     """Refuse none or several of the options.
 

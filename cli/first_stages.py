@@ -45,7 +45,8 @@ def retriever_of(folder: Path | None, stage: FirstStage | None) -> tuple[str, st
         raise UsageError("--retriever makes vectors; use --first-stage dense, modular or fused")
     from polyrank.modules.card import read_card
 
-    return str(folder), read_card(folder, verify=False).kind
+    # Whole: a bare word would mean a module of the zoo.
+    return str(folder.resolve()), read_card(folder, verify=False).kind
 
 
 def search_first(

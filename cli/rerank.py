@@ -32,6 +32,14 @@ class Missing(Enum):
     skip = "skip"
 
 
+# What a typed query with its passages has no use for.
+FOR_RUNS = (
+    "collection", "queries", "documents", "split", "run", "first-stage", "retriever", "analysis",
+    "translate", "translator", "memory", "missing-judged", "missing", "exclude-self", "limit",
+    "tag", "ray", "ray-workers",
+)  # fmt: skip
+
+
 def rerank(
     context: typer.Context,
     collection: options.CollectionName = None,
@@ -152,6 +160,8 @@ def rerank(
             "of your own --query TEXT with --passages FILE"
         )
     checks.one_of(run=run, first_stage=first_stage)
+    if run is not None:
+        checks.of_no_use(context, "--run", ("analysis",))
     if retriever is not None and run is not None:
         raise UsageError("--retriever searches; give --first-stage in place of --run")
     retrieving = first_stages.retriever_of(retriever, first_stage)
@@ -254,13 +264,7 @@ def _check_typed(context: typer.Context, query: str | None, passages: Path | Non
     if query is None or passages is None:
         raise UsageError("--query and --passages go together")
     checks.typed("--query", query)
-    others = ("collection", "queries", "documents", "split", "run", "first-stage", "ray",
-              "translate", "retriever")  # fmt: skip
-    if any(checks.is_given(context, name) for name in others):
-        raise UsageError(
-            "--query with --passages takes no collection, run, first stage, retriever, Ray or "
-            "translation"
-        )
+    checks.of_no_use(context, "--query and --passages", FOR_RUNS)
     if str(context.params["output"]) != "-" or context.params["resume"]:
         raise UsageError("--query with --passages writes to standard output")
     if checks.is_given(context, "interpolate"):

@@ -145,8 +145,11 @@ def search(
     asked_of_model = rerankers.scorer_options(
         context, scorer and scorer.value, prompt, window, step, engine, scorer_option
     )
+    if output is not None:
+        checks.of_no_use(context, "--output", ("as-json", "top"))
     if not rerank:
         _refuse_unscored(model, address, index)
+        checks.of_no_use(context, "--no-rerank", (*options.WITH_MODEL, "max-length"))
     searched_by, retrieving = first_stage, first_stages.retriever_of(retriever, first_stage)
     spec = None
     if rerank:
@@ -174,6 +177,8 @@ def search(
                 "translate",
                 "decompose",
                 "retriever",
+                "missing-judged",
+                "cache",
             ],
         )
         given, folder = base if checks.is_given(context, "base") else None, index.absolute()

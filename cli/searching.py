@@ -68,10 +68,21 @@ def texts_of(
     if documents is not None and collection is None:
         texts = Collection(documents.name, loading.documents_of(documents, document_language), {})
     else:
-        # The typed query may be in a language in which the collection has no queries.
-        texts = loading.load(collection, None, documents, document_language, document_language)
+        texts = _documents_alone(collection, documents, document_language)
     language = normalise(query_language) if query_language else None
     return replace(texts, queries={"query": Query("query", query, language)}, qrels=[])
+
+
+def _documents_alone(
+    collection: str | None, documents: Path | None, language: str | None
+) -> Collection:
+    """A collection whose own queries and judgements do not matter."""
+    from polyrank.collections.load import load_collection
+
+    checks.one_of(collection=collection, documents=documents)
+    found = load_collection(collection or "", None, language, limit=1, missing_judged="skip")
+    loading.told_of_others(found.documents, language, "document")
+    return found
 
 
 def search_index(

@@ -65,7 +65,12 @@ def test_search_and_rerank_mix_alike(first, source, tiny, polyrank, files):
         (["--query", "x", "--passages", "p.txt", "--interpolate", "0.5"], "has not"),
         (["--first-stage", "bm25", "--retriever", "m"], "--retriever makes vectors"),
         (["--run", "r.trec", "--retriever", "m"], "in place of --run"),
-        (["--query", "x", "--passages", "p.txt", "--retriever", "m"], "no collection, run"),
+        (
+            ["--query", "x", "--passages", "p.txt", "--retriever", "m"],
+            "--retriever would do nothing",
+        ),
+        (["--query", "x", "--passages", "p.txt", "--limit", "3", "--tag", "t"], "--limit, --tag"),
+        (["--run", "r.trec", "--analysis", "words"], "--analysis would do nothing with --run"),
     ],
 )
 def test_options_that_do_not_go_together(arguments, message, polyrank):
@@ -166,8 +171,8 @@ def test_a_searched_first_stage_is_that_of_then(source, tiny, polyrank, files, m
             raise KeyboardInterrupt
         return real(*args)
 
-    def otherwise(*args):
-        found = search(*args)
+    def otherwise(*args, **options):
+        found = search(*args, **options)
         return {
             q: [replace(hit, score=hit.score * (1 + i / 3)) for i, hit in enumerate(hits)]
             for q, hits in found.items()

@@ -113,6 +113,20 @@ def test_reranked_by_a_model_of_its_own(model, tiny, source, polyrank):
     assert len(scores) == 3 and scores["d0"] == pytest.approx(wanted.score, abs=1e-5)
 
 
+def test_a_typed_query_needs_no_judgements(polyrank, tmp_path):
+    """BEIR's folders judge documents that they lack; a question of one's own has no judgements."""
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "d", "text": "water", "language": "fr"}\n')
+    (tmp_path / "queries.jsonl").write_text('{"_id": "q", "text": "eau", "language": "en"}\n')
+    (tmp_path / "qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq\tabsent\t1\n")
+    found = polyrank(
+        *("search", "--collection", tmp_path, "--query", "water", "--document-language", "fr"),
+        *("--query-language", "en", "--first-stage", "bm25", "--no-rerank", "--json"),
+    )
+    assert found.exit_code == 0, found.stderr
+    assert json.loads(found.stdout)["hits"][0]["document_id"] == "d"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [(["--no-rerank"], "leave out --no-rerank"), (["--kind", "mask"], "--kind")],
@@ -128,6 +142,8 @@ def test_what_a_model_makes_pointless_is_refused(options, message, model, tiny, 
         (["--output", "run.trec"], "'a 1' is empty or has whitespace"),
         (["--model", "folder"], "leave out --no-rerank"),
         (["--ray", "local"], "leave out --no-rerank"),
+        (["--routing", "none"], "--routing would do nothing with --no-rerank"),
+        (["--output", "run.jsonl", "--json"], "--json would do nothing with --output"),
     ],
 )
 def test_what_cannot_end_well_is_refused_before_the_search(

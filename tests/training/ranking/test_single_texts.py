@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -207,7 +208,7 @@ def test_a_dot_product_module_searches(zoo, tiny_mlm):
     assert [hit.score for hit in hits] == pytest.approx([scores[i] for i in best], abs=1e-5)
 
 
-def test_the_command_line_searches_with_it(zoo, tiny_mlm):
+def test_the_command_line_searches_with_it(zoo, tiny_mlm, monkeypatch):
     """Of the first stage 'dense', without language modules; BM25 has no use for it."""
     from polyrank.cli.first_stages import retriever_of, search_first
     from polyrank.cli.options import FirstStage
@@ -223,6 +224,8 @@ def test_the_command_line_searches_with_it(zoo, tiny_mlm):
     found = {hit.document_id: hit.score for hit in run["q"]}
     assert [found[i] for i in "0123"] == pytest.approx(scores, abs=1e-5)
     assert retriever_of(folder, FirstStage.dense) == retriever
+    monkeypatch.chdir(folder.parent)  # where its name alone would mean a module of the zoo
+    assert retriever_of(Path(folder.name), None) == retriever
     with pytest.raises(UsageError, match="--retriever makes vectors"):
         retriever_of(folder, FirstStage.bm25)
 
