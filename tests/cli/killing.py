@@ -93,11 +93,13 @@ def once(verb: dict, place: Path, whole: Whole, chance: random.Random):
         return f"exit code {code}: {(place / 'log').read_text()[-500:]}"
     if verb["look"] and (seen := content(verb, place)) not in (whole.before, whole.after):
         return f"neither the old state nor the new one: {seen}"
+    leftover = [".resume.json", ".work"]
     if not verb["look"] or seen == whole.before:
         _go_on(verb, place)
+        leftover.append(".lock")  # else nobody came who could remove it
     if content(verb, place) != whole.after:
         return f"lost or wrong: {(place / 'log').read_text()[-700:]}"
-    left = [p.name for p in place.iterdir() if p.name.endswith((".lock", ".resume.json", ".work"))]
+    left = [p.name for p in place.iterdir() if p.name.endswith(tuple(leftover))]
     return bool(left) and f"left behind: {left}"
 
 
