@@ -79,7 +79,7 @@ def llm(
         int, typer.Option(min=0, help="Rank of low-rank updates; 0 trains all weights.")
     ] = LowRank.rank,
     lora_alpha: Annotated[
-        int, typer.Option(min=0, help="Updates are scaled by this over the rank.")
+        int, typer.Option(min=1, help="With --lora: updates are scaled by this over the rank.")
     ] = LowRank.alpha,
     lora_dropout: Annotated[
         float, typer.Option(min=0, max=0.9, help="Of what goes into an update.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -289,7 +290,8 @@ def _training(node: Node, students: tuple[str, ...]) -> dict[str, Any]:
             found[key] = fields.integer(key)
     if "rate" in fields:
         rate = fields.values["rate"].value
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or rate <= 0:
+        number = isinstance(rate, int | float) and not isinstance(rate, bool)
+        if not number or not 0 < rate < math.inf:
             fields.values["rate"].wrong(f"'rate' is a number above 0, such as 1.0e-4, not {rate!r}")
         found["rate"] = float(rate)
     return found

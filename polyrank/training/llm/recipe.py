@@ -32,6 +32,10 @@ class LowRank:
     dropout: float = 0.05
     merge: bool = False
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.dropout < 1:
+            raise UsageError(f"dropout is {self.dropout}; give a share from 0 to below 1")
+
 
 @dataclass(frozen=True)
 class Policy:
