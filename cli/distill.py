@@ -221,4 +221,6 @@ def _of_use(
     for reason, names in idle:
         if given := [f"--{name}" for name in names if checks.is_given(context, name)]:
             raise UsageError(f"{', '.join(given)} would be ignored {reason}; leave it out")
+    if context.params["factor"] == 1:
+        checks.of_no_use(context, "--factor 1, which takes all layers", ("layers",))
     check_of_use(context, student, STUDENT, option="student")

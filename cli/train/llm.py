@@ -141,6 +141,8 @@ def llm(
     for option in REWARDED if reward is None else ():
         if checks.is_given(context, option):
             raise UsageError(f"--{option} goes with --reward; leave it out, or give a reward")
+    if not lora:
+        checks.of_no_use(context, "no --lora", ("lora-alpha", "lora-dropout"))
     not_there(output, resume)
     card = train_llm_reranker(
         model,

@@ -38,7 +38,7 @@ def test_a_number_that_is_none_is_refused(value):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--rate", "nan"), "--rate is nan; give a finite number"),
+        (("--rate", "inf"), "--rate is inf; give a finite number"),
         (("--kind", "mask", "--k", "inf"), "--k is inf; give a finite number"),
         (("--rate", "0"), "rate is 0.0; give a number above 0"),  # which is not 'the usual one'
     ],

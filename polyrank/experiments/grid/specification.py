@@ -196,12 +196,14 @@ def _teaching(node: Node, transfers: bool) -> Teaching:
     if transfers and ("queries" in fields or "passages" in fields):
         node.wrong("'transfers' name queries and passages; leave them out of 'data'")
     queries = None if transfers else Path(fields.required("queries"))
-    passages = fields.text("passages")
+    passages, teachers = fields.text("passages"), fields.texts("teacher") or ()
+    if "teacher_scale" in fields and not teachers:
+        node.wrong("'teacher_scale' is of a 'teacher', and there is none; leave it out")
     return Teaching(
         queries,
         Path(passages) if passages else None,
         fields.text("source", "en") or "en",
-        fields.texts("teacher") or (),
+        teachers,
         fields.choice("teacher_scale", SCALES, "raw") or "raw",
         fields.integer("mine", 0, least=0) or 0,
         fields.integer("questions"),
