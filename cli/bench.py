@@ -73,6 +73,10 @@ def bench(
       polyrank bench models/en-sw --collection ntrex --query-language sw --document-language en \\
           --depth 5 --limit 10
     """
+    if run is not None:
+        checks.not_beside(context, "run", ["first-stage"])
+    if collection is None:
+        checks.of_no_use(context, "texts without judgements", ("measure",))
     import torch
 
     from polyrank.evaluation.contenders import TEACHER, contenders
@@ -80,10 +84,6 @@ def bench(
     from polyrank.rerankers.distilled_folder import verify
     from polyrank.rerankers.mean import MeanReranker
 
-    if run is not None:
-        checks.not_beside(context, "run", ["first-stage"])
-    if collection is None:
-        checks.of_no_use(context, "texts without judgements", ("measure",))
     card = verify(model) if model.is_dir() else None
     if card and card["recipe"].get("ranking", {}).get("teacher", {}).get("cross-encoders"):
         checks.of_no_use(context, "a model that learned from cross-encoders", ("fallback",))

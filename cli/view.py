@@ -76,9 +76,6 @@ def view(
       polyrank view bm25.trec dense.trec --collection ntrex --output diff.html
       polyrank view bm25.trec dense.trec --collection ntrex --limit 5 --explain 1 --output why.html
     """
-    from polyrank.collections.trec import read_run
-    from polyrank.evaluation.looking import looked_at
-
     if output.suffix not in (".html", ".json"):
         raise UsageError(f"--output: '{output}' ends neither in .html nor in .json")
     if model is not None and not explain:
@@ -89,6 +86,9 @@ def view(
         raise UsageError(f"--explain {explain}: only {depth} documents are shown; see --depth")
     if len(runs) > 2 or len(set(runs)) < len(runs):
         raise UsageError("give one run, or two different ones")
+    from polyrank.collections.trec import read_run
+    from polyrank.evaluation.looking import looked_at
+
     stems = [path.name.removesuffix(".gz").rsplit(".", 1)[0] for path in runs]
     names = stems if len(set(stems)) == len(stems) else [str(path) for path in runs]
     ranked = {name: read_run(path) for name, path in zip(names, runs, strict=True)}
