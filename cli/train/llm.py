@@ -82,7 +82,7 @@ def llm(
         int, typer.Option(min=1, help="With --lora: updates are scaled by this over the rank.")
     ] = LowRank.alpha,
     lora_dropout: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Of what goes into an update.")
+        float, typer.Option(min=0, max=0.9, help="With --lora: of what goes into an update.")
     ] = LowRank.dropout,
     merge: Annotated[
         bool, typer.Option("--merge", help="Add the updates to the weights in the end.")
