@@ -73,6 +73,10 @@ def bench(
       polyrank bench models/en-sw --collection ntrex --query-language sw --document-language en \\
           --depth 5 --limit 10
     """
+    if run is not None:
+        checks.not_beside(context, "run", ["first-stage"])
+    if collection is None:
+        checks.of_no_use(context, "texts without judgements", ("measure",))
     import torch
 
     from polyrank.evaluation.contenders import TEACHER, contenders
@@ -80,8 +84,9 @@ def bench(
     from polyrank.rerankers.distilled_folder import verify
     from polyrank.rerankers.mean import MeanReranker
 
-    if run is not None:
-        checks.not_beside(context, "run", ["first-stage"])
+    card = verify(model) if model.is_dir() else None
+    if card and card["recipe"].get("ranking", {}).get("teacher", {}).get("cross-encoders"):
+        checks.of_no_use(context, "a model that learned from cross-encoders", ("fallback",))
     torch.manual_seed(seed)
     texts = loading.load(collection, queries, documents, query_language, document_language, split)
     beside = contenders(model, base, ranking, fallback.value, max_length, device, teacher=teacher)
@@ -93,7 +98,7 @@ def bench(
 
         found = {i: hits[:depth] for i, hits in list(read_run(run).items())[:limit]}
     else:
-        stage_base = base or str((verify(model) or {})["base"])
+        stage_base = base or str((card or {})["base"])
         found = first_stages.search_first(
             texts,
             first_stages.chosen(first_stage, stage_base, texts),

@@ -10,7 +10,7 @@ import typer
 
 from polyrank.errors import UsageError
 
-from .options import Normalise
+from .options import Normalise, Routing
 
 
 def is_given(context: typer.Context, name: str) -> bool:
@@ -42,6 +42,18 @@ def of_no_use(context: typer.Context, option: str, others: Sequence[str]) -> Non
     given = ", ".join(f"--{name.removeprefix('as-')}" for name in others if is_given(context, name))
     if given:
         raise UsageError(f"{given} would do nothing with {option}; leave out {given}")
+
+
+def modules_of_use(
+    context: typer.Context, routing: Routing | None, others: Sequence[str] = ("fallback",)
+) -> None:
+    """Refuse options of language modules under the routing that takes none.
+
+    Raises:
+        UsageError: when one of them is given.
+    """
+    if routing is not None and routing.value == "none":
+        of_no_use(context, "the routing 'none'", others)
 
 
 def one_of(**options: Any) -> None:

@@ -9,7 +9,8 @@ import typer
 
 from polyrank.errors import UsageError
 
-from .judged import By, Judged, Measures, Missing, split_measures, truth
+from . import checks
+from .judged import By, Judged, Measures, Missing, asks_for_languages, split_measures, truth
 from .options import (
     AsJson,
     DocumentLanguage,
@@ -22,6 +23,7 @@ from .options import (
 
 
 def compare(
+    context: typer.Context,
     runs: Annotated[list[Path], typer.Argument(help="Two runs or more: TREC, or .jsonl.")],
     qrels: Annotated[Path | None, typer.Option(help="Relevance judgements, TREC or TSV.")] = None,
     collection: Judged = None,
@@ -75,6 +77,14 @@ def compare(
     if as_latex and as_json:
         raise UsageError("give --latex or --json, not both")
     settings = Settings(by, unit, test, correction, missing, resamples=resamples, seed=seed)
+    if qrels is not None and not asks_for_languages(split_measures(measures), by):
+        checks.of_no_use(
+            context,
+            "--qrels, unless --by or a measure asks for languages",
+            ("documents", "query-language", "document-language"),
+        )
+        if unit == "query":
+            checks.of_no_use(context, "--qrels and --unit query", ("queries",))
     paths = list(runs)
     if baseline is not None and baseline not in paths:
         paths.insert(0, baseline)

@@ -11,8 +11,8 @@ from polyrank.base import DEFAULT_BASE
 from polyrank.errors import CompositionError, UsageError
 from polyrank.progress import note
 
-from . import options
-from .options import Fallback, Kind
+from . import checks, options
+from .options import Fallback, Kind, Routing
 
 if TYPE_CHECKING:
     from polyrank.base import Base
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 def compose(
+    context: typer.Context,
     query_language: Annotated[
         str | None, typer.Option(help="Language of the queries, such as ky.")
     ] = None,
@@ -63,14 +64,18 @@ def compose(
 
     if half and checkpoint is None:
         raise UsageError("--half says how --checkpoint is stored; give a folder for it")
-    loaded = load_base(base)
+    if output is None:
+        checks.of_no_use(context, "no --output", ("overwrite",))
     ranking_value = ranking_kind and ranking_kind.value
+    chosen = routing or Routing(usual_routing(kind.value, ranking_value))
+    checks.modules_of_use(context, chosen)
+    loaded = load_base(base)
     plan = plan_of(
         loaded,
         ranking,
         query_language,
         document_language,
-        routing=routing.value if routing else usual_routing(kind.value, ranking_value),
+        routing=chosen.value,
         kind=kind.value,
         ranking_kind=ranking_value,
         fallback=fallback.value,

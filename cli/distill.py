@@ -79,7 +79,10 @@ def distill(
         ),
     ] = DistillationRecipe.layers,
     min_probability: Annotated[
-        float, typer.Option(help="Unigram probability of an entry that is kept, in either text.")
+        float,
+        typer.Option(
+            min=0, max=1, help="Unigram probability of an entry that is kept, in either text."
+        ),
     ] = DistillationRecipe.min_probability,
     general_steps: Annotated[
         int, typer.Option(min=1, help="Phase 1: optimizer steps.")
@@ -120,14 +123,16 @@ def distill(
     pair_length: Annotated[int, typer.Option(min=16, help="Phase 2: tokens a pair.")] = Task.length,
     rate: Annotated[
         float | None,
-        typer.Option(help=f"Phase 2: peak learning rate; else {training.usual_rates(STUDENT)}."),
+        typer.Option(
+            min=0, help=f"Phase 2: peak learning rate; else {training.usual_rates(STUDENT)}."
+        ),
     ] = None,
     mine: training.Mine = Task.mine,
     reduction: Annotated[
         int, typer.Option(min=1, help="Student adapter: base width over adapter width.")
     ] = Task.reduction,
     k: Annotated[
-        float, typer.Option(help="Student mask: coordinates to keep, or a share below 1.")
+        float, typer.Option(min=0, help="Student mask: coordinates to keep, or a share below 1.")
     ] = DISTILLED.k or 0.0,
     full_steps: Annotated[
         int | None, typer.Option(min=1, help="Student mask: steps that find them; else --steps.")
@@ -216,4 +221,6 @@ def _of_use(
     for reason, names in idle:
         if given := [f"--{name}" for name in names if checks.is_given(context, name)]:
             raise UsageError(f"{', '.join(given)} would be ignored {reason}; leave it out")
+    if context.params["factor"] == 1:
+        checks.of_no_use(context, "--factor 1, which takes all layers", ("layers",))
     check_of_use(context, student, STUDENT, option="student")

@@ -11,7 +11,8 @@ import typer
 from polyrank.errors import UsageError
 from polyrank.progress import note, say
 
-from .judged import By, Judged, Measures, Missing, Truth, split_measures, truth
+from . import checks
+from .judged import By, Judged, Measures, Missing, Truth, asks_for_languages, split_measures, truth
 from .options import AsJson, DocumentLanguage, DocumentsFile, QueriesFile, QueryLanguage, Split
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
+    context: typer.Context,
     run: Annotated[Path, typer.Argument(help="The run: TREC, or .jsonl.")],
     qrels: Annotated[Path | None, typer.Argument(help="Relevance judgements, TREC or TSV.")] = None,
     collection: Judged = None,
@@ -83,6 +85,13 @@ def evaluate(
         raise UsageError("--against-language goes with --by query-language")
     if translated is not None and by != "query-language":
         raise UsageError("--translated goes with --by query-language")
+    names = split_measures(measures)
+    if qrels is not None and not asks_for_languages(names, by):
+        checks.of_no_use(
+            context,
+            "a QRELS file, unless --by or a measure asks for languages",
+            ("queries", "documents", "query-language", "document-language"),
+        )
     foreign = _ids(translated) if translated is not None else set()
     ranked = read_run(run)
     other = read_run(baseline) if baseline is not None else None
@@ -90,7 +99,6 @@ def evaluate(
     known = truth(
         runs, qrels, collection, queries, documents, query_language, document_language, split
     )
-    names = split_measures(measures)
     report = measured(
         ranked, known.qrels, names, baseline=other, collection=known.pool, missing=missing
     )

@@ -13,10 +13,11 @@ import typer
 from polyrank.errors import UsageError
 from polyrank.progress import note
 
-from . import options
+from . import checks, options
 
 
 def experiment(
+    context: typer.Context,
     file: Annotated[Path, typer.Argument(help="What is compared, in YAML.", metavar="FILE.yaml")],
     work: Annotated[
         Path | None,
@@ -59,6 +60,9 @@ def experiment(
     if dry_run:
         if as_json:
             raise UsageError("--dry-run prints no JSON; leave out --json")
+        checks.of_no_use(context, "--dry-run", ("output",))
+        if checks.is_given(context, "work"):  # else it is part of its name
+            checks.of_no_use(context, "--dry-run and --work", ("limit",))
         print(plan(read_specification(file), work, only or ()))
         return
     output = output or work / "report"

@@ -59,6 +59,8 @@ def explain(
     checks.one_of(passage=passage, passages=passages)
     if model is not None:
         checks.not_beside(context, "model", options.WITH_MODEL)
+        checks.of_no_use(context, "--model", ("base",))
+    checks.modules_of_use(context, routing)
     from polyrank.collections.records import Document
     from polyrank.evaluation.explain import explain as explained
     from polyrank.rerankers.load import RerankerSpec, load_reranker

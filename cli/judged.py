@@ -65,6 +65,18 @@ def split_measures(text: str) -> list[str]:
     return [name.strip() for name in names if name.strip()]
 
 
+def asks_for_languages(measures: Sequence[str], by: str) -> bool:
+    """Whether languages of queries and documents count for anything that is measured.
+
+    Raises:
+        UsageError: an unknown measure.
+    """
+    from polyrank.evaluation.measures import parse_measures
+    from polyrank.evaluation.named import LanguageMeasure
+
+    return by != "all" or any(isinstance(m, LanguageMeasure) for m in parse_measures(measures))
+
+
 def truth(
     runs: Sequence[Run],
     qrels: Path | None,

@@ -9,7 +9,7 @@ import typer
 
 from polyrank.collections.id_policies import ON_MISSING
 
-from . import loading, options
+from . import checks, loading, options
 from .choices import Choice
 
 
@@ -18,6 +18,7 @@ class Unshared(Choice, names=ON_MISSING):
 
 
 def loyalty(
+    context: typer.Context,
     student: Annotated[Path, typer.Argument(help="The student's run: TREC, or .jsonl.")],
     teacher: Annotated[Path, typer.Argument(help="The teacher's, of the same candidates.")],
     collection: options.CollectionName = None,
@@ -55,6 +56,8 @@ def loyalty(
         texts = loading.load(
             collection, queries, documents, query_language, document_language, split
         )
+    else:
+        checks.of_no_use(context, "no --collection", ("query-language", "document-language"))
     report = compared(
         read_run(student),
         read_run(teacher),

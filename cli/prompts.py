@@ -12,6 +12,7 @@ import typer
 from polyrank.errors import UsageError
 from polyrank.progress import say
 
+from . import checks
 from .options import AsJson
 from .verb import App
 
@@ -22,6 +23,12 @@ app = App(
 )
 
 Name = Annotated[str, typer.Argument(help="A name of 'polyrank prompts list', or a YAML file.")]
+
+
+LANGUAGES = {  # option → the fields of a prompt that it fills in
+    "query-language": ("{query_language}",),
+    "document-language": ("{document_language}", "{language}"),
+}
 
 
 @app.command("list")
@@ -78,6 +85,7 @@ def show(name: Name, as_json: AsJson = False) -> None:
 
 @app.command("render")
 def render(
+    call: typer.Context,
     name: Name,
     query: Annotated[str, typer.Option(help="The query.")],
     passage: Annotated[
@@ -118,7 +126,13 @@ def render(
         texts += [line.strip() for line in open_text(passages) if line.strip()]
     if not texts:
         raise UsageError("give --passage, once or more, or --passages FILE")
+    if tokenizer is None:
+        checks.of_no_use(call, "no --tokenizer", ("context",))
     prompt = with_options(load_prompt(name), instruction=instruction)
+    written = json.dumps(asdict(prompt))
+    for option, fields in LANGUAGES.items():
+        if not any(field in written for field in fields):
+            checks.of_no_use(call, "this prompt, which names no such language", (option,))
     asked = Query("query", query, query_language)
     documents = [Document(str(i), text, language=document_language) for i, text in enumerate(texts)]
     if prompt.identifiers or prompt.frame == "roles" or "{count}" in prompt.prefix:

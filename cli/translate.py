@@ -12,7 +12,7 @@ import typer
 from polyrank.errors import DataError, UsageError
 from polyrank.progress import note
 
-from . import options, translating
+from . import checks, options, translating
 from .choices import Choice
 
 
@@ -21,6 +21,7 @@ class What(Choice, names=("queries", "documents")):
 
 
 def translate(
+    context: typer.Context,
     translator: Annotated[
         str,
         typer.Option(
@@ -74,6 +75,10 @@ def translate(
 
     if (input_ is None) == (collection is None):
         raise UsageError("give --input or --collection")
+    if input_ is not None:
+        checks.of_no_use(context, "--input", ("what",))
+    else:
+        checks.of_no_use(context, "--collection, whose texts have no spans", ("marked", "failed"))
     source, target = normalise(source), normalise(target)
     if source == target:
         raise UsageError(f"--source and --target are both '{source}'; give two languages")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ class Verb(TyperCommand):
     """A command whose outputs are locked while it runs, and are none of its inputs."""
 
     def invoke(self, ctx: Any) -> Any:
+        refuse_endless(self.params, ctx.params)
         outputs = dict(outputs_of(ctx.params))
         refuse_inputs(outputs, ctx.params)
         check_values(ctx.params)
@@ -89,6 +91,21 @@ def refuse_inputs(outputs: Mapping[str, Path], params: Mapping[str, Any]) -> Non
             options = " and ".join(f"--{one.replace('_', '-')}" for one in (seen[place], name))
             raise UsageError(f"{options} are both {path}; give each its own")
         seen[place] = name
+
+
+def refuse_endless(options: Iterable[Any], params: Mapping[str, Any]) -> None:
+    """Refuse 'nan' and 'inf', which a range of numbers lets through.
+
+    Args:
+        options: of the command, as Typer knows them.
+
+    Raises:
+        UsageError: it names the option.
+    """
+    for option in options:
+        value = params.get(option.name)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"{option.opts[0]} is {value}; give a finite number")
 
 
 def check_values(params: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ import typer
 from polyrank.errors import UsageError
 from polyrank.progress import note, track
 
+from . import checks
 from .judged import Judged, Measures, Missing, split_measures, truth
 from .options import (
     Device,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 
 def view(
+    context: typer.Context,
     runs: Annotated[list[Path], typer.Argument(help="One run or two: TREC, or .jsonl.")],
     output: Annotated[
         Path, typer.Option(help="Where to: .html, or .json for 'polyrank serve --page'.")
@@ -74,15 +76,19 @@ def view(
       polyrank view bm25.trec dense.trec --collection ntrex --output diff.html
       polyrank view bm25.trec dense.trec --collection ntrex --limit 5 --explain 1 --output why.html
     """
-    from polyrank.collections.trec import read_run
-    from polyrank.evaluation.looking import looked_at
-
     if output.suffix not in (".html", ".json"):
         raise UsageError(f"--output: '{output}' ends neither in .html nor in .json")
     if model is not None and not explain:
         raise UsageError("--model goes with --explain N, which says how many documents to explain")
+    if not explain:
+        checks.of_no_use(context, "--explain 0", ("device",))
+    if explain > depth:
+        raise UsageError(f"--explain {explain}: only {depth} documents are shown; see --depth")
     if len(runs) > 2 or len(set(runs)) < len(runs):
         raise UsageError("give one run, or two different ones")
+    from polyrank.collections.trec import read_run
+    from polyrank.evaluation.looking import looked_at
+
     stems = [path.name.removesuffix(".gz").rsplit(".", 1)[0] for path in runs]
     names = stems if len(set(stems)) == len(stems) else [str(path) for path in runs]
     ranked = {name: read_run(path) for name, path in zip(names, runs, strict=True)}

@@ -13,14 +13,17 @@ from polyrank.base import DEFAULT_BASE
 from polyrank.errors import UsageError
 from polyrank.progress import note
 
+from .. import checks
 from ..options import AsJson
 from . import options
+from .options import Rule
 
 if TYPE_CHECKING:
     from polyrank.corpus.clean import Cleaned
 
 
 def clean(
+    context: typer.Context,
     file: Annotated[
         str,
         typer.Argument(help="A sentence a line: ky.txt.gz, or LANGUAGE=FILE such as ky=news.txt."),
@@ -61,6 +64,9 @@ def clean(
     from polyrank.corpus.clean import clean_corpus
     from polyrank.corpus.rules import Thresholds
 
+    options.check_of_use(context, skip)
+    if Rule.unknown in (skip or ()):
+        checks.of_no_use(context, "--skip unknown", ("base",))
     limits = Thresholds(
         shortest, longest, reach, repetition, unknown, confidence, legible, similarity
     )

@@ -12,7 +12,7 @@ import typer
 from polyrank.base import DEFAULT_BASE
 from polyrank.progress import note
 
-from ..checks import one_of
+from ..checks import of_no_use, one_of
 from ..options import AsJson, Seed
 from . import options
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 def mix(
+    context: typer.Context,
     files: Annotated[
         list[str],
         typer.Argument(help="A file a language: ky.txt.gz, or LANGUAGE=FILE such as ky=news.txt."),
@@ -57,6 +58,10 @@ def mix(
     from polyrank.corpus.mix import mix_corpus
 
     one_of(lines=lines, tokens=tokens)
+    if lines is not None:
+        of_no_use(context, "--lines", ("base",))
+    if len(files) == 1:
+        of_no_use(context, "one file", ("alpha",))
     mixture = mix_corpus(files, output, alpha, lines, tokens, seed, base)
     text = json.dumps(mixture.to_dict(), ensure_ascii=False) if as_json else _table(mixture)
     print(text, file=sys.stderr if str(output) == "-" else sys.stdout)

@@ -8,6 +8,7 @@ import typer
 
 from polyrank.corpus.rules import RULES
 
+from .. import checks
 from ..choices import Choice
 
 
@@ -67,6 +68,27 @@ Similarity = Annotated[
 Skip = Annotated[
     list[Rule] | None, typer.Option(help="A rule to leave out; may be given several times.")
 ]
+
+
+OF_RULES = {  # rule → its thresholds
+    "length": ("shortest", "longest", "reach"),
+    "repetition": ("repetition",),
+    "unknown": ("unknown",),
+    "language": ("confidence", "legible"),
+    "near-duplicate": ("similarity",),
+}
+
+
+def check_of_use(context: typer.Context, skip: list[Rule] | None) -> None:
+    """Refuse thresholds of rules that are left out.
+
+    Raises:
+        UsageError: it names them.
+    """
+    for rule in names(skip):
+        checks.of_no_use(context, f"--skip {rule}", OF_RULES.get(rule, ()))
+    if all(checks.is_given(context, name) for name in ("shortest", "longest")):
+        checks.of_no_use(context, "--shortest and --longest", ("reach",))
 
 
 def names(skip: list[Rule] | None) -> list[str]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 def report(
+    context: typer.Context,
     files: Annotated[
         list[str],
         typer.Argument(help="A sentence a line: ky.txt.gz, or LANGUAGE=FILE such as ky=news.txt."),
@@ -49,6 +50,7 @@ def report(
     from polyrank.corpus.report import corpus_report
     from polyrank.corpus.rules import Thresholds
 
+    options.check_of_use(context, skip)
     limits = Thresholds(
         shortest, longest, reach, repetition, unknown, confidence, legible, similarity
     )

@@ -12,7 +12,7 @@ from polyrank.base import DEFAULT_BASE
 from polyrank.kernels.codecs import CODECS
 from polyrank.progress import note
 
-from .. import options
+from .. import checks, options
 from ..choices import Choice
 from ..options import AsJson, Fallback, Kind, LanguageKind, Routing
 from ..rerankers import report
@@ -27,6 +27,7 @@ class CodecName(Choice, names=CODECS):
 
 
 def build(
+    context: typer.Context,
     folder: Folder,
     collection: options.CollectionName = None,
     documents: options.DocumentsFile = None,
@@ -95,6 +96,7 @@ def build(
     from polyrank.modules.kinds import NO_RANKING
     from polyrank.rerankers.families import WITHOUT_MODULE
 
+    checks.modules_of_use(context, routing, ("fallback", "language-kind"))
     plan = Plan(codec.value, centroids, shard, seed)
     texts = documents_of(collection, documents, document_language, languages)
 

@@ -10,6 +10,7 @@ import typer
 from polyrank.collections.id_policies import ON_MISSING
 from polyrank.errors import UsageError
 
+from .. import checks
 from ..choices import Choice
 from ..options import AsJson
 from .change_notes import tell_change
@@ -21,6 +22,7 @@ class UnknownIds(Choice, names=ON_MISSING):
 
 
 def delete(
+    context: typer.Context,
     folder: Folder,
     ids: Annotated[list[str] | None, typer.Argument(help="Ids of documents.")] = None,
     ids_file: Annotated[
@@ -49,5 +51,7 @@ def delete(
         wanted += [line for _, line in numbered_lines(ids_file)]
     if not wanted and languages is None:
         raise UsageError("name documents to delete: ids, --ids FILE, or --languages")
+    if ids is None and ids_file is None:
+        checks.of_no_use(context, "--languages alone", ("missing",))
     change = MultiVectorIndex(folder).delete(wanted, split(languages) or (), missing.value)
     tell_change(folder, change, f"deleted {change.deleted} documents", as_json)

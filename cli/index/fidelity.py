@@ -10,7 +10,7 @@ import typer
 
 from polyrank.errors import UsageError
 
-from .. import options
+from .. import checks, options
 from ..options import AsJson
 from .inputs import queries_of
 from .opened import open_index
@@ -18,6 +18,7 @@ from .options import Base, Candidates, Folder, Languages, Probe, Ranking, prunin
 
 
 def fidelity(
+    context: typer.Context,
     folder: Folder,
     collection: options.CollectionName = None,
     queries: options.QueriesFile = None,
@@ -41,6 +42,8 @@ def fidelity(
     """
     from polyrank.evaluation.fidelity import fidelity as hold
 
+    if probe is None:
+        checks.of_no_use(context, "no --probe", ("candidates",))
     texts = queries_of(collection, queries, query_language)
     asked = list(texts.queries.values())[:limit]
     index = open_index(folder, base, ranking, device)

@@ -10,8 +10,11 @@ import typer
 from polyrank.locks import locked
 from polyrank.progress import note
 
+from .. import checks
+
 
 def grid(
+    context: typer.Context,
     file: Annotated[Path, typer.Argument(help="What is compared, in YAML.", metavar="FILE.yaml")],
     work: Annotated[
         Path | None, typer.Option(help="Folder of what is trained, kept; else runs/NAME.")
@@ -47,6 +50,8 @@ def grid(
     from polyrank.experiments.grid.run import run_grid
     from polyrank.experiments.grid.specification import read_grid
 
+    if dry_run:
+        checks.of_no_use(context, "--dry-run", ("work", "output"))
     wanted = read_grid(file)
     work = work or Path("runs") / file.stem
     output = output or work / "report"

@@ -103,6 +103,8 @@ def labels(
         return
     if checks.is_given(context, "prior"):
         raise UsageError("--prior goes with comparisons, not with --teacher")
+    joins = {"mean": ("beta",), "ranks": ("teacher-scale",)}
+    checks.of_no_use(context, f"--join {join}", joins[join])
     from polyrank.languages import tags
     from polyrank.training.examples.labels import Labelling, write_labels
     from polyrank.training.examples.rows import read_rows

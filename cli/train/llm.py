@@ -79,10 +79,10 @@ def llm(
         int, typer.Option(min=0, help="Rank of low-rank updates; 0 trains all weights.")
     ] = LowRank.rank,
     lora_alpha: Annotated[
-        int, typer.Option(min=0, help="Updates are scaled by this over the rank.")
+        int, typer.Option(min=1, help="With --lora: updates are scaled by this over the rank.")
     ] = LowRank.alpha,
     lora_dropout: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Of what goes into an update.")
+        float, typer.Option(min=0, max=0.9, help="With --lora: of what goes into an update.")
     ] = LowRank.dropout,
     merge: Annotated[
         bool, typer.Option("--merge", help="Add the updates to the weights in the end.")
@@ -141,6 +141,8 @@ def llm(
     for option in REWARDED if reward is None else ():
         if checks.is_given(context, option):
             raise UsageError(f"--{option} goes with --reward; leave it out, or give a reward")
+    if not lora:
+        checks.of_no_use(context, "no --lora", ("lora-alpha", "lora-dropout"))
     not_there(output, resume)
     card = train_llm_reranker(
         model,

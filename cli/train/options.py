@@ -55,7 +55,7 @@ LanguageRate = Annotated[
     float | None, typer.Option(min=0, help=f"Peak learning rate; else {usual_rates(LANGUAGE)}.")
 ]
 RankingRate = Annotated[
-    float | None, typer.Option(help=f"Peak learning rate; else {usual_rates(RANKING)}.")
+    float | None, typer.Option(min=0, help=f"Peak learning rate; else {usual_rates(RANKING)}.")
 ]
 Mine = Annotated[
     int, typer.Option(min=0, help="Negatives mined a question, by BM25 and by the base each.")
@@ -64,6 +64,7 @@ K = Annotated[
     float | None,
     typer.Option(
         "--k",
+        min=0,
         help="Mask: coordinates to keep, or a share below 1; else as many as an adapter of "
         "--reduction has parameters.",
     ),

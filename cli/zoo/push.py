@@ -33,7 +33,9 @@ def push_(
 
     if dry_run:
         publication = plan(name, target, private)
-        note(f"dry run: {publication.module} would go to {publication.target}")
+        private_ = ", private if it is made anew" if private else ""
+        said = f", as '{message}'" if message else ""
+        note(f"dry run: {publication.module} would go to {publication.target}{private_}{said}")
     else:
         publication = push(name, target, private, message)
         note(f"{publication.module} is {publication.target}, commit {publication.commit}")

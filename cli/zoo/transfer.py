@@ -106,6 +106,11 @@ def export(
     from polyrank.zoo.imports.imported import export_module
 
     found = info(name)
+    if base is not None and KINDS[found.card.kind].acts == "tokens":
+        raise UsageError(
+            f"--base would do nothing: what is written of '{found.name}' does not depend on its "
+            "base; leave it out"
+        )
     if is_late_interaction(found.path) and KINDS[found.card.kind].acts != "tokens":
         _export_pylate(found, output, base, language)
         print(output)

@@ -67,6 +67,13 @@ class Settings:
         ):
             if value not in choices:
                 raise UsageError(f"unknown {name} {value!r}; use one of {', '.join(choices)}")
+        if not 0 < self.confidence < 1:
+            raise UsageError(f"confidence is {self.confidence:g}; give a share between 0 and 1")
+        if self.resamples < 1 or self.seed < 0:
+            raise UsageError(
+                f"{self.resamples} resamples with seed {self.seed}: give 1 or more, and a seed of "
+                "0 or more"
+            )
 
 
 def compare(

@@ -157,6 +157,14 @@ def test_settings_that_there_are_not(wrong):
         Settings(**wrong)
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"confidence": float("nan")}, {"confidence": 1.0}, {"resamples": 0}, {"seed": -1}]
+)
+def test_numbers_of_settings_that_there_are_not(wrong):
+    with pytest.raises(UsageError, match="give "):
+        Settings(**wrong)
+
+
 def test_forms():
     found = compare({"p_r": POOR, "good": GOOD}, QRELS, "RR", collection=POOL)
     assert found.markdown().startswith("| measure | run | value |")

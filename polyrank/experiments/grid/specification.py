@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -195,12 +196,14 @@ def _teaching(node: Node, transfers: bool) -> Teaching:
     if transfers and ("queries" in fields or "passages" in fields):
         node.wrong("'transfers' name queries and passages; leave them out of 'data'")
     queries = None if transfers else Path(fields.required("queries"))
-    passages = fields.text("passages")
+    passages, teachers = fields.text("passages"), fields.texts("teacher") or ()
+    if "teacher_scale" in fields and not teachers:
+        node.wrong("'teacher_scale' is of a 'teacher', and there is none; leave it out")
     return Teaching(
         queries,
         Path(passages) if passages else None,
         fields.text("source", "en") or "en",
-        fields.texts("teacher") or (),
+        teachers,
         fields.choice("teacher_scale", SCALES, "raw") or "raw",
         fields.integer("mine", 0, least=0) or 0,
         fields.integer("questions"),
@@ -289,7 +292,8 @@ def _training(node: Node, students: tuple[str, ...]) -> dict[str, Any]:
             found[key] = fields.integer(key)
     if "rate" in fields:
         rate = fields.values["rate"].value
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or rate <= 0:
+        number = isinstance(rate, int | float) and not isinstance(rate, bool)
+        if not number or not 0 < rate < math.inf:
             fields.values["rate"].wrong(f"'rate' is a number above 0, such as 1.0e-4, not {rate!r}")
         found["rate"] = float(rate)
     return found

@@ -105,9 +105,16 @@ class DistillationRecipe:
         if self.kind not in teaching_kinds():
             named = " or ".join(f"{kind}s" for kind in teaching_kinds())
             raise UsageError(f"the teacher's modules are {named}, not '{self.kind}'")
+        check_probability(self.min_probability)
         part_of(self.task.student, STUDENT)
         parse_loss(self.task.loss)
         check_teachers(self.teachers, self.scale, True, self.task.loss)
+
+
+def check_probability(least: float) -> None:
+    """Raise UsageError for a least probability of entries that are kept that is none."""
+    if not 0 <= least < 1:
+        raise UsageError(f"--min-probability is {least}; give a number from 0 to below 1")
 
 
 def check_phase_2(given: bool, others: bool, row_scores: bool, scale: str) -> None:

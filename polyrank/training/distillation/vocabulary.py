@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from polyrank.base import Base
-from polyrank.errors import UsageError
 from polyrank.modules.mask.sparse import Differences, SparseDifference
 from polyrank.training.distillation.pair_tokenizer import always_kept, trim_tokenizer, with_needed
-from polyrank.training.distillation.recipe import LEAST
+from polyrank.training.distillation.recipe import LEAST, check_probability
 
 WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
 
@@ -68,8 +67,7 @@ def kept_entries(counts: Sequence[Tensor], base: Base, least: float = LEAST) -> 
     Raises:
         UsageError: a probability that is none.
     """
-    if not 0 <= least < 1:
-        raise UsageError(f"--min-probability is {least}; give a number from 0 to below 1")
+    check_probability(least)
     wanted: set[int] = always_kept(base.tokenizer)
     if base.model.config.model_type in _POSITIONS_AFTER_PAD:  # the padding's id must stay
         wanted |= set(range(base.tokenizer.pad_token_id + 1))

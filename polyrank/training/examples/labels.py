@@ -14,7 +14,7 @@ from polyrank.errors import DataError, UsageError
 from polyrank.rerankers.mean import averaged
 from polyrank.training.examples.label_forms import FORMS, joined_ranks
 from polyrank.training.examples.negatives import Example, row_of, sample
-from polyrank.training.examples.teachers import columns_of, identities_of
+from polyrank.training.examples.teachers import check_teachers, columns_of, identities_of
 
 MEAN, RANKS = "mean", "ranks"
 
@@ -47,8 +47,9 @@ class Labelling:
                 "--join ranks takes two teachers: first one that judges passages one by one, then "
                 f"one that sees the list; {len(self.teachers)} given"
             )
-        if len(set(self.teachers)) != len(self.teachers):
-            raise UsageError("a teacher is named twice; name each once")
+        if not 0 <= self.beta <= 1:
+            raise UsageError(f"beta is {self.beta:g}; give a weight from 0 to 1")
+        check_teachers(self.teachers, self.scale, True, self.form)
 
     def joined(self, columns: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
         """One question's scores from those of the teachers."""

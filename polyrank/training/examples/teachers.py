@@ -42,7 +42,7 @@ def check_teachers(teachers: Sequence[str], scale: str, needed: bool, loss: str)
     """Refuse options that do not fit together, before anything is computed.
 
     Raises:
-        UsageError: an unknown scale, a teacher twice, or one without use.
+        UsageError: an unknown scale, a teacher twice, or one without use; a scale without teachers.
     """
     if scale not in SCALES:
         raise UsageError(f"unknown scale '{scale}' of teachers; use one of {', '.join(SCALES)}")
@@ -53,6 +53,8 @@ def check_teachers(teachers: Sequence[str], scale: str, needed: bool, loss: str)
             f"the loss {loss} has no use for a teacher; leave --teacher out, or take another loss: "
             "'polyrank train losses' lists them"
         )
+    if scale != "raw" and not teachers:
+        raise UsageError(f"the scale '{scale}' is of a teacher's scores; leave --teacher-scale out")
 
 
 def scored_by(

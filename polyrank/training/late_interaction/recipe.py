@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from polyrank.training.losses import Loss
 
 
+APART = 10  # steps between the snapshots that are averaged
+NOTHING_TO_ATTEND = (
+    "--attend would do nothing: no query is filled up with mask tokens; leave it out, or give "
+    "--augment-to"
+)
+
+
 def recipes() -> Mapping[str, tuple[str, ...]]:
     """What moves, and the kinds that are trained so; the first one is the usual one."""
     found: dict[str, tuple[str, ...]] = {}
@@ -32,7 +39,8 @@ class TokenSettings:
     """The options that card and settings write as they are; see `train_late_interaction`.
 
     Raises:
-        UsageError: an unknown recipe, a kind that it does not train, or no snapshot to take.
+        UsageError: an unknown recipe, a kind that it does not train, no snapshot to take or more
+            than there are, or an option that would do nothing.
     """
 
     recipe: str = MODULAR
@@ -66,8 +74,15 @@ class TokenSettings:
                 f"the recipe '{self.recipe}' trains {' or '.join(kinds)}, not '{self.kind}'.\n"
                 f"The recipes: {every}."
             )
+        if self.attend and self.augment_to == 0:
+            raise UsageError(NOTHING_TO_ATTEND)
         if self.average < 1:
             raise UsageError(f"{self.average} snapshots cannot be averaged; give 1 or more")
+        if (self.average - 1) * APART >= self.steps:
+            raise UsageError(
+                f"{self.average} snapshots {APART} steps apart are not in {self.steps} steps; give "
+                f"--average {1 + (self.steps - 1) // APART} or less, or more --steps"
+            )
 
 
 @dataclass(frozen=True)

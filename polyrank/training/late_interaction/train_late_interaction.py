@@ -16,6 +16,7 @@ import numpy as np
 from torch import Tensor
 
 from polyrank.base import Base, load_base
+from polyrank.errors import UsageError
 from polyrank.languages import tags
 from polyrank.late_interaction.marked_text import MarkedText
 from polyrank.late_interaction.skiplist import skipped_ids
@@ -28,7 +29,12 @@ from polyrank.training.examples.judged import JudgedRows
 from polyrank.training.examples.teachers import as_names
 from polyrank.training.kinds import part_of
 from polyrank.training.kinds.contract import LATE_INTERACTION, RANKING, Fitted, Ground
-from polyrank.training.late_interaction.recipe import LateInteractionRecipe, TokenSettings
+from polyrank.training.late_interaction.recipe import (
+    APART,
+    NOTHING_TO_ATTEND,
+    LateInteractionRecipe,
+    TokenSettings,
+)
 from polyrank.training.late_interaction.token_batches import TokenBatches
 from polyrank.training.late_interaction.token_loss import TokenLoss
 from polyrank.training.late_interaction.token_model import (
@@ -45,7 +51,6 @@ from polyrank.training.loop.steps import Schedule
 
 AUGMENT_TO = 32  # mask tokens fill a query up to so many, over a base with markers
 START_TEXTS = 512  # passages that the projection starts from, over a base for retrieval
-APART = 10  # steps between the snapshots that are averaged
 
 
 def train_late_interaction(
@@ -215,10 +220,16 @@ class LateInteractionTraining:
 
 
 def _filled(recipe: LateInteractionRecipe, base: Base) -> TokenSettings:
-    """The settings with what the base decides: one for retrieval has not seen mask tokens there."""
+    """The settings with what the base decides: one for retrieval has not seen mask tokens there.
+
+    Raises:
+        UsageError: mask tokens that are to be attended to, where there are none.
+    """
     length, augment_to = recipe.settings.query_length, recipe.settings.augment_to
     if augment_to is None:
         augment_to = 0 if base.card.vectors else min(AUGMENT_TO, length)
+    if recipe.settings.attend and not augment_to:
+        raise UsageError(NOTHING_TO_ATTEND)
     return recipe.filled(augment_to=augment_to)
 
 

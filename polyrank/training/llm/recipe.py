@@ -32,6 +32,10 @@ class LowRank:
     dropout: float = 0.05
     merge: bool = False
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.dropout < 1:
+            raise UsageError(f"dropout is {self.dropout}; give a share from 0 to below 1")
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -112,6 +116,7 @@ class LLMRecipe:
         check_teachers(self.rows.teachers, self.rows.scale, self.needs_scores, names)
 
     def _check_reward(self, name: str) -> None:
+        from polyrank.training.examples.teachers import check_teachers
         from polyrank.training.llm.rewards.by_name import reward_of
 
         reward = reward_of(name)
@@ -123,6 +128,11 @@ class LLMRecipe:
         for option in ("loss", "then", "generation"):
             if getattr(self, option) is not None:
                 raise UsageError(f"--{option} would be ignored beside --reward; leave it out")
+        if self.rows.teachers and not reward.graded:
+            raise UsageError(
+                f"--teacher would be ignored: the reward '{name}' reads no scores; leave it out"
+            )
+        check_teachers(self.rows.teachers, self.rows.scale, True, name)
         if self.policy.answers < 2:
             raise UsageError(
                 "--answers must be 2 or more: the reward of an answer counts against the others"

@@ -2,8 +2,41 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import fields, is_dataclass
+from typing import Any
+
 from polyrank.base import Base
 from polyrank.errors import UsageError
+
+LEAST = {  # the smallest value of a recipe's number; of others any number will do
+    **dict.fromkeys(("steps", "full_steps", "batch_size", "batch_queries", "accumulate"), 1),
+    **dict.fromkeys(("negatives", "mine", "held_out", "chunk", "augment_to", "seed"), 0),
+    **dict.fromkeys(("length", "query_length", "document_length", "train_length"), 8),
+    **dict.fromkeys(("reduction", "factor", "dim", "document_tokens", "alpha", "tokens"), 1),
+    **dict.fromkeys(("rank", "dropout", "generation", "beta", "l1", "orthogonality"), 0),
+}
+ABOVE_ZERO = ("rate", "temperature")
+
+
+def check_numbers(recipe: Any) -> None:
+    """Refuse numbers of a recipe, and of what it holds, that no training can use.
+
+    Raises:
+        UsageError: one that is not finite, or too small; it names it.
+    """
+    for each in fields(recipe):
+        name, value = each.name, getattr(recipe, each.name)
+        if is_dataclass(value):
+            check_numbers(value)
+        if not isinstance(value, int | float):
+            continue
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"{name} is {value}; give a finite number")
+        if name in ABOVE_ZERO and value <= 0:
+            raise UsageError(f"{name} is {value}; give a number above 0")
+        if value < LEAST.get(name, value):
+            raise UsageError(f"{name} is {value}; give {LEAST[name]} or more")
 
 
 def check_name(name: str) -> None:

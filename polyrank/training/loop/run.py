@@ -29,7 +29,7 @@ from polyrank.modules.card import Data, ModuleCard, Parent
 from polyrank.training.kinds.contract import Fitted, Fitting, PlainPart
 from polyrank.training.loop import processes
 from polyrank.training.loop.averaging import Snapshots
-from polyrank.training.loop.checks import check_name
+from polyrank.training.loop.checks import check_name, check_numbers
 from polyrank.training.loop.steps import Batch, Schedule
 
 SETTINGS = "settings.json"  # in a work folder
@@ -125,10 +125,11 @@ def train(make: Callable[[Recipe, Place], Objective[Card]], recipe: Recipe, plac
         make: the objective of a recipe.
 
     Raises:
-        UsageError: options that do not fit, a resume with other settings, or another process that
-            writes there.
+        UsageError: numbers that no training can use, options that do not fit, a resume with other
+            settings, or another process that writes there.
         DataError: data that are missing or malformed.
     """
+    check_numbers(recipe)
     processes.start()
     alone = locked(place.output) if processes.is_main() else nullcontext()
     with alone, processes.one_voice():

@@ -32,7 +32,8 @@ class Parameter:
     def read(self, text: str) -> float:
         """ValueError when the text is not such a number."""
         value = int(text) if self.whole else float(text)
-        if math.isnan(value) or value < 0 or (value == 0 and not self.zero):
+        endless = math.isinf(value) and math.isfinite(self.default)
+        if math.isnan(value) or endless or value < 0 or (value == 0 and not self.zero):
             raise ValueError
         return value
 

@@ -75,6 +75,8 @@ def test_labels_of_two_teachers_in_ranks(tmp_path, default_zoo):
     [
         ({"teachers": ("bm25",), "join": "ranks"}, "two teachers"),
         ({"teachers": ("bm25", "bm25")}, "named twice"),
+        ({"teachers": ("bm25",), "scale": "log"}, "unknown scale 'log'"),
+        ({"teachers": ("bm25", "dense"), "join": "ranks", "beta": float("nan")}, "beta is nan"),
     ],
 )
 def test_labellings_that_do_not_fit_are_refused(options, message):

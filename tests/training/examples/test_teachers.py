@@ -154,6 +154,7 @@ def _folder(path):
         (["a"], "log", True, "unknown scale 'log'"),
         (["a", "a"], "raw", True, "named twice"),
         (["a"], "raw", False, "no use for a teacher"),
+        ([], "z-score", True, "leave --teacher-scale out"),
     ],
 )
 def test_options_that_do_not_fit(names, scale, needed, message):

@@ -330,6 +330,7 @@ def test_a_sum_is_the_weighted_sum(batch):
         ("kl(2)", "no parameter '2'"),
         ("kl(temperature=0)", "'temperature' of the loss 'kl' is '0'; give a number above 0"),
         ("kl(temperature=nan)", "give a number above 0"),
+        ("kl(temperature=inf)", "give a number above 0"),
         ("kl(temperature=1,temperature=2)", "given 'temperature' twice"),
         ("listmle(top=2.5)", "give a whole number of 0 or more"),
         ("0*kl", "the weight of 'kl' is 0"),

@@ -28,12 +28,14 @@ class Reward:
 
     of: the rewards of a batch of answers to a prompt.
     objective: whose prompts they answer. prompt: that is used unless another is given.
+    graded: whether it reads a teacher's scores.
     """
 
     help: str
     of: Callable[[Prompt, Columns], list[float]]
     objective: str
     prompt: str
+    graded: bool = False
 
 
 def _relevance(prompt: Prompt, columns: Columns) -> list[float]:
@@ -100,11 +102,11 @@ REWARDS: Mapping[str, Reward] = {
     ),
     "group-grades": Reward(
         "nDCG, recall and agreement of a group's grades (GroupRank)",
-        _group_grades, "groupwise", "groupwise-reason",
+        _group_grades, "groupwise", "groupwise-reason", graded=True,
     ),
     "rank": Reward(
         "1 / rank among all answers to all documents of a question (ERank)",
-        _rank, "integers", "integers-reason",
+        _rank, "integers", "integers-reason", graded=True,
     ),
 }  # fmt: skip
 
