@@ -50,6 +50,15 @@ class PairScorer(Loaded, ListReranker):
         """Raw scores of pairs, higher is better, in the order given."""
         raise NotImplementedError
 
+    def assumed(self, pairs: Sequence[tuple[Query, Document]]) -> Notes:
+        """What `score` would note of the modules of these pairs' languages; nothing is scored and
+        none is identified.
+
+        Raises:
+            LanguageError, CompositionError: a language that would stop it.
+        """
+        return Notes()
+
     def size(self) -> tuple[int, int]:
         """Parameters and bytes of the weights as they are held."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""The parts of an answer that are not its scores."""
+"""The parts of an answer: its rows, what is said of their documents, and warnings."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from polyrank.collections.records import Document
+from polyrank.rerankers.base import Ranking
 from polyrank.server.contracts import RerankBody
 from polyrank.server.lists import Listed
 
@@ -44,3 +45,42 @@ def about_document(
     if body.returns_text:
         found["document"] = {"text": documents[index].text}
     return found
+
+
+def warnings_of(listed: Listed, ranking: Ranking) -> list[str]:
+    """What a client should know of how its list was read."""
+    found = [str(line) for line in ranking.notes.lines()]
+    if listed.query_read is not None:
+        found.append(f"the query was cut to its first {listed.query_read} tokens")
+    if cut := len(listed.cut):
+        found.append(f"{cut} of {len(listed.documents)} documents were not read to their ends")
+    return found
+
+
+def rows_of(
+    listed: Listed, ranking: Ranking, raw: bool, least: float | None = None
+) -> list[dict[str, Any]]:
+    """The rows of an answer, best first.
+
+    Args:
+        least: the score that a row has at least.
+    """
+    index_of = {document.id: index for index, document in enumerate(listed.documents)}
+    rows = [row_of(listed, index_of[hit.document_id], hit.score, raw) for hit in ranking.hits]
+    if least is not None:
+        rows = [row for row in rows if row["relevance_score"] >= least]
+    return sorted(rows, key=lambda row: -row["relevance_score"])  # those of equal scores stay
+
+
+def row_of(listed: Listed, index: int, score: float, raw: bool) -> dict[str, Any]:
+    """A row of an answer."""
+    row: dict[str, Any] = {
+        "index": index,
+        "relevance_score": score if raw else listed.relevance(index, score),
+    }
+    if index in listed.cut:
+        row["cut"] = True
+    if piece := listed.best.get(index):
+        places = {"start": piece.start, "end": piece.end}
+        row["passage"] = {key: max(0, at - listed.before[index]) for key, at in places.items()}
+    return row

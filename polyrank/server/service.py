@@ -5,13 +5,19 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from polyrank.collections.records import Document, Query
 from polyrank.languages import tags
-from polyrank.server.answers import about_document, listed_texts, query_language, tei_row
+from polyrank.server.answers import (
+    about_document,
+    listed_texts,
+    query_language,
+    rows_of,
+    tei_row,
+    warnings_of,
+)
 from polyrank.server.contracts import (
     DetectBody,
     ExplainBody,
@@ -22,7 +28,7 @@ from polyrank.server.contracts import (
 )
 from polyrank.server.dispatcher import Caller, Dispatcher
 from polyrank.server.explaining import explanation, modules
-from polyrank.server.lists import Listed, Reading, Together, about, rows_of, warnings_of
+from polyrank.server.lists import Listed, Reading, Together, about, part_of
 from polyrank.server.metrics import Metrics
 from polyrank.server.models import Served
 from polyrank.server.problems import Problem
@@ -416,21 +422,12 @@ class Service:
 
         asked = wanted if isinstance(wanted, Spans) else Spans()
         for row in rows:
-            document = listed.documents[row["index"]]
+            document, moved = listed.documents[row["index"]], -listed.before[row["index"]]
             if piece := listed.best.get(row["index"]):
-                text = document.full_text[piece.start : piece.end]
-                document = replace(document, text=text, title="")
-
-            def explain(document: Document = document) -> list[dict[str, Any]]:
-                return relevant_spans(listed.served, listed.query, document, asked)
-
+                document, moved = part_of(document, piece), moved + piece.start
+            explain = partial(relevant_spans, listed.served, listed.query, document, asked, moved)
             call = Call(about(document.full_text), caller.owner, function=explain)
-            found = await self._dispatcher.done(call, caller, bounded=False)
-            start = piece.start if piece else 0
-            row["relevant_spans"] = [
-                {**span, "start": span["start"] + start, "end": span["end"] + start}
-                for span in found
-            ]
+            row["relevant_spans"] = await self._dispatcher.done(call, caller, bounded=False)
 
 
 def _smaller_batches(served: Served, tokens: int) -> None:
