@@ -105,7 +105,8 @@ class PairScorer(Loaded, ListReranker):
     def seek_module(self, language: str) -> None:
         """Raise LanguageError for a language that would stop the run."""
 
-    def _lacks_module(self, language: str) -> bool:
+    def lacks_module(self, language: str) -> bool:
+        """Whether a language would stop a run, for want of a module."""
         if language not in self._lacking:
             try:
                 self.seek_module(language)
@@ -121,7 +122,7 @@ class PairScorer(Loaded, ListReranker):
                 "unidentified", "no language could be identified: no language module for that text"
             )
             return None
-        if not self._lacks_module(guess.language):
+        if not self.lacks_module(guess.language):
             self._notebook.add("identified", f"language identified as '{guess.language}'")
             return guess.language
         if guess.language not in self._unused:

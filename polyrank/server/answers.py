@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from polyrank.collections.records import Document
+from polyrank.notes import Notes
 from polyrank.rerankers.base import Ranking
 from polyrank.server.contracts import RerankBody
 from polyrank.server.lists import Listed
@@ -47,13 +48,17 @@ def about_document(
     return found
 
 
-def warnings_of(listed: Listed, ranking: Ranking) -> list[str]:
-    """What a client should know of how its list was read."""
-    found = [str(line) for line in ranking.notes.lines()]
-    if listed.query_read is not None:
-        found.append(f"the query was cut to its first {listed.query_read} tokens")
-    if cut := len(listed.cut):
-        found.append(f"{cut} of {len(listed.documents)} documents were not read to their ends")
+def warnings_of(ranked: Sequence[tuple[Listed, Ranking]]) -> list[str]:
+    """What a client should know of how its lists were read."""
+    found = sum((ranking.notes for _, ranking in ranked), Notes()).lines()
+    read = [listed.query_read for listed, _ in ranked if listed.query_read is not None]
+    if len(ranked) == 1 and read:
+        found.append(f"the query was cut to its first {read[0]} tokens")
+    elif read:
+        found.append(f"{len(read)} of {len(ranked)} queries were not read to their ends")
+    if cut := sum(len(listed.cut) for listed, _ in ranked):
+        count = sum(len(listed.documents) for listed, _ in ranked)
+        found.append(f"{cut} of {count} documents were not read to their ends")
     return found
 
 

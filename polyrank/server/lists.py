@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from polyrank.collections.records import Document, Query
-from polyrank.notes import Notes
+from polyrank.notes import Notebook, Notes
 from polyrank.rerankers.base import Ranking, Request, best_first
 from polyrank.server.models import Pair, Piece, Relevance, Served
 from polyrank.server.problems import Problem
@@ -37,6 +37,7 @@ class Listed:
     tokenizer.
 
     Attributes:
+        query_guessed: whether its language was identified. guessed: documents whose was.
         before: characters of each document's `full_text` that are not of its text: the title.
         pieces: of each document, where it is split.
         cut: document → what it is longer than, so that it is not read to its end.
@@ -50,6 +51,8 @@ class Listed:
     query: Query
     documents: tuple[Document, ...]
     reading: Reading
+    query_guessed: bool = False
+    guessed: frozenset[int] = frozenset()
     before: list[int] = field(init=False)
     pieces: list[list[Piece]] = field(default_factory=list)
     cut: dict[int, str] = field(default_factory=dict)
@@ -82,8 +85,10 @@ class Listed:
         room = served.room(asked)
         if self.reading.tokens is not None:
             self._shorten(self.reading.tokens)
+        doubted = self._without_vain_guesses()
         self.scale = served.relevance(self.query)
-        self.notes = served.assumed([(self.query, document) for document in self.documents])
+        pairs = [(self.query, document) for document in self.documents]
+        self.notes = doubted + served.assumed(pairs)
         split = self.reading.split and room is not None
         pairs, held = self._split(room) if split and room is not None else self._whole(room)
         read = served.query_read(asked, max(held, default=0))
@@ -92,6 +97,27 @@ class Listed:
         lengths = [max(1, read + count) for count in held]
         self.tokens = sum(lengths)
         return pairs, lengths
+
+    def _without_vain_guesses(self) -> Notes:
+        """Let texts go without a module whose language is a guess that would stop the model."""
+        vain = Notebook()
+
+        def believed(language: str | None, guessed: bool) -> str | None:
+            if not guessed or not self.served.lacks(language):
+                return language
+            vain.add(
+                "unidentified",
+                f"identified as '{language}', for which there is no language module: none used; "
+                "name the language where you know it",
+            )
+            return None
+
+        self.query = replace(self.query, language=believed(self.query.language, self.query_guessed))
+        self.documents = tuple(
+            replace(document, language=believed(document.language, place in self.guessed))
+            for place, document in enumerate(self.documents)
+        )
+        return vain.notes
 
     def _shorten(self, tokens: int) -> None:
         """Cut every document to so many tokens."""
@@ -180,7 +206,8 @@ class Listed:
         """The ranking by a model that sees the list as one."""
         self.reading = replace(self.reading, split=False)
         self.prepare()
-        return self._checked(self.served.rank(Request(self.query, self.documents)))
+        ranking = self._checked(self.served.rank(Request(self.query, self.documents)))
+        return replace(ranking, notes=self.notes + ranking.notes)
 
 
 def part_of(document: Document, piece: Piece) -> Document:

@@ -208,6 +208,11 @@ class Served:
                 scores[places[int(hit.document_id)]] = hit.score
         return Scored(scores, notes)
 
+    def lacks(self, language: str | None) -> bool:
+        """Whether a language that somebody names would stop this model, for want of a module."""
+        told = getattr(self.source, "lacks_module", None)
+        return language is not None and told is not None and bool(told(language))
+
     def assumed(self, pairs: Sequence[Pair]) -> Notes:
         """What scoring these pairs assumes of their languages; nothing is scored."""
         told = getattr(self._scorer, "assumed", None)
