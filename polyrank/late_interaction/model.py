@@ -371,10 +371,12 @@ class LateInteraction(PairScorer):
         pairs = as_pairs(pairs)
         texts = {text for pair in pairs for text in pair}
         known = {text: tags.normalise(text.language) for text in texts if text.language}
+        asked, held = self._under(pairs, known)
+        acting = [("query", language) for _, language in dict.fromkeys(asked)]
+        acting += [("document", language) for _, language in dict.fromkeys(held)]
         notebook = Notebook()
-        for side, keys in zip(("query", "document"), self._under(pairs, known), strict=True):
-            for _, language in dict.fromkeys(keys):
-                notebook.update(self._modules.assumed(language, side))
+        for side, language in acting:
+            notebook.update(self._modules.assumed(language, side))
         return notebook.notes
 
     def _under(

@@ -151,7 +151,7 @@ class Listed:
             pieces, left_out = self.served.pieces(document.full_text, max(1, room - WITHIN), most)
             self.pieces.append(pieces)
             if left_out:
-                self.cut[place] = f"the {most} passages that are read of it"
+                self.cut[place] = f"the passages that are read of it, {most} at most"
             whole = len(pieces) == 1 and not left_out
             for piece in pieces:
                 pairs.append((self.query, document if whole else part_of(document, piece)))
