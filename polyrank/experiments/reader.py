@@ -7,7 +7,7 @@ from pathlib import Path
 
 from polyrank.collections.catalogue import is_parallel
 from polyrank.collections.dates import iso_date
-from polyrank.errors import LanguageError, UsageError
+from polyrank.errors import UsageError
 from polyrank.experiments.matrix import DEFAULTS, systems_of
 from polyrank.experiments.specification import (
     CHOSEN,
@@ -18,7 +18,15 @@ from polyrank.experiments.specification import (
     System,
     Task,
 )
-from polyrank.experiments.yaml_lines import Fields, Node, check_names, each, read_yaml, text_of
+from polyrank.experiments.yaml_lines import (
+    Fields,
+    Node,
+    check_names,
+    each,
+    language_of,
+    read_yaml,
+    text_of,
+)
 from polyrank.languages.tags import normalise
 
 _TOP = ("title", "about", "seed", "measures", "cut", "search_depth", "defaults", "collections")
@@ -127,10 +135,7 @@ def _languages(node: Node) -> tuple[str, ...]:
 
 
 def _language(node: Node) -> str:
-    try:
-        return normalise(text_of(node, "a language"))
-    except LanguageError as error:
-        node.wrong(str(error))
+    return language_of(node, "a language")
 
 
 def _spelling(fields: Fields) -> tuple[tuple[str, str], ...]:

@@ -110,7 +110,10 @@ class Stages:
         return self._bases[name]
 
     def fingerprint(self, system: System) -> str | None:
-        """Of a system's base; None for one without a base."""
+        """Of a system's base; of its vocabulary alone for BM25 over subwords; None for one without
+        a base."""
+        if system.search == "bm25" and system.analysis == "subwords":
+            return f"vocabulary {self.base(system.base).fingerprint.vocabulary}"
         if system.search in ("bm25", "run") or system.is_standalone:
             return None
         if system.is_late and folders_are_base(system):

@@ -16,8 +16,9 @@ from typing import Any, NoReturn
 import yaml
 
 from polyrank.collections.files import open_text
-from polyrank.errors import DataError, first_line
+from polyrank.errors import DataError, LanguageError, first_line
 from polyrank.experiments.specification import slug
+from polyrank.languages.tags import normalise
 
 _BOOL, _TIME = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp"
 _PLAIN = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null")}
@@ -210,6 +211,14 @@ def text_of(node: Node, key: str) -> str:
     if not isinstance(node.value, str) or not node.value.strip():
         node.wrong(f"{key!r} must be text, not {_shown(node)}")
     return str(node.value).strip()
+
+
+def language_of(node: Node, key: str) -> str:
+    """A node's language tag, in its one spelling."""
+    try:
+        return normalise(text_of(node, key))
+    except LanguageError as error:
+        node.wrong(str(error))
 
 
 def integer_of(node: Node, key: str, least: int = 1) -> int:

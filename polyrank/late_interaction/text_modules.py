@@ -11,7 +11,7 @@ from polyrank.errors import LanguageError
 from polyrank.languages import tags
 from polyrank.late_interaction.marked_text import TextRow
 from polyrank.late_interaction.token_encoder import Plans, TokenEncoder
-from polyrank.notes import Notebook
+from polyrank.notes import Notebook, Notes
 
 
 class TextModules:
@@ -69,11 +69,17 @@ class TextModules:
 
     def number(self, language: str | None, side: str) -> int:
         """The module of a language, as the encoder counts them; what it took is noted."""
+        self._notebook.update(self.assumed(language, side))
+        return self.tokens.module(_module_of(self._plan(language, side)))
+
+    def assumed(self, language: str | None, side: str) -> Notes:
+        """What it takes to find the module of a language, but for what compositions are made for.
+
+        Raises:
+            LanguageError: a language that has no module, under fallback 'error'.
+        """
         plan = self._plan(language, side)
-        for note in plan.notes if plan else ():
-            if note.kind != "transfer":  # that is what a composition is for
-                self._notebook.update({note: 1})
-        return self.tokens.module(_module_of(plan))
+        return Notes({note: 1 for note in (plan.notes if plan else ()) if note.kind != "transfer"})
 
     def _plan(self, language: str | None, side: str) -> Composition | None:
         if self.routing == "none" or language is None and not isinstance(self.tokens, XmodTokens):

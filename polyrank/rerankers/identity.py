@@ -6,10 +6,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from polyrank.base import Base, expanded
-from polyrank.errors import ModuleError
+from polyrank.base import Base, expanded, only_cached
+from polyrank.errors import ModuleError, first_line
 from polyrank.modules.card import sha256
 from polyrank.zoo.find import list_modules
 
@@ -49,6 +50,24 @@ def weights_of(name: str | Path, model: Any) -> str:
     told = ", ".join(f"{f.name} {sha256(f)[:12]}" for f in files)
     base = updated_base(folder)
     return told if base is None else f"{told}, over {weights_of(base, model)}"
+
+
+def stored_weights(name: str | Path) -> str:
+    """`weights_of` a model that is not loaded.
+
+    Raises:
+        ModuleError: there is none of that name, or it cannot be reached.
+    """
+    from transformers import AutoConfig
+
+    own = str(updated_base(expanded(name)) or name)
+    config = None
+    if not expanded(own).is_dir():
+        try:
+            config = AutoConfig.from_pretrained(own, local_files_only=only_cached(own))
+        except (OSError, ValueError) as error:
+            raise ModuleError(f"the model '{name}' cannot be read: {first_line(error)}") from error
+    return weights_of(name, SimpleNamespace(config=config))
 
 
 def updated_base(folder: Path) -> str | None:

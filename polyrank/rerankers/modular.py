@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from polyrank.encoders.tokens import encode_pairs, position_limit
 from polyrank.languages import tags
 from polyrank.modules.card import read_card
 from polyrank.modules.kinds import DEFAULT_KIND
+from polyrank.notes import Notebook, Notes
 from polyrank.rerankers.identity import composition_identity
 from polyrank.rerankers.pairs import PairScorer
 from polyrank.zoo.find import find
@@ -148,14 +149,16 @@ class ModularReranker(PairScorer):
             self._languages([document for _, document in pairs], "document"),
             strict=True,
         )
-        found = []
-        for key in keys:
-            composition = self.composition(*key)
-            for note in composition.notes:
-                if note.kind != "transfer":  # that is what a composition is for
-                    self._notebook.update({note: 1})
-            found.append(self._engine.active(composition))
-        return found
+        found = [self.composition(*key) for key in keys]
+        self._notebook.update(_assumed_by(found))
+        return [self._engine.active(composition) for composition in found]
+
+    def assumed(self, pairs: Sequence[tuple[Query, Document]]) -> Notes:
+        if self.routing == "none":
+            return Notes()
+        return _assumed_by(
+            self.composition(_named(query), _named(document)) for query, document in as_pairs(pairs)
+        )
 
     def _languages(
         self, records: Sequence[Query] | Sequence[Document], side: str
@@ -163,7 +166,7 @@ class ModularReranker(PairScorer):
         """Of each record on a side; nothing is identified that the routing does not ask for."""
         if self.routing in (side, "split", "both"):
             return self.identified(records)
-        return [tags.normalise(record.language) if record.language else None for record in records]
+        return [_named(record) for record in records]
 
     def seek_module(self, language: str) -> None:
         self.composition(language, language)
@@ -227,3 +230,15 @@ class ModularReranker(PairScorer):
         states = self._engine.firsts(rows)[:, None]  # (B, 1, H)
         logits: list[float] = score(states, self._engine.head).tolist()
         return logits
+
+
+def _named(record: Query | Document) -> str | None:
+    return tags.normalise(record.language) if record.language else None
+
+
+def _assumed_by(compositions: Iterable[Composition]) -> Notes:
+    """Notes of compositions, one of each pair, but for what compositions are made for."""
+    notebook = Notebook()
+    for composition in compositions:
+        notebook.update({note: 1 for note in composition.notes if note.kind != "transfer"})
+    return notebook.notes

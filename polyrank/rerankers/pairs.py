@@ -50,6 +50,15 @@ class PairScorer(Loaded, ListReranker):
         """Raw scores of pairs, higher is better, in the order given."""
         raise NotImplementedError
 
+    def assumed(self, pairs: Sequence[tuple[Query, Document]]) -> Notes:
+        """What `score` would note of the modules of these pairs' languages; nothing is scored and
+        none is identified.
+
+        Raises:
+            LanguageError, CompositionError: a language that would stop it.
+        """
+        return Notes()
+
     def size(self) -> tuple[int, int]:
         """Parameters and bytes of the weights as they are held."""
         raise NotImplementedError
@@ -96,7 +105,8 @@ class PairScorer(Loaded, ListReranker):
     def seek_module(self, language: str) -> None:
         """Raise LanguageError for a language that would stop the run."""
 
-    def _lacks_module(self, language: str) -> bool:
+    def lacks_module(self, language: str) -> bool:
+        """Whether a language would stop a run, for want of a module."""
         if language not in self._lacking:
             try:
                 self.seek_module(language)
@@ -112,7 +122,7 @@ class PairScorer(Loaded, ListReranker):
                 "unidentified", "no language could be identified: no language module for that text"
             )
             return None
-        if not self._lacks_module(guess.language):
+        if not self.lacks_module(guess.language):
             self._notebook.add("identified", f"language identified as '{guess.language}'")
             return guess.language
         if guess.language not in self._unused:

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from polyrank.server.metrics import Metrics
-from polyrank.server.problems import Problem
+from polyrank.server.problems import CLOSED, Problem
 from polyrank.server.work import Busy, Closed, Job, WorkQueue
 
 T = TypeVar("T")
 Gone = Callable[[], Awaitable[None]]  # ends when the client has closed its connection
-
-CLOSED = 499  # nginx' status for a client that left; nobody sees it
 
 
 @dataclass(frozen=True)

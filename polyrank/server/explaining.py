@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,26 @@ from polyrank.evaluation.explain import explained
 from polyrank.server.models import Served
 
 
-def explanation(served: Served, query: Query, document: Document, index: int) -> dict[str, Any]:
+def explanation(
+    served: Served,
+    query: Query,
+    document: Document,
+    index: int,
+    guessed: tuple[bool, bool] = (False, False),
+) -> dict[str, Any]:
     """A document's place in the request, `Explanation.record`, and the text that its spans count.
+
+    Args:
+        guessed: whether the languages of query and document were identified, and so stop
+            nothing.
 
     Raises:
         UsageError: a model that ranks lists as a whole.
     """
+    if guessed[0] and served.lacks(query.language):
+        query = replace(query, language=None)
+    if guessed[1] and served.lacks(document.language):
+        document = replace(document, language=None)
     (found,) = explained(served.source, query, [document])
     return {
         "index": index,

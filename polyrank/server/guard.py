@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Any
 
 from polyrank.server.metrics import Metrics
-from polyrank.server.problems import Problem
+from polyrank.server.problems import CLOSED, Problem
 from polyrank.server.settings import Settings
 
 Message = MutableMapping[str, Any]
@@ -97,7 +97,7 @@ class Guard:
         try:
             await self._guarded(scope, receive, counted)
         except Gone:
-            status = 499
+            status = CLOSED
         except Problem as problem:
             await refuse(problem, counted)
         finally:

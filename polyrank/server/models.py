@@ -19,8 +19,10 @@ from polyrank.errors import UsageError
 from polyrank.evaluation.calibration import Calibration, Sigmoid
 from polyrank.languages import tags
 from polyrank.modules.kinds import language_kinds
+from polyrank.notes import Notes
 from polyrank.rerankers.base import Request
 from polyrank.rerankers.load import RerankerSpec, load_reranker, spec_of
+from polyrank.server.work import Scored
 from polyrank.zoo.find import list_modules
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ Pair = tuple[Query, Document]
 Relevance = Callable[[float, str | None], float]  # raw score, language of the document → 0 to 1
 Offsets = list[tuple[int, int]]  # of each token its first character, and the one after its last
 
-SPECIALS = 4  # tokens around a pair, at most
+SPECIALS = {True: 4, False: 2}  # tokens around a pair and around a text, where nobody says
+LETTERS, WORD = 8, 100  # more characters than a token has on average, tokens than a word has
 NAME = 100  # characters of a served name
 
 
@@ -185,19 +188,35 @@ class Served:
 
     # --------------------------------------------------------------------------------- scoring
 
-    def score(self, pairs: Sequence[Pair]) -> list[float]:
-        """Raw scores of pairs, in order; for divisible models alone."""
+    def score(self, pairs: Sequence[Pair]) -> Scored:
+        """Raw scores of pairs; for divisible models alone.
+
+        Notes are those of a model without `score`, at the first pair of a request's query; what
+        others assume `assumed` tells, and what they cut is counted before.
+        """
         if self._scorer is not None:
-            return list(self._scorer.score(pairs))
-        lists: dict[Query, list[int]] = {}
+            return Scored(list(self._scorer.score(pairs)))
+        lists: dict[int, list[int]] = {}
         for place, (query, _) in enumerate(pairs):
-            lists.setdefault(query, []).append(place)
-        scores = [math.nan] * len(pairs)
-        for query, places in lists.items():
+            lists.setdefault(id(query), []).append(place)  # equal ones may be of two requests
+        scores, notes = [math.nan] * len(pairs), {}
+        for places in lists.values():
             own = [replace(pairs[place][1], id=str(number)) for number, place in enumerate(places)]
-            for hit in self.rank(Request(query, tuple(own))).hits:
+            ranking = self.rank(Request(pairs[places[0]][0], tuple(own)))
+            notes[places[0]] = ranking.notes - ranking.notes.of_kind("empty")  # told of the list
+            for hit in ranking.hits:
                 scores[places[int(hit.document_id)]] = hit.score
-        return scores
+        return Scored(scores, notes)
+
+    def lacks(self, language: str | None) -> bool:
+        """Whether a language that somebody names would stop this model, for want of a module."""
+        told = getattr(self.source, "lacks_module", None)
+        return language is not None and told is not None and bool(told(language))
+
+    def assumed(self, pairs: Sequence[Pair]) -> Notes:
+        """What scoring these pairs assumes of their languages; nothing is scored."""
+        told = getattr(self._scorer, "assumed", None)
+        return Notes() if told is None else told(pairs)
 
     def rank(self, request: Request) -> Ranking:
         """The ranking of one list."""
@@ -241,18 +260,67 @@ class Served:
         encoding = self._tokenizer(list(texts), add_special_tokens=False, verbose=False)
         return [len(row.ids) for row in encoding.encodings]
 
+    def counts_to(self, texts: Sequence[str], most: int | None) -> list[int]:
+        """How many tokens each text has; of one with more than `most`, a number above that.
+
+        Of a long text only the beginning is tokenised, unless that is largely blank.
+        """
+        if most is None:
+            return self.counts(texts)
+        read = LETTERS * (most + WORD)
+        counts = self.counts([text[:read] for text in texts])
+        return [
+            self.counts([text])[0] if len(text) > read and count <= most + WORD else count
+            for text, count in zip(texts, counts, strict=True)
+        ]
+
+    def query_tokens(self, query: Query) -> int:
+        """How many tokens a query has; of one that is too long, more than are read."""
+        reads = self._rules.query_length if self._rules else self.longest
+        return self.counts_to([query.text], reads)[0]
+
+    def beginning(self, text: str, tokens: int) -> tuple[Offsets, bool]:
+        """The characters of a text's first tokens, at most so many, and whether it has more."""
+        read = LETTERS * (tokens + WORD)
+        offsets = self.offsets(text[:read])
+        if len(text) > read and len(offsets) <= tokens + WORD:
+            offsets = self.offsets(text)
+        return offsets[:tokens], len(offsets) > tokens
+
     def room(self, query_tokens: int) -> int | None:
         """Tokens of a document that are read beside a query; None for no limit that is known."""
         if self.longest is None:
             return None
         if self._rules is not None:
-            (prefix,) = self.counts([self._rules.document_prefix])
-            return max(1, self.longest - 3 - prefix)
-        prefixes = getattr(self.source, "prefixes", ("", ""))
-        before = sum(self.counts(list(prefixes)))
+            marker, prefix = self._rules.document_marker, self._rules.document_prefix
+            return self._room_of_text(self.longest, marker, prefix)
         # The longer side is cut first: a query never takes more than half from a long document.
-        beside = min(query_tokens, (self.longest - before) // 2)
-        return max(1, self.longest - SPECIALS - before - beside)
+        room = self._room_of_pair()
+        return max(1, room - min(query_tokens, room // 2))
+
+    def query_read(self, query_tokens: int, document_tokens: int) -> int:
+        """Tokens of a query that are read beside a document, of which so many are read."""
+        if self.longest is None:
+            return query_tokens
+        if self._rules is not None:
+            marker, prefix = self._rules.query_marker, self._rules.query_prefix
+            room = self._room_of_text(self._rules.query_length, marker, prefix)
+        else:
+            room = max(1, self._room_of_pair() - document_tokens)
+        return min(query_tokens, room)
+
+    def _room_of_text(self, length: int, marker: int | None, prefix: str) -> int:
+        (before,) = self.counts([prefix])
+        return max(1, length - self._specials(False) - (marker is not None) - before)
+
+    def _room_of_pair(self) -> int:
+        assert self.longest is not None
+        before = sum(self.counts(list(getattr(self.source, "prefixes", ("", "")))))
+        return max(2, self.longest - self._specials(True) - before)
+
+    def _specials(self, pair: bool) -> int:
+        told = getattr(self._tokenizer, "num_special_tokens_to_add", None)
+        return SPECIALS[pair] if told is None else int(told(pair))
 
     def pieces(self, text: str, room: int, most: int) -> tuple[list[Piece], bool]:
         """A text in overlapping pieces of at most `room` tokens, and whether some is left out.
@@ -260,20 +328,13 @@ class Served:
         Args:
             most: pieces.
         """
-        read = text[: room * most * 8]
-        offsets = self.offsets(read)
-        if len(offsets) <= room and len(read) == len(text):
-            return [Piece(0, len(text), len(offsets))], False
         step = max(1, room - room // 4)
-        pieces: list[Piece] = []
-        for start in range(0, max(1, len(offsets) - room + step), step):
-            if len(pieces) == most:
-                return pieces, True
-            part = offsets[start : start + room]
-            if not part:
-                break
-            pieces.append(Piece(part[0][0], part[-1][1], len(part)))
-        return pieces or [Piece(0, len(read), 0)], len(read) < len(text)
+        offsets, left_out = self.beginning(text, room + (most - 1) * step)
+        if len(offsets) <= room and not left_out:
+            return [Piece(0, len(text), len(offsets))], False
+        starts = range(0, max(1, len(offsets) - room + step), step)
+        parts = [offsets[start : start + room] for start in starts]
+        return [Piece(part[0][0], part[-1][1], len(part)) for part in parts], left_out
 
     # ----------------------------------------------------------------------------- description
 

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+CLOSED = 499  # nginx' status for a client that left; nobody sees it
+PHRASES = {status.value: status.phrase for status in HTTPStatus} | {CLOSED: "Client Closed Request"}
 TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -57,7 +59,8 @@ class Problem(Exception):
         """
         if tei:
             return {"error": self.message, "error_type": TEI_TYPES.get(self.status, "validation")}
-        code = self.code or HTTPStatus(self.status).phrase.lower().replace(" ", "_")
+        phrase = PHRASES.get(self.status, "error")
+        code = self.code or phrase.lower().replace(" ", "_")
         kind = TYPES.get(self.status, "api_error")
         error = {"message": self.message, "type": kind, "param": self.param, "code": code}
         return {"message": self.message, "detail": self.message, "error": error}

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from polyrank.collections.records import Document, Query
 from polyrank.languages import tags
-from polyrank.server.answers import about_document, listed_texts, query_language, tei_row
+from polyrank.server.answers import (
+    about_document,
+    listed_texts,
+    query_language,
+    rows_of,
+    tei_row,
+    warnings_of,
+)
 from polyrank.server.contracts import (
     DetectBody,
     ExplainBody,
@@ -22,7 +29,7 @@ from polyrank.server.contracts import (
 )
 from polyrank.server.dispatcher import Caller, Dispatcher
 from polyrank.server.explaining import explanation, modules
-from polyrank.server.lists import Listed, Reading, Together, about, rows_of, warnings_of
+from polyrank.server.lists import Listed, Reading, Together, about, part_of
 from polyrank.server.metrics import Metrics
 from polyrank.server.models import Served
 from polyrank.server.problems import Problem
@@ -91,7 +98,7 @@ class Service:
             await self._add_modules(listed, rows, caller)
         if body.relevant_spans:
             await self._add_spans(listed, rows, body.relevant_spans, caller)
-        said = warnings_of(listed, ranking)
+        said = warnings_of([(listed, ranking)])
         if body.instruction:
             said.append("instruction is not read; prompts belong to the model's specification")
         return {
@@ -120,7 +127,8 @@ class Service:
         query, filled, sure = await self._dispatcher.aside(with_languages, query, documents, usual)
         rows: list[dict[str, Any]] = []
         for index, document in enumerate(filled):
-            work = partial(explanation, served, query, document, index)
+            guessed = (sure is not None, documents[index].language is None)
+            work = partial(explanation, served, query, document, index, guessed)
             call = Call(about(document.full_text), caller.owner, function=work)
             row = await self._dispatcher.done(call, caller, bounded=not rows)
             if ids[index] is not None:
@@ -165,7 +173,7 @@ class Service:
         lists = [(asked[0], documents)]
         if len(asked) > 1:
             lists = [(q, [d]) for q, d in zip(asked, documents, strict=True)]
-        data, tokens = await self._score_lists(served, lists, body, caller)
+        data, tokens, said = await self._score_lists(served, lists, body, caller)
         return {
             "id": uuid.uuid4().hex,
             "object": "list",
@@ -173,6 +181,7 @@ class Service:
             "model": served.name,
             "data": data,
             "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+            "meta": {"warnings": said},
         }
 
     async def _score_lists(
@@ -181,18 +190,21 @@ class Service:
         lists: Sequence[tuple[Query, list[Document]]],
         body: ScoreBody,
         caller: Caller,
-    ) -> tuple[list[dict[str, Any]], int]:
-        """Rows in the order of the documents, which have their places as ids, and tokens read."""
+    ) -> tuple[list[dict[str, Any]], int, list[str]]:
+        """Rows in the order of the documents, which have their places as ids, tokens read, and
+        warnings."""
         data, tokens = [], 0
         wanted = RerankBody(query="-", raw_scores=body.raw)
-        for listed, ranking, _ in await self._ranked(served, lists, wanted, caller):
+        ranked = await self._ranked(served, lists, wanted, caller)
+        for listed, ranking, _ in ranked:
             tokens += listed.tokens
             places = {document.id: place for place, document in enumerate(listed.documents)}
             for hit in ranking.hits:
                 place = places[hit.document_id]
                 score = hit.score if body.raw else listed.relevance(place, hit.score)
                 data.append({"index": int(hit.document_id), "object": "score", "score": score})
-        return sorted(data, key=lambda row: row["index"]), tokens
+        said = warnings_of([(listed, ranking) for listed, ranking, _ in ranked])
+        return sorted(data, key=lambda row: row["index"]), tokens, said
 
     async def search(self, body: SearchBody, caller: Caller) -> dict[str, Any]:
         """What an index finds, reranked when a model is named."""
@@ -222,8 +234,11 @@ class Service:
             Call(about(query.text), caller.owner, function=find), caller
         )
         rows = [{"id": identity, "score": score} for identity, score in hits]
+        said: list[str] = []
         if served and hits:
-            rows = await self._reranked(served, query, hits, texts, body, caller)
+            guessed = sure is not None
+            asked = replace(query, language=None) if guessed else query  # the model may lack it
+            rows, said = await self._reranked(served, asked, hits, texts, body, caller)
         for row in rows[: body.top_n]:
             document = texts[row["id"]]
             row["language"] = document.language
@@ -235,6 +250,7 @@ class Service:
             "index": name,
             "model": served and served.name,
             "results": rows[: body.top_n],
+            "meta": {"warnings": said},
             "query_language": query_language(query.language, sure),
         }
 
@@ -246,8 +262,8 @@ class Service:
         texts: Mapping[str, Document],
         body: SearchBody,
         caller: Caller,
-    ) -> list[dict[str, Any]]:
-        """Rows of what was found, in a model's order."""
+    ) -> tuple[list[dict[str, Any]], list[str]]:
+        """Rows of what was found, in a model's order, and warnings."""
         first = dict(hits)
         wanted = RerankBody(query="-", raw_scores=body.raw_scores)
         documents = [texts[identity] for identity in first]
@@ -262,7 +278,7 @@ class Service:
                     "relevance_score": row["relevance_score"],
                 }
             )
-        return rows
+        return rows, warnings_of([(listed, ranking)])
 
     async def detect(self, body: DetectBody) -> dict[str, Any]:
         """The languages of texts."""
@@ -367,8 +383,10 @@ class Service:
         def known() -> list[tuple[Listed, float | None]]:
             found = []
             for query, documents in lists:
+                unsaid = frozenset(i for i, one in enumerate(documents) if one.language is None)
                 query, filled, sure = with_languages(query, documents, served.usual_languages())
-                found.append((Listed(served, query, tuple(filled), reading), sure))
+                listed = Listed(served, query, tuple(filled), reading, sure is not None, unsaid)
+                found.append((listed, sure))
             return found
 
         prepared = await self._dispatcher.aside(known)
@@ -416,21 +434,12 @@ class Service:
 
         asked = wanted if isinstance(wanted, Spans) else Spans()
         for row in rows:
-            document = listed.documents[row["index"]]
+            document, moved = listed.documents[row["index"]], -listed.before[row["index"]]
             if piece := listed.best.get(row["index"]):
-                text = document.full_text[piece.start : piece.end]
-                document = replace(document, text=text, title="")
-
-            def explain(document: Document = document) -> list[dict[str, Any]]:
-                return relevant_spans(listed.served, listed.query, document, asked)
-
+                document, moved = part_of(document, piece), moved + piece.start
+            explain = partial(relevant_spans, listed.served, listed.query, document, asked, moved)
             call = Call(about(document.full_text), caller.owner, function=explain)
-            found = await self._dispatcher.done(call, caller, bounded=False)
-            start = piece.start if piece else 0
-            row["relevant_spans"] = [
-                {**span, "start": span["start"] + start, "end": span["end"] + start}
-                for span in found
-            ]
+            row["relevant_spans"] = await self._dispatcher.done(call, caller, bounded=False)
 
 
 def _smaller_batches(served: Served, tokens: int) -> None:

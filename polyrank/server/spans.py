@@ -12,18 +12,22 @@ from polyrank.server.models import Served
 
 
 def relevant_spans(
-    served: Served, query: Query, document: Document, wanted: Spans
+    served: Served, query: Query, document: Document, wanted: Spans, moved: int = 0
 ) -> list[dict[str, Any]]:
     """The parts of a document's text, best first; none of a listwise model's.
 
-    `start` and `end` count code points of the text, the title left out.
+    Args:
+        document: what was read of one: all of it, or a part of its `full_text`.
+        moved: how far after its text's beginning that is; less than 0 where a title comes first.
+
+    Returns:
+        `start` and `end` count code points of the text, the title left out.
     """
     try:
         (found,) = explained(served.source, query, [document])
     except UsageError:
         return []
-    before = len(document.full_text) - len(document.text)
-    parts = [(start - before, end - before, worth) for (start, end), worth in
+    parts = [(start + moved, end + moved, worth) for (start, end), worth in
              found.spans(wanted.threshold)]  # fmt: skip
     return [
         {"start": max(start, 0), "end": end, "score": round(min(max(worth, 0.0), 1.0), 6)}

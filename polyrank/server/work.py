@@ -16,13 +16,14 @@ import math
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from polyrank.collections.records import Document, Query
+from polyrank.notes import Notes
 
 Pair = tuple[Query, Document]
 
@@ -43,10 +44,23 @@ class Busy(Exception):
         self.seconds = seconds
 
 
+@dataclass(frozen=True)
+class Scored:
+    """Scores of pairs, in order, and by the places of pairs what a model noted."""
+
+    scores: list[float]
+    notes: Mapping[int, Notes] = field(default_factory=dict)
+
+    def part(self, start: int, end: int) -> Scored:
+        """That of some pairs."""
+        notes = {place - start: own for place, own in self.notes.items() if start <= place < end}
+        return Scored(self.scores[start:end], notes)
+
+
 class Model(Protocol):
     """What the thread needs of a model."""
 
-    def score(self, pairs: Sequence[Pair]) -> list[float]: ...
+    def score(self, pairs: Sequence[Pair]) -> Scored: ...
 
 
 @dataclass(eq=False)
@@ -85,7 +99,7 @@ class Call(Job):
 
 @dataclass(eq=False)
 class Pairs(Job):
-    """A job of pairs to score; its result is their scores, in order.
+    """A job of pairs to score; its result is `Scored`.
 
     prepare: gives the pairs and the tokens of each, in the thread, when the job's turn comes.
     left: pairs that are not scored; before that turn as many as are expected.
@@ -97,6 +111,7 @@ class Pairs(Job):
     lengths: list[int] = field(default_factory=list)
     todo: list[int] = field(default_factory=list)  # places, the longest pair last
     scores: list[float] = field(default_factory=list)
+    notes: dict[int, Notes] = field(default_factory=dict)
     left: int = 0
 
     def open(self) -> None:
@@ -283,7 +298,7 @@ class WorkQueue:
                 self._jobs.remove(job)
             self._hold(job, 0)
         if error is None:
-            job.finish(job.scores)
+            job.finish(Scored(job.scores, job.notes))
         else:
             job.fail(error)
 
@@ -334,8 +349,12 @@ class WorkQueue:
     def _fill(self, parts: list[Part]) -> None:
         model = parts[0][0].model
         pairs = [job.pairs[place] for job, places in parts for place in places]  # type: ignore[index]
-        scores = iter(model.score(pairs))  # type: ignore[union-attr]
+        found = model.score(pairs)  # type: ignore[union-attr]
+        begin = 0
         for job, places in parts:
-            for place in places:
-                job.scores[place] = next(scores)
+            own = found.part(begin, begin + len(places))
+            for number, place in enumerate(places):
+                job.scores[place] = own.scores[number]
+            job.notes |= {places[number]: notes for number, notes in own.notes.items()}
             job.left -= len(places)
+            begin += len(places)

@@ -368,3 +368,17 @@ def test_runner_is_quiet_about_nothing(small, tmp_path):
     specification = read_specification(small)
     found = Runner(specification, specification.systems[:1], tmp_path / "w").run(lambda line: None)
     assert [cell.uncovered for cell in found.cells["BM25"].values()] == [0, 0]
+
+
+def test_bm25_is_bound_to_the_base_whose_tokens_it_counts(tiny_bert, tiny_xlmr, tmp_path):
+    from polyrank.experiments.specification import System
+    from polyrank.experiments.stages import Stages
+
+    def bound(analysis, base):
+        return Stages(tmp_path).fingerprint(
+            System("first", search="bm25", analysis=analysis, base=str(base))
+        )
+
+    assert bound("subwords", tiny_bert) == bound("subwords", tiny_bert)
+    assert bound("subwords", tiny_bert) != bound("subwords", tiny_xlmr)
+    assert bound("words", tiny_bert) is bound("stems", tiny_xlmr) is None

@@ -235,9 +235,10 @@ def test_what_is_no_http(server, data):
     assert answer == b"" or answer.startswith(b"HTTP/1.1 400")
 
 
-def test_pairs_of_clients_that_left_are_dropped(server, toy, post):
+def test_pairs_of_clients_that_left_are_dropped(server, toy, post, get, caplog):
     queue = server.service.queue
     before, toy.delay = queue.dropped, 0.1
+    left, broken = answered(server, get, "499"), answered(server, get, "500")
     body = json.dumps({"query": "abc", "documents": ["word " * 25] * 50}).encode()
     opened = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(8)]
     try:
@@ -251,6 +252,15 @@ def test_pairs_of_clients_that_left_are_dropped(server, toy, post):
     finally:
         toy.delay = 0.0
     assert queue.tokens == 0 and queue.dropped - before > 200
+    waited(lambda: answered(server, get, "499") == left + 8)
+    assert answered(server, get, "500") == broken and not caplog.records
+
+
+def answered(server, get, status):
+    """How many answers of /rerank had a status, by what /metrics tells."""
+    line = f'polyrank_requests_total{{route="/rerank",status="{status}"}} '
+    lines = get(server.url + "/metrics").body.decode().splitlines()
+    return sum(float(one.removeprefix(line)) for one in lines if one.startswith(line))
 
 
 def waited(condition, seconds=10):

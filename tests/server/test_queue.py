@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from polyrank.collections.records import Document, Query
-from polyrank.server.work import Busy, Call, Closed, Pairs, WorkQueue
+from polyrank.server.work import Busy, Call, Closed, Pairs, Scored, WorkQueue
 
 
 class Recorder:
@@ -21,7 +21,7 @@ class Recorder:
         self.entered.set()
         assert self.gate.wait(10)
         self.steps.append([query.text for query, _ in pairs])
-        return [float(len(document.text)) for _, document in pairs]
+        return Scored([float(len(document.text)) for _, document in pairs])
 
 
 def job(model, name, lengths):
@@ -43,7 +43,7 @@ def test_scores_come_in_the_order_of_the_pairs(queue):
     model.gate.set()
     one = job(model, "a", [30, 5, 80, 12])
     queue.submit(one)
-    assert one.future.result(10) == [30.0, 5.0, 80.0, 12.0]
+    assert one.future.result(10).scores == [30.0, 5.0, 80.0, 12.0]
     assert queue.tokens == queue.waiting == 0
 
 
@@ -81,7 +81,7 @@ def test_a_request_over_the_bound_is_taken_when_nothing_waits(queue):
     model.gate.set()
     one = job(model, "a", [500] * 3)
     queue.submit(one)
-    assert one.future.result(10) == [500.0] * 3
+    assert one.future.result(10).scores == [500.0] * 3
 
 
 def test_dropped_jobs_are_not_scored(queue):
@@ -92,7 +92,7 @@ def test_dropped_jobs_are_not_scored(queue):
     queue.submit(second)
     second.drop()
     model.gate.set()
-    assert first.future.result(10) == [10.0]
+    assert first.future.result(10).scores == [10.0]
     third = job(model, "c", [10])
     queue.submit(third)
     third.future.result(10)
@@ -121,7 +121,7 @@ def test_closing_finishes_what_was_taken():
         queue.submit(job(model, "late", [1]))
     model.gate.set()
     closing.join(10)
-    assert [one.future.result(0) for one in jobs] == [[60.0] * 3] * 4
+    assert [one.future.result(0).scores for one in jobs] == [[60.0] * 3] * 4
 
 
 # --- over HTTP ------------------------------------------------------------------------------------

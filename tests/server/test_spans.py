@@ -45,3 +45,23 @@ def test_tokens_of_late_interaction(start, tiny_base, late_zoo, post):
     assert row["relevant_spans"]
     for one in row["relevant_spans"]:
         assert passage["start"] <= one["start"] < one["end"] <= passage["end"]
+
+
+def test_of_a_titled_document_in_passages(server, post):
+    """Places are those of the text in the answer, which has no title."""
+    text = "zzz " * 30 + "Zzz. Abc abc abc! Zzz zzz."
+    document = {"title": "Yyy yyy yyy.", "text": text}
+    body = {"query": QUERY, "documents": [document], "relevant_spans": {"max_spans": 1}}
+    split = {**body, "long_documents": "split", "return_documents": True}
+    (row,) = post(server.url + "/rerank", split).json["results"]
+    (span,), passage = row["relevant_spans"], row["passage"]
+    assert row["document"]["text"][span["start"] : span["end"]] == "Abc abc abc!"
+    assert text[passage["start"] : passage["end"]].endswith("Zzz. Abc abc abc! Zzz zzz.")
+    assert text[passage["start"] :].startswith("zzz")
+    titled = {"title": "Abc.", "text": "Zzz zzz. Cab bac! Yyy."}
+    short = {**body, "documents": [titled], "max_tokens_per_doc": 5}  # 'Abc.' is one of them
+    (row,) = post(server.url + "/rerank", short).json["results"]
+    (span,) = row["relevant_spans"]
+    assert titled["text"][span["start"] : span["end"]] == "Cab bac!"
+    (row,) = post(server.url + "/rerank", {**short, "max_tokens_per_doc": 1}).json["results"]
+    assert row["cut"] and row["relevant_spans"] == []

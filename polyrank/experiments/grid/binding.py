@@ -6,18 +6,22 @@ Seeds, losses and students are left out: a cell's folder names them, and a grid 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from polyrank.base import load_base
 from polyrank.collections.files import writing
 from polyrank.collections.records import Collection
 from polyrank.errors import DataError, UsageError
 from polyrank.experiments import store
-from polyrank.experiments.grid.specification import Grid, Transfer
+from polyrank.experiments.grid.specification import Grid, Teaching, Transfer
 from polyrank.experiments.grid.tasks import Tasks
 from polyrank.experiments.hashes import documents_hash, judgements_hash, queries_hash
 from polyrank.training.examples.rows import existing, read_rows
+from polyrank.training.examples.teachers import identity_of
 from polyrank.training.loop.steps import digest
 
 RECORD = "grid.json"
@@ -55,11 +59,13 @@ def _read(path: Path, work: Path) -> Any:
 
 def binding(grid: Grid, tasks: Tasks) -> dict[str, Any]:
     """Settings by their names, files and texts by their hashes."""
-    teaching = asdict(grid.teaching) | _hashes(grid.teaching.queries, grid.teaching.passages)
+    facts = cache(base_facts)
     return {
-        "data": teaching,
+        "data": _taught(grid.teaching, facts),
         "transfers": {transfer.name: _parts(transfer) for transfer in grid.transfers},
-        "backbones": {b.name: {"base": b.base, "random": b.random} for b in grid.backbones},
+        "backbones": {
+            b.name: {"base": b.base, "random": b.random, **facts(b.base)} for b in grid.backbones
+        },
         "train": dict(grid.train),
         "evaluate": {
             "source": grid.collection.source,
@@ -71,10 +77,43 @@ def binding(grid: Grid, tasks: Tasks) -> dict[str, Any]:
     }
 
 
+def _taught(teaching: Teaching, facts: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+    """What is learned from; of the base only where it mines or serves teachers."""
+    return {
+        **asdict(teaching),
+        **_hashes(teaching.queries, teaching.passages),
+        "base facts": facts(teaching.base) if teaching.prepares else None,
+        "teacher weights": {name: identity_of(name, teaching.base) for name in teaching.teachers},
+    }
+
+
+def base_facts(name: str) -> dict[str, Any]:
+    """What training depends on of a base, whatever its name: hashes of its weights and vocabulary,
+    and how it reads texts.
+
+    Raises:
+        ModuleError: it is missing or cannot be read.
+    """
+    base = load_base(name)
+    card = base.card
+    return {
+        "weights": base.fingerprint.weights,
+        "vocabulary": base.fingerprint.vocabulary,
+        "prefixes": [card.query_prefix, card.passage_prefix],
+        "pooling": card.pooling,
+        "length": card.length,
+        "vectors": card.vectors,
+    }
+
+
 def _parts(transfer: Transfer) -> dict[str, Any]:
     """By number, so that a difference is told of its part."""
     return {
-        f"part {number}": {**_hashes(part.queries, part.passages), "share": part.share}
+        f"part {number}": {
+            **_hashes(part.queries, part.passages),
+            "language": part.language,
+            "share": part.share,
+        }
         for number, part in enumerate(transfer.parts, 1)
     }
 

@@ -6,19 +6,28 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from polyrank.collections.files import writing
 from polyrank.experiments.grid.binding import bind
 from polyrank.experiments.grid.specification import Backbone, Cell, Grid, Teaching, Transfer
 from polyrank.experiments.grid.students import STUDENTS
 from polyrank.experiments.grid.tasks import Tasks
-from polyrank.experiments.grid.transfers import mixed
+from polyrank.experiments.grid.transfers import mixed, passage_line
 from polyrank.experiments.specification import slug
 from polyrank.locks import locked
 from polyrank.modules.folder import new_folder
 from polyrank.rerankers.load import load_reranker
+from polyrank.training.examples.judged import JudgedRows
+
+if TYPE_CHECKING:
+    from polyrank.collections.records import Document
+    from polyrank.training.examples.negatives import Example
 
 SCORES = "teacher-scores.jsonl"  # the one file that every cell learns from
+CHOSEN = "chosen-rows.jsonl"  # the same where nobody teaches and only some rows are taken
+CARRIED = "carried-passages.jsonl"  # of rows that carry their texts
+SEED = 13
 Values = dict[str, float]  # pair of languages → value
 Rows = tuple[Path, Path | None]  # of training, and their passages
 
@@ -57,30 +66,47 @@ def _teaching_of(grid: Grid, transfer: Transfer | None, work: Path) -> tuple[Tea
 
 def teacher_scores(teaching: Teaching, work: Path) -> Rows:
     """The file of rows with teacher scores, and their passages; the rows as they are where nobody
-    teaches and nothing is mined.
+    teaches, nothing is mined and all are taken.
 
-    Teachers score once for all cells; what is mined and scored stays in the work folder.
+    Teachers score once for all cells; what is chosen, mined and scored stays in the work folder.
     """
     assert teaching.queries is not None
-    if not teaching.teachers and not teaching.mine:
+    if not teaching.prepares and teaching.questions is None:
         return teaching.queries, teaching.passages
-    path = work / SCORES
+    path = work / (SCORES if teaching.prepares else CHOSEN)
+    passages = teaching.passages or work / CARRIED
     if not path.is_file():
-        from polyrank.base import load_base
-        from polyrank.training.examples.judged import JudgedRows
-        from polyrank.training.examples.negatives import write_examples
+        from polyrank.training.examples.negatives import sample, write_examples
 
         judged = JudgedRows(
             teaching.queries, teaching.passages, source=teaching.source, mine=teaching.mine,
             teachers=teaching.teachers, scale=teaching.scale,
         )  # fmt: skip
         read, documents = judged.read(scored=False)
-        folder = work / "teachers"
-        folder.mkdir(parents=True, exist_ok=True)
         count = teaching.questions or len(read)
-        made = judged.prepared(read, documents, load_base(teaching.base), folder, count, seed=13)
+        if teaching.prepares:
+            made = _prepared(teaching, judged, read, documents, work / "teachers", count)
+        else:
+            made = sample(read, count, SEED)
+        if teaching.passages is None:
+            with writing(passages) as file:
+                file.writelines(map(passage_line, documents.values()))
         write_examples(path, made)
-    return path, teaching.passages
+    return path, passages
+
+
+def _prepared(
+    teaching: Teaching,
+    judged: JudgedRows,
+    read: list[Example],
+    documents: dict[str, Document],
+    folder: Path,
+    count: int,
+) -> list[Example]:
+    from polyrank.base import load_base
+
+    folder.mkdir(parents=True, exist_ok=True)
+    return judged.prepared(read, documents, load_base(teaching.base), folder, count, SEED)
 
 
 def _values(grid: Grid, cell: Cell, rows: Rows, work: Path, tasks: Tasks) -> Values:
@@ -111,13 +137,16 @@ def start_of(backbone: Backbone, work: Path) -> str:
 
 
 def _write_random(base: str, folder: Path) -> None:
+    """Weights are new; texts are prefixed, cut and pooled as those of the base."""
     import torch
     from transformers import AutoModel
 
     from polyrank.base import load_base
+    from polyrank.base.card import write_base_card
 
     like = load_base(base)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         AutoModel.from_config(like.model.config).save_pretrained(folder)
     like.tokenizer.save_pretrained(folder)
+    write_base_card(replace(like.card, fingerprint=None, stored=None), folder)

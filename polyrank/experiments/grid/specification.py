@@ -18,10 +18,10 @@ from polyrank.experiments.yaml_lines import (
     check_names,
     each,
     integer_of,
+    language_of,
     read_yaml,
     text_of,
 )
-from polyrank.languages.tags import normalise
 from polyrank.rerankers.scales import SCALES
 
 TOP = (
@@ -39,7 +39,7 @@ TOP = (
 DATA = ("queries", "passages", "source", "teacher", "teacher_scale", "mine", "questions", "base")
 TRAIN = ("kind", "steps", "batch_queries", "negatives", "length", "rate")
 EVALUATE = ("source", "pairs", "queries", "depth", "measure")
-PART = ("queries", "passages", "share")
+PART = ("queries", "passages", "language", "share")
 RANDOM = "random"
 
 
@@ -53,8 +53,8 @@ class Teaching:
         teachers: whose mean scores are distilled; none where the rows have scores.
         scale: of the teachers' scores.
         mine: negatives mined a question by `base` and by BM25; 0 for none.
-        questions: how many are scored; None for all.
-        base: what mines negatives, and what teachers may share.
+        questions: how many are learned from, in a seeded order; None for all.
+        base: what mines negatives, and what teachers may share; nothing else reads it.
     """
 
     queries: Path | None
@@ -66,6 +66,11 @@ class Teaching:
     questions: int | None
     base: str
 
+    @property
+    def prepares(self) -> bool:
+        """Whether anything is mined or scored, by `base` or with it."""
+        return bool(self.teachers or self.mine)
+
 
 @dataclass(frozen=True)
 class Part:
@@ -73,6 +78,7 @@ class Part:
 
     queries: Path
     passages: Path
+    language: str
     share: float = 1.0
 
 
@@ -174,12 +180,14 @@ def read_grid(path: str | Path) -> Grid:
     fields = Fields(root, "a grid", TOP)
     found = Fields(fields.node_of("evaluate"), "'evaluate'", EVALUATE)
     students = _students(fields)
+    teaching = _teaching(fields.node_of("data"), "transfers" in fields)
+    transfers = fields.values.get("transfers")
     return Grid(
         path=Path(path),
         title=fields.required("title"),
         about=fields.text("about") or "",
-        teaching=_teaching(fields.node_of("data"), "transfers" in fields),
-        transfers=_transfers(fields.values["transfers"]) if "transfers" in fields else (),
+        teaching=teaching,
+        transfers=_transfers(transfers, teaching.source) if transfers else (),
         backbones=_backbones(fields.node_of("backbones")),
         students=students,
         losses=_losses(fields.node_of("losses")),
@@ -196,38 +204,46 @@ def _teaching(node: Node, transfers: bool) -> Teaching:
     if transfers and ("queries" in fields or "passages" in fields):
         node.wrong("'transfers' name queries and passages; leave them out of 'data'")
     queries = None if transfers else Path(fields.required("queries"))
-    passages, teachers = fields.text("passages"), fields.texts("teacher") or ()
-    if "teacher_scale" in fields and not teachers:
-        node.wrong("'teacher_scale' is of a 'teacher', and there is none; leave it out")
-    return Teaching(
+    passages = fields.text("passages")
+    found = Teaching(
         queries,
         Path(passages) if passages else None,
-        fields.text("source", "en") or "en",
-        teachers,
+        language_of(fields.values["source"], "source") if "source" in fields else "en",
+        fields.texts("teacher") or (),
         fields.choice("teacher_scale", SCALES, "raw") or "raw",
         fields.integer("mine", 0, least=0) or 0,
         fields.integer("questions"),
         fields.text("base", "e5-small") or "e5-small",
     )
+    if "teacher_scale" in fields and not found.teachers:
+        fields.values["teacher_scale"].wrong("'teacher_scale' is of a 'teacher'; name one")
+    if "base" in fields and not found.prepares:
+        fields.values["base"].wrong(
+            "'base' mines negatives and serves teachers; give 'mine' or 'teacher'"
+        )
+    return found
 
 
-def _transfers(node: Node) -> tuple[Transfer, ...]:
+def _transfers(node: Node, source: str) -> tuple[Transfer, ...]:
     if not isinstance(node.value, dict) or not node.value:
         node.wrong("'transfers' is a mapping from names to lists of parts")
     check_names(node.value.items())
     return tuple(
-        Transfer(name, tuple(_part(name, one) for one in each(parts)))
+        Transfer(name, tuple(_part(name, one, source) for one in each(parts)))
         for name, parts in node.value.items()
     )
 
 
-def _part(name: str, node: Node) -> Part:
+def _part(name: str, node: Node, source: str) -> Part:
     fields = Fields(node, f"a part of the transfer {name!r}", PART)
     share = fields.values["share"].value if "share" in fields else 1.0
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
         fields.values["share"].wrong(f"'share' is a number above 0 and up to 1, not {share!r}")
     queries, passages = Path(fields.required("queries")), Path(fields.required("passages"))
-    return Part(queries, passages, float(share))
+    language = (
+        language_of(fields.values["language"], "language") if "language" in fields else source
+    )
+    return Part(queries, passages, language, float(share))
 
 
 def _backbones(node: Node) -> tuple[Backbone, ...]:
@@ -292,8 +308,7 @@ def _training(node: Node, students: tuple[str, ...]) -> dict[str, Any]:
             found[key] = fields.integer(key)
     if "rate" in fields:
         rate = fields.values["rate"].value
-        number = isinstance(rate, int | float) and not isinstance(rate, bool)
-        if not number or not 0 < rate < math.inf:
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < math.inf:
             fields.values["rate"].wrong(f"'rate' is a number above 0, such as 1.0e-4, not {rate!r}")
         found["rate"] = float(rate)
     return found
@@ -316,10 +331,10 @@ def _measure(fields: Fields) -> str:
 def _collection(fields: Fields) -> Collection:
     pairs = []
     for pair in each(fields.node_of("pairs")):
-        tags = [text_of(tag, "pairs") for tag in each(pair)]
+        tags = [language_of(tag, "pairs") for tag in each(pair)]
         if len(tags) != 2:
             pair.wrong("a pair is [query language, document language]")
-        pairs.append((normalise(tags[0]), normalise(tags[1])))
+        pairs.append((tags[0], tags[1]))
         if pairs[-1] in pairs[:-1]:
             pair.wrong("this pair of languages stands twice; leave one out")
     source = fields.required("source")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polyrank.collections.files import writing
+from polyrank.collections.records import Document
 from polyrank.training.examples.negatives import Example, write_examples
 from polyrank.training.examples.rows import read_rows
 
@@ -23,6 +24,8 @@ SEED = 13
 def mixed(parts: Sequence[Part], folder: Path) -> tuple[Path, Path]:
     """Write the rows and the passages of all parts, ids behind the number of their part.
 
+    Rows and passages say their language, that of the part unless they say another.
+
     Of a part whose share is below 1 the first rows of a seeded order are taken, at least one; a
     smaller share is within a larger one.
 
@@ -34,13 +37,21 @@ def mixed(parts: Sequence[Part], folder: Path) -> tuple[Path, Path]:
     examples: list[Example] = []
     with writing(passages) as file:
         for number, part in enumerate(parts, 1):
-            read, documents = read_rows(part.queries, part.passages)
-            examples += [_named(example, f"{number}.") for example in shared(read, part.share)]
+            read, documents = read_rows(part.queries, part.passages, language=part.language)
+            chosen = shared(read, part.share)
+            examples += [_named(example, f"{number}.", part.language) for example in chosen]
             for document in documents.values():
-                row = {"_id": f"{number}.{document.id}", "title": document.title}
-                file.write(json.dumps({**row, "text": document.text}, ensure_ascii=False) + "\n")
+                file.write(passage_line(replace(document, id=f"{number}.{document.id}")))
     write_examples(rows, examples)
     return rows, passages
+
+
+def passage_line(document: Document) -> str:
+    """A line of a file of passages."""
+    row = {"_id": document.id, "title": document.title, "text": document.text}
+    if document.language is not None:
+        row["language"] = document.language
+    return json.dumps(row, ensure_ascii=False) + "\n"
 
 
 def shared(examples: Sequence[Example], share: float) -> list[Example]:
@@ -50,10 +61,11 @@ def shared(examples: Sequence[Example], share: float) -> list[Example]:
     return [examples[place] for place in sorted(chosen.tolist())]
 
 
-def _named(example: Example, prefix: str) -> Example:
+def _named(example: Example, prefix: str, language: str) -> Example:
+    query = example.query
     return replace(
         example,
-        query=replace(example.query, id=prefix + example.query.id),
+        query=replace(query, id=prefix + query.id, language=query.language or language),
         positives=tuple(prefix + name for name in example.positives),
         negatives=tuple(prefix + name for name in example.negatives),
     )

@@ -15,7 +15,8 @@ from polyrank.base import Base
 from polyrank.collections.conversation import query_text
 from polyrank.collections.files import lacking, numbered_lines, parse_json, writing
 from polyrank.collections.records import Document, Query
-from polyrank.errors import DataError
+from polyrank.errors import DataError, LanguageError
+from polyrank.languages.tags import normalise
 
 TEXTS = ("reasoning", "pseudo_answer", "contribution", "evidence")
 
@@ -54,7 +55,8 @@ def read_examples(
 ) -> list[Example]:
     """JSON lines of `_id`, `text`, `pos` (one id or several), optionally `neg`, `answers`, the
     teacher's `pos_score` (or `pos_scores`, one for each) with `neg_scores`, and what `TEXTS` names.
-    In place of `text` a row may have `turns`, see `polyrank.collections.conversation`.
+    In place of `text` a row may have `turns`, see `polyrank.collections.conversation`. A row in
+    another language than the others names it, `language`: teachers score it under that.
 
     Args:
         passages: ids that there are; None to trust the file.
@@ -68,7 +70,7 @@ def read_examples(
     for number, line in numbered_lines(path):
         try:
             example = _example(parse_json(line))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, LanguageError) as error:
             raise DataError(
                 path, number, f"no ranking example: {lacking(error)}; expected _id, text, pos"
             ) from error
@@ -96,7 +98,8 @@ def _example(row: dict[str, Any]) -> Example:
     if "neg_scores" in row:
         first = row["pos_scores"] if "pos_scores" in row else [row["pos_score"]]
         scores = checked_scores((*first, *row["neg_scores"]), len(positives), len(negatives))
-    query = Query(str(row["_id"]), query_text(row))
+    language = row.get("language")
+    query = Query(str(row["_id"]), query_text(row), normalise(str(language)) if language else None)
     said = tuple(answer for answer in answers if answer.strip())
     return Example(query, positives, negatives, said, scores, _texts(row))
 
@@ -203,6 +206,8 @@ def row_of(example: Example) -> dict[str, Any]:
         count = len(example.positives)
         scores = list(example.teacher)
         row |= {"pos_scores": scores[:count], "neg_scores": scores[count:]}
+    if example.query.language is not None:
+        row["language"] = example.query.language
     return row | dict(example.texts)
 
 

@@ -19,11 +19,12 @@ from pathlib import Path
 from polyrank.base import Base, load_base
 from polyrank.collections.records import Document
 from polyrank.errors import HubError, ModuleError, UsageError
-from polyrank.modules.card import CARD_FILE, read_card
+from polyrank.modules.card import CARD_FILE, ModuleCard, read_card
 from polyrank.modules.kinds import DEFAULT_KIND, KINDS
 from polyrank.notes import Notes
 from polyrank.progress import bar, note
 from polyrank.rerankers.base import Request, Reranker
+from polyrank.rerankers.identity import stored_weights
 from polyrank.rerankers.load import RerankerSpec, load_reranker
 from polyrank.rerankers.mean import SCALES, averaged
 from polyrank.training.examples.first_stage_teachers import FIRST_STAGE_TEACHERS
@@ -72,7 +73,7 @@ def scored_by(
     Args:
         base: the student's, which a teacher of the same base shares.
         work: folder of the caches, one a teacher; what stands there is not scored again.
-        source: language of the examples.
+        source: language of the examples that do not say theirs.
         scale: see `averaged`.
 
     Raises:
@@ -124,14 +125,10 @@ def load_teacher(name: str, base: Base, zoo: str | Path | None = None) -> tuple[
         saved = read_composition(path)
         same = saved.composition.fingerprint == base.fingerprint
         return load_reranker(saved, base=base if same else None, zoo=zoo), digest(path)
-    if (path / "config.json").is_file() and not (path / CARD_FILE).is_file():
+    if _is_whole(path):
         return _in_one_piece(name)
-    first = name.split("/")[0]
-    kind, _, short = name.rpartition("/") if first in KINDS else (DEFAULT_KIND, "", name)
-    if (path / CARD_FILE).is_file():
-        kind, short = read_card(path, verify=False).kind, name if "/" in name else f"./{name}"
     try:
-        folder = find(base.name, "ranking", kind, short, zoo)
+        folder = _module_folder(name, base.name, zoo)
     except HubError as no_module:
         if not is_hub(name):
             raise
@@ -141,9 +138,49 @@ def load_teacher(name: str, base: Base, zoo: str | Path | None = None) -> tuple[
             raise ModuleError(f"{no_module}\nNor is it a cross-encoder: {error}") from error
     card = read_card(folder)
     own = base if card.base == base.name else load_base(card.base)
-    spec = RerankerSpec(base=own, ranking=str(folder), kind=kind, fallback="none", zoo=zoo)
-    weights = " ".join(f"{file} {card.files[file][:12]}" for file in sorted(card.files))
-    return load_reranker(spec), weights
+    spec = RerankerSpec(base=own, ranking=str(folder), kind=card.kind, fallback="none", zoo=zoo)
+    return load_reranker(spec), _files_of(card)
+
+
+def identity_of(name: str, base: str, zoo: str | Path | None = None) -> str:
+    """What tells whether a teacher's weights are the same another time, without loading them.
+
+    Args:
+        base: the name of the student's.
+
+    Raises:
+        ModuleError, HubError: it is missing or cannot be read.
+    """
+    path = Path(name).expanduser()
+    if name in FIRST_STAGE_TEACHERS:
+        return name
+    if path.is_file():
+        return digest(path)
+    if _is_whole(path):
+        return stored_weights(name)
+    try:
+        return _files_of(read_card(_module_folder(name, base, zoo), verify=False))
+    except HubError:
+        if not is_hub(name):
+            raise
+        return stored_weights(name)
+
+
+def _is_whole(path: Path) -> bool:
+    return (path / "config.json").is_file() and not (path / CARD_FILE).is_file()
+
+
+def _module_folder(name: str, base: str, zoo: str | Path | None) -> Path:
+    path = Path(name).expanduser()
+    first = name.split("/")[0]
+    kind, _, short = name.rpartition("/") if first in KINDS else (DEFAULT_KIND, "", name)
+    if (path / CARD_FILE).is_file():
+        kind, short = read_card(path, verify=False).kind, name if "/" in name else f"./{name}"
+    return find(base, "ranking", kind, short, zoo)
+
+
+def _files_of(card: ModuleCard) -> str:
+    return " ".join(f"{file} {card.files[file][:12]}" for file in sorted(card.files))
 
 
 def _in_one_piece(name: str) -> tuple[Reranker, str]:
@@ -173,7 +210,7 @@ def _scores_of(
     with cache.open("a", encoding="utf-8") as file, bar("scoring", len(examples)) as drawn:
         for example in examples:
             if example.query.id not in done:
-                query = replace(example.query, language=source)
+                query = replace(example.query, language=example.query.language or source)
                 request = Request(query, tuple(documents[i] for i in example.candidates))
                 (ranking,) = reranker.rank_all([request])
                 by_id = {hit.document_id: hit.score for hit in ranking.hits}

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from polyrank.base.card import BaseCard, read_base_card, write_base_card
 from polyrank.errors import DataError, UsageError
 from polyrank.experiments.grid.binding import bind
 from polyrank.experiments.grid.report import by_block, markdown, name_of, write_report
-from polyrank.experiments.grid.run import run_grid, start_of
+from polyrank.experiments.grid.run import run_grid, start_of, teacher_scores
 from polyrank.experiments.grid.specification import Backbone, read_grid
 from polyrank.experiments.grid.tasks import Tasks
 from polyrank.experiments.grid.transfers import mixed
 from polyrank.locks import locked
+from polyrank.training.examples.rows import read_rows
 
 SHIPPED = sorted((Path(__file__).parents[3] / "experiments/grids").glob("*.yaml"))
 FILE = """\
@@ -109,15 +113,28 @@ def edited(grid, old, new):
         ("depth: 3", "depth: 2", "evaluate: depth was 3 and is now 2"),
         ("nDCG@3", "RR", 'evaluate: measure was "nDCG@3" and is now "RR"'),
         ("start: random", "start: pretrained", "two: random was true and is now false"),
-        ("passages.jsonl}", "passages.jsonl, teacher: squad}", "data: teachers was .* is now .*"),
-        ("passages.jsonl}", "passages.jsonl, mine: 1}", "data: mine was 0 and is now 1"),
+        (
+            "passages.jsonl}",
+            "passages.jsonl, base: BASE, teacher: bm25}",
+            "data: teachers was .* now",
+        ),
+        (
+            "passages.jsonl}",
+            "passages.jsonl, base: BASE, mine: 1}",
+            "data: mine was 0 and is now 1",
+        ),
+        (
+            "passages.jsonl}",
+            "passages.jsonl, questions: 3}",
+            "data: questions was null and is now 3",
+        ),
     ],
 )
-def test_a_work_folder_of_other_settings_is_refused(grid, tmp_path, old, new, message):
+def test_a_work_folder_of_other_settings_is_refused(grid, tiny_bert, tmp_path, old, new, message):
     work = tmp_path / "w"
     bound(grid, work)
     bound(grid, work)  # the same again
-    edited(grid, old, new)
+    edited(grid, old, new.replace("BASE", str(tiny_bert)))
     with pytest.raises(UsageError, match=rf"{message}(?s:.*)rm -r {work}\n"):
         bound(grid, work)
 
@@ -140,6 +157,39 @@ def test_a_work_folder_of_other_data_is_refused(grid, tmp_path, file, message):
     path.write_text(new)
     with pytest.raises(UsageError, match=message):
         bound(grid, tmp_path / "w")
+
+
+def test_what_is_trained_again_is_another_base_or_teacher(grid, tiny_bert, tmp_path):
+    """Under the same name: other weights, another card, another teacher's weights."""
+    from safetensors.torch import load_file, save_file
+
+    base, teacher = tmp_path / "own" / "base", tmp_path / "teacher"
+    shutil.copytree(tiny_bert, base)
+    shutil.copytree(tiny_bert, teacher)
+    grid.write_text(grid.read_text().replace(str(tiny_bert), str(base)))
+    edited(grid, "passages.jsonl}", f"passages.jsonl, base: {base}, teacher: {teacher}}}")
+    bound(grid, tmp_path / "w")
+    bound(grid, tmp_path / "w")
+
+    def moved(folder):
+        weights = load_file(folder / "model.safetensors")
+        name = "encoder.layer.0.output.dense.weight"
+        weights[name] = weights[name] + 1
+        save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+    moved(teacher)
+    with pytest.raises(UsageError, match="data: teacher weights: .*teacher was .* is now") as told:
+        bound(grid, tmp_path / "w")
+    assert "backbones" not in str(told.value)
+    bound(grid, tmp_path / "w2")
+    write_base_card(BaseCard(query_prefix="ask: "), base)
+    with pytest.raises(UsageError, match="backbones: one: prefixes was .* is now"):
+        bound(grid, tmp_path / "w2")
+    bound(grid, tmp_path / "w3")
+    moved(base)
+    with pytest.raises(UsageError, match="backbones: two: weights was .* is now") as told:
+        bound(grid, tmp_path / "w3")
+    assert "data: base facts: weights was" in str(told.value)
 
 
 def test_a_grid_grows_by_seeds_losses_and_students(grid, tmp_path):
@@ -193,13 +243,80 @@ def test_transfers_mix_rows_of_two_languages(grid, tmp_path):
     assert [row["_id"][:2] for row in read] == ["1."] * 4 + ["2."] * 2
     assert read[1] | {"answers": []} == {
         "_id": "1.q1", "text": WORDS[1], "pos": ["1.d1"], "neg": ["1.d0"], "answers": [],
-        "pos_scores": [3.0], "neg_scores": [1.0],
+        "pos_scores": [3.0], "neg_scores": [1.0], "language": "en",
     }  # fmt: skip
     assert len(passages.read_text().splitlines()) == 8
     assert name_of(found, found.cells()[0].treatment) == "one, infonce"
-    grid.write_text(grid.read_text().replace("share: 0.5", "share: 2"))
-    with pytest.raises(DataError, match="'share' is a number above 0 and up to 1, not 2"):
-        read_grid(grid)
+    text = grid.read_text()
+    for wrong, message in (
+        ("share: 2", "'share' is a number above 0 and up to 1, not 2"),
+        ("language: xx1", r"grid.yaml:\d+: .*xx1"),
+    ):
+        grid.write_text(text.replace("share: 0.5", wrong))
+        with pytest.raises(DataError, match=message):
+            read_grid(grid)
+
+
+@pytest.mark.parametrize("tiny_folder", ["tiny_bert"], indirect=True, scope="session")
+def test_a_teacher_scores_each_part_in_its_language(
+    grid, tiny_bert, tiny_base, tiny_zoo, tmp_path, monkeypatch
+):
+    """As a reranker does that is told the language; under the source's the scores are others."""
+    from polyrank.rerankers.modular import ModularReranker
+
+    monkeypatch.setenv("POLYRANK_ZOO", str(tiny_zoo))
+    part = "{queries: rows.jsonl, passages: passages.jsonl%s}"
+    both = f"[{part % ''}, {part % ', language: TR'}]"
+    data = f"{{teacher: squad, base: {tiny_bert}}}"
+    edited(grid, part % "", f"{data}\ntransfers: {{both: {both}}}")
+    found = read_grid(grid)
+    queries, passages = mixed(found.transfers[0].parts, tmp_path / "mixed")
+    written = [json.loads(line)["language"] for line in passages.read_text().splitlines()]
+    assert written == ["en"] * 4 + ["tr"] * 4
+    teaching = replace(found.teaching, queries=queries, passages=passages)
+    rows, _ = teacher_scores(teaching, tmp_path / "w")
+    scores = {row["_id"]: row["pos_scores"] for row in map(json.loads, rows.open())}
+    assert len(scores) == 8
+    reranker = ModularReranker(tiny_base, "squad", zoo=tiny_zoo)
+    for name, language in (("1.q1", "en"), ("2.q1", "tr")):
+        (hit,) = reranker.rank(WORDS[1], [f"{WORDS[1]} here"], language, language)
+        assert scores[name] == pytest.approx([hit.score], abs=1e-5)
+    assert scores["1.q1"] != pytest.approx(scores["2.q1"], abs=1e-5)
+
+
+def test_only_so_many_questions_are_learned_from(grid, tmp_path):
+    """Also where nobody teaches, and of rows that carry their texts."""
+    edited(grid, "passages.jsonl}", "passages.jsonl, questions: 2}")
+    teaching = read_grid(grid).teaching
+    rows, passages = teacher_scores(teaching, tmp_path)
+    given, _ = read_rows("rows.jsonl", "passages.jsonl")
+    taken, _ = read_rows(rows, passages)
+    assert len(taken) == 2 and all(one in given for one in taken)
+    texts = [{"query": words, "pos": [f"{words} here"], "neg": ["no"]} for words in WORDS]
+    Path("texts.jsonl").write_text("\n".join(map(json.dumps, texts)))
+    carrying = replace(teaching, queries=Path("texts.jsonl"), passages=None)
+    taken, documents = read_rows(*teacher_scores(carrying, tmp_path / "texts"))
+    assert len(taken) == 2
+    for one in taken:
+        assert documents[one.positives[0]].text == f"{one.query.text} here"
+    everything = replace(teaching, questions=None)
+    assert teacher_scores(everything, tmp_path) == (teaching.queries, teaching.passages)
+
+
+def test_a_random_start_reads_as_its_base(tiny_bert, tmp_path):
+    """Its card, but for the fingerprint, which is of other weights."""
+    from polyrank.base import fingerprint_of, load_base
+    from polyrank.base.card import stored_as
+
+    like = tmp_path / "like" / "base"
+    shutil.copytree(tiny_bert, like)
+    own = fingerprint_of(load_base(str(like)).model, load_base(str(like)).tokenizer)
+    card = BaseCard("ask: ", "tell: ", "first", 62, True, "MIT", {"from": "here"})
+    stored = {"fingerprint": (own.weights, own.vocabulary), "stored": stored_as(like)}
+    write_base_card(replace(card, **stored), like)
+    start = start_of(Backbone("new", str(like), random=True), tmp_path)
+    assert read_base_card(start) == card
+    assert load_base(start).fingerprint.weights != own.weights
 
 
 def test_a_random_start_has_the_shape_and_no_weights(tiny_bert, tmp_path):
@@ -240,10 +357,13 @@ def test_a_random_start_that_is_cut_leaves_nothing(tiny_bert, tmp_path, monkeypa
         ("seeds: [1, 2]", "seeds: [-1]", "'seeds' must be a whole number"),
         ("[[en, en]]", "[[en]]", "a pair is"),
         ("[[en, en]]", "[[en, en], [EN, en]]", "this pair of languages stands twice"),
+        ("[[en, en]]", "[[xx1, en]]", "xx1"),
+        ("passages.jsonl}", "passages.jsonl, source: xx1}", "xx1"),
         ("steps: 1", "rate: 0", "'rate' is a number above 0"),
         ("steps: 1", "rate: .nan", "'rate' is a number above 0"),
         ("steps: 1", "rate: .inf", "'rate' is a number above 0"),
-        ("passages.jsonl}", "passages.jsonl, teacher_scale: raw}", "'teacher_scale' is of a"),
+        ("passages.jsonl}", "passages.jsonl, base: e5-small}", "'base' mines negatives and serves"),
+        ("passages.jsonl}", "passages.jsonl, teacher_scale: z-score}", "'teacher_scale' is of a"),
         ("nDCG@3", "nDGC@3", "unknown measure 'nDGC@3'"),
         ("nDCG@3", "PEER@3", "'PEER@3' is of lists in several languages"),
         ("kind: adapter", "kind: adaptr", "'adaptr' cannot be trained for the role 'ranking'; use"),
