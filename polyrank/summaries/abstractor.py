@@ -71,7 +71,7 @@ class Abstractor:
         self.per_plan, self.beams = per_plan, max(per_plan, beams or per_plan)
         self._reader = Likelihood(model, alpha, device)
         self.model, self.tokenizer = self._reader.model, self._reader.tokenizer
-        self.notebook = self._reader.notebook
+        self.notebook, self.weights = self._reader.notebook, self._reader.weights
         self.tokens = min(tokens, positions(self.model) - 1)
 
     def __call__(

@@ -46,6 +46,11 @@ class CandidateSet:
     by: str = ""
 
     @property
+    def id(self) -> str:
+        """Of the article."""
+        return self.article.id
+
+    @property
     def unit_texts(self) -> list[str]:
         """The units as texts."""
         return texts_of(self.article.text, self.units)

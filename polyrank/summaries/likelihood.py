@@ -12,6 +12,7 @@ from polyrank.base import device_of
 from polyrank.base.seq2seq import load_seq2seq, reads
 from polyrank.errors import UsageError
 from polyrank.notes import Notebook
+from polyrank.rerankers.identity import weights_of
 
 BATCH = 8
 READS = 1024  # tokens of a source at most
@@ -55,6 +56,8 @@ def scores_of(model: Any, inputs: dict[str, Tensor], labels: Tensor, alpha: floa
 class Likelihood:
     """Scores summaries of any origin by a model that reads the article.
 
+    `weights` tells whether a model is the same.
+
     Args:
         model: a folder or Hub id of a sequence-to-sequence model.
         alpha: see `length_normalised`.
@@ -70,6 +73,7 @@ class Likelihood:
         self.name, self.alpha = model, alpha
         self.model, self.tokenizer = load_seq2seq(model, "summariser", ADVICE)
         self.model = self.model.to(device_of(device)).eval()
+        self.weights = weights_of(model, self.model)
         self.reads = reads(self.model, self.tokenizer, READS)
         self.notebook = Notebook()
 

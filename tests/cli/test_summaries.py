@@ -70,6 +70,29 @@ def test_summaries_that_a_model_writes(polyrank, articles, bart, default_zoo, tm
     assert scores == sorted(scores, reverse=True) and result.exit_code == 0
 
 
+def test_a_stopped_run_goes_on(polyrank, candidates, bart, tmp_path, monkeypatch):
+    from polyrank.summaries.likelihood import Likelihood
+
+    likely = ("summaries", "rerank", candidates, "--by", "likelihood", "--seq2seq", bart)
+    whole, path, score = polyrank(*likely).stdout, tmp_path / "out.jsonl", Likelihood.__call__
+
+    def stopping(self, article, summaries):
+        if article.startswith("Ice"):
+            raise KeyboardInterrupt
+        return score(self, article, summaries)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Likelihood, "__call__", stopping)
+        stopped = polyrank(*likely, "--output", path)
+    assert stopped.exit_code == 130 and "same command and --resume" in stopped.stderr
+    assert path.read_text() == whole.splitlines(keepends=True)[0]
+    refused = polyrank(*likely, "--output", path, "--resume", "--length-penalty", "2")
+    assert refused.exit_code == 2 and "length-penalty was 1.0 and is now 2.0" in refused.stderr
+    resumed = polyrank(*likely, "--output", path, "--resume")
+    assert resumed.exit_code == 0 and path.read_text() == whole
+    assert "2 articles are in" in resumed.stderr and "1 of these articles" in resumed.stderr
+
+
 def test_rows_for_a_ranking_module(polyrank, candidates):
     result = polyrank("summaries", "ranking-rows", candidates, "--question-units", "1")
     rows = [json.loads(line) for line in result.stdout.splitlines()]
