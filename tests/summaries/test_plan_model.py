@@ -11,6 +11,7 @@ import torch
 
 from polyrank.errors import ModuleError
 from polyrank.notes import Notebook
+from polyrank.summaries import planner
 from polyrank.summaries.plan_folder import PlanCard, load_plan_model, save_plan_model
 from polyrank.summaries.plan_model import PlanModel, plan_loss
 from polyrank.summaries.planner import by_model
@@ -104,6 +105,19 @@ def test_a_planner_continues_what_is_begun(model):
     steps = by_model(model, vectors)
     for begun, row in (((), 0), ((0,), 1), ((0, 2), 2)):
         assert steps([begun])[0] == pytest.approx(whole[row].detach().numpy(), abs=1e-5)
+
+
+def test_units_are_read_once_and_plans_go_in_batches(model, monkeypatch):
+    monkeypatch.setattr(planner, "AT_ONCE", 2)
+    vectors, plans = torch.randn(4, 6), [(0, 1), (0, 2), (1, 3), (2, 3), (0, 3)]
+    whole = model(vectors.expand(5, -1, -1), torch.ones(5, 4, dtype=torch.bool),
+                  torch.tensor(plans))  # fmt: skip
+    calls = []
+    model.units.register_forward_hook(lambda *_: calls.append(1))
+    steps = by_model(model, vectors)
+    steps([()])
+    assert steps(plans) == pytest.approx(whole[:, -1].detach().numpy(), abs=1e-5)
+    assert len(calls) == 1
 
 
 def test_a_folder_holds_the_model_and_what_it_is_for(tiny_folder, tiny_base, tmp_path):
