@@ -59,6 +59,33 @@ def test_a_long_text_is_read_in_windows(carded_base):
     assert notebook.notes.of_kind("cut").total() == 1
 
 
+def test_what_stands_between_units_takes_room(carded_base):
+    """Each unit's window is its own, as if the others were not there."""
+    notebook = Notebook()
+    encode = UnitEncoder(carded_base, notebook, "cpu")
+    between = " - " * (encode.limit // 2)
+    text = between.join(TEXT[start:end] for start, end in UNITS)
+    units, start = [], 0
+    for first, last in UNITS:
+        units.append((start, start + last - first))
+        start = units[-1][1] + len(between)
+    found = encode(text, units)
+    assert not notebook.notes
+    for vector, (start, end) in zip(found, units, strict=True):
+        (alone,) = encode(text[start:end], ((0, end - start),))
+        assert vector.numpy() == pytest.approx(alone.numpy(), abs=1e-5) and alone.abs().sum() > 0
+
+
+def test_units_that_are_cut_are_counted(carded_base, monkeypatch):
+    notebook = Notebook()
+    encode = UnitEncoder(carded_base, notebook, "cpu")
+    monkeypatch.setattr(encode, "_windows", lambda text, units: iter([(0, len(units))]))
+    words = encode.limit  # the prefix and the ends take some of them
+    text = "water " * words
+    encode(text, ((0, 12), (12, len(text) - 12), (len(text) - 12, len(text))))
+    assert notebook.notes.of_kind("cut").total() == 2  # the middle in part, the last whole
+
+
 def test_steps_are_probabilities_of_what_may_come(model):
     vectors = torch.randn(2, 4, 6)
     live = torch.tensor([[True] * 4, [True, True, False, False]])
