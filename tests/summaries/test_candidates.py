@@ -59,6 +59,13 @@ def test_extracts_of_the_most_central_units(tiny_base):
     assert notebook.notes.of_kind("empty").total() == 1
 
 
+def test_units_that_are_cut_are_counted(tiny_base):
+    central, long = Central(tiny_base, 1, "cpu"), "red " * tiny_base.card.reads
+    units = ((0, 3), (0, len(long)), (4, 7))
+    central.steps(Article("a", long, "en"), units)
+    assert central.notebook.notes.of_kind("cut").total() == 1
+
+
 def test_the_same_text_is_one_candidate(tiny_base):
     def writer(text, units, plans):
         return [
