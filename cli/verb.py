@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -92,13 +93,19 @@ def refuse_inputs(outputs: Mapping[str, Path], params: Mapping[str, Any]) -> Non
 
 
 def check_values(params: Mapping[str, Any]) -> None:
-    """Refuse, before anything is loaded, languages, precisions and devices that there are not.
+    """Refuse, before anything is loaded, languages, precisions and devices that there are not, and
+    numbers that are none: Click's ranges let nan through, and inf where they have no end.
 
     Raises:
         PolyrankError: such a value.
     """
     from polyrank.languages.tags import normalise
 
+    for name, value in params.items():
+        for one in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(one, float) and not isfinite(one):
+                option = name.replace("_", "-")
+                raise UsageError(f"--{option} is {one}; give a finite number")
     for name in LANGUAGES:
         if isinstance(params.get(name), str) and params[name]:
             normalise(params[name])

@@ -82,6 +82,9 @@ def test_what_teaches_nothing(tiny_bert, tmp_path):
         PlanRecipe("any", (), fineness="word")
     with pytest.raises(UsageError, match="1 or more"):
         PlanRecipe("any", (), longest=0)
+    for wrong in ({"seed": -1}, {"rate": float("nan")}, {"rate": float("inf")}):
+        with pytest.raises(UsageError, match="0 or more"):
+            PlanRecipe("any", (), **wrong)
 
 
 def test_batches_are_padded():
