@@ -94,7 +94,7 @@ def refuse_inputs(outputs: Mapping[str, Path], params: Mapping[str, Any]) -> Non
 
 def check_values(params: Mapping[str, Any]) -> None:
     """Refuse, before anything is loaded, languages, precisions and devices that there are not, and
-    numbers that are none: Click's ranges let nan through, and inf where they have no end.
+    numbers that are none: a range without an end lets inf through, an option without one nan.
 
     Raises:
         PolyrankError: such a value.

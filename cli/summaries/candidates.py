@@ -96,7 +96,7 @@ def candidates(
     if abstractor is None:
         _refuse(context, WITH_ABSTRACTOR, "--abstractor")
     if search is Search.beam:
-        _refuse(context, ("temperature",), "--search sample")
+        _refuse(context, ("temperature", "seed"), "--search sample")
     check_output(output, resume)
     asked = options.articles(documents, collection, language, limit)
     planner, fineness, weights = _planner(context, plan_model, base, plan_units, units, device)

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from polyrank.summaries.candidates import CandidateSet
 
 OF_RERANKERS = ("model", "base", "ranking", "kind", "ranking-kind", "routing", "fallback",
-                "max-length", "precision", "question-units")  # fmt: skip
+                "max-length", "precision", "question-units", "seed")  # fmt: skip
 OF_LIKELIHOOD = ("seq2seq", "length-penalty")
+OF_MODELS = ("device",)
 
 
 class By(Choice, names=("plan", "abstractor", "likelihood", "reranker")):
@@ -147,6 +148,7 @@ def _check(context: typer.Context, by: By, seq2seq: str | None) -> None:
     idle = [
         *(OF_RERANKERS if by is not By.reranker else ()),
         *(OF_LIKELIHOOD if by is not By.likelihood else ()),
+        *(OF_MODELS if by in (By.plan, By.abstractor) else ()),
     ]
     given = [f"--{name}" for name in idle if checks.is_given(context, name)]
     if given:

@@ -108,6 +108,13 @@ def test_rows_for_a_ranking_module(polyrank, candidates):
         (("--documents", "absent.jsonl"), "absent.jsonl: file not found"),
         (("--documents", "absent.jsonl", "--beams", "2"), "--beams goes with --abstractor"),
         (("--documents", "absent.jsonl", "--temperature", "2"), "goes with --search sample"),
+        (("--documents", "absent.jsonl", "--seed", "2"), "--seed goes with --search sample"),
+        (("--search", "sample", "--temperature", "inf"), "--temperature is inf; give a finite"),
+        (("--search", "sample", "--temperature", "nan"), "Invalid value for '--temperature'"),
+        (("--abstractor", "m", "--length-penalty", "nan"), "Invalid value for '--length-penalty'"),
+        (("--search", "sample", "--seed", "-1"), "Invalid value for '--seed'"),
+        (("--output", "made.jsonl.gz"), "a compressed file cannot be resumed"),
+        (("--resume",), "--resume needs an --output file"),
         (("--documents", "absent.jsonl", "--plan-model", "none"), "'none' is not a plan model"),
     ],
 )
@@ -121,6 +128,12 @@ def test_what_candidates_refuses(polyrank, default_zoo, options, message):
     [
         (("--by", "likelihood"), "--by likelihood needs --seq2seq"),
         (("--by", "plan", "--model", "m"), "--model would be ignored with --by plan"),
+        (
+            ("--by", "plan", "--device", "cpu", "--seed", "1"),
+            "--seed, --device would be ignored with --by plan",
+        ),
+        (("--by", "likelihood", "--seq2seq", "m", "--seed", "1"), "--seed would be ignored"),
+        (("--by", "likelihood", "--seq2seq", "m", "--length-penalty", "inf"), "is inf"),
         (("--seq2seq", "m"), "--seq2seq would be ignored with --by reranker"),
         (("--by", "abstractor"), "candidates.jsonl:1: candidates have no score 'abstractor'"),
     ],
@@ -128,6 +141,15 @@ def test_what_candidates_refuses(polyrank, default_zoo, options, message):
 def test_what_rerank_refuses(polyrank, candidates, options, message):
     result = polyrank("summaries", "rerank", candidates, *options)
     assert result.exit_code == 2 and message in result.stderr, result.stderr
+
+
+def test_what_train_plan_refuses(polyrank, articles, tmp_path):
+    asked = ("summaries", "train-plan", "--documents", articles, "--output", tmp_path / "plan")
+    for option, value in (("--seed", "-1"), ("--seed", "9" * 30), ("--rate", "nan")):
+        result = polyrank(*asked, option, value)
+        assert result.exit_code == 2 and f"value for '{option}'" in result.stderr, result.stderr
+    result = polyrank(*asked, "--rate", "inf")
+    assert result.exit_code == 2 and "--rate is inf; give a finite number" in result.stderr
 
 
 def test_lines_that_are_wrong(polyrank, articles, candidates):
