@@ -86,7 +86,7 @@ def rerank(
     check_output(output, resume)
     own = by.value if by in (By.plan, By.abstractor) else None
     if own is not None:
-        ordering = Ordering(lambda sets: (found.reordered(own) for found in sets), {}, None)
+        ordering = Ordering(lambda sets: (found.reordered(by.value) for found in sets), {}, None)
     elif seq2seq is not None:
         ordering = _by_likelihood(seq2seq, length_penalty, device)
     else:
