@@ -106,18 +106,6 @@ def writable(output: Path | None, *inputs: Path | None) -> None:
             refuse_over_other(output)
 
 
-def resumable(output: Path, resume: bool) -> None:
-    """Refuse, before the work, an output that could not be gone on with.
-
-    Raises:
-        UsageError: --resume without a file, or a compressed one.
-    """
-    if resume and str(output) == "-":
-        raise UsageError("--resume needs an --output file; standard output cannot be continued")
-    if output.suffix == ".gz":
-        raise UsageError(f"{output}: a compressed run cannot be resumed; write it without .gz")
-
-
 def normalisation(interpolate: float | None, normalise: Normalise | None) -> str:
     """By which scores are mixed.
 

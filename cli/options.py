@@ -198,7 +198,7 @@ Precision = Annotated[
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; else the best there is.")]
 Depth = Annotated[int, typer.Option(help="Candidates per query.", min=1)]
 Limit = Annotated[int | None, typer.Option(help="Only the first so many queries.", min=1)]
-Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.", min=0, max=2**32 - 1)]
 AnalysisOption = Annotated[
     Analysis,
     typer.Option(

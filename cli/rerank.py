@@ -124,6 +124,7 @@ def rerank(
           --query-language tr --document-language en
     """
     from polyrank.rerankers.load import RerankerSpec
+    from polyrank.runs.resume import check_resumable
 
     if model is not None:
         checks.not_beside(context, "model", ("composition", *options.WITH_MODEL))
@@ -167,7 +168,7 @@ def rerank(
     retrieving = first_stages.retriever_of(retriever, first_stage)
     translating.check(translate.value, translator, memory)
     checks.writable(output, run, queries, documents)
-    checks.resumable(output, resume)
+    check_resumable(output, resume)
     texts = loading.load(
         collection, queries, documents, query_language, document_language, split,
         missing_judged.value,

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -109,13 +110,19 @@ def refuse_endless(options: Iterable[Any], params: Mapping[str, Any]) -> None:
 
 
 def check_values(params: Mapping[str, Any]) -> None:
-    """Refuse, before anything is loaded, languages, precisions and devices that there are not.
+    """Refuse, before anything is loaded, languages, precisions and devices that there are not, and
+    numbers that are none: a range without an end lets inf through, an option without one nan.
 
     Raises:
         PolyrankError: such a value.
     """
     from polyrank.languages.tags import normalise
 
+    for name, value in params.items():
+        for one in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(one, float) and not isfinite(one):
+                option = name.replace("_", "-")
+                raise UsageError(f"--{option} is {one}; give a finite number")
     for name in LANGUAGES:
         if isinstance(params.get(name), str) and params[name]:
             normalise(params[name])

@@ -73,41 +73,57 @@ def candidates(
     limit: options.Limit = None,
     seed: Seed = 0,
     device: Device = None,
+    resume: options.Resume = False,
 ) -> None:
     """Make candidate summaries: an article is split into units, plans choose among them.
 
     Each plan gives a candidate: its units in the order of the article, or with --abstractor what a
     model writes of the article with the plan's units between <e> and </e>. Without --plan-model
     plans are the most central units, which needs no training (LexRank over the base's vectors).
+    Each article is written when it is done, so a long run that is stopped goes on with --resume.
 
     \b
     Example:
       polyrank summaries candidates --collection ntrex --language en --limit 5 --plans 4 \\
           --plan-units 1 --output candidates.jsonl
     """
-    from polyrank.collections.files import writing
     from polyrank.installed import require
     from polyrank.notes import Notebook
-    from polyrank.summaries.candidates import row_of
     from polyrank.summaries.making import Making
+    from polyrank.summaries.row_stream import check_output, stream_rows
 
     require("summaries", "splitting texts into units")
     if abstractor is None:
         _refuse(context, WITH_ABSTRACTOR, "--abstractor")
     if search is Search.beam:
-        _refuse(context, ("temperature",), "--search sample")
+        _refuse(context, ("temperature", "seed"), "--search sample")
+    check_output(output, resume)
     asked = options.articles(documents, collection, language, limit)
-    planner, fineness = _planner(context, plan_model, base, plan_units, units, device)
+    planner, fineness, weights = _planner(context, plan_model, base, plan_units, units, device)
     writer = _writer(abstractor, per_plan, beams, length_penalty, tokens, device)
     making = Making(planner, writer, fineness, plans, search is Search.sample, temperature, seed)
-    notebook, made, texts = Notebook(), 0, 0
-    with writing(output) as file:
-        for found in making(track(asked, "summarising"), notebook):
-            file.write(row_of(found))
-            made, texts = made + 1, texts + len(found.candidates)
+    notebook = Notebook()
+    settings = {
+        "plan weights": weights,
+        "units": fineness,
+        "plan-units": planner.longest,
+        "plans": plans,
+        "search": search.value,
+        "temperature": temperature,
+        "seed": seed,
+        "abstractor": writer and writer.weights,
+        "per-plan": per_plan,
+        "beams": beams,
+        "tokens": tokens,
+        "length-penalty": length_penalty,
+        "device": device,
+    }
+    made = stream_rows(
+        asked, lambda them: making(track(them, "summarising"), notebook), output, settings, resume
+    )
     for noted in (notebook, planner.notebook, *([writer.notebook] if writer else [])):
         report(noted)
-    note(f"{texts:,} candidates of {made:,} articles")
+    note(f"{made.candidates:,} candidates of {made.articles:,} articles{options.earlier(made)}")
 
 
 def _refuse(context: typer.Context, names: tuple[str, ...], needed: str) -> None:
@@ -123,9 +139,10 @@ def _planner(
     longest: int | None,
     units: Units,
     device: str | None,
-) -> tuple[Planner, str]:
-    """What proposes plans, and of which units."""
+) -> tuple[Planner, str, str]:
+    """What proposes plans, of which units, and a hash of its weights."""
     if folder is not None:
+        from polyrank.summaries.plan_folder import read_plan_card
         from polyrank.summaries.planner import TrainedPlanner
 
         planner, fineness = TrainedPlanner.load(folder, base, longest, device)
@@ -134,11 +151,13 @@ def _planner(
                 f"--units {units.value}, but the model in {folder} was trained on units of the "
                 f"kind '{fineness}'; leave --units out"
             )
-        return planner, fineness
+        card = read_plan_card(folder)
+        return planner, fineness, f"{card.sha256[:12]} over {card.base_fingerprint}"
     from polyrank.base import load_base
     from polyrank.summaries.central import Central
 
-    return Central(load_base(base or DEFAULT_BASE), longest or 3, device), units.value
+    loaded = load_base(base or DEFAULT_BASE)
+    return Central(loaded, longest or 3, device), units.value, str(loaded.fingerprint)
 
 
 def _writer(

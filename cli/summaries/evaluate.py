@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from polyrank.progress import say, track
 
 from ..options import AsJson
+from ..rerankers import report
 from . import options
 
 if TYPE_CHECKING:
@@ -28,11 +29,15 @@ def evaluate(file: options.CandidatesFile, as_json: AsJson = False) -> None:
       polyrank summaries evaluate candidates.jsonl
     """
     from polyrank.installed import require
-    from polyrank.summaries.candidates import read_candidates
+    from polyrank.notes import Notebook
+    from polyrank.summaries.candidates import read_candidates, with_languages
     from polyrank.summaries.report import report_of
 
     require("summaries", "ROUGE")
-    found = report_of(track(read_candidates(file, referenced=True), "measuring"))
+    notebook = Notebook()
+    sets = track(read_candidates(file, referenced=True), "measuring")
+    found = report_of(with_languages(sets, notebook))
+    report(notebook)
     if as_json:
         print(json.dumps(found.to_dict(), ensure_ascii=False, indent=2))
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +15,7 @@ from ..choices import Choice
 
 if TYPE_CHECKING:
     from polyrank.summaries.articles import Article
+    from polyrank.summaries.row_stream import Streamed
 
 
 class Units(Choice, names=("clause", "sentence")):
@@ -39,6 +40,7 @@ UnitsOption = Annotated[Units, typer.Option("--units", help="What a plan chooses
 CandidatesFile = Annotated[
     Path, typer.Argument(metavar="CANDIDATES", help="A file of 'summaries candidates'.")
 ]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on after an interrupted run.")]
 Rows = Annotated[Path, typer.Option(help="JSON lines; '-' is standard output.")]
 Limit = Annotated[int | None, typer.Option(help="Only the first so many articles.", min=1)]
 Asked = Annotated[
@@ -57,8 +59,8 @@ LengthPenalty = Annotated[
 
 def articles(
     documents: Path | None, collection: str | None, language: str | None, limit: int | None
-) -> Iterator[Article]:
-    """What is summarised.
+) -> Callable[[], Iterator[Article]]:
+    """What is summarised: gives the same articles whenever it is called.
 
     Raises:
         UsageError: neither or both, or a collection without a language.
@@ -70,7 +72,13 @@ def articles(
         raise UsageError("give --documents or --collection")
     tag = normalise(language) if language else None
     if documents is not None:
-        return islice(read_articles(documents, tag), limit)
+        return lambda: islice(read_articles(documents, tag), limit)
     if tag is None:
         raise UsageError("--collection needs --language, which its texts are read in")
-    return articles_of(str(collection), tag, limit)
+    held = tuple(articles_of(str(collection), tag, limit))
+    return lambda: iter(held)
+
+
+def earlier(made: Streamed) -> str:
+    """What an earlier run had left, as the end of a sentence."""
+    return f"; {made.resumed:,} of these articles were already there" if made.resumed else ""

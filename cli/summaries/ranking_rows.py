@@ -31,15 +31,15 @@ def ranking_rows(
     from polyrank.collections.files import writing
     from polyrank.installed import require
     from polyrank.notes import Notebook
-    from polyrank.summaries.candidates import read_candidates
+    from polyrank.summaries.candidates import read_candidates, with_languages
     from polyrank.summaries.ranking_rows import ranking_rows as rows_of
 
     require("summaries", "ROUGE")
     notebook, count = Notebook(), 0
     sets = track(read_candidates(file, referenced=True), "measuring")
     with writing(output) as rows:
-        for line in rows_of(sets, notebook, question_units):
+        for line in rows_of(with_languages(sets, notebook), notebook, question_units):
             rows.write(line)
             count += 1
-    report(notebook.notes)
+    report(notebook)
     note(f"{count:,} rows")

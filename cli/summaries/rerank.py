@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +17,7 @@ from .. import checks
 from .. import options as shared
 from ..choices import Choice
 from ..options import Fallback, Kind
-from ..rerankers import module_options, report
+from ..rerankers import module_options, report, settings_of
 from . import options
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
     from polyrank.summaries.candidates import CandidateSet
 
 OF_RERANKERS = ("model", "base", "ranking", "kind", "ranking-kind", "routing", "fallback",
-                "max-length", "precision", "question-units")  # fmt: skip
+                "max-length", "precision", "question-units", "seed")  # fmt: skip
 OF_LIKELIHOOD = ("seq2seq", "length-penalty")
+OF_MODELS = ("device",)
 
 
 class By(Choice, names=("plan", "abstractor", "likelihood", "reranker")):
@@ -60,13 +62,15 @@ def rerank(
     device: shared.Device = None,
     precision: shared.Precision = None,
     seed: shared.Seed = 0,
+    resume: options.Resume = False,
 ) -> None:
     """Put the candidates of each article into another order, best first.
 
     A likelihood is the sum of the tokens' log-probabilities over the length to the power of
     --length-penalty, as in BRIO. A reranker is asked with the beginning of the article, and ranks
     its candidates; any model or module of 'polyrank rerank' will do, also one that was trained on
-    'summaries ranking-rows'.
+    'summaries ranking-rows'. Each article is written when it is done, so a long run that is stopped
+    goes on with --resume.
 
     \b
     Example:
@@ -74,54 +78,69 @@ def rerank(
           --plan-units 1 --output candidates.jsonl
       polyrank summaries rerank candidates.jsonl --output reranked.jsonl
     """
-    from polyrank.collections.files import writing
     from polyrank.rerankers.load import RerankerSpec
-    from polyrank.summaries.candidates import read_candidates, row_of
+    from polyrank.summaries.candidates import read_candidates
+    from polyrank.summaries.row_stream import check_output, stream_rows
 
     _check(context, by, seq2seq)
+    check_output(output, resume)
     own = by.value if by in (By.plan, By.abstractor) else None
-    sets = track(read_candidates(file, scored=own), "reranking")
-    noted: Any = None
     if own is not None:
-        ordered: Iterator[CandidateSet] = (found.reordered(own) for found in sets)
+        ordering = Ordering(lambda sets: (found.reordered(by.value) for found in sets), {}, None)
     elif seq2seq is not None:
-        ordered, noted = _by_likelihood(sets, seq2seq, length_penalty, device)
+        ordering = _by_likelihood(seq2seq, length_penalty, device)
     else:
         modules = module_options(base, ranking, kind, ranking_kind, routing, fallback)
         spec = RerankerSpec(
             model=model, **modules, max_length=max_length, device=device, precision=precision,
             seed=seed,
         )  # fmt: skip
-        ordered, noted = _by_reranker(sets, spec, question_units)
-    count = 0
-    with writing(output) as rows:
-        for found in ordered:
-            rows.write(row_of(found))
-            count += 1
-    report(noted)
-    note(f"the candidates of {count:,} articles are in the order of their {by.value}")
+        ordering = _by_reranker(spec, question_units)
+    made = stream_rows(
+        lambda: read_candidates(file, scored=own),
+        lambda sets: ordering.order(track(sets, "reranking")),
+        output,
+        {"by": by.value, **ordering.settings},
+        resume,
+    )
+    report(ordering.noted)
+    note(
+        f"the candidates of {made.articles:,} articles are in the order of their {by.value}"
+        f"{options.earlier(made)}"
+    )
 
 
-def _by_likelihood(
-    sets: Iterator[CandidateSet], model: str, alpha: float, device: str | None
-) -> tuple[Iterator[CandidateSet], Any]:
-    """The sets in order, and what has notes."""
+@dataclass(frozen=True)
+class Ordering:
+    """Puts candidates into an order.
+
+    Attributes:
+        order: gives sets in their order anew, one by one.
+        settings: what it depends on.
+        noted: what has notes.
+    """
+
+    order: Callable[[Iterator[CandidateSet]], Iterator[CandidateSet]]
+    settings: dict[str, Any]
+    noted: Any
+
+
+def _by_likelihood(model: str, alpha: float, device: str | None) -> Ordering:
     from polyrank.summaries.likelihood import Likelihood
     from polyrank.summaries.reranking import by_likelihood
 
     likelihood = Likelihood(model, alpha, device)
-    return by_likelihood(sets, likelihood), likelihood.notebook
+    settings = {"seq2seq": likelihood.weights, "length-penalty": alpha, "device": device}
+    return Ordering(lambda sets: by_likelihood(sets, likelihood), settings, likelihood.notebook)
 
 
-def _by_reranker(
-    sets: Iterator[CandidateSet], spec: RerankerSpec, asked: int
-) -> tuple[Iterator[CandidateSet], Any]:
-    """The sets in order, and what has notes."""
-    from polyrank.rerankers.load import load_reranker
+def _by_reranker(spec: RerankerSpec, asked: int) -> Ordering:
+    from polyrank.rerankers.load import load_reranker, with_settled
     from polyrank.summaries.reranking import by_reranker
 
     reranker = load_reranker(spec)
-    return by_reranker(sets, reranker, asked), reranker
+    settings = {"question-units": asked, **settings_of(with_settled(spec, reranker), reranker)}
+    return Ordering(lambda sets: by_reranker(sets, reranker, asked), settings, reranker)
 
 
 def _check(context: typer.Context, by: By, seq2seq: str | None) -> None:
@@ -129,6 +148,7 @@ def _check(context: typer.Context, by: By, seq2seq: str | None) -> None:
     idle = [
         *(OF_RERANKERS if by is not By.reranker else ()),
         *(OF_LIKELIHOOD if by is not By.likelihood else ()),
+        *(OF_MODELS if by in (By.plan, By.abstractor) else ()),
     ]
     given = [f"--{name}" for name in idle if checks.is_given(context, name)]
     if given:

@@ -56,7 +56,7 @@ def train_plan(
     require("summaries", "splitting texts into units, and ROUGE")
     not_there(output, resume)
     card = train_plan_model(
-        list(options.articles(documents, collection, language, limit)),
+        list(options.articles(documents, collection, language, limit)()),
         output,
         base,
         units.value,

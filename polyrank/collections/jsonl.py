@@ -43,7 +43,7 @@ def iter_documents(path: str | Path, language: str | None = None) -> Iterator[Do
     default = normalise(language) if language else None
     for number, row in _rows(path):
         yield Document(
-            id=_id(row, path, number),
+            id=identity_of(row, path, number),
             text=_text(row, TEXT, path, number),
             title=_optional(row, "title", path, number) or "",
             language=_language(row, path, number) or default,
@@ -64,7 +64,9 @@ def iter_queries(path: str | Path, language: str | None = None) -> Iterator[Quer
         else:
             text = _text(row, (*TEXT, "query"), path, number)
         date = checked_date(row["date"], path, number) if row.get("date") is not None else None
-        yield Query(_id(row, path, number), text, _language(row, path, number) or default, date)
+        yield Query(
+            identity_of(row, path, number), text, _language(row, path, number) or default, date
+        )
 
 
 def _rows(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -74,7 +76,7 @@ def _rows(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
         if number == 1 and not line.lstrip().startswith(("{", "[")):
             raise DataError(path, number, f"not JSON; {FORMS}")
         row = json_object(line, path, number)
-        identity = _id(row, path, number)
+        identity = identity_of(row, path, number)
         if first.setdefault(identity, number) != number:
             reason = f"the id {identity!r} is already on line {first[identity]}"
             raise DataError(path, number, reason)
@@ -120,7 +122,12 @@ def _first(row: dict[str, Any], names: tuple[str, ...], path: str | Path, number
     raise DataError(path, number, f"no field {' or '.join(map(repr, names))}; it has {found}")
 
 
-def _id(row: dict[str, Any], path: str | Path, number: int) -> str:
+def identity_of(row: dict[str, Any], path: str | Path, number: int) -> str:
+    """The id of a row, in one of the fields `ID`; an integer becomes text.
+
+    Raises:
+        DataError: none, or one that is empty or neither text nor an integer.
+    """
     value = _first(row, ID, path, number)
     if value == "":
         raise DataError(path, number, "the id '' is empty")
@@ -165,7 +172,7 @@ def parse_scored(line: str, path: str | Path, number: int) -> ScoredDocument:
     """One line of a JSONL run: `{"query_id": …, "document_id": …, "score": …}`."""
     row = json_object(line, path, number)
     query_id, document_id = (
-        _id({"id": _first(row, (name,), path, number)}, path, number)
+        identity_of({"id": _first(row, (name,), path, number)}, path, number)
         for name in ("query_id", "document_id")
     )
     score = _first(row, ("score",), path, number)
@@ -197,5 +204,5 @@ def finite(value: Any, path: str | Path, number: int) -> float:
     except OverflowError:  # an integer of hundreds of digits
         score = math.inf
     if not math.isfinite(score):
-        raise DataError(path, number, f"the score {value!r} is not finite")
+        raise DataError(path, number, f"the score {value!r:.60} is not finite")
     return score

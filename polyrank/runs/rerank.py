@@ -27,7 +27,15 @@ from polyrank.progress import bar
 from polyrank.rerankers.base import Ranking, Request, Reranker, Scorer, as_reranker
 from polyrank.rerankers.interpolated import Interpolated
 from polyrank.runs.candidates import Missing, Survey, rankings_of, streamed_requests, survey_of
-from polyrank.runs.resume import Job, check_resume, check_start, collection_hash, read_done, sidecar
+from polyrank.runs.resume import (
+    Job,
+    check_resumable,
+    check_resume,
+    check_start,
+    collection_hash,
+    read_done,
+    sidecar,
+)
 
 
 @dataclass(frozen=True)
@@ -103,8 +111,7 @@ def rerank_stream(
         Interrupted: on Ctrl-C, with how to go on.
     """
     layout = line_format(output, as_json)
-    if str(output).endswith(".gz"):
-        raise UsageError(f"{output}: a compressed run cannot be resumed; write it without .gz")
+    check_resumable(Path(output), resume)
     if isinstance(run, str | Path):
         refuse_over(output, run)
         if Path(run).exists() and not Path(run).is_file():  # a pipe, which is read once
@@ -121,8 +128,6 @@ def rerank_stream(
     requests = (request for request in found if request.documents)
     form = _Form(layout, tag)
     if str(output) == "-":
-        if resume:
-            raise UsageError("--resume needs an --output file; standard output cannot be continued")
         with bar("reranking", survey.queries, progress) as drawn:
             written = form.write(reranker.rank_all(requests), sys.stdout, drawn.advance)
         return _summary(survey, written, 0, 0)

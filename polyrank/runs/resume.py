@@ -124,8 +124,8 @@ class Job:
     """What the bytes of an output depend on."""
 
     settings: Mapping[str, Any]
-    candidates: str  # hash
-    collection: str  # hash
+    candidates: str = ""  # hash; '' where there is no first stage
+    collection: str = ""  # hash; '' where what is read stands in the settings
 
     def as_dict(self) -> dict[str, Any]:
         # Through JSON and back, so that what was written and what is asked compare as equals.
@@ -168,6 +168,18 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def check_resumable(output: Path, resume: bool) -> None:
+    """Refuse, before the work, an output that could not be gone on with.
+
+    Raises:
+        UsageError: --resume without a file, or a compressed one.
+    """
+    if resume and str(output) == "-":
+        raise UsageError("--resume needs an --output file; standard output cannot be continued")
+    if output.suffix == ".gz":
+        raise UsageError(f"{output}: a compressed file cannot be resumed; write it without .gz")
+
+
 def check_start(output: Path) -> None:
     """Refuse to overwrite unfinished work.
 
@@ -176,7 +188,7 @@ def check_start(output: Path) -> None:
     """
     if sidecar(output).exists():
         raise UsageError(
-            f"{output} is the unfinished output of an earlier rerank.\n"
+            f"{output} is the unfinished output of an earlier run.\n"
             f"Continue it with --resume, or start anew after:  rm {output} {sidecar(output)}"
         )
 
@@ -192,7 +204,7 @@ def check_resume(output: Path, job: Job) -> None:
     if not sidecar(output).exists():
         raise UsageError(
             f"{output} is there without {sidecar(output).name}: it is finished, or was not written "
-            "by 'polyrank rerank'.\nLeave out --resume to write it anew, or name another --output."
+            "by this command.\nLeave out --resume to write it anew, or name another --output."
         )
     try:
         before = json.loads(sidecar(output).read_text())

@@ -71,17 +71,19 @@ class Abstractor:
         self.per_plan, self.beams = per_plan, max(per_plan, beams or per_plan)
         self._reader = Likelihood(model, alpha, device)
         self.model, self.tokenizer = self._reader.model, self._reader.tokenizer
-        self.notebook = self._reader.notebook
+        self.notebook, self.weights = self._reader.notebook, self._reader.weights
         self.tokens = min(tokens, positions(self.model) - 1)
 
     def __call__(
         self, text: str, units: Sequence[Span], plans: Sequence[Plan]
     ) -> list[list[Written]]:
         """The summaries of each plan, as the search orders them."""
+        sources = [marked(text, units, plan) for plan in plans]
+        # an article counts once, however many plans it is marked with
+        self._reader.note_cut("articles", int(any(self._reader.cut(sources))))
         found: list[list[Written]] = []
         for first in range(0, len(plans), BATCH):
-            sources = [marked(text, units, plan) for plan in plans[first : first + BATCH]]
-            found += self._batch(sources)
+            found += self._batch(sources[first : first + BATCH])
         return found
 
     @torch.inference_mode()

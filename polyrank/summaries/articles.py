@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from polyrank.collections.jsonl import ID, LANGUAGE, TEXT, iter_objects
+from polyrank.collections.jsonl import LANGUAGE, TEXT, identity_of, iter_objects
 from polyrank.errors import DataError, LanguageError, UsageError
 from polyrank.languages import tags
+from polyrank.notes import Notebook
 
 REFERENCE = ("reference", "summary", "highlights")
+LOOKED_AT = 20_000  # characters of a text that its language is identified by
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +30,19 @@ class Article:
 
 def read_articles(path: str | Path, language: str | None = None) -> Iterator[Article]:
     """Articles of a JSONL file: `_id`, `text`, and perhaps `reference` (or `summary`, or
-    `highlights`) and `language`.
+    `highlights`) and `language`. Of fields that mean the same, the first that is not empty counts.
 
     Args:
         language: of rows that do not name their own.
 
     Raises:
-        DataError: a line that is not such an object, without text, or with an id that an earlier
-            line has.
+        DataError: a line that is not such an object, without text or id, or with an id that an
+            earlier line has.
     """
     lines: dict[str, int] = {}
     for number, row in iter_objects(path):
         try:
-            article = _article(row, language)
+            article = _article(row, path, number, language)
         except (ValueError, LanguageError) as error:
             raise DataError(path, number, str(error)) from None
         if lines.setdefault(article.id, number) != number:
@@ -72,28 +75,44 @@ def articles_of(name: str, language: str, limit: int | None = None) -> Iterator[
         yield Article(query.id, document.full_text, document.language, query.text)
 
 
-def _article(row: dict[str, object], language: str | None) -> Article:
-    identity = _text(row, ID)
-    text = _text(row, TEXT)
-    if not text.strip():
-        raise ValueError("the text is empty")
-    named = _text(row, LANGUAGE, "") or language
-    return Article(
-        identity, text, tags.normalise(named) if named else None, _text(row, REFERENCE, "")
-    )
+def identified(article: Article, notebook: Notebook) -> Article:
+    """The article with a language: its own, or the one identified.
+
+    Args:
+        notebook: gets what was identified; without any language, rules of English split sentences,
+            and ROUGE compares words as they are.
+    """
+    if article.language is not None:
+        return article
+    ((language, _),) = tags.identify([article.text[:LOOKED_AT]])
+    if language is None:
+        notebook.add(
+            "unidentified",
+            "no language could be identified: sentences are split as in English; name the language",
+        )
+        return article
+    notebook.add("identified", f"language identified as '{language}'")
+    return replace(article, language=language)
 
 
-def _text(row: dict[str, object], names: tuple[str, ...], default: str | None = None) -> str:
-    """The first of these fields; ValueError for a value that is no text, or for none at all."""
+def _article(row: dict[str, Any], path: str | Path, line: int, language: str | None) -> Article:
+    identity, text = identity_of(row, path, line), _text(row, TEXT)
+    if not text:
+        named = any(row.get(name) is not None for name in TEXT)
+        has = ", ".join(sorted(row)) or "nothing"
+        fields = " or ".join(map(repr, TEXT))
+        raise ValueError("the text is empty" if named else f"no field {fields}; it has {has}")
+    tag = _text(row, LANGUAGE) or language
+    return Article(identity, text, tags.normalise(tag) if tag else None, _text(row, REFERENCE))
+
+
+def _text(row: dict[str, Any], names: tuple[str, ...]) -> str:
+    """The first of these fields that holds something, '' for none; ValueError for a value that is
+    no text."""
     for name in names:
         value = row.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and names is ID:
-            value = str(value)
-        if value is not None:
-            if not isinstance(value, str):
-                raise ValueError(f"the field '{name}' is {value!r:.60}, not a text")
+        if value is not None and not isinstance(value, str):
+            raise ValueError(f"the field '{name}' is {value!r:.60}, not a text")
+        if value is not None and value.strip():
             return value
-    if default is None:
-        has = ", ".join(sorted(row)) or "nothing"
-        raise ValueError(f"no field {' or '.join(map(repr, names))}; it has {has}")
-    return default
+    return ""

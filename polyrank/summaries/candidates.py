@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from polyrank.collections.files import lacking
-from polyrank.collections.jsonl import iter_objects
-from polyrank.errors import DataError
-from polyrank.summaries.articles import Article
+from polyrank.collections.jsonl import finite, identity_of, iter_objects
+from polyrank.errors import DataError, LanguageError
+from polyrank.languages.tags import normalise
+from polyrank.notes import Notebook
+from polyrank.summaries.articles import Article, identified
 from polyrank.summaries.oracle import Plan
 from polyrank.summaries.units import Span, texts_of
 
@@ -44,6 +45,11 @@ class CandidateSet:
     units: tuple[Span, ...]
     candidates: tuple[Candidate, ...]
     by: str = ""
+
+    @property
+    def id(self) -> str:
+        """Of the article."""
+        return self.article.id
 
     @property
     def unit_texts(self) -> list[str]:
@@ -100,50 +106,66 @@ def read_candidates(
         scored: a score that each candidate must have; None for any.
 
     Raises:
-        DataError: a line that is not such a row, or lacks the reference or the score.
+        DataError: a line that is not such a row, lacks the reference or the score, or has an id
+            that an earlier line has.
     """
+    lines: dict[str, int] = {}
     for number, row in iter_objects(path):
         try:
-            found = _candidates(row)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            found = _candidates(row, path, number)
+        except (KeyError, TypeError, ValueError, AttributeError, LanguageError) as error:
             reason = (
                 f"not a row of candidates ({lacking(error)}); write them with: "
                 "polyrank summaries candidates"
             )
             raise DataError(path, number, reason) from None
         if referenced and not found.article.reference.strip():
-            raise DataError(
-                path, number, f"'{found.article.id}' has no reference summary to compare with"
-            )
+            raise DataError(path, number, f"'{found.id}' has no reference summary to compare with")
         if scored is not None and any(scored not in one.scores for one in found.candidates):
             has = ", ".join(found.candidates[0].scores) or "none"
             raise DataError(path, number, f"candidates have no score '{scored}', but {has}")
+        if lines.setdefault(found.id, number) != number:
+            raise DataError(
+                path, number, f"the id {found.id!r} is already on line {lines[found.id]}"
+            )
         yield found
 
 
-def _candidates(row: Mapping[str, Any]) -> CandidateSet:
-    text, reference, language = row["text"], row.get("reference") or "", row.get("language")
+def with_languages(sets: Iterable[CandidateSet], notebook: Notebook) -> Iterator[CandidateSet]:
+    """The same, each with the language that ROUGE tokenises by; see `identified`."""
+    for found in sets:
+        yield replace(found, article=identified(found.article, notebook))
+
+
+def _candidates(row: dict[str, Any], path: str | Path, line: int) -> CandidateSet:
+    text, reference, language = row["text"], row.get("reference") or "", row.get("language") or None
     if not isinstance(text, str) or not isinstance(reference, str):
         raise ValueError("'text' or 'reference' is not a text")
     if language is not None and not isinstance(language, str):
-        raise ValueError(f"'language' is {language!r}")
-    units = tuple((int(start), int(end)) for start, end in row["units"])
-    if not all(0 <= start < end <= len(text) for start, end in units):
-        raise ValueError("'units' are not within the text")
-    made = tuple(_candidate(one, len(units)) for one in row["candidates"])
+        raise ValueError(f"'language' is {language!r:.60}")
+    units = tuple((_integer(start), _integer(end)) for start, end in row["units"])
+    if not units or not all(0 <= start < end <= len(text) for start, end in units):
+        raise ValueError("'units' are not within the text" if units else "there are no 'units'")
+    made = tuple(_candidate(one, len(units), path, line) for one in row["candidates"])
     if len({one.number for one in made}) != len(made) or not made:
         raise ValueError("no candidates, or two of one number")
-    article = Article(str(row["_id"]), text, language, reference)
+    identity = identity_of(row, path, line)
+    article = Article(identity, text, normalise(language) if language else None, reference)
     return CandidateSet(article, units, made, str(row.get("by") or ""))
 
 
-def _candidate(row: Mapping[str, Any], units: int) -> Candidate:
-    plan = tuple(int(unit) for unit in row["plan"])
+def _candidate(row: Mapping[str, Any], units: int, path: str | Path, line: int) -> Candidate:
+    plan = tuple(_integer(unit) for unit in row["plan"])
     if not all(0 <= unit < units for unit in plan):
-        raise ValueError(f"the plan {list(plan)} names units that there are not")
+        raise ValueError(f"the plan {list(plan)!r:.60} names units that there are not")
     if not isinstance(row["text"], str):
         raise ValueError("a candidate's text is not a text")
-    scores = {str(name): float(score) for name, score in row["scores"].items()}
-    if not all(map(isfinite, scores.values())):
-        raise ValueError("a score is not finite")
-    return Candidate(int(row["number"]), plan, row["text"], scores)
+    scores = {str(name): finite(score, path, line) for name, score in row["scores"].items()}
+    return Candidate(_integer(row["number"]), plan, row["text"], scores)
+
+
+def _integer(value: Any) -> int:
+    """The value; ValueError for 1.7, true or "1", which int() would take."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"{value!r:.60} is not a whole number")
+    return value

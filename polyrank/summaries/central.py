@@ -50,6 +50,8 @@ def centrality(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
 class Central:
     """Proposes plans of `longest` units; a plan is as likely as its units are central.
 
+    A unit longer than what the base reads is cut, and counted in the notebook.
+
     Args:
         base: whose pooled vectors say how similar units are.
         longest: units of a plan; all of an article that has fewer.
@@ -63,9 +65,11 @@ class Central:
         if longest < 1:
             raise UsageError(f"a plan of {longest} units says nothing; give 1 or more")
         from polyrank.encoders.plain import PlainEncoder
+        from polyrank.encoders.tokens import position_limit
 
         self.base, self.longest = base, longest
         self.notebook = Notebook()
+        self.limit = min(base.card.reads, position_limit(base.model.config))
         self._encoder = PlainEncoder(base, device)
 
     def steps(self, article: Article, units: tuple[Span, ...]) -> Steps:
@@ -73,7 +77,12 @@ class Central:
 
         prefix = self.base.card.passage_prefix
         texts = [prefix + text for text in texts_of(article.text, units)]
-        vectors = encode(self.base, texts, max_length=self.base.card.reads, encoder=self._encoder)
+        rows = self.base.tokenizer(texts, verbose=False)["input_ids"]
+        self.notebook.add(
+            "cut", f"units cut to the {self.limit} tokens that {self.base.name} reads",
+            sum(len(row) > self.limit for row in rows),
+        )  # fmt: skip
+        vectors = encode(self.base, texts, max_length=self.limit, encoder=self._encoder)
         return by_centrality(centrality(vectors), self.longest)
 
 

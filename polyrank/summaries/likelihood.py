@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from polyrank.base import device_of
 from polyrank.base.seq2seq import load_seq2seq, reads
 from polyrank.errors import UsageError
 from polyrank.notes import Notebook
+from polyrank.rerankers.identity import weights_of
 
 BATCH = 8
 READS = 1024  # tokens of a source at most
@@ -55,6 +57,8 @@ def scores_of(model: Any, inputs: dict[str, Tensor], labels: Tensor, alpha: floa
 class Likelihood:
     """Scores summaries of any origin by a model that reads the article.
 
+    `weights` tells whether a model is the same.
+
     Args:
         model: a folder or Hub id of a sequence-to-sequence model.
         alpha: see `length_normalised`.
@@ -62,23 +66,27 @@ class Likelihood:
 
     Raises:
         ModuleError: a model that cannot be read.
+        UsageError: an alpha that is negative or not finite.
     """
 
     def __init__(self, model: str, alpha: float = 1.0, device: str | None = None) -> None:
-        if alpha < 0:
-            raise UsageError(f"--length-penalty is {alpha}; give 0 or more")
+        if not 0 <= alpha < inf:
+            raise UsageError(f"--length-penalty is {alpha}; give a finite number, 0 or more")
         self.name, self.alpha = model, alpha
         self.model, self.tokenizer = load_seq2seq(model, "summariser", ADVICE)
         self.model = self.model.to(device_of(device)).eval()
+        self.weights = weights_of(model, self.model)
         self.reads = reads(self.model, self.tokenizer, READS)
         self.notebook = Notebook()
 
     def __call__(self, article: str, summaries: Sequence[str]) -> list[float]:
-        """A score for each summary, higher is better."""
+        """A score for each summary, higher is better; what is cut is counted."""
+        self.note_cut("articles", int(any(self.cut([article]))))
         found: list[float] = []
         for first in range(0, len(summaries), BATCH):
             some = list(summaries[first : first + BATCH])
             inputs = self.inputs([article] * len(some))
+            self.note_cut("summaries", sum(self.cut(some, "text_target")))
             labels = self.tokenizer(
                 text_target=some,
                 padding=True,
@@ -90,13 +98,22 @@ class Likelihood:
             found += scores_of(self.model, inputs, ids.to(self.model.device), self.alpha)
         return found
 
+    def cut(self, texts: Sequence[str], side: str = "text") -> list[bool]:
+        """Which texts are longer than what the model reads.
+
+        Args:
+            side: 'text' of sources, 'text_target' of summaries.
+        """
+        rows = self.tokenizer(**{side: list(texts)}, verbose=False)["input_ids"]
+        return [len(row) > self.reads for row in rows]
+
+    def note_cut(self, what: str, times: int) -> None:
+        """Count articles or summaries that were cut."""
+        text = f"{what} cut to the {self.reads} tokens that {self.name} reads"
+        self.notebook.add("cut", text, times)
+
     def inputs(self, sources: list[str]) -> dict[str, Tensor]:
-        """Ids and mask of sources, cut to what the model reads; what was cut is counted."""
-        rows = self.tokenizer(sources, verbose=False)["input_ids"]
-        self.notebook.add(
-            "cut", f"articles cut to the {self.reads} tokens that {self.name} reads",
-            sum(len(row) > self.reads for row in rows),
-        )  # fmt: skip
+        """Ids and mask of sources, cut to what the model reads."""
         encoded = self.tokenizer(
             sources, padding=True, truncation=True, max_length=self.reads, return_tensors="pt"
         )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from zlib import crc32
 
+from polyrank.errors import UsageError
 from polyrank.notes import Notebook
 from polyrank.summaries.abstractor import Abstractor
-from polyrank.summaries.articles import Article
+from polyrank.summaries.articles import Article, identified
 from polyrank.summaries.candidates import ABSTRACTOR, PLAN, Candidate, CandidateSet
 from polyrank.summaries.search import Planned, Planner, Steps, beam, sample
 from polyrank.summaries.units import Span, extract, units_of
@@ -25,6 +27,9 @@ class Making:
         plans: different plans of an article.
         sampled: whether plans are drawn, or found by a beam.
         temperature, seed: of drawing.
+
+    Raises:
+        UsageError: a temperature or a seed that nothing can be drawn with.
     """
 
     planner: Planner
@@ -35,18 +40,31 @@ class Making:
     temperature: float = 1.0
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < inf or self.seed < 0:
+            raise UsageError(
+                f"temperature {self.temperature} and seed {self.seed}: give a finite temperature "
+                "above 0, and a seed of 0 or more"
+            )
+
     def __call__(self, articles: Iterable[Article], notebook: Notebook) -> Iterator[CandidateSet]:
-        """The candidates of each article, in order; an article without units is left out.
+        """The candidates of each article, in order; an article without units, or of which nothing
+        was written, is left out.
 
         Args:
-            notebook: gets what was left out.
+            notebook: gets what was left out, and languages that were identified.
         """
-        for article in articles:
+        for one in articles:
+            article = identified(one, notebook)
             units = units_of(article.text, article.language, self.fineness)
             if not units:
                 notebook.add("empty", "articles without a word are left out")
                 continue
-            yield self._set(article, units, notebook)
+            found = self._set(article, units, notebook)
+            if found.candidates:
+                yield found
+            else:
+                notebook.add("other", "articles of which nothing was written are left out")
 
     def _set(self, article: Article, units: tuple[Span, ...], notebook: Notebook) -> CandidateSet:
         planned = self._planned(self.planner.steps(article, units), article, len(units))
@@ -56,11 +74,6 @@ class Making:
                 notebook.add("other", "summaries that are empty or another's text are left out")
                 continue
             made[text] = Candidate(len(made), one.plan, text, {PLAN: one.score, **scores})
-        if not made:  # the abstractor wrote nothing
-            best = planned[0]
-            text = extract(article.text, units, best.plan)
-            notebook.add("other", "articles of which nothing was written keep their best plan")
-            made[text] = Candidate(0, best.plan, text, {PLAN: best.score})
         return CandidateSet(article, units, tuple(made.values()))
 
     def _planned(self, steps: Steps, article: Article, units: int) -> list[Planned]:

@@ -11,11 +11,25 @@ place.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 PLACES = 64  # from which on units share the vector of their place
+
+
+class Units(NamedTuple):
+    """Units as the model reads them, of B articles, or of one that all plans are of.
+
+    held, keys: (B, U, d), and (B, U + 1, d) with the end. live: (B, U). state: h_0, (B, d).
+    """
+
+    held: Tensor
+    keys: Tensor
+    live: Tensor
+    state: Tensor
 
 
 class PlanModel(nn.Module):
@@ -51,30 +65,51 @@ class PlanModel(nn.Module):
             (B, T + 1, U + 1), the last column for the end; −inf for what cannot come. Steps behind
             a plan's end mean nothing.
         """
-        held = self._held(vectors)  # (B, U, d)
-        weights = live.unsqueeze(-1).to(held.dtype)
-        mean = (held * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)  # (B, d)
-        state = torch.tanh(self.first(mean))
-        state = self.cell(self.begin.expand_as(state), state)
-        rows = [self._row(held, live, state, plans.new_full((len(plans),), -1))]
-        for chosen in plans.unbind(dim=1):  # (B,)
-            inputs = held[torch.arange(len(held), device=held.device), chosen.clamp(min=0)]
-            state = self.cell(inputs, state)
-            rows.append(self._row(held, live, state, chosen))
+        units = self.read(vectors, live)
+        rows = [self._row(units, state, last) for state, last in self._states(units, plans)]
         return torch.stack(rows, dim=1)
 
-    def _held(self, vectors: Tensor) -> Tensor:
+    def read(self, vectors: Tensor, live: Tensor) -> Units:
+        """What all steps over the same units share; arguments as of `forward`."""
         places = torch.arange(vectors.shape[1], device=vectors.device).clamp(max=PLACES - 1)
-        held: Tensor = self.units(self.norm(vectors)) + self.places(places)
-        return held
-
-    def _row(self, held: Tensor, live: Tensor, state: Tensor, last: Tensor) -> Tensor:
-        """One step: units after the last one, or the end; no plan ends before it began."""
+        held = self.units(self.norm(vectors)) + self.places(places)  # (B, U, d)
+        weights = live.unsqueeze(-1).to(held.dtype)
+        mean = (held * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)  # (B, d)
         ends = self.end.expand(len(held), 1, -1)
         keys = self.key(torch.cat([held, ends], dim=1))  # (B, U + 1, d)
-        logits = (keys * self.query(state).unsqueeze(1)).sum(dim=-1) / math.sqrt(self.inner)
-        number = torch.arange(held.shape[1], device=held.device)
-        open_ = live & (number > last.unsqueeze(1))  # (B, U)
+        return Units(held, keys, live, torch.tanh(self.first(mean)))
+
+    def following(self, units: Units, plans: Tensor) -> Tensor:
+        """Log-probabilities of the step after plans of one length.
+
+        Args:
+            units: of one article, or of one for each plan.
+            plans: (B, T).
+
+        Returns:
+            (B, U + 1), the last row of `forward`.
+        """
+        *_, (state, last) = self._states(units, plans)
+        return self._row(units, state, last)
+
+    def _states(self, units: Units, plans: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Before each step of plans and after the last: the state, (B, d), and the unit that was
+        chosen last, −1 for none, (B,)."""
+        count = len(plans)
+        state = self.cell(self.begin.expand(count, -1), units.state.expand(count, -1))
+        yield state, plans.new_full((count,), -1)
+        held = units.held.expand(count, -1, -1)
+        each = torch.arange(count, device=held.device)
+        for chosen in plans.unbind(dim=1):
+            state = self.cell(held[each, chosen.clamp(min=0)], state)
+            yield state, chosen
+
+    def _row(self, units: Units, state: Tensor, last: Tensor) -> Tensor:
+        """One step: units after the last one, or the end; no plan ends before it began."""
+        query = self.query(state).unsqueeze(2)  # (B, d, 1)
+        logits = (units.keys @ query).squeeze(2) / math.sqrt(self.inner)  # (B, U + 1)
+        number = torch.arange(units.held.shape[1], device=last.device)
+        open_ = units.live & (number > last.unsqueeze(1))  # (B, U)
         open_ = torch.cat([open_, (last >= 0).unsqueeze(1)], dim=1)
         return logits.float().masked_fill(~open_, float("-inf")).log_softmax(dim=-1)
 

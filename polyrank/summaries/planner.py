@@ -62,6 +62,9 @@ class TrainedPlanner:
         return by_model(self.model, self.encode(article.text, units))
 
 
+AT_ONCE = 256  # plans
+
+
 def by_model(model: PlanModel, vectors: Tensor) -> Steps:
     """What the model says of the next step.
 
@@ -69,15 +72,16 @@ def by_model(model: PlanModel, vectors: Tensor) -> Steps:
         vectors: of the units of one article, (U, H).
     """
     device = model.begin.device
-    vectors = vectors.to(device)
+    live = torch.ones(1, len(vectors), dtype=torch.bool, device=device)
+    with torch.inference_mode():
+        units = model.read(vectors.to(device).unsqueeze(0), live)
 
     @torch.inference_mode()
     def steps(plans: Sequence[Plan]) -> NDArray[np.float32]:
-        count, length = len(plans), len(plans[0])  # of a beam all are equally long
-        live = torch.ones(count, len(vectors), dtype=torch.bool, device=device)
+        count, length = len(plans), len(plans[0])  # those that are live are equally long
         begun = torch.tensor(plans, dtype=torch.int64, device=device).view(count, length)
-        rows = model(vectors.expand(count, -1, -1), live, begun)  # (B, T + 1, U + 1)
-        last: NDArray[np.float32] = rows[:, -1].cpu().numpy()
-        return last
+        rows = torch.cat([model.following(units, some) for some in begun.split(AT_ONCE)])
+        found: NDArray[np.float32] = rows.cpu().numpy()  # (B, U + 1)
+        return found
 
     return steps

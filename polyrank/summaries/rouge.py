@@ -45,7 +45,7 @@ def rouge(candidate: str, reference: str, language: str | None = None) -> Rouge:
     spaces single characters.
 
     Args:
-        language: tag of both texts; None is taken for English.
+        language: tag of both texts; None where it is not known, which is no English.
 
     Raises:
         UsageError: the library is not installed.
@@ -68,7 +68,7 @@ def _scorer(language: str | None) -> Any:
     require("summaries", "ROUGE")
     from rouge_score.rouge_scorer import RougeScorer
 
-    if (language or "en").partition("-")[0] == "en":
+    if (language or "").partition("-")[0] == "en":
         return RougeScorer(KINDS, use_stemmer=True)
     return RougeScorer(KINDS, tokenizer=_Words(language))
 

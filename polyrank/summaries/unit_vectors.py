@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,13 +15,14 @@ from polyrank.notes import Notebook
 from polyrank.summaries.units import Span
 
 AT_ONCE = 8  # windows in a batch
-SPARE = 2  # tokens: a window may have some more than its units have by themselves
+SPARE = 2  # tokens: a window may have some more than the same piece has within its text
 
 
 class UnitEncoder:
     """Runs the base over a text, in as many windows as it needs; each begins at a unit.
 
-    A unit longer than what the base reads is cut, and counted in the notebook.
+    A unit of which some tokens are not read, since it is longer than what the base reads, is
+    counted in the notebook.
 
     Args:
         base: as it is; nothing in it moves.
@@ -51,21 +53,19 @@ class UnitEncoder:
         return sums / counts.clamp(min=1).unsqueeze(1)
 
     def _windows(self, text: str, units: Sequence[Span]) -> Iterator[tuple[int, int]]:
-        """The first unit of each window, and the one after its last."""
-        pieces = [text[start:end] for start, end in units]
-        rows = self.base.tokenizer(pieces, add_special_tokens=False, verbose=False)["input_ids"]
-        lengths = [len(row) for row in rows]
-        self.notebook.add(
-            "cut", f"units cut to the {self.limit} tokens that {self.base.name} reads",
-            sum(length > self.room for length in lengths),
-        )  # fmt: skip
-        starts, held = [0], 0
-        for unit, length in enumerate(lengths):
-            if held and held + length > self.room:
-                starts.append(unit)
-                held = 0
-            held += length
-        yield from pairwise([*starts, len(units)])
+        """The first unit of each window, and the one after its last; tokens between units, which
+        belong to none, take room in their window too."""
+        tokens = self.base.tokenizer(
+            text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+        )
+        starts, ends = np.array(tokens["offset_mapping"]).reshape(-1, 2).T
+        begins = np.searchsorted(ends, [start for start, _ in units], side="right")
+        behind = np.searchsorted(starts, [end for _, end in units], side="left")
+        firsts = [0]
+        for unit in range(1, len(units)):
+            if behind[unit] - begins[firsts[-1]] > self.room:
+                firsts.append(unit)
+        yield from pairwise([*firsts, len(units)])
 
     def _states(
         self, text: str, units: Sequence[Span], windows: Sequence[tuple[int, int]]
@@ -83,11 +83,30 @@ class UnitEncoder:
             return_tensors="pt",
         )
         offsets = inputs.pop("offset_mapping")  # (B, L, 2)
-        shift = torch.tensor(begins).unsqueeze(1) - len(prefix)  # (B, 1)
-        live = (offsets[..., 1] > offsets[..., 0]) & (offsets[..., 1] > len(prefix))
-        owners = _owners(offsets[..., 1] - 1 + shift, units).masked_fill(~live, -1)
+        owners = torch.stack(
+            [self._owners(row, start, units) for row, start in zip(offsets, begins, strict=True)]
+        )
+        for encoding, start in zip(inputs.encodings, begins, strict=True):
+            self._note_cut([part.offsets for part in encoding.overflowing], start, units)
         states = self.model(**inputs.to(self.device)).last_hidden_state
         return states.float().cpu(), owners
+
+    def _owners(self, offsets: Tensor, start: int, units: Sequence[Span]) -> Tensor:
+        """The unit of each token of a window that starts at a character, −1 for those of none:
+        (L, 2) → (L,)."""
+        prefix = len(self.base.card.passage_prefix)
+        live = (offsets[:, 1] > offsets[:, 0]) & (offsets[:, 1] > prefix)
+        return _owners(offsets[:, 1] - 1 + start - prefix, units).masked_fill(~live, -1)
+
+    def _note_cut(
+        self, unread: Sequence[Sequence[Span]], start: int, units: Sequence[Span]
+    ) -> None:
+        """Count the units of a window of which tokens were not read."""
+        offsets = torch.tensor([pair for part in unread for pair in part]).view(-1, 2)
+        cut = set(self._owners(offsets, start, units).tolist()) - {-1}
+        self.notebook.add(
+            "cut", f"units cut to the {self.limit} tokens that {self.base.name} reads", len(cut)
+        )
 
 
 def _owners(places: Tensor, units: Sequence[Span]) -> Tensor:

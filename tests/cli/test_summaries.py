@@ -70,6 +70,29 @@ def test_summaries_that_a_model_writes(polyrank, articles, bart, default_zoo, tm
     assert scores == sorted(scores, reverse=True) and result.exit_code == 0
 
 
+def test_a_stopped_run_goes_on(polyrank, candidates, bart, tmp_path, monkeypatch):
+    from polyrank.summaries.likelihood import Likelihood
+
+    likely = ("summaries", "rerank", candidates, "--by", "likelihood", "--seq2seq", bart)
+    whole, path, score = polyrank(*likely).stdout, tmp_path / "out.jsonl", Likelihood.__call__
+
+    def stopping(self, article, summaries):
+        if article.startswith("Ice"):
+            raise KeyboardInterrupt
+        return score(self, article, summaries)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Likelihood, "__call__", stopping)
+        stopped = polyrank(*likely, "--output", path)
+    assert stopped.exit_code == 130 and "same command and --resume" in stopped.stderr
+    assert path.read_text() == whole.splitlines(keepends=True)[0]
+    refused = polyrank(*likely, "--output", path, "--resume", "--length-penalty", "2")
+    assert refused.exit_code == 2 and "length-penalty was 1.0 and is now 2.0" in refused.stderr
+    resumed = polyrank(*likely, "--output", path, "--resume")
+    assert resumed.exit_code == 0 and path.read_text() == whole
+    assert "2 articles are in" in resumed.stderr and "1 of these articles" in resumed.stderr
+
+
 def test_rows_for_a_ranking_module(polyrank, candidates):
     result = polyrank("summaries", "ranking-rows", candidates, "--question-units", "1")
     rows = [json.loads(line) for line in result.stdout.splitlines()]
@@ -85,6 +108,13 @@ def test_rows_for_a_ranking_module(polyrank, candidates):
         (("--documents", "absent.jsonl"), "absent.jsonl: file not found"),
         (("--documents", "absent.jsonl", "--beams", "2"), "--beams goes with --abstractor"),
         (("--documents", "absent.jsonl", "--temperature", "2"), "goes with --search sample"),
+        (("--documents", "absent.jsonl", "--seed", "2"), "--seed goes with --search sample"),
+        (("--search", "sample", "--temperature", "inf"), "--temperature is inf; give a finite"),
+        (("--search", "sample", "--temperature", "nan"), "Invalid value for '--temperature'"),
+        (("--abstractor", "m", "--length-penalty", "nan"), "Invalid value for '--length-penalty'"),
+        (("--search", "sample", "--seed", "-1"), "Invalid value for '--seed'"),
+        (("--output", "made.jsonl.gz"), "a compressed file cannot be resumed"),
+        (("--resume",), "--resume needs an --output file"),
         (("--documents", "absent.jsonl", "--plan-model", "none"), "'none' is not a plan model"),
     ],
 )
@@ -98,6 +128,12 @@ def test_what_candidates_refuses(polyrank, default_zoo, options, message):
     [
         (("--by", "likelihood"), "--by likelihood needs --seq2seq"),
         (("--by", "plan", "--model", "m"), "--model would be ignored with --by plan"),
+        (
+            ("--by", "plan", "--device", "cpu", "--seed", "1"),
+            "--seed, --device would be ignored with --by plan",
+        ),
+        (("--by", "likelihood", "--seq2seq", "m", "--seed", "1"), "--seed would be ignored"),
+        (("--by", "likelihood", "--seq2seq", "m", "--length-penalty", "inf"), "is inf"),
         (("--seq2seq", "m"), "--seq2seq would be ignored with --by reranker"),
         (("--by", "abstractor"), "candidates.jsonl:1: candidates have no score 'abstractor'"),
     ],
@@ -105,6 +141,15 @@ def test_what_candidates_refuses(polyrank, default_zoo, options, message):
 def test_what_rerank_refuses(polyrank, candidates, options, message):
     result = polyrank("summaries", "rerank", candidates, *options)
     assert result.exit_code == 2 and message in result.stderr, result.stderr
+
+
+def test_what_train_plan_refuses(polyrank, articles, tmp_path):
+    asked = ("summaries", "train-plan", "--documents", articles, "--output", tmp_path / "plan")
+    for option, value in (("--seed", "-1"), ("--seed", "9" * 30), ("--rate", "nan")):
+        result = polyrank(*asked, option, value)
+        assert result.exit_code == 2 and f"value for '{option}'" in result.stderr, result.stderr
+    result = polyrank(*asked, "--rate", "inf")
+    assert result.exit_code == 2 and "--rate is inf; give a finite number" in result.stderr
 
 
 def test_lines_that_are_wrong(polyrank, articles, candidates):

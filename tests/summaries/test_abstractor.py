@@ -43,8 +43,22 @@ def test_likelihoods_are_sums_over_tokens(bart):
         expected.append(total / len(ids) ** 0.5)
     assert likelihood(TEXT, summaries) == pytest.approx(expected, abs=1e-4)
     assert not likelihood.notebook.notes
-    likelihood("water " * 90, ["ice"])
-    assert likelihood.notebook.notes.of_kind("cut").total() == 1
+
+
+def test_what_is_cut_is_counted_once(bart):
+    """Each word is a token; the model reads 64."""
+    likelihood = Likelihood(str(bart), device="cpu")
+    fits, longer = " ".join(["water"] * 64), " ".join(["water"] * 65)
+    likelihood(fits, ["ice", fits])
+    assert not likelihood.notebook.notes
+    likelihood(longer, ["ice"] * 9 + [longer] * 2)
+    assert list(likelihood.notebook.notes.items()) == [
+        (f"articles cut to the 64 tokens that {bart} reads", 1),
+        (f"summaries cut to the 64 tokens that {bart} reads", 2),
+    ]
+    writer = Abstractor(str(bart), tokens=2, device="cpu")
+    writer("water " * 90, ((0, 5), (6, 11)), [(0,), (1,), (0, 1), (0,), (1,)])
+    assert writer.notebook.notes.total() == 1
 
 
 def test_each_plan_gives_the_beams_of_its_own_source(bart):
@@ -69,5 +83,6 @@ def test_each_plan_gives_the_beams_of_its_own_source(bart):
 def test_what_cannot_be_read(tmp_path):
     with pytest.raises(ModuleError, match="the summariser '.*no' cannot be read"):
         Abstractor(str(tmp_path / "no"))
-    with pytest.raises(UsageError, match="--length-penalty is -1"):
-        Likelihood("any", alpha=-1)
+    for alpha in (-1, float("nan"), float("inf")):
+        with pytest.raises(UsageError, match=f"--length-penalty is {alpha}"):
+            Likelihood("any", alpha=alpha)

@@ -15,11 +15,21 @@ def test_rows_of_a_file(tmp_path):
     rows = [
         {"_id": "a", "text": "Ice melts.", "summary": "Ice", "language": "eng"},
         {"id": 7, "contents": "Eis schmilzt.", "reference": None},
+        {
+            "_id": "c",
+            "text": "",
+            "contents": "Eis.",
+            "reference": " ",
+            "summary": "Eis",
+            "language": "",
+            "lang": "deu",
+        },
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert list(read_articles(path, "de")) == [
         Article("a", "Ice melts.", "en", "Ice"),
         Article("7", "Eis schmilzt.", "de", ""),
+        Article("c", "Eis.", "de", "Eis"),
     ]
 
 
@@ -28,6 +38,9 @@ def test_rows_of_a_file(tmp_path):
     [
         ("[]", "articles.jsonl:2: a JSON list"),
         ('{"_id": "b"}', "articles.jsonl:2: no field 'text' or 'contents'; it has _id"),
+        ('{"_id": "", "id": "b", "text": "x"}', "articles.jsonl:2: the id '' is empty"),
+        ('{"_id": 1.5, "text": "x"}', "articles.jsonl:2: the id 1.5 is neither text nor"),
+        ('{"_id": null, "text": "x"}', "articles.jsonl:2: the field '_id' is null"),
         ('{"_id": "b", "text": 3}', "articles.jsonl:2: the field 'text' is 3, not a text"),
         ('{"_id": "b", "text": " "}', "articles.jsonl:2: the text is empty"),
         ('{"_id": "a", "text": "x"}', "articles.jsonl:2: the id 'a' is already on line 1"),

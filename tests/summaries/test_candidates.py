@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
 
-from polyrank.errors import DataError
+from polyrank.errors import DataError, UsageError
 from polyrank.notes import Notebook
 from polyrank.rerankers.base import ListReranker, best_first
 from polyrank.summaries.abstractor import Written
 from polyrank.summaries.articles import Article
-from polyrank.summaries.candidates import Candidate, CandidateSet, read_candidates, row_of
+from polyrank.summaries.candidates import (
+    Candidate,
+    CandidateSet,
+    read_candidates,
+    row_of,
+    with_languages,
+)
 from polyrank.summaries.central import Central
 from polyrank.summaries.making import Making
 from polyrank.summaries.ranking_rows import ranking_rows
@@ -59,6 +66,13 @@ def test_extracts_of_the_most_central_units(tiny_base):
     assert notebook.notes.of_kind("empty").total() == 1
 
 
+def test_units_that_are_cut_are_counted(tiny_base):
+    central, long = Central(tiny_base, 1, "cpu"), "red " * tiny_base.card.reads
+    units = ((0, 3), (0, len(long)), (4, 7))
+    central.steps(Article("a", long, "en"), units)
+    assert central.notebook.notes.of_kind("cut").total() == 1
+
+
 def test_the_same_text_is_one_candidate(tiny_base):
     def writer(text, units, plans):
         return [
@@ -71,9 +85,42 @@ def test_the_same_text_is_one_candidate(tiny_base):
     assert [one.text for one in made.candidates] == ["same", "(2,)"]
     assert made.candidates[1].scores["abstractor"] == -2.0
     assert notebook.notes.of_kind("other").total() == 4
-    silent = Making(planner, lambda text, units, plans: [[] for _ in plans], "sentence", 3)
-    (made,) = silent([Article("a", TEXT, "en")], Notebook())
-    assert len(made.candidates) == 1 and made.candidates[0].text in TEXTS
+
+
+def test_an_article_of_which_nothing_is_written_is_left_out(tiny_base):
+    def writer(text, units, plans):
+        return [[Written("" if text == TEXT else "said", -1.0)] for _ in plans]
+
+    notebook, planner = Notebook(), Central(tiny_base, 1, "cpu")
+    articles = [Article("a", TEXT, "en"), Article("b", TEXT[15:], "en")]
+    (made,) = Making(planner, writer, "sentence", 3)(articles, notebook)
+    assert made.id == "b" and set(made.candidates[0].scores) == {"plan", "abstractor"}
+    assert notebook.notes["articles of which nothing was written are left out"] == 1
+
+
+def test_a_language_that_is_not_named_is_identified(tiny_base):
+    """A Russian headline is a word of its article; as English it would have none."""
+    text = "Вчера вечером в городе прошёл сильный дождь. Сегодня солнечно и довольно тепло."
+    notebook = Notebook()
+    making = Making(Central(tiny_base, 1, "cpu"), None, "sentence", 2)
+    articles = [Article("a", text, None, "сильный дождь"), Article("b", TEXT, "en")]
+    (made, named) = making(articles, notebook)
+    assert (made.article.language, named.article.language) == ("ru", "en")
+    assert list(notebook.notes.items()) == [("language identified as 'ru'", 1)]
+    unnamed = replace(made, article=articles[0])
+    (found,) = with_languages([unnamed], notebook)
+    assert found == made and notebook.notes.of_kind("identified").total() == 2
+    assert report_of([found]).systems["oracle"].one == pytest.approx(2 * (2 / 7) / (1 + 2 / 7))
+    (mute,) = with_languages([replace(unnamed, article=Article("c", "12 + 3"))], notebook)
+    assert mute.article.language is None
+    assert notebook.notes.of_kind("unidentified").total() == 1
+
+
+@pytest.mark.parametrize("wrong", [{"temperature": float("nan")}, {"temperature": float("inf")},
+                                   {"temperature": 0}, {"seed": -1}])  # fmt: skip
+def test_what_nothing_can_be_drawn_with(wrong):
+    with pytest.raises(UsageError, match="give a finite temperature"):
+        Making(None, **wrong)
 
 
 def test_drawn_plans_follow_the_seed_and_the_article(tiny_base):
@@ -90,10 +137,9 @@ def test_drawn_plans_follow_the_seed_and_the_article(tiny_base):
 
 def test_what_is_written_is_read_again(found, tmp_path):
     path = tmp_path / "candidates.jsonl"
-    path.write_text(row_of(found) + row_of(found.reordered("plan")))
-    assert list(read_candidates(path, referenced=True, scored="plan")) == [
-        found, found.reordered("plan")
-    ]  # fmt: skip
+    other = replace(found.reordered("plan"), article=replace(found.article, id="b"))
+    path.write_text(row_of(found) + row_of(other))
+    assert list(read_candidates(path, referenced=True, scored="plan")) == [found, other]
 
 
 @pytest.mark.parametrize(
@@ -107,6 +153,23 @@ def test_what_is_written_is_read_again(found, tmp_path):
         ({"candidates": [{"number": 0, "plan": [7], "text": "", "scores": {}}]}, "plan .7. names"),
         ({"candidates": [{"number": 0, "plan": [], "text": "x", "scores": {"plan": 1e999}}]},
          "not finite"),
+        ({"candidates": [{"number": 0, "plan": [], "text": "x", "scores": {"plan": 10**400}}]},
+         "not finite"),
+        ({"candidates": [{"number": 0, "plan": [], "text": "x", "scores": {"plan": True}}]},
+         "True is not a number"),
+        ({"candidates": [{"number": 1.7, "plan": [], "text": "x", "scores": {"plan": 1}}]},
+         "1.7 is not a whole number"),
+        ({"candidates": [{"number": 0, "plan": [1.7], "text": "x", "scores": {"plan": 1}}]},
+         "1.7 is not a whole number"),
+        ({"units": [[0, float("inf")]]}, "inf is not a whole number"),
+        ({"units": [[0, 10**400]]}, "'units' are not within the text"),
+        ({"units": [], "candidates": [{"number": 0, "plan": [], "text": "x",
+                                       "scores": {"plan": 1}}]}, "there are no 'units'"),
+        ({"_id": None}, "the field '_id' is null"),
+        ({"_id": ""}, "the id '' is empty"),
+        ({"_id": 1.5}, "the id 1.5 is neither"),
+        ({"language": "qqqq"}, "unknown language 'qqqq'"),
+        ({}, "the id 'a' is already on line 1"),
         ({"candidates": [{"number": 0, "plan": [], "text": "x", "scores": {"a": 1}}]},
          "no score 'plan', but a"),
         ({"candidates": [{"number": 0}]}, "no field 'plan'"),

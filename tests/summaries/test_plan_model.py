@@ -11,6 +11,7 @@ import torch
 
 from polyrank.errors import ModuleError
 from polyrank.notes import Notebook
+from polyrank.summaries import planner
 from polyrank.summaries.plan_folder import PlanCard, load_plan_model, save_plan_model
 from polyrank.summaries.plan_model import PlanModel, plan_loss
 from polyrank.summaries.planner import by_model
@@ -56,6 +57,33 @@ def test_a_long_text_is_read_in_windows(carded_base):
     long = "water " * 40
     assert encode(long, ((0, len(long) - 1),)).isfinite().all()
     assert notebook.notes.of_kind("cut").total() == 1
+
+
+def test_what_stands_between_units_takes_room(carded_base):
+    """Each unit's window is its own, as if the others were not there."""
+    notebook = Notebook()
+    encode = UnitEncoder(carded_base, notebook, "cpu")
+    between = " - " * (encode.limit // 2)
+    text = between.join(TEXT[start:end] for start, end in UNITS)
+    units, start = [], 0
+    for first, last in UNITS:
+        units.append((start, start + last - first))
+        start = units[-1][1] + len(between)
+    found = encode(text, units)
+    assert not notebook.notes
+    for vector, (start, end) in zip(found, units, strict=True):
+        (alone,) = encode(text[start:end], ((0, end - start),))
+        assert vector.numpy() == pytest.approx(alone.numpy(), abs=1e-5) and alone.abs().sum() > 0
+
+
+def test_units_that_are_cut_are_counted(carded_base, monkeypatch):
+    notebook = Notebook()
+    encode = UnitEncoder(carded_base, notebook, "cpu")
+    monkeypatch.setattr(encode, "_windows", lambda text, units: iter([(0, len(units))]))
+    words = encode.limit  # the prefix and the ends take some of them
+    text = "water " * words
+    encode(text, ((0, 12), (12, len(text) - 12), (len(text) - 12, len(text))))
+    assert notebook.notes.of_kind("cut").total() == 2  # the middle in part, the last whole
 
 
 def test_steps_are_probabilities_of_what_may_come(model):
@@ -104,6 +132,19 @@ def test_a_planner_continues_what_is_begun(model):
     steps = by_model(model, vectors)
     for begun, row in (((), 0), ((0,), 1), ((0, 2), 2)):
         assert steps([begun])[0] == pytest.approx(whole[row].detach().numpy(), abs=1e-5)
+
+
+def test_units_are_read_once_and_plans_go_in_batches(model, monkeypatch):
+    monkeypatch.setattr(planner, "AT_ONCE", 2)
+    vectors, plans = torch.randn(4, 6), [(0, 1), (0, 2), (1, 3), (2, 3), (0, 3)]
+    whole = model(vectors.expand(5, -1, -1), torch.ones(5, 4, dtype=torch.bool),
+                  torch.tensor(plans))  # fmt: skip
+    calls = []
+    model.units.register_forward_hook(lambda *_: calls.append(1))
+    steps = by_model(model, vectors)
+    steps([()])
+    assert steps(plans) == pytest.approx(whole[:, -1].detach().numpy(), abs=1e-5)
+    assert len(calls) == 1
 
 
 def test_a_folder_holds_the_model_and_what_it_is_for(tiny_folder, tiny_base, tmp_path):

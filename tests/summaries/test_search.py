@@ -67,6 +67,33 @@ def test_samples_come_as_often_as_they_are_likely():
     assert 0.68 < firsts.count((1,)) / 400 < 0.82
 
 
+def test_samples_are_the_first_that_were_drawn_however_long():
+    """A plan is (0,) or (0, 1), as likely; so one drawn plan of 400 is as often either."""
+
+    def steps(plans):
+        following = {(): (1, 0, 0), (0,): (0, 0.5, 0.5), (0, 1): (0, 0, 1)}
+        with np.errstate(divide="ignore"):
+            return np.log(np.array([following[plan] for plan in plans]))
+
+    firsts = [sample(steps, 1, 3, (seed,))[0].plan for seed in range(400)]
+    assert 0.42 < firsts.count((0, 1)) / 400 < 0.58
+    both = sample(steps, 10**9, 3, (1,))  # there are no more, and no more are looked for
+    assert [one.plan for one in both] == [(0, 1), (0,)]
+    assert [one.score for one in both] == pytest.approx([np.log(0.5) / 3, np.log(0.5) / 2])
+
+
+def test_a_sample_of_all_plans_finds_them():
+    uniform = by_centrality(np.full(5, 0.2), 2)
+    plans = [one.plan for one in sample(uniform, 99, 2, (4,))]
+    assert sorted(plans) == list(combinations(range(5), 2))
+
+
+def test_a_beam_breaks_ties_by_the_plan():
+    uniform = by_centrality(np.full(6, 1 / 6), 2)
+    found = [one.plan for one in beam(uniform, 4, 2, width=9)]
+    assert found == list(combinations(range(6), 2))[:4]
+
+
 def test_centrality_by_hand():
     """Three units: 0 and 1 alike, 2 apart. The chain's equations are solved outright."""
     vectors = np.array([[1, 0], [0.96, 0.28], [0.9, -(0.19**0.5)]], dtype=np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 from polyrank.errors import UsageError
 from polyrank.summaries.articles import Article
@@ -15,7 +16,7 @@ class PlanRecipe:
     """The options of `train_plan_model`, which explains them, checked.
 
     Raises:
-        UsageError: another fineness of units, or plans without units.
+        UsageError: another fineness of units, plans without units, or numbers out of range.
     """
 
     base: str
@@ -33,3 +34,7 @@ class PlanRecipe:
             raise UsageError(f"units are {' or '.join(FINENESS)}, not '{self.fineness}'")
         if min(self.longest, self.inner, self.steps, self.batch_size) < 1:
             raise UsageError("units of a plan, width, steps and batch size are 1 or more")
+        if self.seed < 0 or not 0 <= self.rate < inf:
+            raise UsageError(
+                f"seed {self.seed} and rate {self.rate}: give finite numbers, 0 or more"
+            )

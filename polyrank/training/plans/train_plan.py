@@ -15,7 +15,7 @@ from polyrank.errors import UsageError
 from polyrank.modules.card import Data
 from polyrank.notes import Notebook
 from polyrank.progress import note
-from polyrank.summaries.articles import Article
+from polyrank.summaries.articles import Article, identified
 from polyrank.summaries.plan_folder import PlanCard, save_plan_model
 from polyrank.summaries.plan_model import PlanModel, plan_loss
 from polyrank.summaries.unit_vectors import UnitEncoder
@@ -83,14 +83,20 @@ class PlanTraining:
 
     def __init__(self, recipe: PlanRecipe, place: Place) -> None:
         self.recipe = recipe
-        self.articles = [article for article in recipe.articles if article.reference.strip()]
+        self.notebook = Notebook()
+        referenced = [article for article in recipe.articles if article.reference.strip()]
+        self.articles = [identified(article, self.notebook) for article in referenced]
+        self.notebook.add(
+            "other",
+            "articles without a reference, which teach nothing",
+            len(recipe.articles) - len(self.articles),
+        )
         if len(self.articles) < FEWEST:
             raise UsageError(
                 f"{len(self.articles)} articles have a reference, of which a plan model learns; "
                 f"give {FEWEST} or more, with a field 'reference'"
             )
         self.base = load_base(recipe.base)
-        self.notebook = Notebook()
         self.encode = UnitEncoder(self.base, self.notebook)
 
     def build(self) -> PlanModel:
@@ -117,6 +123,11 @@ class PlanTraining:
             examples = examples_of(
                 self.articles, recipe.fineness, recipe.longest, self.encode, place.work / "plans"
             )
+        self.notebook.add(
+            "other",
+            "articles that share no word with their reference, which teach nothing",
+            len(self.articles) - len(examples),
+        )
         for line in self.notebook.notes.lines():
             note(line)
         if len(examples) < FEWEST:

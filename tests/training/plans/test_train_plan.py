@@ -41,6 +41,19 @@ def test_it_learns_which_sentence_is_told(tiny_bert, tmp_path):
     assert plans[0].plan == (2,) and len(plans) == 4
 
 
+def test_what_is_left_out_is_counted(tiny_bert, tmp_path, capsys):
+    told = articles(17)
+    without = [Article(f"w{n}", told[0].text, "en", " " * n) for n in range(3)]
+    foreign = [Article(f"f{n}", told[0].text, "en", "nothing") for n in range(2)]
+    card = train_plan_model(
+        [*without, *told, *foreign], tmp_path / "plan", str(tiny_bert), steps=1, **SIZES
+    )
+    said = capsys.readouterr().err
+    assert "articles without a reference, which teach nothing (3 times)" in said
+    assert "articles that share no word with their reference, which teach nothing (2 times)" in said
+    assert card.recipe["articles learned from"] + card.figures["held-out articles"] == 17
+
+
 def test_a_stopped_run_goes_on_to_the_same_weights(tiny_bert, tmp_path, monkeypatch):
     from safetensors.torch import load_file
 
@@ -82,6 +95,9 @@ def test_what_teaches_nothing(tiny_bert, tmp_path):
         PlanRecipe("any", (), fineness="word")
     with pytest.raises(UsageError, match="1 or more"):
         PlanRecipe("any", (), longest=0)
+    for wrong in ({"seed": -1}, {"rate": float("nan")}, {"rate": float("inf")}):
+        with pytest.raises(UsageError, match="0 or more"):
+            PlanRecipe("any", (), **wrong)
 
 
 def test_batches_are_padded():
