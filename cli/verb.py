@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -105,24 +104,19 @@ def refuse_endless(options: Iterable[Any], params: Mapping[str, Any]) -> None:
     """
     for option in options:
         value = params.get(option.name)
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UsageError(f"{option.opts[0]} is {value}; give a finite number")
+        for one in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(one, float) and not math.isfinite(one):
+                raise UsageError(f"{option.opts[0]} is {one}; give a finite number")
 
 
 def check_values(params: Mapping[str, Any]) -> None:
-    """Refuse, before anything is loaded, languages, precisions and devices that there are not, and
-    numbers that are none: a range without an end lets inf through, an option without one nan.
+    """Refuse, before anything is loaded, languages, precisions and devices that there are not.
 
     Raises:
         PolyrankError: such a value.
     """
     from polyrank.languages.tags import normalise
 
-    for name, value in params.items():
-        for one in value if isinstance(value, list | tuple) else [value]:
-            if isinstance(one, float) and not isfinite(one):
-                option = name.replace("_", "-")
-                raise UsageError(f"--{option} is {one}; give a finite number")
     for name in LANGUAGES:
         if isinstance(params.get(name), str) and params[name]:
             normalise(params[name])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Protocol, TextIO, TypeVar
+from typing import Any, Literal, Protocol, TextIO, TypeVar
 
 from polyrank.collections.appended import mended
 from polyrank.collections.files import check_writable, writing
@@ -131,7 +131,9 @@ def _behind(done: Iterable[str], sources: Iterable[S], output: Path) -> Iterator
     return ahead
 
 
-def _to_file(made: Iterator[CandidateSet], output: Path, job: Job, mode: str) -> tuple[int, int]:
+def _to_file(
+    made: Iterator[CandidateSet], output: Path, job: Job, mode: Literal["a", "w"]
+) -> tuple[int, int]:
     """Articles and candidates that were written."""
     try:
         # What fails at the first article leaves an older output alone, and nothing to resume.
