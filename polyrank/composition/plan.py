@@ -70,6 +70,11 @@ class Composition:
     def __post_init__(self) -> None:
         object.__setattr__(self, "ranking_kind", self.ranking_kind or self.kind)
 
+    @property
+    def assumed(self) -> tuple[Note, ...]:
+        """What is worth telling of it: all notes but zero-shot transfer, which it is made for."""
+        return tuple(note for note in self.notes if note.kind != "transfer")
+
     def active(self) -> dict[str, tuple[str, ...]]:
         """The language modules that the tokens of each side see."""
         query = (self.query_module,) if self.query_module else ()

@@ -26,7 +26,6 @@ from polyrank.encoders.fastest import LATE, settled
 from polyrank.encoders.masked import MaskedEncoder
 from polyrank.encoders.tokens import position_limit
 from polyrank.errors import ModuleError, UsageError
-from polyrank.languages import tags
 from polyrank.late_interaction.checkpoints import (
     Checkpoint,
     is_checkpoint,
@@ -49,7 +48,7 @@ from polyrank.modules.folder import new_folder
 from polyrank.modules.interaction import refuse_interaction
 from polyrank.modules.kinds import KINDS, NO_RANKING
 from polyrank.modules.projection import Projection, embed, load_projection
-from polyrank.notes import Notebook, Notes
+from polyrank.notes import Notes
 from polyrank.progress import bar
 from polyrank.rerankers.identity import composition_identity
 from polyrank.rerankers.pairs import PairScorer
@@ -354,7 +353,7 @@ class LateInteraction(PairScorer):
         if self.routing in ("split", "document"):
             known |= zip(documents, self.identified(documents), strict=True)
 
-        asked, held = self._under(pairs, known)
+        asked, held = self._modules.acting(pairs, known)
         query_keys, document_keys = list(dict.fromkeys(asked)), list(dict.fromkeys(held))
         vectors: dict[Any, Tensor] = {}
         vectors |= zip(query_keys, self._queries(*_columns(query_keys)), strict=True)
@@ -368,32 +367,7 @@ class LateInteraction(PairScorer):
         return scores
 
     def assumed(self, pairs: Sequence[tuple[Query, Document]]) -> Notes:
-        pairs = as_pairs(pairs)
-        texts = {text for pair in pairs for text in pair}
-        known = {text: tags.normalise(text.language) for text in texts if text.language}
-        asked, held = self._under(pairs, known)
-        acting = [("query", language) for _, language in dict.fromkeys(asked)]
-        acting += [("document", language) for _, language in dict.fromkeys(held)]
-        notebook = Notebook()
-        for side, language in acting:
-            notebook.update(self._modules.assumed(language, side))
-        return notebook.notes
-
-    def _under(
-        self, pairs: Sequence[tuple[Query, Document]], known: Mapping[Any, str | None]
-    ) -> tuple[list[tuple[Query, str | None]], list[tuple[Document, str | None]]]:
-        """Queries and documents of pairs, each with the language whose module it passes through.
-
-        Args:
-            known: the languages of those that the routing asks for.
-        """
-
-        def acting(text: Query | Document, query: Query, document: Document) -> str | None:
-            return known.get({"query": query, "document": document}.get(self.routing, text))
-
-        asked = [(query, acting(query, query, document)) for query, document in pairs]
-        held = [(document, acting(document, query, document)) for query, document in pairs]
-        return asked, held
+        return self._modules.assumed_of(as_pairs(pairs))
 
     def _meet(self, queries: list[Tensor], documents: list[Tensor]) -> list[float]:
         """Scores of pairs, by their vectors, (n, dim) each."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
+from polyrank.collections.records import Document, Query
 from polyrank.composition.plan import Composition
 from polyrank.encoders.xmod import XmodTokens
 from polyrank.errors import LanguageError
@@ -79,7 +81,35 @@ class TextModules:
             LanguageError: a language that has no module, under fallback 'error'.
         """
         plan = self._plan(language, side)
-        return Notes({note: 1 for note in (plan.notes if plan else ()) if note.kind != "transfer"})
+        return Notes(dict.fromkeys(plan.assumed if plan else (), 1))
+
+    def assumed_of(self, pairs: Sequence[tuple[Query, Document]]) -> Notes:
+        """The same of the languages that the texts of pairs name; none is identified."""
+        texts = {text for pair in pairs for text in pair}
+        known = {text: tags.normalise(text.language) for text in texts if text.language}
+        asked, held = self.acting(pairs, known)
+        found = [("query", language) for _, language in dict.fromkeys(asked)]
+        found += [("document", language) for _, language in dict.fromkeys(held)]
+        notebook = Notebook()
+        for side, language in found:
+            notebook.update(self.assumed(language, side))
+        return notebook.notes
+
+    def acting(
+        self, pairs: Sequence[tuple[Query, Document]], known: Mapping[Any, str | None]
+    ) -> tuple[list[tuple[Query, str | None]], list[tuple[Document, str | None]]]:
+        """Queries and documents of pairs, each with the language whose module it passes through.
+
+        Args:
+            known: the languages of those that the routing asks for.
+        """
+
+        def language(text: Query | Document, query: Query, document: Document) -> str | None:
+            return known.get({"query": query, "document": document}.get(self.routing, text))
+
+        asked = [(query, language(query, query, document)) for query, document in pairs]
+        held = [(document, language(document, query, document)) for query, document in pairs]
+        return asked, held
 
     def _plan(self, language: str | None, side: str) -> Composition | None:
         if self.routing == "none" or language is None and not isinstance(self.tokens, XmodTokens):

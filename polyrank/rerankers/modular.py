@@ -237,8 +237,8 @@ def _named(record: Query | Document) -> str | None:
 
 
 def _assumed_by(compositions: Iterable[Composition]) -> Notes:
-    """Notes of compositions, one of each pair, but for what compositions are made for."""
+    """What compositions, one of each pair, assume."""
     notebook = Notebook()
     for composition in compositions:
-        notebook.update({note: 1 for note in composition.notes if note.kind != "transfer"})
+        notebook.update(dict.fromkeys(composition.assumed, 1))
     return notebook.notes

@@ -20,7 +20,7 @@ from polyrank.collections.files import refuse_over
 from polyrank.collections.records import Collection, Run
 from polyrank.collections.run_lines import LineFormat, line_format
 from polyrank.collections.trec import read_run
-from polyrank.errors import Interrupted, UsageError
+from polyrank.errors import UsageError
 from polyrank.locks import locked
 from polyrank.notes import Notes
 from polyrank.progress import bar
@@ -35,6 +35,7 @@ from polyrank.runs.resume import (
     collection_hash,
     read_done,
     sidecar,
+    until_finished,
 )
 
 
@@ -162,22 +163,14 @@ def _to_file(
 ) -> Summary:
     """Write each ranking as it comes, after those that an interrupted run left."""
     done, lines_done, rest = _continue(path, requests, form.layout) if resume else (0, 0, requests)
-    try:
-        with bar("reranking", survey.queries, progress) as drawn:
-            drawn.advance(done)
-            rankings = reranker.rank_all(rest)
-            # What fails at the first query leaves an older output alone, and nothing to resume.
-            first = list(itertools.islice(rankings, 1))
-            job.write(path)
-            with open(path, "a" if resume else "w", encoding="utf-8", newline="\n") as file:
-                written = form.write(itertools.chain(first, rankings), file, drawn.advance)
-    except KeyboardInterrupt:
-        if not sidecar(path).exists():
-            raise Interrupted("stopped before anything was written") from None
-        raise Interrupted(
-            f"{path} holds what was done so far; go on with the same command and --resume"
-        ) from None
-    sidecar(path).unlink()
+    with until_finished(path), bar("reranking", survey.queries, progress) as drawn:
+        drawn.advance(done)
+        rankings = reranker.rank_all(rest)
+        # What fails at the first query leaves an older output alone, and nothing to resume.
+        first = list(itertools.islice(rankings, 1))
+        job.write(path)
+        with open(path, "a" if resume else "w", encoding="utf-8", newline="\n") as file:
+            written = form.write(itertools.chain(first, rankings), file, drawn.advance)
     return _summary(survey, written, lines_done, done)
 
 

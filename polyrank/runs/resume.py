@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from polyrank.collections.records import Collection, Document, Query, Run, ScoredDocument
-from polyrank.errors import UsageError
+from polyrank.errors import Interrupted, UsageError
 from polyrank.rerankers.base import Request
 
 FORMAT = 1
@@ -166,6 +166,24 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     if before.get("format") != now["format"]:
         lines.append("it was written by another version of polyrank")
     return lines
+
+
+@contextmanager
+def until_finished(output: Path) -> Iterator[None]:
+    """Around the writing of an output, which writes its sidecar, too; that is removed at the end.
+
+    Raises:
+        Interrupted: on Ctrl-C, with how to go on.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not sidecar(output).exists():
+            raise Interrupted("stopped before anything was written") from None
+        raise Interrupted(
+            f"{output} holds what was done so far; go on with the same command and --resume"
+        ) from None
+    sidecar(output).unlink()
 
 
 def check_resumable(output: Path, resume: bool) -> None:

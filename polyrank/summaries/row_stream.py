@@ -16,9 +16,16 @@ from typing import Any, Literal, Protocol, TextIO, TypeVar
 from polyrank.collections.appended import mended
 from polyrank.collections.files import check_writable, writing
 from polyrank.collections.jsonl import json_object
-from polyrank.errors import Interrupted, UsageError
+from polyrank.errors import UsageError
 from polyrank.locks import locked
-from polyrank.runs.resume import Job, check_resumable, check_resume, check_start, sidecar
+from polyrank.runs.resume import (
+    Job,
+    check_resumable,
+    check_resume,
+    check_start,
+    sidecar,
+    until_finished,
+)
 from polyrank.summaries.candidates import CandidateSet, row_of
 
 
@@ -135,20 +142,12 @@ def _to_file(
     made: Iterator[CandidateSet], output: Path, job: Job, mode: Literal["a", "w"]
 ) -> tuple[int, int]:
     """Articles and candidates that were written."""
-    try:
+    with until_finished(output):
         # What fails at the first article leaves an older output alone, and nothing to resume.
         first = list(islice(made, 1))
         job.write(output)
         with open(output, mode, encoding="utf-8", newline="\n") as file:
-            written = _write(chain(first, made), file)
-    except KeyboardInterrupt:
-        if not sidecar(output).exists():
-            raise Interrupted("stopped before anything was written") from None
-        raise Interrupted(
-            f"{output} holds what was done so far; go on with the same command and --resume"
-        ) from None
-    sidecar(output).unlink()
-    return written
+            return _write(chain(first, made), file)
 
 
 def _write(made: Iterable[CandidateSet], file: TextIO) -> tuple[int, int]:
