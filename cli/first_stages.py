@@ -7,11 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from polyrank.base import cache_root
 from polyrank.errors import UsageError
 from polyrank.index.first_stages import FIRST_STAGES, default_first_stage
 from polyrank.progress import note
 
+from . import checks
 from .options import Analysis, FirstStage
 from .rerankers import report
 
@@ -35,6 +38,16 @@ def chosen(stage: FirstStage | None, base: str, texts: Collection) -> FirstStage
             "takes those that there are"
         )
     return FirstStage(found)
+
+
+def check_of_use(context: typer.Context, stage: FirstStage) -> None:
+    """Refuse options of BM25 for a stage that has none.
+
+    Raises:
+        UsageError: it names them.
+    """
+    if "bm25" not in FIRST_STAGES[stage.value]:
+        checks.of_no_use(context, f"--first-stage {stage.value}", ("analysis",))
 
 
 def retriever_of(folder: Path | None, stage: FirstStage | None) -> tuple[str, str] | None:

@@ -163,6 +163,8 @@ def rerank(
     checks.one_of(run=run, first_stage=first_stage)
     if run is not None:
         checks.of_no_use(context, "--run", ("analysis",))
+    if first_stage is not None:
+        first_stages.check_of_use(context, first_stage)
     if retriever is not None and run is not None:
         raise UsageError("--retriever searches; give --first-stage in place of --run")
     retrieving = first_stages.retriever_of(retriever, first_stage)

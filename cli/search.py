@@ -181,6 +181,8 @@ def search(
                 "cache",
             ],
         )
+        if probe is None:
+            checks.of_no_use(context, "no --probe", ("candidates",))
         given, folder = base if checks.is_given(context, "base") else None, index.absolute()
 
         def opened_again() -> MultiVectorIndex:
@@ -214,6 +216,7 @@ def search(
 
             decomposer = load_decomposer(decompose, decompose_engine, decompose_prompt)
         searched_by = first_stages.chosen(first_stage, base, texts)
+        first_stages.check_of_use(context, searched_by)
         reranker = _loaded(spec, texts, limit)
         found = first_stages.search_first(
             texts,

@@ -71,6 +71,7 @@ def test_search_and_rerank_mix_alike(first, source, tiny, polyrank, files):
         ),
         (["--query", "x", "--passages", "p.txt", "--limit", "3", "--tag", "t"], "--limit, --tag"),
         (["--run", "r.trec", "--analysis", "words"], "--analysis would do nothing with --run"),
+        (["--first-stage", "dense", "--analysis", "words"], "nothing with --first-stage dense"),
     ],
 )
 def test_options_that_do_not_go_together(arguments, message, polyrank):
