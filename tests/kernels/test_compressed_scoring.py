@@ -157,17 +157,18 @@ def test_a_triton_program_may_score_several_documents(monkeypatch, bits, each):
     assert torch.equal(triton_path(queries, documents), same)
 
 
-def test_halves_of_a_byte_looked_up_as_one(monkeypatch):
-    pytest.importorskip("triton")
-    from polyrank.kernels.triton import residual_kernel
+@pytest.mark.parametrize("bits", [1, 2, 4, None])
+@pytest.mark.parametrize("count", [1, 9])
+def test_bytes_widened_by_instructions_of_nvidia(monkeypatch, run_ptx, bits, count):
+    """What they do is taken from their manual."""
+    from polyrank.kernels.triton import int8_kernel, residual_kernel
 
-    documents, queries = residual_documents(4, 96), unit(9, 20, 96, seed=1).half()
-    scores = triton_path(queries, documents)
-    torch.testing.assert_close(
-        scores, expected(queries.float(), documents), rtol=0.0, atol=20 * 1e-4
-    )
-    monkeypatch.setattr(residual_kernel, "WIDE", 0)
-    torch.testing.assert_close(triton_path(queries, documents), scores, rtol=1e-6, atol=1e-5)
+    documents, queries = case(bits, 96), unit(count, 20, 96, seed=1).half()
+    without = triton_path(queries, documents)
+    for module in (int8_kernel, residual_kernel):
+        monkeypatch.setattr(module, "takes_ptx", lambda tiled: True)
+    torch.testing.assert_close(triton_path(queries, documents), without, rtol=1e-6, atol=1e-5)
+    assert run_ptx.done
 
 
 @pytest.mark.parametrize("bits", [2, None])

@@ -206,6 +206,18 @@ def tiles(queries: Tensor, tokens: int, kernel: str) -> Tiles:
     )
 
 
+def across(tiled: Tiles) -> bool:
+    """Whether query tokens should be the rows of a product and document tokens its columns, as in
+    `maxsim_forward`: on tensor cores, of which half would be idle with fewer rows than 64."""
+    return tiled.columns.dtype == torch.float16 and tiled.width >= 64
+
+
+def takes_ptx(tiled: Tiles) -> bool:
+    """Whether the instructions of NVIDIA GPUs can widen bytes: to fp16, on such a GPU."""
+    columns = tiled.columns
+    return columns.dtype == torch.float16 and columns.is_cuda and torch.version.hip is None
+
+
 def filled(matrix: Tensor, rows: int) -> Tensor:
     """The matrix, contiguous, with zeros below it up to so many rows."""
     if len(matrix) == rows:

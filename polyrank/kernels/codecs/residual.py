@@ -140,12 +140,6 @@ class ResidualCodec:
     def bit_weights(self) -> Tensor:
         return self.weights.float()[reversed_bits(self.bits, self.weights.device)]
 
-    @cached_property
-    def byte_pairs(self) -> Tensor:
-        """Both dimensions of each byte of 4 bits in fp16, as int32, the first lowest: (256,)."""
-        values = self.weights.float()[_values(self.bits, self.weights.device)].half()
-        return values.view(torch.int32).flatten()
-
     def decoder(self) -> Callable[[Tensor, Tensor], Tensor]:
         """What writes the bucket weights of bytes (T, d · bits / 8) into a contiguous fp32 (T, d).
 

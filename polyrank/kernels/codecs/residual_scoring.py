@@ -135,8 +135,8 @@ def maxsim_residual(
     Equal to `maxsim_packed` over `documents.decode()` up to rounding.
 
     Args:
-        queries: (Q, Lq, d). On a GPU fp32 is multiplied in fp32 and fp16 or bf16 in fp16, the
-            centroids' part in fp32 always; on a CPU everything is fp32.
+        queries: (Q, Lq, d). On a GPU fp32 is multiplied in fp32, and fp16 or bf16 in fp16, what
+            the centroids give rounded to it; on a CPU everything is fp32.
         query_mask: (Q, Lq), True for tokens that count.
         document_mask: (T,), likewise over the packed tokens.
 

@@ -1,9 +1,9 @@
 """Which tile a kernel uses: one fixed table, so that nothing is tuned in the middle of work.
 
 Lengths are arguments of the kernels, not part of them; only the buckets here are compiled apart.
-The entries of sm_90 were timed on an H100 (`benchmarks/gpu.py --sweep`); the others follow from
-registers and shared memory: a MaxSim tile of R query rows and T document tokens holds 2 R T fp32
-values, 3 R T with winners.
+The entries of sm_90 were timed on an H100 or an H200 (`benchmarks/gpu.py --sweep`); the others
+follow from registers and shared memory: a MaxSim tile of R query rows and T document tokens holds R
+T fp32 values, and for fewer than 64 rows 2 R T, 3 R T with winners.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ class Tile:
 _Buckets = dict[int, Tile]
 
 # MaxSim over vectors; buckets of query rows.
-_HOPPER_HALF = {32: Tile(64, 32, 4, 4), 64: Tile(64, 64, 4, 4), 128: Tile(64, 128, 4, 3)}
+_HOPPER_HALF = {32: Tile(64, 32, 4, 4), 64: Tile(64, 64, 4, 3), 128: Tile(64, 128, 4, 3)}
 _AMPERE_HALF = {32: Tile(128, 32, 4, 3), 64: Tile(64, 64, 4, 3), 128: Tile(64, 128, 8, 2)}
 _SMALL_HALF = {32: Tile(64, 32, 4, 3), 64: Tile(64, 64, 4, 2), 128: Tile(64, 128, 8, 2)}
 _LARGE_FULL = {32: Tile(32, 32, 8, 2), 64: Tile(16, 64, 8, 2), 128: Tile(16, 64, 8, 2)}
 _SMALL_FULL = {32: Tile(32, 32, 8, 2)}
 # MaxSim over bytes, which a program widens itself; buckets of query rows. 64 tokens are the rows of
 # a Hopper matrix product. fp32 has no tensor cores: narrow tiles stay in registers.
-_INT8_HOPPER = {32: Tile(64, 32, 2, 3), 64: Tile(64, 64, 4, 2), 128: Tile(64, 128, 4, 2)}
-_RESIDUAL_4_HOPPER = {32: Tile(64, 32, 4, 2), 64: Tile(64, 64, 4, 2), 128: Tile(64, 128, 4, 2)}
+_INT8_HOPPER = {32: Tile(32, 32, 1, 3), 64: Tile(64, 64, 4, 2), 128: Tile(64, 128, 4, 2)}
+_RESIDUAL_HOPPER = {32: Tile(64, 32, 4, 4), 64: Tile(64, 64, 4, 2), 128: Tile(64, 128, 4, 2)}
 _BYTES_HALF = {32: Tile(64, 32, 4, 2), 64: Tile(64, 64, 4, 2), 128: Tile(64, 128, 8, 2)}
 _BYTES_SMALL = {32: Tile(64, 32, 4, 2), 64: Tile(64, 64, 4, 2), 128: Tile(32, 128, 8, 2)}
 _BYTES_FULL = {32: Tile(32, 32, 8, 2)}
@@ -54,6 +54,7 @@ _ADAPTER_SMALL_HALF = {16: Tile(16, 32, 4, 2), 32: Tile(32, 32, 4, 2)}
 _ADAPTER_SMALL_FULL = {16: Tile(16, 32, 4, 2), 32: Tile(32, 16, 4, 2)}
 # Weighted sums of rows; buckets of rows that a sum has on average.
 _SUM = {4: Tile(4, 1, 1, 3), 16: Tile(8, 1, 2, 3)}
+_SUM_HOPPER = {4: Tile(4, 1, 1, 1)}
 
 # (kernel, architecture, bytes of a number) -> buckets
 _TABLE: dict[tuple[str, str, int], _Buckets] = {
@@ -71,12 +72,12 @@ _TABLE: dict[tuple[str, str, int], _Buckets] = {
     ("int8", "other", 2): _BYTES_SMALL,
     ("int8", "other", 4): _BYTES_FULL,
     ("residual", "sm_100", 2): _BYTES_HALF,
-    ("residual", "sm_90", 2): _BYTES_HALF,
+    ("residual", "sm_90", 2): _RESIDUAL_HOPPER,
     ("residual", "sm_80", 2): _BYTES_HALF,
     ("residual", "other", 2): _BYTES_SMALL,
     ("residual", "other", 4): _BYTES_FULL,
     ("residual-4", "sm_100", 2): _BYTES_HALF,
-    ("residual-4", "sm_90", 2): _RESIDUAL_4_HOPPER,
+    ("residual-4", "sm_90", 2): _RESIDUAL_HOPPER,
     ("residual-4", "sm_80", 2): _BYTES_HALF,
     ("residual-4", "other", 2): _BYTES_SMALL,
     ("residual-4", "other", 4): _BYTES_FULL,
@@ -88,6 +89,7 @@ _TABLE: dict[tuple[str, str, int], _Buckets] = {
     ("adapter", "sm_90", 4): _ADAPTER_HOPPER_FULL,
     ("adapter", "sm_80", 4): _ADAPTER_FULL,
     ("adapter", "other", 4): _ADAPTER_SMALL_FULL,
+    ("sum", "sm_90", 2): _SUM_HOPPER,
     ("sum", "other", 2): _SUM,
     ("sum", "other", 4): _SUM,
 }
@@ -113,7 +115,7 @@ def maxsim_tile(
         _step(most, tokens),
         entry.rows if width <= 128 else min(entry.rows, 64),
         entry.warps,
-        entry.stages,
+        min(entry.stages, 2) if winners else entry.stages,  # room for one program more
     )
 
 
@@ -126,15 +128,13 @@ def documents_each(tiles: int, documents: int, alone: int = 1) -> int:
     return max(min(tiles * documents // 2048, 16 if tiles > 1 else alone), 1)
 
 
-def scatter_tile(width: int, tokens: int, query_length: int) -> Tile:
-    """The tile for the gradient of documents about this long.
+def scatter_tile(width: int, query_rows: int) -> Tile:
+    """The tile for the gradient of documents, which so many query tokens meet.
 
-    rows: tokens of one query at a time.
+    rows: query tokens at a time.
     """
-    rows = min(max(power_of_two(query_length), 16), 64 if width <= 128 else 32)
-    if tokens <= 64 or width > 128:
-        return Tile(64, rows, 4 if width <= 128 else 8, 3)
-    return Tile(128, rows, 8, 3)
+    rows = min(max(power_of_two(query_rows), 16), 64 if width <= 128 else 32)
+    return Tile(64, rows, 4, 4) if width <= 128 else Tile(64, rows, 8, 3)
 
 
 def bytes_tile(

@@ -9,12 +9,26 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from polyrank.kernels.codecs.compressed import filled, tiles
+from polyrank.kernels.codecs.compressed import across, filled, takes_ptx, tiles
 from polyrank.kernels.triton.configuration import documents_each, power_of_two
 from polyrank.kernels.triton.launcher import launch
 
 if TYPE_CHECKING:
     from polyrank.kernels.codecs.int8 import Int8Documents
+
+
+# Four int8 of a register to fp16, $0 and $1. A byte with the bit of its sign turned is 128 more
+# than the number; put behind the fp16 number 1024 it adds that, and 1152 is subtracted. Two
+# instructions a pair; NVIDIA GPUs are slow to convert single numbers.
+WIDEN = tl.constexpr("""{
+.reg .b32 c, k;
+xor.b32 c, $2, 0x80808080;
+prmt.b32 $0, c, 0x64646464, 0x4140;
+prmt.b32 $1, c, 0x64646464, 0x4342;
+mov.b32 k, 0x64806480;
+sub.f16x2 $0, $0, k;
+sub.f16x2 $1, $1, k;
+}""")
 
 
 @triton.jit(do_not_specialize=["blocks", "count", "each"])
@@ -33,6 +47,8 @@ def _kernel(
     WIDTH: tl.constexpr,
     LENGTH: tl.constexpr,
     TOKENS: tl.constexpr,
+    ACROSS: tl.constexpr,  # whether document tokens are the columns of each product
+    PTX: tl.constexpr,
 ):
     columns = blocks * WIDTH  # of whole tiles, so that rows are known to be aligned
     program = tl.program_id(0)
@@ -46,24 +62,46 @@ def _kernel(
         document = tl.zeros((), tl.int64) + number
         start = tl.load(offsets + document)
         length = (tl.load(offsets + document + 1) - start).to(tl.int32)
-        best = tl.full((WIDTH,), float("-inf"), tl.float32)
+        if ACROSS:
+            best = tl.full((WIDTH,), float("-inf"), tl.float32)
+        else:
+            best = tl.full((TOKENS, WIDTH), float("-inf"), tl.float32)
         for first in range(0, length, TOKENS):
             place = first + tl.arange(0, TOKENS)
-            token = start + place  # 64 bits
-            alive = place < length
-            if mask is not None:
+            if mask is None:  # past the end the last token again: it changes no maximum
+                token = start + tl.minimum(place, length - 1)  # 64 bits
+                scale = tl.load(scales + token).to(tl.float32)
+                value = tl.load(
+                    values + token[:, None] * DIMENSIONS + lane[None, :],
+                    mask=(lane < DIMENSIONS)[None, :],
+                    other=0,
+                )
+            else:
+                token = start + place
+                alive = place < length
                 alive = alive & (tl.load(mask + token, mask=alive, other=0) != 0)
-            value = tl.load(
-                values + token[:, None] * DIMENSIONS + lane[None, :],
-                mask=alive[:, None] & (lane < DIMENSIONS)[None, :],
-                other=0,
-            ).to(query.dtype)  # exact: 127 has 7 bits
-            scale = tl.load(scales + token, mask=alive, other=0.0).to(tl.float32)
-            similarity = tl.dot(value, query, input_precision="ieee") * scale[:, None]
-            best = tl.maximum(
-                best, tl.max(tl.where(alive[:, None], similarity, float("-inf")), axis=0)
-            )
-        total = tl.sum(tl.reshape(best, (per_tile, LENGTH)), axis=1)
+                scale = tl.load(scales + token, mask=alive, other=0.0).to(tl.float32)
+                value = tl.load(
+                    values + token[:, None] * DIMENSIONS + lane[None, :],
+                    mask=alive[:, None] & (lane < DIMENSIONS)[None, :],
+                    other=0,
+                )
+            if PTX:
+                value = tl.inline_asm_elementwise(WIDEN, "=&r,=&r,r", (value,), tl.float16, True, 4)
+            else:
+                value = value.to(query.dtype)  # exact: 127 has 7 bits
+            if ACROSS:
+                similarity = tl.dot(tl.trans(query), tl.trans(value), input_precision="ieee")
+            else:
+                similarity = tl.dot(value, query, input_precision="ieee")
+            similarity *= scale[None, :] if ACROSS else scale[:, None]
+            if mask is not None:
+                listed = alive[None, :] if ACROSS else alive[:, None]
+                similarity = tl.where(listed, similarity, float("-inf"))
+            best = tl.maximum(best, tl.max(similarity, axis=1) if ACROSS else similarity)
+        total = tl.sum(
+            tl.reshape(best if ACROSS else tl.max(best, axis=0), (per_tile, LENGTH)), axis=1
+        )
         row = sums + document * (blocks * per_tile) + block * per_tile
         tl.store(row + tl.arange(0, per_tile), total)
 
@@ -89,7 +127,15 @@ def score(queries: Tensor, documents: Int8Documents, document_mask: Tensor | Non
             sums,
         ),
         (tiled.blocks, count, each),
-        (width, lanes, tiled.width, tiled.length, tiled.chosen.tokens),
+        (
+            width,
+            lanes,
+            tiled.width,
+            tiled.length,
+            tiled.chosen.tokens,
+            across(tiled),
+            takes_ptx(tiled),
+        ),
         tiled.chosen.warps,
         tiled.chosen.stages,
     )

@@ -1,9 +1,10 @@
 """The Triton path of the gradients: no atomic addition, so the same bits come every run.
 
 ∂queries: a program a query token gathers the document tokens that it chose.
-∂documents: a program a tile of document tokens meets one query after the other. Which of its tokens
-they chose is a matrix of ones and zeros, so that the sum over a query's tokens is a product on
-tensor cores, exact but for fp32 rounding; the query's gradient scales it.
+∂documents: a program a tile of document tokens meets all query tokens, some at a time. What each of
+them gives to the token that it chose is a matrix with one number in a column, so that the sum is a
+product on tensor cores. The numbers, ∂loss/∂score, are rounded to the type of the vectors, as the
+gradient is.
 fp32 queries and packed ones take sorted lists instead: `weighted_sum`.
 """
 
@@ -86,11 +87,14 @@ def _query_kernel(
     query = token // query_length if owners is None else tl.load(owners + token)
     lane = tl.arange(0, LANES)
     total = tl.zeros((ROWS, LANES), tl.float32)
-    for first in range(0, columns, ROWS):
-        column = (first + tl.arange(0, ROWS)).to(tl.int64)
-        listed = column < columns
-        winner = tl.load(winners + column * all_rows + token, mask=listed, other=-1)
-        share = tl.load(gradient + query * columns + column, mask=listed, other=0.0)
+    column = tl.arange(0, ROWS).to(tl.int64)
+    winner = tl.load(winners + column * all_rows + token, mask=column < columns, other=-1)
+    for _ in range(0, columns, ROWS):
+        share = tl.load(gradient + query * columns + column, mask=column < columns, other=0.0)
+        # Those of the next step, fetched ahead: they say what it reads.
+        next_column = column + ROWS
+        ahead = next_column < columns
+        following = tl.load(winners + next_column * all_rows + token, mask=ahead, other=-1)
         won = winner >= 0
         document = column
         if OWN:
@@ -98,13 +102,14 @@ def _query_kernel(
         if document_offsets is None:
             start = document * document_length
         else:
-            start = tl.load(document_offsets + document, mask=listed, other=0)
+            start = tl.load(document_offsets + document, mask=won, other=0)
         vector = tl.load(
             documents + (start + winner)[:, None] * WIDTH + lane[None, :],
             mask=won[:, None] & (lane < WIDTH)[None, :],
             other=0.0,
         )
         total += tl.where(won, share, 0.0)[:, None] * vector.to(tl.float32)
+        column, winner = next_column, following
     total = tl.sum(total, axis=0)
     tl.store(result + token * WIDTH + lane, total.to(result.dtype.element_ty), mask=lane < WIDTH)
 
@@ -117,7 +122,8 @@ def _document_gradient(
         queries = queries.masked_fill(~problem.queries.mask[:, None], 0.0)
     # Rows between packed texts stay zero.
     result = torch.empty_like(documents) if layout.offsets is None else torch.zeros_like(documents)
-    chosen = scatter_tile(power_of_two(width), layout.length, problem.queries.length)
+    asked = problem.queries.length if problem.own else len(queries)
+    chosen = scatter_tile(power_of_two(width), asked)
     tiles = max(-(-layout.length // chosen.tokens), 1)
     launch(
         _document_kernel,
@@ -125,32 +131,33 @@ def _document_gradient(
         (gradient, queries, winners, layout.offsets, result),
         (
             len(queries),
-            problem.queries.count,
             problem.columns,
             problem.queries.length,
             layout.length,
             tiles,
         ),
-        (width, max(power_of_two(width), 16), chosen.tokens, chosen.rows, problem.own),
+        (
+            width,
+            max(power_of_two(width), 16),
+            chosen.tokens,
+            chosen.rows,
+            problem.own,
+            queries.dtype == torch.float16,
+        ),
         chosen.warps,
         chosen.stages,
     )
     return result
 
 
-@triton.jit(
-    do_not_specialize=[
-        *("all_rows", "count", "columns", "query_length", "document_length", "tiles")
-    ]
-)
+@triton.jit(do_not_specialize=["all_rows", "columns", "query_length", "document_length", "tiles"])
 def _document_kernel(
-    gradient,  # (count, columns)
+    gradient,  # (queries, columns)
     queries,  # (Tq, WIDTH)
     winners,  # (columns, Tq)
     document_offsets,  # or None
     result,  # (Td, WIDTH)
     all_rows,  # Tq
-    count,
     columns,
     query_length,
     document_length,
@@ -158,20 +165,21 @@ def _document_kernel(
     WIDTH: tl.constexpr,
     LANES: tl.constexpr,
     TOKENS: tl.constexpr,  # document tokens at a time
-    LENGTH: tl.constexpr,  # tokens of one query at a time
+    ROWS: tl.constexpr,  # query tokens at a time
     OWN: tl.constexpr,
+    SCALED: tl.constexpr,  # whether shares are taken as parts of the largest, to fit into fp16
 ):
     document = (tl.program_id(0) // tiles).to(tl.int64)
     tile = tl.program_id(0) % tiles
     lane = tl.arange(0, LANES)
-    row = tl.arange(0, LENGTH)
+    row = tl.arange(0, ROWS)
     column = document
-    query = tl.zeros((), tl.int64)  # the first that meets it
-    queries_met = count
+    first_row = tl.zeros((), tl.int64)  # of the queries that meet the document
+    rows = all_rows
     if OWN:
         column = document % columns
-        query = document // columns
-        queries_met = 1
+        first_row = document // columns * query_length
+        rows = query_length
     if document_offsets is None:
         start = document * document_length
         tokens = document_length
@@ -179,31 +187,37 @@ def _document_kernel(
         start = tl.load(document_offsets + document)
         tokens = (tl.load(document_offsets + document + 1) - start).to(tl.int32)
     chosen = winners + column * all_rows
-    steps = tl.cdiv(query_length, LENGTH)
+    shares = gradient + column
+    largest = 1.0
+    if SCALED:
+        most = tl.zeros((ROWS,), tl.float32)
+        for first in range(0, rows, ROWS * query_length):
+            token = first_row + first + row * query_length
+            share = tl.load(
+                shares + token // query_length * columns, mask=token < first_row + rows, other=0.0
+            )
+            most = tl.maximum(most, tl.abs(share))
+        largest = tl.max(most, axis=0)
+        largest = tl.where(largest > 0.0, largest, 1.0)
     for first in range(tile * TOKENS, tokens, tiles * TOKENS):
         place = first + tl.arange(0, TOKENS)
         total = tl.zeros((TOKENS, LANES), tl.float32)
-        share = tl.load(gradient + query * columns + column)
-        for item in range(0, queries_met * steps):
-            asking = query + item // steps
-            position = item % steps * LENGTH + row
-            inside = position < query_length
-            token = asking * query_length + position
+        for begin in range(0, rows, ROWS):
+            inside = begin + row < rows
+            token = first_row + begin + row
             winner = tl.load(chosen + token, mask=inside, other=-1)
+            share = tl.load(shares + token // query_length * columns, mask=inside, other=0.0)
             vector = tl.load(
                 queries + token[:, None] * WIDTH + lane[None, :],
                 mask=inside[:, None] & (lane < WIDTH)[None, :],
                 other=0.0,
             )
-            hit = place[:, None] == winner[None, :]  # (TOKENS, LENGTH)
-            chosen_sum = tl.dot(hit.to(vector.dtype), vector)
-            total += share * chosen_sum
-            # For the next step: a scalar is not fetched ahead otherwise.
-            following = tl.minimum((item + 1) // steps, queries_met - 1)
-            share = tl.load(gradient + (query + following) * columns + column)
+            hit = place[:, None] == winner[None, :]  # (TOKENS, ROWS)
+            part = tl.where(hit, (share / largest)[None, :], 0.0).to(vector.dtype)
+            total = tl.dot(part, vector, total)
         tl.store(
             result + (start + place)[:, None] * WIDTH + lane[None, :],
-            total.to(result.dtype.element_ty),
+            (total * largest).to(result.dtype.element_ty),
             mask=(place < tokens)[:, None] & (lane < WIDTH)[None, :],
         )
 

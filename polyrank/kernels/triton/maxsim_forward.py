@@ -1,8 +1,9 @@
 """The Triton forward: one program scores some documents for a tile of several queries.
 
-The document's tokens are the rows of each product and the query tokens its columns, so that the
-tensor cores are full with a single query of 32 tokens, and a document tile is read once for up to
-128 query tokens. Each lane keeps a running maximum; lanes meet once, at the end of the document.
+A document tile is read once for up to 128 query tokens. From 64 of them on these are the rows of
+each product and the document's tokens its columns, so that only four lanes have to meet for a
+maximum. Fewer would leave tensor cores idle, whose products have 64 rows: there the document's
+tokens are the rows, each lane keeps a running maximum, and lanes meet once, at the document's end.
 """
 
 from __future__ import annotations
@@ -128,10 +129,22 @@ def _launch(
             problem.zero_mask,
             _DOT[dot],
             "ieee" if ieee else "tf32",
+            dot.itemsize == 2 and shared * length >= 64,
         ),
         chosen.warps,
         chosen.stages,
     )
+
+
+@triton.jit
+def _vectors(vectors, place, lane, WIDTH: tl.constexpr, LANES: tl.constexpr):
+    """(TOKENS, LANES), all of which are there; lanes beyond WIDTH are 0."""
+    places = vectors + (place[:, None] * WIDTH + lane[None, :])
+    if WIDTH == LANES:
+        found = tl.load(places)
+    else:
+        found = tl.load(places, mask=(lane < WIDTH)[None, :], other=0.0)
+    return found
 
 
 @triton.jit(
@@ -165,6 +178,7 @@ def _kernel(
     ZERO: tl.constexpr,
     DOT: tl.constexpr,
     PRECISION: tl.constexpr,
+    ACROSS: tl.constexpr,  # whether document tokens are the columns of each product
 ):
     program = tl.program_id(0)
     first_column = (program // tiles) * each
@@ -230,33 +244,58 @@ def _kernel(
                     mask=inside[None, :] & (lane < WIDTH)[:, None],
                     other=0.0,
                 ).to(DOT)
-            best = tl.full((TOKENS, SHARED * LENGTH), float("-inf"), tl.float32)
-            where = tl.zeros((TOKENS, SHARED * LENGTH), tl.int32)
+            if ACROSS:
+                best = tl.full((SHARED * LENGTH,), float("-inf"), tl.float32)
+                where = tl.zeros((SHARED * LENGTH,), tl.int32)
+            else:
+                best = tl.full((TOKENS, SHARED * LENGTH), float("-inf"), tl.float32)
+                where = tl.zeros((TOKENS, SHARED * LENGTH), tl.int32)
             for first in range(0, tokens, TOKENS):
                 place = first + step
-                within = place < tokens
-                live = within
+                if document_mask is None:
+                    # Past the end the last token again: it changes no maximum, and no winner.
+                    place = tl.minimum(place, tokens - 1)
+                    d = _vectors(vectors, place, lane, WIDTH, LANES).to(DOT)
+                else:
+                    within = place < tokens
+                    live = within & (
+                        tl.load(document_mask + start + place, mask=within, other=0) != 0
+                    )
+                    d = tl.load(
+                        vectors + (place[:, None] * WIDTH + lane[None, :]),
+                        mask=live[:, None] & (lane < WIDTH)[None, :],
+                        other=0.0,
+                    ).to(DOT)
                 if document_mask is not None:
-                    mask = tl.load(document_mask + start + place, mask=within, other=0)
-                    live = live & (mask != 0)
-                d = tl.load(
-                    vectors + (place[:, None] * WIDTH + lane[None, :]),
-                    mask=live[:, None] & (lane < WIDTH)[None, :],
-                    other=0.0,
-                ).to(DOT)
-                similarity = tl.dot(d, q, input_precision=PRECISION)  # a dead row: 0
-                eligible = within if ZERO else live
-                similarity = tl.where(eligible[:, None], similarity, float("-inf"))
+                    eligible = within if ZERO else live
+                if ACROSS:  # of a dead token: 0
+                    similarity = tl.dot(tl.trans(q), tl.trans(d), input_precision=PRECISION)
+                    if document_mask is not None:
+                        similarity = tl.where(eligible[None, :], similarity, float("-inf"))
+                    top = tl.max(similarity, axis=1)
+                    if winners is not None:  # ties: the earlier
+                        highest = similarity == top[:, None]
+                        winner = tl.min(tl.where(highest, place[None, :], 2147483647), axis=1)
+                        where = tl.where(top > best, winner, where)
+                    best = tl.maximum(best, top)
+                else:
+                    similarity = tl.dot(d, q, input_precision=PRECISION)
+                    if document_mask is not None:
+                        similarity = tl.where(eligible[:, None], similarity, float("-inf"))
+                    if winners is not None:
+                        where = tl.where(similarity > best, place[:, None], where)
+                    best = tl.maximum(best, similarity)
+            if ACROSS:
+                top, winner = best, where
+            else:
+                top = tl.max(best, axis=0)
                 if winners is not None:
-                    where = tl.where(similarity > best, place[:, None], where)  # ties: the earlier
-                best = tl.maximum(best, similarity)
-            top = tl.max(best, axis=0)
+                    winner = tl.min(tl.where(best == top[None, :], where, 2147483647), axis=0)
             counted = inside
             if query_mask is not None:
                 counted = counted & (tl.load(query_mask + token, mask=inside, other=0) != 0)
             total += tl.where(counted, top, 0.0)
             if winners is not None:
-                winner = tl.min(tl.where(best == top[None, :], where, 2147483647), axis=0)
                 won = counted & (top > float("-inf"))
                 if document_mask is not None and ZERO:
                     won = won & (tl.load(document_mask + start + winner, mask=won, other=0) != 0)

@@ -1,10 +1,9 @@
 """The Triton path of `maxsim_residual`: a program scores documents for one tile of queries.
 
 A byte holds several dimensions. It is read once and shifted for each slot; the bits are looked up
-in a table of bucket weights, whose order undoes the reversed bits of the format, and meet the query
-dimensions of the slot in a product of its own. With 4 bits and a wide tile both halves of a byte
-are looked up as one number and one product takes all: on an H100 that took .6 times as long for 16
-queries, tiles and grouping of documents included, but 1.5 times as long for one.
+among the bucket weights, whose order undoes the reversed bits of the format, and meet the query
+dimensions of the slot in a product of its own. On NVIDIA GPUs products in fp16 take their weights
+out of registers, by `prmt`; elsewhere, and in fp32, they are looked up in memory.
 """
 
 from __future__ import annotations
@@ -16,164 +15,194 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from polyrank.kernels.codecs.compressed import tiles
+from polyrank.kernels.codecs.compressed import across, takes_ptx, tiles
 from polyrank.kernels.triton.configuration import documents_each, power_of_two
 from polyrank.kernels.triton.launcher import launch
 
 if TYPE_CHECKING:
     from polyrank.kernels.codecs.residual_scoring import ResidualDocuments
 
-TABLE = 1 << 26  # centroid scores held at once: 256 MiB
-WIDE = 128  # columns of a tile that is worth looking up pairs
+TABLE = 1 << 28  # bytes of centroid scores held at once
+
+# PTX over four bytes, $2: the weights of one slot, $3 bits from the right. `prmt` picks four bytes
+# by a selector of four digits, from the weights' low bytes and then from their high bytes. $0 and
+# $1 are four weights. Other operands than $2 come in four copies, one for each byte.
+_PICK = """{{
+.reg .b32 c, s, l, h, m, o;
+shr.u32 c, $2, $3;
+and.b32 c, c, {mask};
+shr.u32 s, c, 4;
+or.b32 s, s, c;
+prmt.b32 s, s, s, 0x0020;
+{weights}
+prmt.b32 $0, l, h, 0x5140;
+prmt.b32 $1, l, h, 0x7362;
+}}"""
+_FOUR = """prmt.b32 l, $7, $7, s;
+prmt.b32 h, $11, $11, s;"""
+# Both halves of the sixteen are asked; the highest bit of the slot says which one counts.
+_SIXTEEN = """shl.b32 m, c, 4;
+prmt.b32 m, m, m, 0xBA98;
+and.b32 s, s, 0x7777;
+prmt.b32 l, $7, $11, s;
+prmt.b32 o, $15, $19, s;
+lop3.b32 l, l, o, m, 0xD8;
+prmt.b32 h, $23, $27, s;
+prmt.b32 o, $31, $35, s;
+lop3.b32 h, h, o, m, 0xD8;"""
+PICK_OF_2 = tl.constexpr(_PICK.format(mask="0x01010101", weights=_FOUR))
+PICK_OF_4 = tl.constexpr(_PICK.format(mask="0x03030303", weights=_FOUR))
+PICK_OF_16 = tl.constexpr(_PICK.format(mask="0x0F0F0F0F", weights=_SIXTEEN))
+OPERANDS_OF_4 = tl.constexpr("=&r,=&r,r" + ",r" * 12)
+OPERANDS_OF_16 = tl.constexpr("=&r,=&r,r" + ",r" * 36)
+_PICKED = (1, 2, 4)  # bits
 
 
 @triton.jit
-def _document(
-    document,  # int64
-    block,  # which tile of columns
-    query,  # (SLOTS · LANES, WIDTH) of that tile, dimension by dimension, if PAIRS
-    queries,
-    table,
-    codes,
-    residuals,
-    norms,
-    offsets,
-    mask,
-    weights,
-    sums,
-    blocks,
-    BITS: tl.constexpr,
-    BYTES: tl.constexpr,
-    LANES: tl.constexpr,
-    WIDTH: tl.constexpr,
-    LENGTH: tl.constexpr,
-    TOKENS: tl.constexpr,
-    PAIRS: tl.constexpr,
-):
-    """Score one document for one tile of columns."""
-    columns = blocks * WIDTH  # of whole tiles, so that rows are known to be aligned
-    start = tl.load(offsets + document)
-    length = (tl.load(offsets + document + 1) - start).to(tl.int32)
-    column = block * WIDTH + tl.arange(0, WIDTH)
-    lane = tl.arange(0, LANES)
-    best = tl.full((WIDTH,), float("-inf"), tl.float32)
-    for first in range(0, length, TOKENS):
-        place = first + tl.arange(0, TOKENS)
-        token = start + place  # 64 bits
-        alive = place < length
-        if mask is not None:
-            alive = alive & (tl.load(mask + token, mask=alive, other=0) != 0)
-        packed = tl.load(
-            residuals + token[:, None] * BYTES + lane[None, :],
-            mask=alive[:, None] & (lane < BYTES)[None, :],
-            other=0,
-        ).to(tl.int32)
-        code = tl.load(codes + token, mask=alive, other=0).to(tl.int64)
-        similarity = tl.load(table + code[:, None] * columns + column[None, :])
-        if PAIRS:
-            norm = tl.load(norms + token, mask=alive, other=0.0).to(tl.float32)
-            pair = tl.load(weights + packed)
-            first_half = pair.to(tl.int16).to(query.dtype, bitcast=True)
-            second_half = (pair >> 16).to(tl.int16).to(query.dtype, bitcast=True)
-            value = tl.interleave(first_half, second_half)
-            similarity = tl.dot(value, query, similarity, input_precision="ieee")
-        else:
-            for slot in tl.static_range(8 // BITS):
-                bucket = (packed >> (8 - BITS * (slot + 1))) & ((1 << BITS) - 1)
-                part = tl.load(queries + (slot * LANES + lane)[:, None] * columns + column[None, :])
-                value = tl.load(weights + bucket)
-                similarity = tl.dot(value, part, similarity, input_precision="ieee")
-            norm = tl.load(norms + token, mask=alive, other=0.0).to(tl.float32)
-        similarity = tl.where(alive[:, None], similarity * norm[:, None], float("-inf"))
-        best = tl.maximum(best, tl.max(similarity, axis=0))
-    per_tile: tl.constexpr = WIDTH // LENGTH
-    total = tl.sum(tl.reshape(best, (per_tile, LENGTH)), axis=1)
-    row = sums + document * (blocks * per_tile) + block * per_tile
-    tl.store(row + tl.arange(0, per_tile), total)
+def _two(places, step, slot: tl.constexpr):
+    """The query dimensions of two slots, for one tile of columns."""
+    return (tl.load(places + slot * step), tl.load(places + (slot + 1) * step))
+
+
+@triton.jit
+def _parts(places, step, SLOTS: tl.constexpr):
+    """Those of every slot; a program keeps them for all its documents."""
+    if SLOTS == 1:
+        return (tl.load(places),)
+    elif SLOTS == 2:
+        return _two(places, step, 0)
+    elif SLOTS == 4:
+        a, b = _two(places, step, 0)
+        c, d = _two(places, step, 2)
+        return (a, b, c, d)
+    else:
+        a, b = _two(places, step, 0)
+        c, d = _two(places, step, 2)
+        e, f = _two(places, step, 4)
+        g, h = _two(places, step, 6)
+        return (a, b, c, d, e, f, g, h)
+
+
+@triton.jit
+def _words(weights, BITS: tl.constexpr):
+    """The words of `_packed_weights`."""
+    return _parts(weights, 1, 8 if BITS == 4 else 2)
+
+
+@triton.jit
+def _picked(packed, w, SHIFT: tl.constexpr, BITS: tl.constexpr):
+    """The weights of one slot of uint8 bytes, fp16."""
+    if BITS == 4:
+        return tl.inline_asm_elementwise(
+            PICK_OF_16,
+            OPERANDS_OF_16,
+            (packed, SHIFT, w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]),
+            tl.float16,
+            True,
+            4,
+        )
+    elif BITS == 2:
+        return tl.inline_asm_elementwise(
+            PICK_OF_4, OPERANDS_OF_4, (packed, SHIFT, w[0], w[1]), tl.float16, True, 4
+        )
+    else:
+        return tl.inline_asm_elementwise(
+            PICK_OF_2, OPERANDS_OF_4, (packed, SHIFT, w[0], w[1]), tl.float16, True, 4
+        )
 
 
 @triton.jit(do_not_specialize=["blocks", "count", "each"])
 def _kernel(
     queries,  # (SLOTS · LANES, columns), slot by slot
-    table,  # (K, columns) fp32: centroid scores
+    table,  # (K, columns): centroid scores
     codes,
     residuals,
     norms,
     offsets,
     mask,  # (tokens,) or None
-    weights,  # (256,), both of a byte as 32 bits, if PAIRS; else (2^BITS,)
+    weights,  # those of `_packed_weights` if PTX, else (2^BITS,)
     sums,  # (documents, columns / LENGTH)
     blocks,  # tiles of columns
     count,  # of documents
-    each,  # documents of a program, 1 unless PAIRS
+    each,  # documents of a program
     BITS: tl.constexpr,
     BYTES: tl.constexpr,
     LANES: tl.constexpr,
     WIDTH: tl.constexpr,
     LENGTH: tl.constexpr,
     TOKENS: tl.constexpr,
-    PAIRS: tl.constexpr,
+    PTX: tl.constexpr,
+    ACROSS: tl.constexpr,  # whether document tokens are the columns of each product
 ):
     program = tl.program_id(0)
-    document = (program // blocks).to(tl.int64)
     block = program % blocks
-    if PAIRS:
-        column = block * WIDTH + tl.arange(0, WIDTH)
-        dimension = tl.arange(0, 2 * LANES)
-        place = (dimension % 2) * LANES + dimension // 2
-        query = tl.load(queries + place[:, None] * (blocks * WIDTH) + column[None, :])
-        for number in range(document * each, tl.minimum((document + 1) * each, count)):
-            _document(
-                number,
-                block,
-                query,
-                queries,
-                table,
-                codes,
-                residuals,
-                norms,
-                offsets,
-                mask,
-                weights,
-                sums,
-                blocks,
-                BITS,
-                BYTES,
-                LANES,
-                WIDTH,
-                LENGTH,
-                TOKENS,
-                PAIRS,
-            )
-    else:
-        _document(
-            document,
-            block,
-            None,
-            queries,
-            table,
-            codes,
-            residuals,
-            norms,
-            offsets,
-            mask,
-            weights,
-            sums,
-            blocks,
-            BITS,
-            BYTES,
-            LANES,
-            WIDTH,
-            LENGTH,
-            TOKENS,
-            PAIRS,
+    columns = blocks * WIDTH  # of whole tiles, so that rows are known to be aligned
+    column = block * WIDTH + tl.arange(0, WIDTH)
+    lane = tl.arange(0, LANES)
+    places = queries + lane[:, None] * columns + column[None, :]
+    parts = _parts(places, LANES * columns, 8 // BITS)
+    if PTX:
+        words = _words(weights, BITS)
+    per_tile: tl.constexpr = WIDTH // LENGTH
+    first_document = (program // blocks).to(tl.int64) * each
+    for document in range(first_document, tl.minimum(first_document + each, count)):
+        start = tl.load(offsets + document)
+        length = (tl.load(offsets + document + 1) - start).to(tl.int32)
+        if ACROSS:
+            best = tl.full((WIDTH,), float("-inf"), tl.float32)
+        else:
+            best = tl.full((TOKENS, WIDTH), float("-inf"), tl.float32)
+        for first in range(0, length, TOKENS):
+            place = first + tl.arange(0, TOKENS)
+            if mask is None:  # past the end the last token again: it changes no maximum
+                token = start + tl.minimum(place, length - 1)  # 64 bits
+                code = tl.load(codes + token)
+                norm = tl.load(norms + token).to(tl.float32)
+                packed = tl.load(
+                    residuals + token[:, None] * BYTES + lane[None, :],
+                    mask=(lane < BYTES)[None, :],
+                    other=0,
+                )
+            else:
+                token = start + place
+                alive = place < length
+                alive = alive & (tl.load(mask + token, mask=alive, other=0) != 0)
+                code = tl.load(codes + token, mask=alive, other=0)
+                norm = tl.load(norms + token, mask=alive, other=0.0).to(tl.float32)
+                packed = tl.load(
+                    residuals + token[:, None] * BYTES + lane[None, :],
+                    mask=alive[:, None] & (lane < BYTES)[None, :],
+                    other=0,
+                )
+            of_centroid = table + code.to(tl.int64)[:, None] * columns + column[None, :]
+            similarity = tl.load(of_centroid).to(tl.float32)
+            if ACROSS:
+                similarity = tl.trans(similarity)
+            for slot in tl.static_range(8 // BITS):
+                if PTX:
+                    value = _picked(packed, words, 8 - BITS * (slot + 1), BITS)
+                else:
+                    shifted = packed.to(tl.int32) >> (8 - BITS * (slot + 1))
+                    value = tl.load(weights + (shifted & ((1 << BITS) - 1)))
+                part = parts[slot]
+                rows, across = (tl.trans(part), tl.trans(value)) if ACROSS else (value, part)
+                similarity = tl.dot(rows, across, similarity, input_precision="ieee")
+            similarity *= norm[None, :] if ACROSS else norm[:, None]
+            if mask is not None:
+                listed = alive[None, :] if ACROSS else alive[:, None]
+                similarity = tl.where(listed, similarity, float("-inf"))
+            best = tl.maximum(best, tl.max(similarity, axis=1) if ACROSS else similarity)
+        total = tl.sum(
+            tl.reshape(best if ACROSS else tl.max(best, axis=0), (per_tile, LENGTH)), axis=1
         )
+        row = sums + document * (blocks * per_tile) + block * per_tile
+        tl.store(row + tl.arange(0, per_tile), total)
 
 
 def score(queries: Tensor, documents: ResidualDocuments, document_mask: Tensor | None) -> Tensor:
     """(Q, Lq, d) with masked tokens zero → (Q, D), as many queries in a pass as TABLE allows."""
     centroids = documents.codec.centroids.float()
-    per_pass = max(1, TABLE // (len(centroids) * queries.shape[1]))
+    per_pass = max(1, TABLE // (4 * len(centroids) * queries.shape[1]))
     if len(queries) <= per_pass:
         return _pass(queries, documents, centroids, document_mask)
     parts = queries.split(per_pass)
@@ -186,15 +215,15 @@ def _pass(
     codec, count = documents.codec, len(documents)
     kernel = "residual-4" if codec.bits == 4 else "residual"
     tiled = tiles(queries, len(documents.codes) // max(count, 1), kernel)
-    columns = len(tiled.columns)
-    table = centroids @ tiled.columns.float().t()  # (K, columns)
+    columns, dtype = len(tiled.columns), tiled.columns.dtype
+    table = (centroids @ tiled.columns.float().t()).to(dtype)  # (K, columns)
     slots, lanes = 8 // codec.bits, max(16, power_of_two(codec.token_bytes))
     laid_out = tiled.columns.new_zeros(slots, lanes, columns)
     # Dimension `byte · slots + slot` of every query token.
     laid_out[:, : codec.token_bytes] = tiled.columns.t().unflatten(0, (-1, slots)).transpose(0, 1)
-    sums = table.new_empty(count, columns // tiled.length)
-    pairs = codec.bits == 4 and laid_out.dtype == torch.float16 and tiled.width == WIDE
-    each = documents_each(tiled.blocks, count, alone=8) if pairs else 1
+    sums = table.new_empty(count, columns // tiled.length, dtype=torch.float32)
+    ptx = codec.bits in _PICKED and takes_ptx(tiled)
+    each = documents_each(tiled.blocks, count, alone=8)
     launch(
         _kernel,
         -(-count // each) * tiled.blocks,
@@ -206,7 +235,7 @@ def _pass(
             documents.inverse_norms,
             documents.offsets,
             document_mask,
-            codec.byte_pairs if pairs else codec.bit_weights.to(laid_out.dtype),
+            _packed_weights(codec.bit_weights) if ptx else codec.bit_weights.to(dtype),
             sums,
         ),
         (tiled.blocks, count, each),
@@ -217,9 +246,16 @@ def _pass(
             tiled.width,
             tiled.length,
             tiled.chosen.tokens,
-            pairs,
+            ptx,
+            across(tiled),
         ),
         tiled.chosen.warps,
         tiled.chosen.stages,
     )
     return tiled.scores(sums)
+
+
+def _packed_weights(weights: Tensor) -> Tensor:
+    """The low bytes of fp16 weights, four in an int32, then their high bytes."""
+    few = weights.half().repeat(2) if len(weights) == 2 else weights.half()
+    return few.view(torch.uint8).view(-1, 2).t().contiguous().view(torch.int32).flatten()
