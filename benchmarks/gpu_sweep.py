@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 from unittest.mock import patch
 
@@ -17,7 +17,7 @@ import gpu
 import gpu_timing as timing
 import torch
 from gpu_timing import GPU, Call
-from maxsim import Case, Shape, _with_backward
+from maxsim import Case, Shape
 
 from polyrank.kernels import autograd, contract, routed_adapter
 from polyrank.kernels.codecs import compressed
@@ -29,6 +29,7 @@ Place = tuple[Any, str]
 FORWARD: list[Place] = [(maxsim_forward, "maxsim_tile")]
 BYTES: list[Place] = [(compressed, "bytes_tile")]
 SUM: list[Place] = [(maxsim_backward, "sum_tile")]
+SCATTER: list[Place] = [(maxsim_backward, "scatter_tile")]
 ADAPTER: list[Place] = [(routed_adapter_kernel, "adapter_tile")]
 
 
@@ -36,7 +37,7 @@ ADAPTER: list[Place] = [(routed_adapter_kernel, "adapter_tile")]
 class Trial:
     """A bucket of the table: a shape that stands for it, and tiles to try.
 
-    how: "score"; "train", the forward with winners; "step", forward and backward.
+    how: "score"; "train", the forward with winners; "queries" and "documents", their gradients.
     """
 
     bucket: str
@@ -56,24 +57,29 @@ _ONE = _tiles(
 )  # fmt: skip
 _TWO = _tiles((64, 64, 4, 3), (64, 64, 4, 4), (128, 64, 4, 3), (128, 64, 8, 2))
 _MANY = _tiles(
-    (64, 128, 4, 3), (64, 128, 4, 2), (64, 128, 8, 3), (128, 128, 8, 2), (128, 64, 4, 3),
-    (64, 64, 4, 3), (64, 256, 8, 2), (128, 64, 8, 3),
+    (64, 128, 4, 2), (64, 128, 4, 3), (64, 128, 8, 4), (128, 128, 4, 2), (128, 128, 8, 2),
+    (128, 128, 8, 3),
+    (128, 64, 4, 3), (64, 64, 4, 3), (64, 256, 8, 3), (128, 256, 8, 2),
 )  # fmt: skip
 _WINNERS = _tiles(
-    (64, 128, 4, 3), (64, 128, 8, 2), (64, 64, 4, 3), (64, 64, 8, 3), (128, 64, 8, 3),
-    (64, 32, 4, 3), (128, 128, 8, 2),
+    (64, 128, 4, 2), (64, 128, 4, 3), (64, 128, 8, 3), (64, 64, 4, 4), (128, 128, 8, 2),
+    (32, 128, 4, 4), (128, 64, 4, 3),
 )  # fmt: skip
 _BYTES_ONE = _tiles(
-    (64, 32, 4, 3), (64, 32, 4, 4), (128, 32, 4, 2), (128, 32, 8, 2), (64, 32, 2, 3),
-    (32, 32, 2, 3), (32, 32, 4, 3),
+    (64, 32, 4, 2), (64, 32, 4, 3), (64, 32, 4, 4), (128, 32, 4, 2), (128, 32, 8, 2),
+    (64, 32, 2, 2), (64, 32, 2, 3), (32, 32, 2, 3), (32, 32, 1, 3), (16, 32, 1, 3),
 )  # fmt: skip
 _BYTES_MANY = _tiles(
     (64, 128, 8, 3), (64, 128, 4, 2), (128, 128, 8, 2), (64, 64, 4, 3), (128, 64, 8, 2),
-    (128, 64, 4, 2), (32, 128, 4, 2),
+    (128, 64, 4, 2), (32, 128, 4, 2), (64, 64, 4, 2), (64, 128, 8, 2),
 )  # fmt: skip
 _SUMS = _tiles(
-    (4, 1, 1, 1), (8, 1, 1, 3), (8, 1, 2, 3), (16, 1, 4, 3), (32, 1, 4, 3), (16, 1, 1, 3)
+    (4, 1, 1, 1), (8, 1, 1, 3), (8, 1, 2, 3), (16, 1, 2, 3), (16, 1, 4, 3), (32, 1, 4, 3)
 )
+_SCATTERS = _tiles(
+    (128, 64, 8, 3), (64, 64, 4, 3), (64, 64, 4, 4), (64, 32, 4, 4), (128, 32, 8, 4),
+    (128, 64, 4, 3), (128, 128, 8, 2), (64, 128, 4, 2), (256, 32, 8, 3), (256, 64, 8, 2),
+)  # fmt: skip
 _ADAPTERS = _tiles(
     *((n, rows, warps, stages) for n, rows, warps, stages in (
         (16, 64, 4, 3), (32, 64, 4, 3), (32, 128, 4, 2), (64, 64, 4, 2), (64, 64, 4, 3),
@@ -84,31 +90,35 @@ _ADAPTERS = _tiles(
 
 def trials(tiny: bool) -> list[Trial]:
     if tiny:
+        step = Shape("train", 2, 2, 9, 4, 16)
         return [
             Trial("maxsim 32", FORWARD, Shape("rerank", 1, 4, 20, 4, 16), [Tile(16, 32, 4, 2)]),
             Trial(
                 "winners", FORWARD, Shape("train", 2, 2, 9, 4, 16), [Tile(16, 32, 4, 2)], "train"
             ),
-            Trial("sum", SUM, Shape("train", 2, 2, 9, 4, 16, True), [Tile(8, 1, 1, 2)], "step"),
+            Trial("sum", SUM, step, [Tile(8, 1, 1, 2)], "queries"),
+            Trial("scatter", SCATTER, step, [Tile(16, 16, 4, 2)], "documents"),
             Trial("bytes", BYTES, Shape("int8", 1, 4, 20, 4, 16), [Tile(16, 32, 4, 2)]),
             Trial("adapter", ADAPTER, (24, 8, 40), [Tile(16, 16, 4, 2)]),
         ]
     codes = 1 << 14
-    step = Shape("train", 256, 256, backward=True)
+    step = Shape("train", 256, 256)
     return [
-        Trial("maxsim 32, one query", FORWARD, Shape("rerank", 1, 10_000), _ONE),
-        Trial("maxsim 128, winners", FORWARD, Shape("train", 256, 256), _WINNERS, "train"),
+        Trial("maxsim 128, winners", FORWARD, step, _WINNERS, "train"),
         Trial("maxsim 128, many queries", FORWARD, Shape("rerank", 8, 10_000), _MANY),
-        Trial("sum, of many rows", SUM, step, _SUMS, "step"),
         Trial("bytes 32, residual-2", BYTES, _coded("residual-2", 1, codes), _BYTES_ONE),
-        Trial("bytes 32, int8", BYTES, _coded("int8", 1), _BYTES_ONE),
-        Trial("adapter", ADAPTER, (384, 96, 64_000), _ADAPTERS),
-        Trial("bytes 128, int8", BYTES, _coded("int8", 16), _BYTES_MANY),
         Trial("bytes 128, residual-4", BYTES, _coded("residual-4", 16, codes), _BYTES_MANY),
-        Trial("maxsim 64, two queries", FORWARD, Shape("rerank", 2, 10_000), _TWO),
-        Trial("maxsim 32, long documents", FORWARD, Shape("rerank", 1, 10_000, 300), _ONE),
+        Trial("bytes 32, int8", BYTES, _coded("int8", 1), _BYTES_ONE),
         Trial("bytes 32, residual-4", BYTES, _coded("residual-4", 1, codes), _BYTES_ONE),
+        Trial("bytes 128, residual-2", BYTES, _coded("residual-2", 16, codes), _BYTES_MANY),
+        Trial("bytes 128, int8", BYTES, _coded("int8", 16), _BYTES_MANY),
+        Trial("maxsim 32, one query", FORWARD, Shape("rerank", 1, 10_000), _ONE),
+        Trial("scatter", SCATTER, step, _SCATTERS, "documents"),
+        Trial("sum, of many rows", SUM, step, _SUMS, "queries"),
+        Trial("maxsim 64, two queries", FORWARD, Shape("rerank", 2, 10_000), _TWO),
         Trial("maxsim 128, long texts", FORWARD, Shape("rerank", 1, 1000, 1024, 1024), _MANY),
+        Trial("adapter", ADAPTER, (384, 96, 64_000), _ADAPTERS),
+        Trial("maxsim 32, long documents", FORWARD, Shape("rerank", 1, 10_000, 300), _ONE),
     ]
 
 
@@ -159,23 +169,52 @@ def _call(trial: Trial, case: Any, tile: Tile | None) -> Call:
             way = gpu.adapter_ways(*trial.shape, dtype)["ten languages by row, add_adapters"]
         return torch.inference_mode()(way)
     torch.manual_seed(0)  # compressed documents have random bytes: the same for every tile
+    if trial.how != "score":
+        return partial(_TRAINING[trial.how], case)
     score = next(iter(gpu.systems(trial.shape).values()))(case)
-    if trial.how == "step":
-        return _with_backward(score, case)
-    if trial.how == "train":
-        return partial(_with_winners, case)
     return torch.no_grad()(score)
 
 
-def _with_winners(case: Case) -> torch.Tensor:
+def _training(case: Case) -> tuple[torch.Tensor, torch.Tensor, contract.Problem]:
     queries, documents = case.queries, case.documents
     problem = contract.Problem(
         contract.padded("queries", queries, None),
         contract.padded("documents", documents, None),
         columns=len(documents),
     )
-    flat = queries.reshape(-1, queries.shape[-1]), documents.reshape(-1, documents.shape[-1])
-    return autograd.forward(*flat, problem, argmax=True)[0]
+    flat = queries.flatten(0, 1), documents.flatten(0, 1)
+    if not GPU:  # where full precision takes another path
+        return flat[0].half(), flat[1].half(), problem
+    return *flat, problem
+
+
+def _with_winners(case: Case) -> torch.Tensor:
+    return autograd.forward(*_training(case), argmax=True)[0]
+
+
+@lru_cache(1)
+def _won(case: Case) -> tuple[torch.Tensor, torch.Tensor]:
+    """The winners, and a gradient of the scores."""
+    scores, winners = autograd.forward(*_training(case), argmax=True)
+    assert winners is not None
+    return winners, torch.linspace(-1, 1, scores.numel(), device=scores.device).view_as(scores)
+
+
+def _gradients(which: int, case: Case) -> torch.Tensor:
+    queries, documents, problem = _training(case)
+    winners, gradient = _won(case)
+    needs = (which == 0, which == 1)
+    both = maxsim_backward.backward(gradient, queries, documents, winners, problem, needs)
+    made = both[which]
+    assert made is not None
+    return made
+
+
+_TRAINING: dict[str, Callable[[Case], torch.Tensor]] = {
+    "train": _with_winners,
+    "queries": partial(_gradients, 0),
+    "documents": partial(_gradients, 1),
+}
 
 
 def _result(out: Any) -> torch.Tensor:
@@ -187,7 +226,7 @@ def _text(tile: Tile) -> str:
 
 
 def _instead(trial: Trial, tile: Tile) -> ExitStack:
-    stack = ExitStack()
+    stack = _asked_anew()
     for module, name in trial.places:
         stack.enter_context(patch.object(module, name, lambda *_: tile))
     if trial.places is ADAPTER:
@@ -195,9 +234,17 @@ def _instead(trial: Trial, tile: Tile) -> ExitStack:
     return stack
 
 
+def _asked_anew() -> ExitStack:
+    """Tiles that were chosen before are forgotten, on the way in and on the way out."""
+    stack = ExitStack()
+    stack.callback(maxsim_forward._tile.cache_clear)
+    maxsim_forward._tile.cache_clear()
+    return stack
+
+
 def _watched(trial: Trial, seen: list[Tile]) -> ExitStack:
     """Remember what the table answers."""
-    stack = ExitStack()
+    stack = _asked_anew()
     for module, name in trial.places:
         answer = getattr(module, name)
 
