@@ -7,6 +7,7 @@ import os
 import platform
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,12 +34,26 @@ def device_of(name: str | torch.device | None) -> torch.device:
         found = torch.device(name)
         if found.type == "cpu":
             settle_threads()
+        else:
+            leave_cudnn_out()
         torch.empty(0, device=found)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         gpus = torch.cuda.device_count()
         there = ", ".join(["cpu", *(f"cuda:{number}" for number in range(gpus))])
         raise UsageError(f"there is no device '{name}' on this machine; use {there}") from error
     return found
+
+
+@cache
+def leave_cudnn_out() -> None:
+    """Take cuDNN out of what PyTorch chooses attention from, once in a process.
+
+    cuDNN makes a plan for every new shape of a batch, which takes up to a second, and batches of
+    texts have ever new shapes: https://github.com/modelscope/FunASR/issues/3704.
+    """
+    import torch
+
+    torch.backends.cuda.enable_cudnn_sdp(False)
 
 
 @dataclass(frozen=True)

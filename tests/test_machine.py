@@ -74,3 +74,13 @@ def test_what_others_use_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "STAT", stat)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
     assert Usage.now().busy == (10 + 1 + 5 + 2 + 3 + 4 + 1) / os.sysconf("SC_CLK_TCK")
+
+
+def test_cudnn_is_no_choice_for_attention(monkeypatch):
+    monkeypatch.setattr(machine, "leave_cudnn_out", machine.leave_cudnn_out.__wrapped__)
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    device_of("cpu")
+    assert torch.backends.cuda.cudnn_sdp_enabled()  # a CPU has nothing to do with it
+    device_of("meta")
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
+    assert torch.backends.cuda.mem_efficient_sdp_enabled()

@@ -21,6 +21,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from polyrank.errors import UsageError
+from polyrank.machine import leave_cudnn_out
 
 T = TypeVar("T")
 
@@ -29,7 +30,9 @@ PATIENCE = timedelta(days=2)  # the others wait while the first one mines negati
 
 
 def start() -> None:
-    """Join the processes of this launch; does nothing where this is the only one."""
+    """Join the processes of this launch, if it is not the only one, and settle attention."""
+    if torch.cuda.is_available():
+        leave_cudnn_out()
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or together():
         return
     if torch.cuda.is_available():

@@ -25,6 +25,7 @@ def work_off(pack: Path, work: Path, number: int, plan: str, deadline: float, de
     """One worker: its jobs in order."""
     import torch
 
+    from polyrank.machine import leave_cudnn_out
     from polyrank.training.pack import plan as plans
     from polyrank.training.pack.jobs import Bench, run
     from polyrank.training.pack.loaded import Pack
@@ -32,6 +33,7 @@ def work_off(pack: Path, work: Path, number: int, plan: str, deadline: float, de
     torch.set_num_threads(1 if device != "cpu" else torch.get_num_threads())
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.backends.cudnn.allow_tf32 = True
+    leave_cudnn_out()
     bench = Bench(Pack(pack, device), work, deadline)
     for job in getattr(plans, plan)[number]:
         try:
@@ -78,7 +80,7 @@ def main() -> None:
     parser.add_argument("--pack", type=Path, default=Path("gpu_pack"))
     parser.add_argument("--output", type=Path, required=True, help="folder for what comes back")
     parser.add_argument("--minutes", type=float, default=6.0, help="time limit")
-    parser.add_argument("--plan", default="FINAL", help="FINAL or COMPARISON")
+    parser.add_argument("--plan", default="FINAL", help="FINAL, COMPARISON or BASELINE")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--work", type=Path, help="folder of the workers; default OUTPUT/.work")
     parser.add_argument("--worker", type=int, help="(internal) number of this worker")
