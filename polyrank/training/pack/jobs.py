@@ -31,7 +31,8 @@ from polyrank.training.pack.ranking import (
 )
 
 HEAD, SHARED = "head", "shared"
-RESERVE = {"late-interaction": 40, "cross-encoder": 50, "full": 40}  # seconds, for measuring
+FULL_LATE = "full-late-interaction"
+RESERVE = {"late-interaction": 40, FULL_LATE: 40, "cross-encoder": 50, "full": 40}  # s, measuring
 PART = 12 << 20  # bytes of one file of tensors
 MASK_SIZE = 320_000  # coordinates of a language mask: 1 MB on disk
 
@@ -42,7 +43,8 @@ class Job:
 
     Attributes:
         name: of what it leaves behind.
-        make: 'head', 'language', 'mask', 'late-interaction', 'cross-encoder' or 'full'.
+        make: 'head', 'language', 'mask', 'late-interaction', 'cross-encoder', 'full' (a
+            cross-encoder) or 'full-late-interaction'.
         languages: of the text; of a ranking module those whose adapters it is trained and measured
             with, beside English.
         recipe: of that kind of module.
@@ -266,21 +268,30 @@ def _questions(bench: Bench) -> Questions:
 
 
 def _late_interaction(job: Job, bench: Bench, seed: int, seconds: float) -> Made:
-    recipe, pack = job.recipe, bench.pack
+    recipe, pack, full = job.recipe, bench.pack, job.make == FULL_LATE
     assert isinstance(recipe, RankingRecipe)
-    questions, below = _questions(bench), _below(job, bench)
+    questions = _questions(bench)
+    trained_over = {} if full else _below(job, bench)
+    below = {name: trained_over.get(name) for name in ("en", *job.languages)}
     start = start_of_projection(pack, recipe.dim)
     untrained = measure_late(bench, None, start, job, below)
     plain = measure_late(bench, None, unit, job, below)
-    adapter, project, facts = train_late_interaction(pack, questions, recipe, below, seed, seconds)
+    adapter, project, encoder, facts = train_late_interaction(
+        pack, questions, recipe, trained_over, full, seed, seconds
+    )
     tensors = {
-        **adapter.state_dict(),
         "projection.weight": project.weight.detach(),
         "projection.bias": project.bias.detach(),
     }
+    tensors |= rounded_differences(encoder, pack.encoder) if full else adapter.state_dict()
     facts |= {"sizes": _sizes(adapter)}
     bench.write(job.name, facts, tensors if job.keep else {})  # measuring may be cut off
-    trained = measure_late(bench, adapter.as_module(), project, job, below)
+    before, pack.encoder = pack.encoder, encoder if full else pack.encoder
+    try:
+        ranking = None if full else adapter.as_module()
+        trained = measure_late(bench, ranking, project, job, below)
+    finally:
+        pack.encoder = before
     facts["development"] = {"plain": plain, "untrained": untrained, "trained": trained}
     return tensors, facts
 
@@ -291,7 +302,7 @@ def measure_late(
     ranking: AdapterModule | None,
     project: Project,
     job: Job,
-    below: Mapping[str, AdapterModule],
+    below: Mapping[str, AdapterModule | None],
 ) -> dict[str, float]:
     """nDCG@10 of MaxSim, in English and in other languages, each text under its own adapter; for
     these also with no language adapter on any side."""
@@ -390,6 +401,7 @@ _MAKERS: Mapping[str, Callable[[Job, Bench, int, float], Made]] = {
     "language": _language,
     "mask": _mask,
     "late-interaction": _late_interaction,
+    FULL_LATE: _late_interaction,
     "cross-encoder": _cross_encoder,
     "full": _cross_encoder,
 }

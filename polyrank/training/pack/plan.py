@@ -1,12 +1,13 @@
 """Which jobs a GPU machine runs, on how many workers, the most valuable first.
 
 `FINAL` is what goes into the zoo. `COMPARISON` holds the recipes that were tried for it, with their
-figures on development data, so that the choice can be made again.
+figures on development data, so that the choice can be made again. `BASELINE` is full fine-tuning of
+late interaction in three ways; the best of them on development data is what modules are held up to.
 """
 
 from __future__ import annotations
 
-from polyrank.training.pack.jobs import HEAD, SHARED, Job
+from polyrank.training.pack.jobs import FULL_LATE, HEAD, SHARED, Job
 from polyrank.training.pack.languages import Recipe
 from polyrank.training.pack.ranking import RankingRecipe
 
@@ -101,3 +102,15 @@ FINAL: list[list[Job]] = [
           for language in ("rw", "yo", "sw", "ug", "en")],
     ],
 ]  # fmt: skip
+
+
+def _full(name: str, recipe: RankingRecipe, keep: bool = True) -> list[Job]:
+    return [Job(f"squad-li-full-{name}", FULL_LATE, WITH, recipe, minutes=3.0, keep=keep)]
+
+
+FULL = LATE.but(dim=384)
+BASELINE: list[list[Job]] = [
+    _full("2e-5", FULL.but(rate=2e-5)),
+    _full("5e-5", FULL.but(rate=5e-5)),
+    _full("5e-5-short", FULL.but(rate=5e-5, steps=600), keep=False),
+]

@@ -169,9 +169,10 @@ def train_late_interaction(
     questions: Questions,
     recipe: RankingRecipe,
     below: Below,
+    full: bool = False,
     seed: int = 13,
     seconds: float | None = None,
-) -> tuple[TrainableAdapter, TokenProjection, dict[str, Any]]:
+) -> tuple[TrainableAdapter, TokenProjection, Any, dict[str, Any]]:
     """Train a late-interaction module over the English adapter, or over the bare base.
 
     Every question is scored against all passages of the batch; the loss is the cross-entropy of its
@@ -179,19 +180,26 @@ def train_late_interaction(
 
     Args:
         below: the adapter of each language; those beside 'en' are for sentence pairs.
+        full: train all weights of the layers instead of an adapter, over no language adapter.
+
+    Returns:
+        The adapter (of a full model of no use), the projection, the encoder, and facts.
     """
     layers, hidden = pack.encoder.config.num_hidden_layers, pack.words.shape[1]
     adapter = TrainableAdapter("late", hidden, layers, recipe.width, seed=seed)
     adapter.to(pack.device)
     project = start_of_projection(pack, recipe.dim)
     encoder = pack.half if recipe.half else pack.encoder
-    modules = _in(below, encoder)
+    parameters = list(adapter.parameters())
+    if full:
+        encoder, parameters = _to_train(pack)
+    modules = {} if full else _in(below, encoder)
     others = [language for language in modules if language != "en"]
     pairs = Pairs(pack, others) if recipe.parallel else None
 
     def loss(step: int) -> Tensor:
         chosen, candidates = questions.draw(step, recipe.queries, recipe.negatives, seed)
-        runner = RoutedEncoder(encoder, [], adapter.as_module())
+        runner = RoutedEncoder(encoder, [], None if full else adapter.as_module())
         queries, query_own = _states(
             pack, runner, questions.queries, chosen, QUERY, "query", modules.get("en")
         )
@@ -199,16 +207,9 @@ def train_late_interaction(
         passages, own = _states(
             pack, runner, questions.passages, every, PASSAGE, "passage", modules.get("en")
         )
-        similar = torch.einsum("qld,ntd->qlnt", project(queries), project(passages))
-        best = similar.masked_fill(~own[None, None], -1.0).amax(-1)  # (B, L, M)
-        weight = query_own[..., None].float()
-        mean = (best * weight).sum(1) / weight.sum(1).clamp_min(1)  # (B, M)
-        places, right = every.to(pack.device), candidates[:, 0].to(pack.device)
-        twice = places[None, :] == right[:, None]  # (B, M), the right passage, also elsewhere
-        target = torch.arange(len(chosen), device=pack.device) * candidates.shape[1]
-        twice.scatter_(1, target[:, None], False)
-        logits = (mean / recipe.temperature).masked_fill(twice, -1e4)
-        total = F.cross_entropy(logits, target)
+        with torch.autocast(pack.device.type, enabled=False):
+            vectors = project(queries), query_own, project(passages), own
+            total = _of_the_batch(*vectors, candidates, recipe.temperature)
         if pairs is not None:
             random = np.random.default_rng([seed, 5, step])
             number, some = pairs.draw(random, recipe.pairs)
@@ -225,10 +226,45 @@ def train_late_interaction(
         return total
 
     facts = optimise(
-        adapter.parameters(), loss, recipe.steps, recipe.rate, seconds=seconds,
-        slow=project.parameters(),
+        parameters, loss, recipe.steps, recipe.rate, seconds=seconds,
+        bf16=full and recipe.half, slow=project.parameters(),
     )  # fmt: skip
-    return adapter, project, facts
+    return adapter, project, encoder, facts
+
+
+def _of_the_batch(
+    queries: Tensor,
+    query_own: Tensor,
+    passages: Tensor,
+    own: Tensor,
+    candidates: Tensor,
+    temperature: float,
+) -> Tensor:
+    """The cross-entropy of each question's right passage among all of the batch.
+
+    Args:
+        queries: (B, L, d), and query_own, their tokens that count, (B, L).
+        passages: (M, T, d), and own, (M, T), of the candidates in turn.
+        candidates: (B, 1 + n), the right one first.
+    """
+    similar = torch.einsum("qld,ntd->qlnt", queries, passages)
+    best = similar.masked_fill(~own[None, None], -1.0).amax(-1)  # (B, L, M)
+    weight = query_own[..., None].float()
+    mean = (best * weight).sum(1) / weight.sum(1).clamp_min(1)  # (B, M)
+    places, right = candidates.flatten().to(mean.device), candidates[:, 0].to(mean.device)
+    twice = places[None, :] == right[:, None]  # (B, M), the right passage, also elsewhere
+    target = torch.arange(len(candidates), device=mean.device) * candidates.shape[1]
+    twice.scatter_(1, target[:, None], False)
+    return F.cross_entropy((mean / temperature).masked_fill(twice, -1e4), target)
+
+
+def _to_train(pack: Pack) -> tuple[Any, list[nn.Parameter]]:
+    """A copy of the encoder in fp32, and the weights of its layers, to be trained."""
+    encoder = copy.deepcopy(pack.encoder)
+    layers = [p for name, p in encoder.named_parameters() if name.startswith("encoder.")]
+    for parameter in layers:
+        parameter.requires_grad_(True)
+    return encoder, layers
 
 
 def _states(
@@ -311,10 +347,7 @@ def train_cross_encoder(
     encoder = pack.half if recipe.half else pack.encoder
     parameters = list(adapter.parameters())
     if full:
-        encoder = copy.deepcopy(pack.encoder)
-        trained = [p for n, p in encoder.named_parameters() if n.startswith("encoder.")]
-        for parameter in trained:
-            parameter.requires_grad_(True)
+        encoder, trained = _to_train(pack)
         parameters = [*adapter.head.parameters(), *trained]
     modules = {} if full else _in(below, encoder)
     others = [language for language in modules if language != "en"]

@@ -32,7 +32,7 @@ from polyrank.progress import note
 from polyrank.training.head.head_folder import HeadCard, save_head_folder
 from polyrank.training.head.output_head import OutputHead
 from polyrank.training.language.trainable_adapter import TrainableAdapter, save_trained_adapter
-from polyrank.training.pack.jobs import HEAD, adapter_of
+from polyrank.training.pack.jobs import FULL_LATE, HEAD, adapter_of
 
 MINED = "the base's 20 nearest, BM25's 5"
 COMMAND = "make gpu-train"  # what the cards quote; with `make gpu-pack` before, `gpu-unpack` after
@@ -215,7 +215,7 @@ class Unpacking:
         recipe = {
             **card.recipe,
             "prefixes": [base.query_prefix, base.passage_prefix],
-            "mined": "20 nearest of the base, 5 of BM25",
+            "mined": MINED,
         }
         data = [Data("SQuAD 1.1 train", "CC-BY-SA-4.0")]
         if facts["recipe"]["parallel"]:
@@ -252,19 +252,46 @@ class Unpacking:
 
         tensors = self.returned.tensors[job]
         model = AutoModelForSequenceClassification.from_pretrained(self.base.folder, num_labels=1)
-        state = model.base_model.state_dict()
-        for key, value in tensors.items():
-            name = key.removesuffix(".levels")
-            if key.endswith(".levels"):
-                change = value.float() * tensors[f"{name}.scale"].float() / 1024
-                state[name] += change
-            elif not key.startswith("head.") and not key.endswith(".scale"):
-                state[name] += value.float()
+        state = changed(model.base_model.state_dict(), tensors)
         head = {k.removeprefix("head."): v.float() for k, v in tensors.items() if "head." in k}
         save_full_encoder(model, state, head, self, job, folder)
 
+    def full_late(self, job: str, name: str, root: Path) -> None:
+        """The base with what full fine-tuning changed, and the projection of token vectors."""
+        from transformers import AutoModel
+
+        tensors = dict(self.returned.tensors[job])
+        weight, bias = (tensors.pop(f"projection.{part}").float() for part in ("weight", "bias"))
+        model = AutoModel.from_pretrained(self.base.folder)
+        model.load_state_dict(changed(model.state_dict(), tensors))
+        card = self.card("ranking", "full", name, "en", job)
+        base = self.base.card
+        recipe = {
+            "model": LATE_INTERACTION,
+            **card.recipe,
+            "prefixes": [base.query_prefix, base.passage_prefix],
+            "mined": MINED,
+        }
+        card = replace(card, recipe=recipe, data=(Data("SQuAD 1.1 train", "CC-BY-SA-4.0"),))
+        folder = root / self.base.name / "ranking" / "full" / name
+        save_full_module(model, self.base.tokenizer, folder, card)
+        save_projection(Projection(self.rules(len(weight)), weight, bias), folder)
+        write_card(folder, card)
+
     def _folder(self, role: str, kind: str, name: str) -> Path:
         return self.root / self.base.name / role / kind / name
+
+
+def changed(start: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights with the differences of `jobs.rounded_differences` added."""
+    state = dict(start)
+    for key, value in tensors.items():
+        name = key.removesuffix(".levels")
+        if key.endswith(".levels"):
+            state[name] = state[name] + value.float() * tensors[f"{name}.scale"].float() / 1024
+        elif not key.startswith("head.") and not key.endswith(".scale"):
+            state[name] = state[name] + value.float()
+    return state
 
 
 def save_full_encoder(
@@ -349,11 +376,14 @@ def main() -> None:
             unpacking.language(job)
         elif make == "mask":
             unpacking.mask(job)
-        elif make == "full":
+        elif make in ("full", FULL_LATE):
             if options.full is None:
                 note(f"{job}: left out; give --full DIR to write it")
                 continue
-            unpacking.full(job, options.full)
+            if make == FULL_LATE:
+                unpacking.full_late(job, names.get(job, job), options.full)
+            else:
+                unpacking.full(job, options.full)
         else:
             unpacking.ranking(job, names.get(job, job), late=make == "late-interaction")
         note(f"{job}: written")

@@ -1,5 +1,6 @@
 """From text to modules of the zoo, by way of a pack, as on a GPU machine."""
 
+import copy
 import time
 
 import pytest
@@ -9,13 +10,13 @@ from polyrank.encoders.routed import RoutedEncoder, query_lengths
 from polyrank.modules.adapter.adapter_folder import load_adapter_module
 from polyrank.modules.mask.mask_folder import load_mask_module
 from polyrank.training.pack import masks as making_masks
-from polyrank.training.pack.jobs import Bench, Job, run
+from polyrank.training.pack.jobs import FULL_LATE, Bench, Job, run
 from polyrank.training.pack.languages import Recipe
 from polyrank.training.pack.loaded import Pack
 from polyrank.training.pack.masks import largest
 from polyrank.training.pack.ranking import RankingRecipe, TokenProjection, paired
 from polyrank.training.pack.run import pack_up
-from polyrank.training.pack.unpack import Returned, Unpacking
+from polyrank.training.pack.unpack import Returned, Unpacking, changed
 
 SHORT = Recipe(steps=3, pairs=8, sequences=4, width=4, coupling=4)
 RANKING = RankingRecipe(steps=2, queries=4, negatives=1, width=4, dim=32, half=False, pairs=4)
@@ -86,6 +87,7 @@ def returned(pack, tmp_path_factory):
         Job("mask-rw", "mask", ("rw",), SHORT),
         Job("squad", "cross-encoder", ("rw",), RANKING, needs=("en", "rw")),
         Job("squad-li", "late-interaction", ("rw",), RANKING.but(parallel=0.5)),
+        Job("full-li", FULL_LATE, ("rw",), RANKING.but(rate=1e-2, half=True)),
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("polyrank.training.pack.jobs.MASK_SIZE", 50)
@@ -106,6 +108,7 @@ def zoo(returned, pack_folder, text, packed_base, tmp_path_factory):
     unpacking.mask("mask-rw")
     unpacking.ranking("squad", "squad", late=False)
     unpacking.ranking("squad-li", "squad-li", late=True)
+    unpacking.full_late("full-li", "squad-li", root)
     return root / packed_base.name
 
 
@@ -137,6 +140,24 @@ def test_late_interaction_computes_as_it_did_in_the_pack(
     (here,) = model.encode_queries([words(2)], language="rw")
     # this vocabulary has the blank before the first word as a piece, which is of the prefix here
     torch.testing.assert_close(here, there[1:], atol=1e-3, rtol=1e-2)  # stored in fp16
+
+
+def test_full_fine_tuning_computes_as_it_did_in_the_pack(
+    pack, returned, zoo, packed_base, pieces, words
+):
+    from polyrank.late_interaction.model import LateInteraction
+
+    tensors = dict(returned.tensors["full-li"])
+    project = TokenProjection(*(tensors.pop(f"projection.{p}").float() for p in ("weight", "bias")))
+    encoder = copy.deepcopy(pack.encoder)
+    encoder.load_state_dict(changed(encoder.state_dict(), tensors))
+    framed, live, own = pack.framed(*pack.texts("pairs/rw").rows(torch.tensor([2]), 50), "query")
+    there = project(encoder(framed, live.long()).last_hidden_state)[own]
+    model = LateInteraction(packed_base, "squad-li", "full", zoo=zoo.parent, device="cpu")
+    (here,) = model.encode_queries([words(2)], language="rw")
+    torch.testing.assert_close(here, there[1:], atol=1e-3, rtol=1e-2)  # stored in fp16
+    plain = LateInteraction(packed_base, "squad-li", zoo=zoo.parent, device="cpu")
+    assert not torch.allclose(plain.encode_queries([words(2)], language="rw")[0], here, atol=1e-3)
 
 
 def test_a_mask_has_the_coordinates_it_was_asked_for(zoo):
