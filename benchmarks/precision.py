@@ -5,6 +5,8 @@
 AfriQA's development questions of each language over the passages that answer them: nDCG@10 of fp32
 less that of the precision, for dense retrieval, late interaction and the cross-encoder over dense
 candidates. --write puts the losses where polyrank reads them (`polyrank/encoders/losses.json`).
+Families that --output has already, of the same questions, stay as they are if they are not asked
+for again.
 """
 
 from __future__ import annotations
@@ -85,6 +87,10 @@ def main() -> None:
         "values": {},
         "loss": {},
     }
+    if options.output.is_file():
+        before = json.loads(options.output.read_text())
+        if all(before[key] == result[key] for key in ("queries", "documents", "measure")):
+            result |= {key: before[key] for key in ("values", "loss")}
     for family in options.families.split(","):
         depth = {PAIRS: 10}.get(family, FIELD)
         values = {

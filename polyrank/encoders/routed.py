@@ -21,13 +21,27 @@ from torch import Tensor
 from polyrank.encoders.grouped import Grouped, Stacks
 from polyrank.encoders.head import score
 from polyrank.encoders.packed import Spans, attend, position_ids
-from polyrank.encoders.segments import NO_MODULE, module_index, query_lengths, segments
+from polyrank.encoders.segments import (
+    NO_MODULE,
+    module_index,
+    query_length,
+    query_lengths,
+    segments,
+)
 from polyrank.errors import CompositionError, ModuleError
 from polyrank.kernels.activations import activate
 from polyrank.kernels.backend import use_triton
 from polyrank.modules.adapter.tensors import AdapterModule, Bottleneck, Invertible, Linear
 
-__all__ = ["NO_MODULE", "RoutedEncoder", "module_index", "query_lengths", "score", "segments"]
+__all__ = [
+    "NO_MODULE",
+    "RoutedEncoder",
+    "module_index",
+    "query_length",
+    "query_lengths",
+    "score",
+    "segments",
+]
 
 # Encoders whose layers read attention.self, attention.output, intermediate, output, with the
 # LayerNorms after the residuals. XMOD is not among them: its layers hold language modules already.

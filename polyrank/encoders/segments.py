@@ -5,7 +5,6 @@ Read from the offsets of the encoded pair itself, never from a dummy document.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,11 +18,7 @@ NO_MODULE = -1  # in a module index: no language module for this token
 
 
 def query_lengths(encoding: Any) -> list[int]:
-    """Per row, the position at which the document side starts.
-
-    `[CLS] query [SEP]` is the query side, with the first separator only: of XLM-R's
-    `<s> q </s></s> d </s>` the second one is on the document side. Read from the encoding itself,
-    so truncated queries and rows of different lengths are right. Padding on the left counts too.
+    """`query_length` of every row.
 
     Args:
         encoding: what a fast tokenizer returned for pairs of texts, padded or not.
@@ -37,14 +32,24 @@ def query_lengths(encoding: Any) -> list[int]:
             "the query side can only be found in the encoding of a fast tokenizer.\n"
             "Pad in the tokenizer's own call rather than with tokenizer.pad afterwards."
         )
-    return [_query_length(row.sequence_ids, row.attention_mask) for row in rows]
+    return [query_length(row) for row in rows]
 
 
-def _query_length(sequence_ids: Sequence[int | None], attention_mask: Sequence[int]) -> int:
-    start = attention_mask.index(1) if 1 in attention_mask else 0
+def query_length(row: Any) -> int:
+    """The position at which the document side starts.
+
+    `[CLS] query [SEP]` is the query side, with the first separator only: of XLM-R's
+    `<s> q </s></s> d </s>` the second one is on the document side. Read from the encoding itself,
+    so truncated queries and rows of different lengths are right. Padding on the left counts too.
+
+    Args:
+        row: a `tokenizers.Encoding` of a pair.
+    """
+    sides, real = row.sequence_ids, row.attention_mask
+    start = real.index(1) if 1 in real else 0
     # An empty query leaves only [CLS] before its separator.
-    last = max((i for i, side in enumerate(sequence_ids) if side == 0), default=start)
-    return min(last + 2, len(sequence_ids))
+    last = max((i for i, side in enumerate(sides) if side == 0), default=start)
+    return min(last + 2, len(sides))
 
 
 def segments(encoding: Any) -> Tensor:

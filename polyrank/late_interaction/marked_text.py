@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from polyrank.encoders.tokens import encode
 from polyrank.errors import ModuleError
 from polyrank.modules.projection import TokenRules
 
@@ -83,15 +84,16 @@ class MarkedText:
         if not texts:
             return [], 0
         own = () if marker is None else (marker,)
-        encoding = self.tokenizer(
-            [prefix + text for text in texts],
-            truncation=True,
-            max_length=length - len(own),
-            padding=False,
+        prefixed = [prefix + text for text in texts]
+        encoded = encode(
+            self.tokenizer,
+            prefixed,
+            length - len(own),
+            offsets=bool(prefix) or not self.rules.specials,
         )
-        cut = sum(bool(row.overflowing) for row in encoding.encodings)
+        cut = sum(bool(row.overflowing) for row in encoded)
         rows = []
-        for row in encoding.encodings:
+        for row in encoded:
             ids = (row.ids[0], *own, *row.ids[1:])
             unscored = self._unscored(row, len(prefix))
             shifted = tuple(place + len(own) if place else 0 for place in unscored)

@@ -88,11 +88,8 @@ class CrossEncoder(PairScorer):
         if not pairs:
             return []
         limit = min(self.max_length, position_limit(self.model.config, self.tokenizer))
-        encoding = encode_pairs(self.tokenizer, pairs, limit, self.prefixes, self._notebook)
-        rows = [
-            (tuple(ids), tuple(types))
-            for ids, types in zip(encoding["input_ids"], encoding["token_type_ids"], strict=True)
-        ]
+        encoded = encode_pairs(self.tokenizer, pairs, limit, self.prefixes, self._notebook)
+        rows = [(tuple(row.ids), tuple(row.type_ids)) for row in encoded]
         return self._batcher.run(rows, lambda row: len(row[0]), self._forward)
 
     @torch.inference_mode()

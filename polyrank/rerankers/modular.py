@@ -14,7 +14,7 @@ from polyrank.composition.routing import usual_routing
 from polyrank.encoders.batching import usual_tokens
 from polyrank.encoders.fastest import PAIRS, settled
 from polyrank.encoders.modular import Active, ModularEncoder, Row
-from polyrank.encoders.routed import query_lengths, score
+from polyrank.encoders.routed import query_length, score
 from polyrank.encoders.tokens import encode_pairs, position_limit
 from polyrank.languages import tags
 from polyrank.modules.card import read_card
@@ -216,13 +216,10 @@ class ModularReranker(PairScorer):
     ) -> list[Row]:
         limit = position_limit(self._engine.encoder.config) - self.reserved
         limit = min(self.max_length, limit)
-        encoding = encode_pairs(self.base.tokenizer, pairs, limit, self.prefixes, self._notebook)
-        starts = query_lengths(encoding)
+        encoded = encode_pairs(self.base.tokenizer, pairs, limit, self.prefixes, self._notebook)
         return [
-            Row(tuple(ids), tuple(types), start, modules)
-            for ids, types, start, modules in zip(
-                encoding["input_ids"], encoding["token_type_ids"], starts, active, strict=True
-            )
+            Row(tuple(row.ids), tuple(row.type_ids), query_length(row), modules)
+            for row, modules in zip(encoded, active, strict=True)
         ]
 
     def _forward(self, rows: Sequence[Row]) -> list[float]:
