@@ -13,6 +13,7 @@ from polyrank.errors import UsageError
 from polyrank.evaluation.friedman import RankTest, rank_test
 from polyrank.experiments.grid.run import Values
 from polyrank.experiments.grid.specification import Cell, Grid
+from polyrank.experiments.grid.tasks import Tasks
 from polyrank.machine import machine
 from polyrank.progress import note
 
@@ -27,11 +28,12 @@ def write_report(grid: Grid, found: Found, output: Path) -> str:
     except UsageError as error:
         test = None
         note(f"no test of ranks: {error}")
-    text = markdown(grid, found, test)
+    before = Tasks(grid).before()
+    text = markdown(grid, found, test, before)
     with writing(output / "report.md") as file:
         file.write(text)
     with writing(output / "results.json") as file:
-        json.dump(record(grid, found, test), file, indent=1, ensure_ascii=False)
+        json.dump(record(grid, found, test, before), file, indent=1, ensure_ascii=False)
         file.write("\n")
     if test is not None:
         _draw(test, output / "ranks.svg")
@@ -63,15 +65,20 @@ def name_of(grid: Grid, treatment: tuple[str, str, str]) -> str:
     return ", ".join(told) or treatment[-1]
 
 
-def markdown(grid: Grid, found: Found, test: RankTest | None) -> str:
+def markdown(grid: Grid, found: Found, test: RankTest | None, before: Values) -> str:
     """The report: a row a loss, a column a backbone, mean over pairs and seeds ± half the range of
-    the seeds."""
+    the seeds.
+
+    Args:
+        before: what BM25's own order has, by pair.
+    """
     lines = [f"# {grid.title}", ""]
     lines += [grid.about, ""] if grid.about else []
     pairs = ", ".join(task.name for task in grid.tasks())
     lines += [
         f"{grid.measure} over the best {grid.depth} of BM25: {pairs}. "
-        f"{len(grid.seeds)} seeds; ± is half the range between them.",
+        f"{len(grid.seeds)} seeds; ± is half the range between them. BM25's own order has "
+        f"{mean(before.values()):.3f}.",
         "",
         f"| trained by | {' | '.join(backbone.name for backbone in grid.backbones)} | mean rank |",
         f"|---|{'---:|' * (len(grid.backbones) + 1)}",
@@ -108,7 +115,7 @@ def _tests(test: RankTest | None) -> list[str]:
     ]
 
 
-def record(grid: Grid, found: Found, test: RankTest | None) -> dict[str, object]:
+def record(grid: Grid, found: Found, test: RankTest | None, before: Values) -> dict[str, object]:
     """Everything, for machines."""
     cells = [
         {
@@ -127,7 +134,7 @@ def record(grid: Grid, found: Found, test: RankTest | None) -> dict[str, object]
         ranks = {**asdict(test), "pairs": pairs, "alike": test.groups()}
     return {
         "title": grid.title, "machine": machine(), "measure": grid.measure, "depth": grid.depth,
-        "train": dict(grid.train), "cells": cells, "ranks": ranks,
+        "train": dict(grid.train), "BM25": before, "cells": cells, "ranks": ranks,
     }  # fmt: skip
 
 

@@ -40,13 +40,21 @@ class Tasks:
         """Name of a pair → the mean of the grid's measure."""
         return {name: self._value(reranker, name) for name in self.texts}
 
+    def before(self) -> dict[str, float]:
+        """The same of BM25's own order."""
+        return {name: self._mean(run, name) for name, run in self.candidates.items()}
+
     def _value(self, reranker: Reranker, name: str) -> float:
+        texts = self.texts[name]
+        run = rerank_run(reranker, texts, self.candidates[name], progress=False).run
+        return self._mean(run, name)
+
+    def _mean(self, run: Run, name: str) -> float:
         from polyrank.evaluation import evaluate
 
-        texts, measure = self.texts[name], self.grid.measure
-        run = rerank_run(reranker, texts, self.candidates[name], progress=False).run
-        values = list(evaluate(run, texts.qrels, [measure]).per_query[measure].values())
-        return sum(values) / len(values)
+        measure = self.grid.measure
+        found = evaluate(run, self.texts[name].qrels, [measure]).per_query[measure]
+        return sum(found.values()) / len(found)
 
 
 def _texts(task: Task) -> Collection:

@@ -71,7 +71,8 @@ def test_blocks_and_table_by_hand(grid):
     assert columns["infonce"] == pytest.approx([0.61, 0.71])  # a backbone each, mean over seeds
     from polyrank.evaluation.friedman import rank_test
 
-    text = markdown(found, values, rank_test(columns))
+    text = markdown(found, values, rank_test(columns), {"en→en": 0.5, "tr→en": 0.25})
+    assert "BM25's own order has 0.375." in text
     assert "| infonce | 0.610 ± 0.010 | 0.710 ± 0.010 | 1.00 |" in text
     # three losses in the same order in two blocks: χ² = 12 · 2 · Σ (r − 2)² / (3 · 4) = 4
     assert "Friedman over 2 blocks (backbone × pair): χ² = 4.00" in text
@@ -86,6 +87,7 @@ def test_from_training_to_the_report(grid, tmp_path):
     write_report(wanted, found, tmp_path / "o")
     record = json.loads((tmp_path / "o/results.json").read_text())
     assert len(record["cells"]) == 12 and record["ranks"]["blocks"] == 2
+    assert set(record["BM25"]) == {task.name for task in wanted.tasks()}
     (values,) = (tmp_path / "w/cells/two/cross-encoder/infonce").glob("1/values.json")
     before = values.stat().st_mtime_ns
     assert run_grid(wanted, tmp_path / "w", told.append) == found  # nothing is done again
