@@ -5,8 +5,8 @@
 AfriQA's development questions of each language over the passages that answer them: nDCG@10 of fp32
 less that of the precision, for dense retrieval, late interaction and the cross-encoder over dense
 candidates. --write puts the losses where polyrank reads them (`polyrank/encoders/losses.json`).
-Families that --output has already, of the same questions, stay as they are if they are not asked
-for again.
+Families that --output has already, of the same base and questions, stay if they are not asked for
+again.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ def main() -> None:
     first = runs(DENSE, "fp32", texts, None, FIELD)
     result: dict[str, Any] = {
         "machine": machine(),
+        "base": base.fingerprint.weights,
         "queries": {x: sum(q.language == x for q in texts.queries.values()) for x in LANGUAGES},
         "documents": len(texts.documents),
         "measure": MEASURE,
@@ -89,8 +90,8 @@ def main() -> None:
     }
     if options.output.is_file():
         before = json.loads(options.output.read_text())
-        if all(before[key] == result[key] for key in ("queries", "documents", "measure")):
-            result |= {key: before[key] for key in ("values", "loss")}
+        if all(before.get(key) == result[key] for key in ("base", "queries", "measure")):
+            result = before
     for family in options.families.split(","):
         depth = {PAIRS: 10}.get(family, FIELD)
         values = {

@@ -76,9 +76,17 @@ def test_what_others_use_is_read(tmp_path, monkeypatch):
     assert Usage.now().busy == (10 + 1 + 5 + 2 + 3 + 4 + 1) / os.sysconf("SC_CLK_TCK")
 
 
-def test_cudnn_is_no_choice_for_attention(monkeypatch):
-    monkeypatch.setattr(machine, "leave_cudnn_out", machine.leave_cudnn_out.__wrapped__)
+@pytest.fixture
+def cudnn():
+    """Attention may be cuDNN's, and is as before afterwards."""
+    before = torch.backends.cuda.cudnn_sdp_enabled()
     torch.backends.cuda.enable_cudnn_sdp(True)
+    yield
+    torch.backends.cuda.enable_cudnn_sdp(before)
+
+
+def test_cudnn_is_no_choice_for_attention(monkeypatch, cudnn):
+    monkeypatch.setattr(machine, "leave_cudnn_out", machine.leave_cudnn_out.__wrapped__)
     device_of("cpu")
     assert torch.backends.cuda.cudnn_sdp_enabled()  # a CPU has nothing to do with it
     device_of("meta")

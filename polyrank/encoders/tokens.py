@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -47,16 +48,19 @@ def encode(
     from transformers.tokenization_utils_base import TruncationStrategy
     from transformers.utils import PaddingStrategy
 
-    tokenizer.set_truncation_and_padding(
-        padding_strategy=PaddingStrategy.DO_NOT_PAD,
-        truncation_strategy=TruncationStrategy.LONGEST_FIRST,
-        max_length=limit,
-        stride=0,
-        pad_to_multiple_of=None,
-        padding_side=None,
-    )
     own = tokenizer.backend_tokenizer
-    rows: list[Any] = (own.encode_batch if offsets else own.encode_batch_fast)(list(texts))
+    with getattr(tokenizer, "_lock", nullcontext()):  # of later transformers, for several threads
+        tokenizer.set_truncation_and_padding(
+            padding_strategy=PaddingStrategy.DO_NOT_PAD,
+            truncation_strategy=TruncationStrategy.LONGEST_FIRST,
+            max_length=limit,
+            stride=0,
+            pad_to_multiple_of=None,
+            padding_side=None,
+        )
+        if own.encode_special_tokens != tokenizer.split_special_tokens:
+            own.encode_special_tokens = tokenizer.split_special_tokens
+        rows: list[Any] = (own.encode_batch if offsets else own.encode_batch_fast)(list(texts))
     return rows
 
 

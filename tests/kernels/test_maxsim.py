@@ -169,6 +169,49 @@ def test_many_queries_over_long_documents(masked, width, path):
         assert ((one.double() - other).abs() <= allowed).all()
 
 
+def test_half_queries_leave_the_gradient_of_full_documents_exact(path):
+    torch.manual_seed(4)
+    queries, documents = torch.randn(3, 5, 24).half().to(DEVICE), torch.randn(4, 9, 24).to(DEVICE)
+    documents.requires_grad_()
+    weight = torch.randn(3, 4).to(DEVICE)
+    found = [
+        torch.autograd.grad((one(x, y) * weight).sum(), documents)[0].double()
+        for one, x, y in (
+            (kernels.maxsim, queries, documents),
+            (reference.maxsim, queries.float(), documents),
+        )
+    ]
+    torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("tokens", "small"), [(20, 1.0), (64, 1e-4)])
+def test_small_gradients_beside_a_large_one(tokens, small, path):
+    """Two queries choose a token each, of one document, by hand."""
+    queries = torch.eye(2, 16).repeat_interleave(tokens, 0).view(2, tokens, 16)
+    documents = torch.eye(3, 16)[None]
+    given = [x.half().to(DEVICE).requires_grad_() for x in (queries, documents)]
+    weight = torch.tensor([[1e4], [small]], device=DEVICE)
+    (found,) = torch.autograd.grad((kernels.maxsim(*given) * weight).sum(), given[1:])
+    expected = torch.zeros(1, 3, 16)
+    expected[0, 0, 0], expected[0, 1, 1] = torch.inf, tokens * small  # 200,000 is no fp16
+    assert torch.equal(found[0, 0].cpu().float(), expected[0, 0])
+    torch.testing.assert_close(found[0, 1].cpu().float(), expected[0, 1], rtol=1e-3, atol=0.0)
+
+
+def test_an_infinite_gradient_of_an_empty_document_stays_out(path):
+    torch.manual_seed(5)
+    given = [
+        x.half().to(DEVICE).requires_grad_() for x in (torch.randn(2, 5, 16), torch.randn(3, 7, 16))
+    ]
+    mask = torch.ones(3, 7, dtype=torch.bool, device=DEVICE)
+    mask[1] = False
+    weight = torch.ones(2, 3, device=DEVICE)
+    weight[:, 1] = -torch.inf
+    scores = kernels.maxsim(*given, None, mask)
+    for found in torch.autograd.grad(scores, given, weight):
+        assert found.isfinite().all()
+
+
 @pytest.mark.skipif(not backend.installed(), reason="Triton is not installed")
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_triton_program_may_score_several_documents(layout, monkeypatch):

@@ -3,7 +3,7 @@
 Lengths are arguments of the kernels, not part of them; only the buckets here are compiled apart.
 The entries of sm_90 were timed on an H100 or an H200 (`benchmarks/gpu.py --sweep`); the others
 follow from registers and shared memory: a MaxSim tile of R query rows and T document tokens holds R
-T fp32 values, and for fewer than 64 rows 2 R T, 3 R T with winners.
+T fp32 values, and for fewer than 64 rows or in fp32 2 R T, 3 R T with winners.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _AMPERE_HALF = {32: Tile(128, 32, 4, 3), 64: Tile(64, 64, 4, 3), 128: Tile(64, 1
 _SMALL_HALF = {32: Tile(64, 32, 4, 3), 64: Tile(64, 64, 4, 2), 128: Tile(64, 128, 8, 2)}
 _LARGE_FULL = {32: Tile(32, 32, 8, 2), 64: Tile(16, 64, 8, 2), 128: Tile(16, 64, 8, 2)}
 _SMALL_FULL = {32: Tile(32, 32, 8, 2)}
-# MaxSim over bytes, which a program widens itself; buckets of query rows. 64 tokens are the rows of
-# a Hopper matrix product. fp32 has no tensor cores: narrow tiles stay in registers.
+# MaxSim over bytes, which a program widens itself; buckets of query rows. fp32 has no tensor cores:
+# narrow tiles stay in registers.
 _INT8_HOPPER = {32: Tile(32, 32, 1, 3), 64: Tile(64, 64, 4, 2), 128: Tile(64, 128, 4, 2)}
 _RESIDUAL_HOPPER = {32: Tile(64, 32, 4, 4), 64: Tile(64, 64, 4, 2), 128: Tile(64, 128, 4, 2)}
 _BYTES_HALF = {32: Tile(64, 32, 4, 2), 64: Tile(64, 64, 4, 2), 128: Tile(64, 128, 8, 2)}

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 # Four int8 of a register to fp16, $0 and $1. A byte with the bit of its sign turned is 128 more
-# than the number; put behind the fp16 number 1024 it adds that, and 1152 is subtracted. Two
-# instructions a pair; NVIDIA GPUs are slow to convert single numbers.
+# than the number; put behind the fp16 number 1024 it adds that, and 1152 is subtracted. Five
+# instructions for four; NVIDIA GPUs are slow to convert single numbers.
 WIDEN = tl.constexpr("""{
 .reg .b32 c, k;
 xor.b32 c, $2, 0x80808080;

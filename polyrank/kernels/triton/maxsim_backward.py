@@ -4,8 +4,9 @@
 ∂documents: a program a tile of document tokens meets all query tokens, some at a time. What each of
 them gives to the token that it chose is a matrix with one number in a column, so that the sum is a
 product on tensor cores. The numbers, ∂loss/∂score, are rounded to the type of the vectors, as the
-gradient is.
-fp32 queries and packed ones take sorted lists instead: `weighted_sum`.
+gradient is; in fp16 they are parts of the largest among those that are met at a time, and what is
+below 2^-25 of it is lost.
+fp32 on either side and packed queries take sorted lists instead: `weighted_sum`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ def backward(
     first = second = None
     if needs[0]:
         first = _query_gradient(gradient, queries, documents, winners, problem)
-    if needs[1] and (queries.dtype == torch.float32 or problem.queries.offsets is not None):
+    full = torch.float32 in (queries.dtype, documents.dtype)
+    if needs[1] and (full or problem.queries.offsets is not None):
         given = (gradient, queries, documents, winners, problem, (False, True), weighted_sum)
         second = lists.backward(*given)[1]
     elif needs[1]:
@@ -188,17 +190,6 @@ def _document_kernel(
         tokens = (tl.load(document_offsets + document + 1) - start).to(tl.int32)
     chosen = winners + column * all_rows
     shares = gradient + column
-    largest = 1.0
-    if SCALED:
-        most = tl.zeros((ROWS,), tl.float32)
-        for first in range(0, rows, ROWS * query_length):
-            token = first_row + first + row * query_length
-            share = tl.load(
-                shares + token // query_length * columns, mask=token < first_row + rows, other=0.0
-            )
-            most = tl.maximum(most, tl.abs(share))
-        largest = tl.max(most, axis=0)
-        largest = tl.where(largest > 0.0, largest, 1.0)
     for first in range(tile * TOKENS, tokens, tiles * TOKENS):
         place = first + tl.arange(0, TOKENS)
         total = tl.zeros((TOKENS, LANES), tl.float32)
@@ -213,11 +204,17 @@ def _document_kernel(
                 other=0.0,
             )
             hit = place[:, None] == winner[None, :]  # (TOKENS, ROWS)
-            part = tl.where(hit, (share / largest)[None, :], 0.0).to(vector.dtype)
-            total = tl.dot(part, vector, total)
+            if SCALED:
+                most = tl.max(tl.where(winner >= 0, tl.abs(share), 0.0), axis=0)
+                most = tl.where((most > 0.0) & (most < float("inf")), most, 1.0)
+                part = tl.where(hit, (share / most)[None, :], 0.0).to(vector.dtype)
+                total += most * tl.dot(part, vector)
+            else:
+                part = tl.where(hit, share[None, :], 0.0).to(vector.dtype)
+                total = tl.dot(part, vector, total)
         tl.store(
             result + (start + place)[:, None] * WIDTH + lane[None, :],
-            (total * largest).to(result.dtype.element_ty),
+            total.to(result.dtype.element_ty),
             mask=(place < tokens)[:, None] & (lane < WIDTH)[None, :],
         )
 

@@ -1,9 +1,10 @@
 """The Triton forward: one program scores some documents for a tile of several queries.
 
-A document tile is read once for up to 128 query tokens. From 64 of them on these are the rows of
-each product and the document's tokens its columns, so that only four lanes have to meet for a
-maximum. Fewer would leave tensor cores idle, whose products have 64 rows: there the document's
-tokens are the rows, each lane keeps a running maximum, and lanes meet once, at the document's end.
+A document tile is read once for up to 128 query tokens. In half precision, from 64 of them on,
+these are the rows of each product and the document's tokens its columns, so that few lanes (four on
+a Hopper GPU) have to meet for a maximum. Fewer would leave tensor cores idle, whose products have
+64 rows: there the document's tokens are the rows, each lane keeps a running maximum, and lanes meet
+once, at the document's end.
 """
 
 from __future__ import annotations

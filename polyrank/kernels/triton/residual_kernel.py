@@ -3,7 +3,7 @@
 A byte holds several dimensions. It is read once and shifted for each slot; the bits are looked up
 among the bucket weights, whose order undoes the reversed bits of the format, and meet the query
 dimensions of the slot in a product of its own. On NVIDIA GPUs products in fp16 take their weights
-out of registers, by `prmt`; elsewhere, and in fp32, they are looked up in memory.
+out of registers, by `prmt`; elsewhere, with 8 bits, and in fp32, they are looked up in memory.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from polyrank.kernels.triton.launcher import launch
 if TYPE_CHECKING:
     from polyrank.kernels.codecs.residual_scoring import ResidualDocuments
 
-TABLE = 1 << 28  # bytes of centroid scores held at once
+TABLE = 1 << 28  # bytes of centroid scores in fp32 at once
 
 # PTX over four bytes, $2: the weights of one slot, $3 bits from the right. `prmt` picks four bytes
 # by a selector of four digits, from the weights' low bytes and then from their high bytes. $0 and

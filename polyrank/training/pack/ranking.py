@@ -185,6 +185,10 @@ def train_late_interaction(
     Returns:
         The adapter (of a full model of no use), the projection, the encoder, and facts.
     """
+    if full and recipe.parallel:
+        raise ValueError(
+            "sentence pairs need adapters of their languages, which a full model lacks"
+        )
     layers, hidden = pack.encoder.config.num_hidden_layers, pack.words.shape[1]
     adapter = TrainableAdapter("late", hidden, layers, recipe.width, seed=seed)
     adapter.to(pack.device)
