@@ -196,7 +196,9 @@ gpu-bench:
 # Modules trained on a bare CUDA machine. Here: collect what it needs into gpu_pack, 48 MiB. There, in
 # a checkout that holds gpu_pack: train under a time limit. Here again: put gpu_out into the zoo.
 #   make gpu-pack TEXT=text      make gpu-train MINUTES=7      make gpu-unpack TEXT=text
-# PLAN=BASELINE trains all weights of the layers instead, for late interaction.
+# PLAN=BASELINE trains all weights of the layers instead, for late interaction. Instead of gpu-unpack:
+#   python -m polyrank.training.pack.unpack --results gpu_out --text text --full runs/full \
+#       --only squad-li-full-2e-5 --name squad-li-full-2e-5=squad-li
 MINUTES ?= 7
 PLAN    ?= FINAL
 
