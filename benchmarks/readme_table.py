@@ -23,7 +23,7 @@ SYSTEMS = {  # of the experiment, in the words of README
     "BM25": "BM25",
     "dense": "dense, the base alone",
     "dense, language adapters": "dense, with language modules",
-    "late interaction, full fine-tuning": "late interaction, all weights trained, no modules",
+    "late interaction, full fine-tuning": "late interaction, all layers trained, no modules",
     "late interaction, ranking adapter alone": "late interaction, ranking module alone",
     "late interaction, language and ranking adapters": "late interaction, the composition",
 }
