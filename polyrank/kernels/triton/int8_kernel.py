@@ -10,12 +10,19 @@ import triton.language as tl
 from torch import Tensor
 
 from polyrank.kernels.codecs.compressed import across, filled, takes_ptx, tiles
+from polyrank.kernels.triton.bytes_steps import (
+    bytes_of,
+    larger,
+    nothing_yet,
+    number_of,
+    store_sums,
+    tokens_at,
+)
 from polyrank.kernels.triton.configuration import documents_each, power_of_two
 from polyrank.kernels.triton.launcher import launch
 
 if TYPE_CHECKING:
     from polyrank.kernels.codecs.int8 import Int8Documents
-
 
 # Four int8 of a register to fp16, $0 and $1. A byte with the bit of its sign turned is 128 more
 # than the number; put behind the fp16 number 1024 it adds that, and 1152 is subtracted. Five
@@ -57,35 +64,15 @@ def _kernel(
     column = block * WIDTH + tl.arange(0, WIDTH)
     lane = tl.arange(0, LANES)
     query = tl.load(queries + lane[:, None] * columns + column[None, :])
-    per_tile: tl.constexpr = WIDTH // LENGTH
     for number in range(first_document, tl.minimum(first_document + each, count)):
         document = tl.zeros((), tl.int64) + number
         start = tl.load(offsets + document)
         length = (tl.load(offsets + document + 1) - start).to(tl.int32)
-        if ACROSS:
-            best = tl.full((WIDTH,), float("-inf"), tl.float32)
-        else:
-            best = tl.full((TOKENS, WIDTH), float("-inf"), tl.float32)
+        best = nothing_yet(WIDTH, TOKENS, ACROSS)
         for first in range(0, length, TOKENS):
-            place = first + tl.arange(0, TOKENS)
-            if mask is None:  # past the end the last token again: it changes no maximum
-                token = start + tl.minimum(place, length - 1)  # 64 bits
-                scale = tl.load(scales + token).to(tl.float32)
-                value = tl.load(
-                    values + token[:, None] * DIMENSIONS + lane[None, :],
-                    mask=(lane < DIMENSIONS)[None, :],
-                    other=0,
-                )
-            else:
-                token = start + place
-                alive = place < length
-                alive = alive & (tl.load(mask + token, mask=alive, other=0) != 0)
-                scale = tl.load(scales + token, mask=alive, other=0.0).to(tl.float32)
-                value = tl.load(
-                    values + token[:, None] * DIMENSIONS + lane[None, :],
-                    mask=alive[:, None] & (lane < DIMENSIONS)[None, :],
-                    other=0,
-                )
+            token, alive = tokens_at(start, first, length, mask, TOKENS)
+            value = bytes_of(values, token, alive, mask, lane, DIMENSIONS)
+            scale = number_of(scales, token, alive, mask).to(tl.float32)
             if PTX:
                 value = tl.inline_asm_elementwise(WIDEN, "=&r,=&r,r", (value,), tl.float16, True, 4)
             else:
@@ -94,16 +81,8 @@ def _kernel(
                 similarity = tl.dot(tl.trans(query), tl.trans(value), input_precision="ieee")
             else:
                 similarity = tl.dot(value, query, input_precision="ieee")
-            similarity *= scale[None, :] if ACROSS else scale[:, None]
-            if mask is not None:
-                listed = alive[None, :] if ACROSS else alive[:, None]
-                similarity = tl.where(listed, similarity, float("-inf"))
-            best = tl.maximum(best, tl.max(similarity, axis=1) if ACROSS else similarity)
-        total = tl.sum(
-            tl.reshape(best if ACROSS else tl.max(best, axis=0), (per_tile, LENGTH)), axis=1
-        )
-        row = sums + document * (blocks * per_tile) + block * per_tile
-        tl.store(row + tl.arange(0, per_tile), total)
+            best = larger(best, similarity, scale, alive, mask, ACROSS)
+        store_sums(sums, best, document, block, blocks, LENGTH, ACROSS)
 
 
 def score(queries: Tensor, documents: Int8Documents, document_mask: Tensor | None) -> Tensor:

@@ -16,6 +16,14 @@ import triton.language as tl
 from torch import Tensor
 
 from polyrank.kernels.codecs.compressed import across, takes_ptx, tiles
+from polyrank.kernels.triton.bytes_steps import (
+    bytes_of,
+    larger,
+    nothing_yet,
+    number_of,
+    store_sums,
+    tokens_at,
+)
 from polyrank.kernels.triton.configuration import documents_each, power_of_two
 from polyrank.kernels.triton.launcher import launch
 
@@ -143,37 +151,16 @@ def _kernel(
     parts = _parts(places, LANES * columns, 8 // BITS)
     if PTX:
         words = _words(weights, BITS)
-    per_tile: tl.constexpr = WIDTH // LENGTH
     first_document = (program // blocks).to(tl.int64) * each
     for document in range(first_document, tl.minimum(first_document + each, count)):
         start = tl.load(offsets + document)
         length = (tl.load(offsets + document + 1) - start).to(tl.int32)
-        if ACROSS:
-            best = tl.full((WIDTH,), float("-inf"), tl.float32)
-        else:
-            best = tl.full((TOKENS, WIDTH), float("-inf"), tl.float32)
+        best = nothing_yet(WIDTH, TOKENS, ACROSS)
         for first in range(0, length, TOKENS):
-            place = first + tl.arange(0, TOKENS)
-            if mask is None:  # past the end the last token again: it changes no maximum
-                token = start + tl.minimum(place, length - 1)  # 64 bits
-                code = tl.load(codes + token)
-                norm = tl.load(norms + token).to(tl.float32)
-                packed = tl.load(
-                    residuals + token[:, None] * BYTES + lane[None, :],
-                    mask=(lane < BYTES)[None, :],
-                    other=0,
-                )
-            else:
-                token = start + place
-                alive = place < length
-                alive = alive & (tl.load(mask + token, mask=alive, other=0) != 0)
-                code = tl.load(codes + token, mask=alive, other=0)
-                norm = tl.load(norms + token, mask=alive, other=0.0).to(tl.float32)
-                packed = tl.load(
-                    residuals + token[:, None] * BYTES + lane[None, :],
-                    mask=alive[:, None] & (lane < BYTES)[None, :],
-                    other=0,
-                )
+            token, alive = tokens_at(start, first, length, mask, TOKENS)
+            packed = bytes_of(residuals, token, alive, mask, lane, BYTES)
+            code = number_of(codes, token, alive, mask)
+            norm = number_of(norms, token, alive, mask).to(tl.float32)
             of_centroid = table + code.to(tl.int64)[:, None] * columns + column[None, :]
             similarity = tl.load(of_centroid).to(tl.float32)
             if ACROSS:
@@ -187,16 +174,8 @@ def _kernel(
                 part = parts[slot]
                 rows, across = (tl.trans(part), tl.trans(value)) if ACROSS else (value, part)
                 similarity = tl.dot(rows, across, similarity, input_precision="ieee")
-            similarity *= norm[None, :] if ACROSS else norm[:, None]
-            if mask is not None:
-                listed = alive[None, :] if ACROSS else alive[:, None]
-                similarity = tl.where(listed, similarity, float("-inf"))
-            best = tl.maximum(best, tl.max(similarity, axis=1) if ACROSS else similarity)
-        total = tl.sum(
-            tl.reshape(best if ACROSS else tl.max(best, axis=0), (per_tile, LENGTH)), axis=1
-        )
-        row = sums + document * (blocks * per_tile) + block * per_tile
-        tl.store(row + tl.arange(0, per_tile), total)
+            best = larger(best, similarity, norm, alive, mask, ACROSS)
+        store_sums(sums, best, document, block, blocks, LENGTH, ACROSS)
 
 
 def score(queries: Tensor, documents: ResidualDocuments, document_mask: Tensor | None) -> Tensor:
