@@ -16,18 +16,15 @@ from torch import Tensor
 from polyrank.modules.adapter.tensors import AdapterModule
 from polyrank.training.head.output_head import OutputHead
 from polyrank.training.language.trainable_adapter import TrainableAdapter
+from polyrank.training.pack.cross_encoder import reranked, scorer, train_cross_encoder
 from polyrank.training.pack.languages import Recipe, train_head, train_language
+from polyrank.training.pack.late_interaction import start_of_projection, train_late_interaction
 from polyrank.training.pack.loaded import Pack, unit
 from polyrank.training.pack.masks import train_mask
 from polyrank.training.pack.measure import Passages, Project, measured, ndcg_of_one
 from polyrank.training.pack.ranking import (
     Questions,
     RankingRecipe,
-    reranked,
-    scorer,
-    start_of_projection,
-    train_cross_encoder,
-    train_late_interaction,
 )
 
 HEAD, SHARED = "head", "shared"

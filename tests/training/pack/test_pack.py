@@ -10,11 +10,13 @@ from polyrank.encoders.routed import RoutedEncoder, query_lengths
 from polyrank.modules.adapter.adapter_folder import load_adapter_module
 from polyrank.modules.mask.mask_folder import load_mask_module
 from polyrank.training.pack import masks as making_masks
+from polyrank.training.pack.cross_encoder import paired
 from polyrank.training.pack.jobs import FULL_LATE, Bench, Job, run
 from polyrank.training.pack.languages import Recipe
+from polyrank.training.pack.late_interaction import TokenProjection
 from polyrank.training.pack.loaded import Pack
 from polyrank.training.pack.masks import largest
-from polyrank.training.pack.ranking import RankingRecipe, TokenProjection, paired
+from polyrank.training.pack.ranking import RankingRecipe
 from polyrank.training.pack.run import pack_up
 from polyrank.training.pack.unpack import Returned, Unpacking, changed
 
